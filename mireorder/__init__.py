@@ -1,0 +1,38 @@
+"""mireorder: find the order in which a decoder should learn to emit its target, and undo it after generation.
+
+The whole library says two sentences: ``plan = fit(data, ...)`` and ``dataset = apply(data, plan)``. What a
+model trained on that dataset emits, ``plan.restore`` brings back into natural order.
+"""
+
+from importlib.metadata import version
+
+from mireorder.cutting import Digits, Fields, Labels
+from mireorder.dataset.check import check
+from mireorder.dataset.reader import Reading
+from mireorder.errors import InputError, MireorderError, OutputError, PlanError
+from mireorder.information.criteria import Joint, Pairwise, Presence, Subset
+from mireorder.ordering.plan import Plan
+from mireorder.ordering.restore import Restored
+from mireorder.stages import apply, fit
+
+__version__ = version("mireorder")
+
+__all__ = [
+    "Digits",
+    "Fields",
+    "InputError",
+    "Joint",
+    "Labels",
+    "MireorderError",
+    "OutputError",
+    "Pairwise",
+    "Plan",
+    "PlanError",
+    "Presence",
+    "Reading",
+    "Restored",
+    "Subset",
+    "apply",
+    "check",
+    "fit",
+]

@@ -1,0 +1,1 @@
+"""Counting: integer codes in, mergeable tables of counts out."""

@@ -1,0 +1,34 @@
+"""Cutters: a target into units and units back into a target, losslessly. One cutter a file.
+
+A cutter is a frozen dataclass with these members, listed by name in `CUTTERS`:
+
+``kind``
+    ``"fixed"`` (a unit is known by its place) or ``"set"`` (a unit is known by itself, so order means nothing).
+``survey(batch)``
+    What the cutter must learn from the data (widths, names): a monoid under ``merge``.
+``settle(survey)``
+    The cutter, ready to cut: its options completed by what the survey saw.
+``slots``
+    Names of the slots of a full target, in natural order.
+``cut(batch)``
+    A `Cut`: the units of every row and the slot of each.
+``codes(cut, survey)`` / ``radices(survey)``
+    The units as small integers, for counting.
+``natural(cut, batch)``
+    The natural targets, a string array.
+``emit(units)``
+    The text of units in the order given: what the model is trained to write.
+``split(text)`` / ``glue(slots, units)``
+    The way back, for one text: units as emitted, and the natural target from units in slot order.
+"""
+
+from __future__ import annotations
+
+from mireorder.cutting.cut import Cut, Cutter, Survey
+from mireorder.cutting.digits import Digits
+from mireorder.cutting.fields import Fields
+from mireorder.cutting.labels import Labels
+
+CUTTERS: dict[str, type[Cutter]] = {"digits": Digits, "labels": Labels, "fields": Fields}
+
+__all__ = ["CUTTERS", "Cut", "Cutter", "Digits", "Fields", "Labels", "Survey"]

@@ -1,0 +1,118 @@
+"""What every cutter returns, and what every cutter can do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A batch of targets, cut.
+
+    Attributes:
+        offsets: int64 (rows + 1,): row ``r`` owns units ``offsets[r]:offsets[r + 1]``; a row that can't be
+            cut owns none and is in ``problems``.
+        slots: int32 (units,): each unit's slot in a full target, ascending within a row.
+        units: string array (units,), in natural order.
+        problems: 0-based row in the batch -> why it can't be cut, and the remedy.
+    """
+
+    offsets: NDArray[np.int64]
+    slots: NDArray[np.int32]
+    units: pa.StringArray
+    problems: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return len(self.offsets) - 1
+
+    @property
+    def owner(self) -> NDArray[np.int64]:
+        """int64 (units,): the row of each unit."""
+        return np.repeat(np.arange(self.rows), np.diff(self.offsets))
+
+
+class Survey(Protocol):
+    """What a cutter learned from some rows. Merging is associative and commutative."""
+
+    def merge(self, other: Self) -> Self:
+        """The survey of both."""
+
+
+class Cutter(Protocol):
+    """See the package's docstring. Members raise `InputError` where the data can't be cut this way at all."""
+
+    name: ClassVar[str]
+    kind: ClassVar[str]
+
+    def survey(self, batch: pa.RecordBatch) -> Any: ...  # noqa: D102
+    def settle(self, survey: Any) -> Cutter: ...  # noqa: D102
+    @property
+    def slots(self) -> tuple[str, ...]: ...  # noqa: D102
+    def cut(self, batch: pa.RecordBatch) -> Cut: ...  # noqa: D102
+    def codes(self, cut: Cut, survey: Any) -> NDArray[np.int32]: ...  # noqa: D102
+    def radices(self, survey: Any) -> tuple[int, ...]: ...  # noqa: D102
+    def natural(self, cut: Cut, batch: pa.RecordBatch) -> pa.StringArray: ...  # noqa: D102
+    def emit(self, units: pa.ListArray) -> pa.StringArray: ...  # noqa: D102
+    def split(self, text: str) -> Split: ...  # noqa: D102
+    def glue(self, slots: Sequence[int], units: Sequence[str]) -> str: ...  # noqa: D102
+
+
+class FixedCutter(Cutter, Protocol):
+    """A cutter of kind ``fixed``: a unit's place tells its slot."""
+
+    def present(self, units: int) -> range:
+        """The slots of a target of that many units."""
+
+    def misplaced(self, slots: Sequence[int], units: Sequence[str]) -> str | None:
+        """Why these units can't stand in these slots, or None."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """An emitted text, split into units: what `restore` starts from.
+
+    Attributes:
+        units: the units as emitted.
+        slots: the slot of each, for cutters of kind ``set``; empty where the place tells (``fixed``).
+        problem: why this can't be a complete emission, or None.
+        cut_short: True if the text only seems to stop too early.
+    """
+
+    units: list[str]
+    slots: list[int] = field(default_factory=list)
+    problem: str | None = None
+    cut_short: bool = False
+
+
+def string_array(offsets: NDArray[np.int64], data: NDArray[np.uint8]) -> pa.StringArray:
+    """Strings from their bytes: string ``i`` is ``data[offsets[i]:offsets[i + 1]]``."""
+    return pa.StringArray.from_buffers(
+        len(offsets) - 1, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(np.ascontiguousarray(data))
+    )
+
+
+def string_bytes(strings: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Offsets int64 (n + 1,) and bytes uint8 of a string array, without copying the bytes; null reads as ''."""
+    if strings.null_count:
+        strings = strings.fill_null("")
+    _, offsets, data = strings.buffers()
+    if len(strings) == 0 or offsets is None:
+        return np.zeros(len(strings) + 1, np.int64), np.zeros(0, np.uint8)
+    width = np.int64 if pa.types.is_large_string(strings.type) else np.int32
+    bounds = np.frombuffer(offsets, width)[strings.offset : strings.offset + len(strings) + 1].astype(np.int64)
+    return bounds, np.zeros(0, np.uint8) if data is None else np.frombuffer(data, np.uint8)
+
+
+def present_codes(cut: Cut, values: NDArray[np.int32], slots: int) -> NDArray[np.int32]:
+    """int32 (rows, slots): ``1 + values[unit]`` where the row has a unit in the slot, else 0."""
+    codes = np.zeros((cut.rows, slots), np.int32)
+    codes[cut.owner, cut.slots] = values + 1
+    return codes

@@ -1,0 +1,391 @@
+"""Cutter `digits`: the characters of a number, each a unit.
+
+How a slot is addressed (``align``):
+
+``pad``
+    Every number is zero-padded to the same width, so that a slot is a decimal place. Padding is undone by
+    `glue`: byte for byte, which needs data that is either all of full width or free of leading zeros.
+``left`` / ``right``
+    Nothing is padded; slots are counted from the first or from the last character, and a number of ``n``
+    characters has ``n`` units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numba import njit
+from numpy.typing import NDArray
+
+from mireorder.cutting.cut import Cut, Split, present_codes, string_array, string_bytes
+from mireorder.errors import InputError
+
+ALIGNMENTS = ("pad", "left", "right")
+_ALPHABET = b"0123456789+-."
+_CODE = np.full(256, -1, np.int32)
+_CODE[list(_ALPHABET)] = np.arange(len(_ALPHABET))
+_UNKNOWN = "?"  # stands for a digit that was never emitted
+_ALIGN_REMEDY = "fit with --align left or --align right"
+
+
+@dataclass(frozen=True)
+class DigitsSurvey:
+    """Shapes of the numbers seen; every field merges by maximum, minimum or union."""
+
+    whole_max: int = 0
+    whole_min: int = 1 << 30
+    length_max: int = 0
+    decimals: frozenset[int] = frozenset()
+    signs: frozenset[str] = frozenset()
+    leading_zero: bool = False
+
+    def merge(self, other: Self) -> Self:
+        """The survey of both."""
+        return type(self)(
+            max(self.whole_max, other.whole_max),
+            min(self.whole_min, other.whole_min),
+            max(self.length_max, other.length_max),
+            self.decimals | other.decimals,
+            self.signs | other.signs,
+            self.leading_zero or other.leading_zero,
+        )
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """Per row: bytes of the text, sign character (0 if none), digits before and after the point, validity."""
+
+    offsets: NDArray[np.int64]
+    data: NDArray[np.uint8]
+    sign: NDArray[np.uint8]
+    whole: NDArray[np.int32]
+    decimals: NDArray[np.int32]
+    zero: NDArray[np.bool_]
+    valid: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Cuts ``[+-]digits[.digits]`` into its characters.
+
+    Args:
+        align: ``pad``, ``left`` or ``right``; None takes ``left`` for the plain policy, which moves nothing
+            and so needs no padding, and ``pad`` for all others.
+        width: number of slots for digits (sign and point not counted); None takes the longest seen.
+        decimals: digits after the point (``pad``); settled from the data.
+        signed: whether slot 0 is a sign (``pad``); settled from the data.
+        plus: whether the data writes '+' before positive numbers (``pad``); settled from the data.
+        zeros: whether the data itself is zero-padded (``pad``); settled from the data.
+        length: characters in the longest number (``left``, ``right``); settled from the data.
+
+    Raises:
+        InputError: ``align`` is unknown.
+    """
+
+    name: ClassVar[str] = "digits"
+    kind: ClassVar[str] = "fixed"
+
+    align: str | None = None
+    width: int | None = None
+    decimals: int = 0
+    signed: bool = False
+    plus: bool = False
+    zeros: bool = False
+    length: int = 0
+
+    def __post_init__(self) -> None:
+        if self.align not in (None, *ALIGNMENTS):
+            raise InputError(f"unknown alignment {self.align!r}", remedy=f"use one of {', '.join(ALIGNMENTS)}")
+
+    def survey(self, batch: pa.RecordBatch) -> DigitsSurvey:
+        """Widths, decimals and signs of the numbers in the batch."""
+        shape = _shape(batch)
+        if not shape.valid.any():
+            return DigitsSurvey()
+        whole, decimals = shape.whole[shape.valid], shape.decimals[shape.valid]
+        return DigitsSurvey(
+            int(whole.max()),
+            int(whole.min()),
+            int((shape.offsets[1:] - shape.offsets[:-1])[shape.valid].max()),
+            frozenset(np.unique(decimals).tolist()),
+            frozenset(chr(c) if c else "" for c in np.unique(shape.sign[shape.valid]).tolist()),
+            bool(shape.zero[shape.valid].any()),
+        )
+
+    def settle(self, survey: DigitsSurvey) -> Digits:
+        """Widths and signs as seen. What does not fit them is refused row by row, by `cut`."""
+        if self.align != "pad":
+            return replace(self, length=self.width or survey.length_max)
+        decimals = max(survey.decimals, default=0)
+        width = survey.whole_max + decimals if self.width is None else self.width
+        return replace(
+            self,
+            width=width,
+            decimals=decimals,
+            signed=bool(survey.signs & {"+", "-"}),
+            plus="+" in survey.signs and "" not in survey.signs,
+            zeros=survey.whole_min + min(survey.decimals, default=0) >= width,
+        )
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """Powers of ten for ``pad`` ('10^2'), else positions from the left ('1') or from the right ('-1')."""
+        if self.align == "left":
+            return tuple(str(i + 1) for i in range(self.length))
+        if self.align == "right":
+            return tuple(str(i - self.length) for i in range(self.length))
+        whole = self._whole
+        names = ["sign"] if self.signed else []
+        names += [f"10^{whole - 1 - i}" for i in range(whole)]
+        names += [".", *(f"10^-{i + 1}" for i in range(self.decimals))] if self.decimals else []
+        return tuple(names)
+
+    def cut(self, batch: pa.RecordBatch) -> Cut:
+        """Characters, zero-padded where ``align`` is ``pad``."""
+        shape = _shape(batch)
+        problems = _problems(shape, batch.column("target"))
+        self._check_fit(shape, problems)
+        good = shape.valid.copy()
+        good[list(problems)] = False
+        lengths = np.where(good, shape.offsets[1:] - shape.offsets[:-1], 0)
+        if self.align == "pad":
+            lengths = np.where(good, len(self.slots), 0)
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        flat, slots = np.empty(offsets[-1], np.uint8), np.empty(offsets[-1], np.int32)
+        if self.align == "pad":
+            _fill_padded(shape.offsets, shape.data, good, shape.sign, self._whole, shape.whole, self.signed, flat)
+            slots[:] = np.tile(np.arange(len(self.slots), dtype=np.int32), int(good.sum()))
+        else:
+            first = np.where(good, self.length - lengths, 0) if self.align == "right" else np.zeros_like(lengths)
+            _fill_plain(shape.offsets, shape.data, good, first, flat, slots)
+        return Cut(offsets, slots, string_array(np.arange(len(flat) + 1), flat), problems)
+
+    def codes(self, cut: Cut, survey: DigitsSurvey) -> NDArray[np.int32]:
+        """int32 (rows, slots): 0 absent, 1..10 the digits 0..9, 11 '+', 12 '-', 13 '.'."""
+        del survey
+        _, data = string_bytes(cut.units)
+        return present_codes(cut, _CODE[data[: len(cut.units)]], len(self.slots))
+
+    def radices(self, survey: DigitsSurvey) -> tuple[int, ...]:
+        """14 codes in each slot."""
+        del survey
+        return (len(_ALPHABET) + 1,) * len(self.slots)
+
+    def natural(self, cut: Cut, batch: pa.RecordBatch) -> pa.StringArray:
+        """The numbers as they stand in the data."""
+        del cut
+        return batch.column("target").fill_null("")
+
+    def emit(self, units: pa.ListArray) -> pa.StringArray:
+        """The characters, one after the other."""
+        return pc.binary_join(units, "")
+
+    def split(self, text: str) -> Split:
+        """One unit a character. A stray character or a wrong count is a problem."""
+        units = list(text.strip())
+        stray = next((c for c in units if c not in _ALPHABET.decode()), None)
+        if stray is not None:
+            return Split(units, problem=f"{stray!r} is not part of a number")
+        full = len(self.slots)
+        if not units or (self.align == "pad" and len(units) < full):
+            needed = full if self.align == "pad" else "at least 1"
+            return Split(units, problem=f"{len(units)} of {needed} digits were emitted", cut_short=True)
+        if len(units) > full:
+            return Split(units, problem=f"{len(units)} units were emitted, at most {full} make a target")
+        return Split(units)
+
+    def glue(self, slots: Sequence[int], units: Sequence[str]) -> str:
+        """The number; padding and an implied '+' are taken away. Slots never emitted show as '?'."""
+        if self.align != "pad":
+            return "".join(units)
+        natural = [_UNKNOWN] * len(self.slots)
+        for slot, unit in zip(slots, units, strict=True):
+            natural[slot] = unit
+        sign, digits = ("".join(natural[:1]), natural[1:]) if self.signed else ("", natural)
+        if sign == "+" and not self.plus:
+            sign = ""
+        zeros = 0
+        while not self.zeros and zeros < self._whole - 1 and digits[zeros] == "0":
+            zeros += 1
+        return sign + "".join(digits[zeros:])
+
+    def present(self, units: int) -> range:
+        """The slots of a number of that many characters; all of them for ``pad``."""
+        full = len(self.slots)
+        units = full if self.align == "pad" else min(units, full)
+        return range(full - units, full) if self.align == "right" else range(units)
+
+    def misplaced(self, slots: Sequence[int], units: Sequence[str]) -> str | None:
+        """Why units in these slots are no number (a sign among the digits, two points), or None."""
+        if self.align != "pad":
+            text = "".join(units)
+            return None if _is_number(text) else f"{text!r} is not a number"
+        names = self.slots
+        for slot, unit in zip(slots, units, strict=True):
+            expected = {"sign": "+-", ".": "."}.get(names[slot], "0123456789")
+            if unit not in expected:
+                return f"{unit!r} stands at slot {slot} ({names[slot]}), which takes one of {expected!r}"
+        return None
+
+    @property
+    def _whole(self) -> int:
+        return (self.width or 0) - self.decimals
+
+    def _check_fit(self, shape: _Shape, problems: dict[int, str]) -> None:
+        """Add the rows that the settled widths and signs can't take, and give back byte for byte."""
+        length = shape.offsets[1:] - shape.offsets[:-1]
+        if self.align != "pad":
+            rules = [
+                (
+                    length > self.length,
+                    "target has {length} characters, the plan is for {self.length}; fit with --width {length}",
+                )
+            ]
+        else:
+            plus, minus, bare = shape.sign == ord("+"), shape.sign == ord("-"), shape.sign == 0
+            rules = [
+                (
+                    shape.decimals != self.decimals,
+                    "target has {decimals} decimals, the plan is for {self.decimals}; " + _ALIGN_REMEDY,
+                ),
+                (
+                    shape.whole + shape.decimals > self.width,
+                    "target has {digits} digits, the plan is for {self.width}; fit with --width {digits}",
+                ),
+                (
+                    bare & self.plus | plus & (not self.plus) | minus & (not self.signed),
+                    "target's sign is not written as in the other rows the plan is for; " + _ALIGN_REMEDY,
+                ),
+                (
+                    (shape.whole + shape.decimals < self.width) & self.zeros,
+                    "target has {digits} digits, the plan is for targets of exactly {self.width}; " + _ALIGN_REMEDY,
+                ),
+                (
+                    shape.zero & (not self.zeros),
+                    "target has leading zeros, but targets differ in width, so that padding to {self.width} "
+                    "could not be undone; " + _ALIGN_REMEDY,
+                ),
+            ]
+        for wrong, text in rules:
+            for row in np.flatnonzero(shape.valid & wrong).tolist():
+                decimals, digits = shape.decimals[row], shape.whole[row] + shape.decimals[row]
+                problems.setdefault(
+                    row, text.format(self=self, length=length[row], decimals=decimals, digits=digits)
+                )
+
+
+def _is_number(text: str) -> bool:
+    whole, _, fraction = text.lstrip("+-").partition(".")
+    signs = len(text) - len(text.lstrip("+-"))
+    return signs <= 1 and whole.isdigit() and ("." not in text or fraction.isdigit())
+
+
+def _shape(batch: pa.RecordBatch) -> _Shape:
+    target = batch.column("target")
+    if not pa.types.is_string(target.type):
+        raise InputError(
+            f"cutter digits needs one text or number target, not {target.type}", remedy="pass --cutter labels"
+        )
+    offsets, data = string_bytes(target)
+    return _Shape(offsets, data, *_parse(offsets, data))
+
+
+def _problems(shape: _Shape, target: pa.Array) -> dict[int, str]:
+    problems = {}
+    for row in np.flatnonzero(~shape.valid).tolist():
+        text = target[row].as_py()
+        if text is None:
+            problems[row] = "target is null; fill it in or pass --reject"
+        elif not text:
+            problems[row] = "target is empty; fill it in or pass --reject"
+        else:
+            problems[row] = f"target {text[:40]!r} is not a number; use another --cutter or pass --reject"
+    return problems
+
+
+@njit(nogil=True, cache=True)
+def _parse(
+    offsets: NDArray[np.int64], data: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Sign, digits before and after the point, superfluous leading zero, validity of every number."""
+    rows = len(offsets) - 1
+    sign = np.zeros(rows, np.uint8)
+    whole = np.zeros(rows, np.int32)
+    decimals = np.zeros(rows, np.int32)
+    zero = np.zeros(rows, np.bool_)
+    valid = np.zeros(rows, np.bool_)
+    for row in range(rows):
+        at, end = offsets[row], offsets[row + 1]
+        if at < end and (data[at] == 43 or data[at] == 45):
+            sign[row] = data[at]
+            at += 1
+        start = at
+        while at < end and 48 <= data[at] <= 57:
+            at += 1
+        whole[row] = at - start
+        zero[row] = at - start > 1 and data[start] == 48
+        if at < end and data[at] == 46:
+            start = at + 1
+            at = start
+            while at < end and 48 <= data[at] <= 57:
+                at += 1
+            decimals[row] = at - start
+            valid[row] = at == end and whole[row] > 0 and decimals[row] > 0
+        else:
+            valid[row] = at == end and whole[row] > 0
+    return sign, whole, decimals, zero, valid
+
+
+@njit(nogil=True, cache=True)
+def _fill_padded(
+    offsets: NDArray[np.int64],
+    data: NDArray[np.uint8],
+    good: NDArray[np.bool_],
+    sign: NDArray[np.uint8],
+    width: int,
+    whole: NDArray[np.int32],
+    signed: bool,
+    flat: NDArray[np.uint8],
+) -> None:
+    """Write each good row's sign, zeros and characters behind one another into ``flat``."""
+    to = 0
+    for row in range(len(good)):
+        if not good[row]:
+            continue
+        at, end = offsets[row], offsets[row + 1]
+        if sign[row] != 0:
+            at += 1
+        if signed:
+            flat[to] = 45 if sign[row] == 45 else 43
+            to += 1
+        for _ in range(width - whole[row]):
+            flat[to] = 48
+            to += 1
+        while at < end:
+            flat[to] = data[at]
+            at += 1
+            to += 1
+
+
+@njit(nogil=True, cache=True)
+def _fill_plain(
+    offsets: NDArray[np.int64],
+    data: NDArray[np.uint8],
+    good: NDArray[np.bool_],
+    first: NDArray[np.int64],
+    flat: NDArray[np.uint8],
+    slots: NDArray[np.int32],
+) -> None:
+    """Copy each good row's characters into ``flat``; the first stands at slot ``first[row]``."""
+    to = 0
+    for row in range(len(good)):
+        if good[row]:
+            for at in range(offsets[row], offsets[row + 1]):
+                flat[to] = data[at]
+                slots[to] = first[row] + at - offsets[row]
+                to += 1

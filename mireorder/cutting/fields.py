@@ -1,0 +1,267 @@
+"""Cutter `fields`: the top-level members of a JSON object, each a unit. Their text is kept as it stands."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from graphlib import CycleError, TopologicalSorter
+from json.decoder import scanstring  # type: ignore[attr-defined]
+from typing import ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from mireorder.cutting.cut import Cut, Split, present_codes
+from mireorder.errors import InputError
+
+_DECODER = json.JSONDecoder()
+_SPACE = " \t\n\r"
+
+
+@dataclass(frozen=True)
+class FieldsSurvey:
+    """Key orders, white space and values seen.
+
+    Attributes:
+        orders: the distinct sequences of keys.
+        styles: rows seen in each style ``(opening, between, closing)``.
+        values: key -> sorted uint64 hashes of the member texts seen.
+    """
+
+    orders: frozenset[tuple[str, ...]] = frozenset()
+    styles: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    values: dict[str, NDArray[np.uint64]] = field(default_factory=dict)
+
+    def merge(self, other: Self) -> Self:
+        """The survey of both."""
+        values = dict(self.values)
+        for key, hashes in other.values.items():
+            values[key] = np.union1d(values[key], hashes) if key in values else hashes
+        return type(self)(self.orders | other.orders, self.styles + other.styles, values)
+
+
+@dataclass(frozen=True)
+class Fields:
+    r"""Cuts the text of a JSON object into its top-level members (``"key": value``).
+
+    Args:
+        keys: the fields in canonical order; settled from the data, which must agree on one order.
+        opening: text before the first member, such as ``{``.
+        between: text between members, such as ``, ``.
+        closing: text after the last member, such as ``}``.
+
+    Raises:
+        InputError: rows disagree on the order of keys.
+    """
+
+    name: ClassVar[str] = "fields"
+    kind: ClassVar[str] = "set"
+
+    keys: tuple[str, ...] = ()
+    opening: str = "{"
+    between: str = ", "
+    closing: str = "}"
+
+    def survey(self, batch: pa.RecordBatch) -> FieldsSurvey:
+        """Key orders, styles and hashed values of the batch."""
+        orders, styles = set(), Counter[tuple[str, str, str]]()
+        values: dict[str, set[int]] = {}
+        for text in _texts(batch):
+            found = _scan(text or "")
+            if found.problem:
+                continue
+            orders.add(tuple(found.keys))
+            if len(found.betweens) == 1:
+                styles[found.opening, found.betweens[0], found.closing] += 1
+            for key, member in zip(found.keys, found.members, strict=True):
+                values.setdefault(key, set()).add(_hash(member))
+        hashes = {key: np.array(sorted(seen), np.uint64) for key, seen in values.items()}
+        return FieldsSurvey(frozenset(orders), styles, hashes)
+
+    def settle(self, survey: FieldsSurvey) -> Fields:
+        """One canonical order of keys, and the commonest style."""
+        before: dict[str, set[str]] = {key: set() for order in survey.orders for key in order}
+        for order in survey.orders:
+            for first, second in zip(order, order[1:], strict=False):
+                before[second].add(first)
+        sorter = TopologicalSorter(before)
+        keys: list[str] = []
+        try:
+            sorter.prepare()
+        except CycleError as error:
+            raise InputError(
+                f"rows disagree on the order of the keys {', '.join(map(repr, error.args[1]))}, so that the "
+                "natural order could not be restored",
+                remedy="write all objects with their keys in one order",
+            ) from None
+        while sorter.is_active():
+            ready = sorted(sorter.get_ready())
+            keys += ready
+            sorter.done(*ready)
+        default = ((self.opening, self.between, self.closing), 0)
+        style = min(survey.styles.items(), key=lambda s: (-s[1], s[0]), default=default)[0]
+        return replace(self, keys=tuple(keys), opening=style[0], between=style[1], closing=style[2])
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """The keys in canonical order."""
+        return self.keys
+
+    def cut(self, batch: pa.RecordBatch) -> Cut:
+        """The members of each row, in canonical order."""
+        place = {key: slot for slot, key in enumerate(self.keys)}
+        units: list[str] = []
+        slots: list[int] = []
+        offsets, problems = [0], {}
+        for row, text in enumerate(_texts(batch)):
+            found = _scan(text or "")
+            problem = "target is null" if text is None else "target is empty" if not text else found.problem
+            unknown = [key for key in found.keys if key not in place]
+            at = [place.get(key, -1) for key in found.keys]
+            if problem is None and unknown:
+                problem = f"the plan knows no field {unknown[0]!r}, only {', '.join(self.keys)}"
+            if problem is None and at != sorted(at):
+                problem = f"fields do not stand in the order {', '.join(self.keys)}"
+            if problem is None and self._text(found.members) != text:
+                problem = f"white space between fields is not as in the other rows ({self.between!r})"
+            if problem is None:
+                slots += at
+                units += found.members
+            else:
+                problems[row] = f"{problem}; mend it or pass --reject"
+            offsets.append(len(units))
+        return Cut(np.array(offsets, np.int64), np.array(slots, np.int32), pa.array(units, pa.string()), problems)
+
+    def codes(self, cut: Cut, survey: FieldsSurvey) -> NDArray[np.int32]:
+        """int32 (rows, keys): 0 absent, else 1 + rank of the member's hash among those seen."""
+        hashes = np.array([_hash(unit) for unit in cut.units.to_pylist()], np.uint64)
+        values = np.zeros(len(hashes), np.int32)
+        for slot, key in enumerate(self.keys):
+            of_key = cut.slots == slot
+            values[of_key] = np.searchsorted(survey.values[key], hashes[of_key])
+        return present_codes(cut, values, len(self.keys))
+
+    def radices(self, survey: FieldsSurvey) -> tuple[int, ...]:
+        """1 + the number of distinct values of each key."""
+        return tuple(1 + len(survey.values[key]) for key in self.keys)
+
+    def natural(self, cut: Cut, batch: pa.RecordBatch) -> pa.StringArray:
+        """The objects as they stand in the data."""
+        del cut
+        return batch.column("target").fill_null("")
+
+    def emit(self, units: pa.ListArray) -> pa.StringArray:
+        """A JSON object again: members in the order given."""
+        joined = pc.binary_join_element_wise(self.opening, pc.binary_join(units, self.between), self.closing, "")
+        return pc.if_else(pc.equal(pc.list_value_length(units), 0), "{}", joined)
+
+    def split(self, text: str) -> Split:
+        """Members of the object. Broken JSON, an unknown or a repeated key is a problem."""
+        found = _scan(text.strip())
+        place = {key: slot for slot, key in enumerate(self.keys)}
+        unknown = [key for key in found.keys if key not in place]
+        known = [(m, place[k]) for m, k in zip(found.members, found.keys, strict=True) if k in place]
+        units, slots = [m for m, _ in known], [s for _, s in known]
+        if found.problem is None and unknown:
+            return Split(units, slots, f"there is no field {unknown[0]!r}")
+        return Split(units, slots, found.problem, cut_short=found.cut_short)
+
+    def glue(self, slots: Sequence[int], units: Sequence[str]) -> str:
+        """The object with its members in the order given."""
+        del slots
+        return self._text(units)
+
+    def _text(self, members: Sequence[str]) -> str:
+        return self.opening + self.between.join(members) + self.closing if members else "{}"
+
+
+@dataclass
+class _Scan:
+    """The top level of a JSON object as text."""
+
+    keys: list[str] = field(default_factory=list)
+    members: list[str] = field(default_factory=list)
+    opening: str = ""
+    betweens: list[str] = field(default_factory=list)
+    closing: str = ""
+    problem: str | None = None
+    cut_short: bool = False
+
+
+def _scan(text: str) -> _Scan:
+    """Cut a JSON object at its top level. Never raises: what is wrong stands in ``problem``."""
+    found = _Scan()
+    at = _skip(text, 1)
+    if not text.startswith("{"):
+        found.problem, found.cut_short = "target is not a JSON object", not text
+        return found
+    found.opening = text[:at]
+    betweens = set()
+    try:
+        while text[at] != "}" or found.members:
+            start = at
+            if text[at] != '"':
+                raise ValueError
+            key, at = scanstring(text, at + 1, True)
+            at = _skip(text, at)
+            if text[at] != ":":
+                raise ValueError
+            _, at = _DECODER.raw_decode(text, _skip(text, at + 1))
+            if key in found.keys:
+                found.problem = f"field {key!r} is repeated"
+                return found
+            end, at = at, _skip(text, at)
+            stop = text[at]  # a number at the very end may go on: what follows must be seen first
+            found.keys.append(key)
+            found.members.append(text[start:end])
+            if stop == "}":
+                found.closing = text[end : at + 1]
+                break
+            if stop != ",":
+                raise ValueError
+            at = _skip(text, at + 1)
+            betweens.add(text[end:at])
+    except (ValueError, IndexError, RecursionError):
+        found.cut_short = _goes_on(text)
+        found.problem = "the JSON object stops too early" if found.cut_short else "target is not a valid JSON object"
+        return found
+    found.betweens = sorted(betweens)
+    if text[at + 1 :].strip(_SPACE):
+        found.problem = "text follows the JSON object"
+    return found
+
+
+def _goes_on(text: str) -> bool:
+    """Whether the text breaks off inside the object: brackets or a string are open at its end."""
+    depth, inside, escaped = 0, False, False
+    for char in text:
+        if inside:
+            escaped, inside = char == "\\" and not escaped, char != '"' or escaped
+        elif char == '"':
+            inside = True
+        else:
+            depth += (char in "{[") - (char in "}]")
+    return depth > 0
+
+
+def _skip(text: str, at: int) -> int:
+    while at < len(text) and text[at] in _SPACE:
+        at += 1
+    return at
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def _texts(batch: pa.RecordBatch) -> list[str | None]:
+    target = batch.column("target")
+    if not pa.types.is_string(target.type):
+        raise InputError(f"cutter fields needs one column of JSON text, not {target.type}", remedy="pass --target")
+    texts: list[str | None] = target.to_pylist()
+    return texts

@@ -1,0 +1,205 @@
+"""Cutter `labels`: a set of labels, each a unit. A set has no order, so its natural form is the canonical one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from mireorder.cutting.cut import Cut, Split, present_codes
+from mireorder.errors import InputError
+
+MOST_LABELS = 10_000
+_TRUTH = {"0": 0, "1": 1, "false": 0, "true": 1}
+
+
+@dataclass(frozen=True)
+class LabelsSurvey:
+    """The labels seen, as written in the data."""
+
+    seen: frozenset[str] = frozenset()
+
+    def merge(self, other: Self) -> Self:
+        """The survey of both."""
+        return type(self)(self.seen | other.seen)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Cuts a delimited text, a list column or binary columns into labels.
+
+    A text column is split at ``delimiter``, spaces around a label do not count. With ``names`` the labels of
+    the data may be names or ids (0-based lines of the names file). With several target columns each is one
+    label, present where the column is 1.
+
+    Args:
+        names: every label, in canonical order; None takes the labels seen, sorted.
+        delimiter: stands between labels in a text column.
+        joiner: stands between labels in the natural and in the emitted target.
+        empty: the target of a row without labels (list and binary columns); a text column must not be empty.
+
+    Raises:
+        InputError: a label's name can't be told apart in the joined text, or there are over 10,000 labels.
+    """
+
+    name: ClassVar[str] = "labels"
+    kind: ClassVar[str] = "set"
+
+    names: tuple[str, ...] | None = None
+    delimiter: str = ","
+    joiner: str = ", "
+    empty: str = "none"
+
+    def __post_init__(self) -> None:
+        if not self.delimiter or not self.joiner.strip():
+            raise InputError("labels need a delimiter that is not blank", remedy="pass --delimiter")
+        names = self.names or ()
+        for name in names:
+            if self.joiner.strip() in name or name != name.strip() or name in ("", self.empty):
+                raise InputError(
+                    f"label {name!r} can't be told apart in a text joined by {self.joiner!r} where a row "
+                    f"without labels reads {self.empty!r}",
+                    remedy="rename it",
+                )
+        if len(set(names)) < len(names):
+            twice = sorted({n for n in names if names.count(n) > 1})
+            raise InputError(f"label names are repeated: {', '.join(twice)}", remedy="give each label one name")
+
+    def survey(self, batch: pa.RecordBatch) -> LabelsSurvey:
+        """The distinct labels in the batch; nothing where names are given or columns are labels."""
+        if self.names is not None or "target" not in batch.schema.names:
+            return LabelsSurvey()
+        _, values = self._flatten(batch)
+        seen = frozenset(v for v in pc.unique(values).to_pylist() if v)
+        if len(seen) > MOST_LABELS:
+            raise InputError(
+                f"more than {MOST_LABELS} distinct labels", remedy="check --target and --delimiter, or pass --names"
+            )
+        return LabelsSurvey(seen)
+
+    def settle(self, survey: LabelsSurvey) -> Labels:
+        """Names as given, else the labels seen in sorted order."""
+        return self if self.names is not None else replace(self, names=tuple(sorted(survey.seen)))
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """The label names in canonical order."""
+        return self.names or ()
+
+    def cut(self, batch: pa.RecordBatch) -> Cut:
+        """The labels of each row, in canonical order."""
+        problems: dict[int, str] = {}
+        owner, slots = (
+            self._from_list(batch, problems)
+            if "target" in batch.schema.names
+            else self._from_columns(batch, problems)
+        )
+        order = np.lexsort((slots, owner))
+        owner, slots = owner[order], slots[order]
+        for row in owner[1:][(owner[1:] == owner[:-1]) & (slots[1:] == slots[:-1])].tolist():
+            problems.setdefault(row, "target repeats a label; remove it or pass --reject")
+        if problems:
+            keep = ~np.isin(owner, list(problems))
+            owner, slots = owner[keep], slots[keep]
+        offsets = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=batch.num_rows))])
+        units = pa.array(self.slots, pa.string()).take(pa.array(slots))
+        return Cut(offsets.astype(np.int64), slots.astype(np.int32), units, problems)
+
+    def codes(self, cut: Cut, survey: LabelsSurvey) -> NDArray[np.int32]:
+        """int32 (rows, labels): 1 where the row has the label, else 0."""
+        del survey
+        return present_codes(cut, np.zeros(len(cut.slots), np.int32), len(self.slots))
+
+    def radices(self, survey: LabelsSurvey) -> tuple[int, ...]:
+        """2 codes a label."""
+        del survey
+        return (2,) * len(self.slots)
+
+    def natural(self, cut: Cut, batch: pa.RecordBatch) -> pa.StringArray:
+        """The labels of each row joined in canonical order."""
+        del batch
+        return self.emit(pa.ListArray.from_arrays(pa.array(cut.offsets, pa.int32()), cut.units))
+
+    def emit(self, units: pa.ListArray) -> pa.StringArray:
+        """The labels joined in the order given; the word for none where there are none."""
+        joined = pc.binary_join(units, self.joiner)
+        return pc.if_else(pc.equal(pc.list_value_length(units), 0), self.empty, joined)
+
+    def split(self, text: str) -> Split:
+        """Label names between joiners. An unknown or repeated label is a problem."""
+        pieces = [piece.strip() for piece in text.split(self.joiner.strip())]
+        if pieces == [self.empty]:
+            return Split([])
+        place = {name: slot for slot, name in enumerate(self.slots)}
+        units: list[str] = []
+        for at, piece in enumerate(pieces):
+            slots = [place[u] for u in units]
+            if piece in units:
+                return Split(units, slots, f"label {piece!r} is repeated")
+            if piece not in place:
+                last = at == len(pieces) - 1
+                short = last and any(name.startswith(piece) for name in (*self.slots, self.empty))
+                problem = f"{piece!r} is only the start of a label" if short else f"there is no label {piece!r}"
+                return Split(units, slots, problem, cut_short=short)
+            units.append(piece)
+        return Split(units, [place[u] for u in units])
+
+    def glue(self, slots: Sequence[int], units: Sequence[str]) -> str:
+        """The labels joined in the order given."""
+        del slots
+        return self.joiner.join(units) if units else self.empty
+
+    def _flatten(self, batch: pa.RecordBatch) -> tuple[NDArray[np.int64], pa.Array]:
+        """Row of each label and the labels as strings, from the text or list column `target`."""
+        target = batch.column("target")
+        if pa.types.is_string(target.type):
+            target = pc.split_pattern(target, self.delimiter)
+        elif not pa.types.is_list(target.type):
+            raise InputError(
+                f"cutter labels needs a text, list or binary column, not {target.type}", remedy="pass --target"
+            )
+        owner = pc.list_parent_indices(target).to_numpy().astype(np.int64)
+        return owner, pc.utf8_trim_whitespace(pc.cast(pc.list_flatten(target), pa.string()))
+
+    def _from_list(
+        self, batch: pa.RecordBatch, problems: dict[int, str]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        target = batch.column("target")
+        for row in np.flatnonzero(target.is_null().to_numpy(zero_copy_only=False)).tolist():
+            problems[row] = "target is null; fill it in or pass --reject"
+        if pa.types.is_string(target.type):
+            for row in np.flatnonzero(pc.equal(target, "").fill_null(False).to_numpy(zero_copy_only=False)).tolist():
+                problems[row] = "target is empty; fill it in or pass --reject"
+        owner, values = self._flatten(batch)
+        slots = pc.index_in(values, pa.array(self.slots, pa.string()))
+        if self.names is not None:
+            ids = pc.index_in(values, pa.array([str(i) for i in range(len(self.slots))], pa.string()))
+            slots = pc.coalesce(slots, ids)
+        slots = slots.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+        for unknown in np.flatnonzero(slots < 0).tolist():
+            label = values[unknown].as_py()
+            problems.setdefault(
+                int(owner[unknown]),
+                f"label {label!r} is not among the {len(self.slots)} names; add it to --names or pass --reject",
+            )
+        return owner[slots >= 0], slots[slots >= 0]
+
+    def _from_columns(
+        self, batch: pa.RecordBatch, problems: dict[int, str]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        truth = np.zeros((batch.num_rows, len(self.slots)), np.int8)
+        for slot, name in enumerate(self.slots):
+            text = pc.utf8_lower(pc.utf8_trim_whitespace(pc.cast(batch.column(name), pa.string())))
+            value = pc.index_in(text, pa.array(list(_TRUTH), pa.string())).fill_null(-1)
+            column = np.array([*_TRUTH.values(), -1], np.int8)[value.to_numpy(zero_copy_only=False)]
+            for row in np.flatnonzero(column < 0).tolist():
+                found = batch.column(name)[row].as_py()
+                problems.setdefault(row, f"column {name!r} holds {found!r}, not 0 or 1; mend it or pass --reject")
+            truth[:, slot] = column == 1
+        owner, slots = np.nonzero(truth)
+        return owner.astype(np.int64), slots.astype(np.int64)

@@ -1,0 +1,194 @@
+"""The source, cut for counting only: as one symbol, as the digits of its numbers, or as the words present."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from numba import njit
+from numpy.typing import NDArray
+
+from mireorder.cutting.cut import string_bytes
+from mireorder.errors import InputError
+
+MOST_NUMBERS = 16
+MOST_TEMPLATES = 256
+_PATTERN = r"\w+"
+
+
+def hash_strings(strings: pa.Array) -> NDArray[np.uint64]:
+    """uint64 (n,): a hash of each string, the same on every machine and in every version.
+
+    Two different strings share a hash with probability 2^-64; among 10 million distinct sources a single
+    collision has probability 3e-6.
+    """
+    return _hash_strings(*string_bytes(strings))
+
+
+@dataclass(frozen=True)
+class NumbersSurvey:
+    """Numbers in the sources: digits at most in each, and hashes of the text around them."""
+
+    digits: tuple[int, ...] = ()
+    templates: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
+
+    def merge(self, other: Self) -> Self:
+        """The survey of both."""
+        longer, shorter = sorted((self.digits, other.digits), key=len, reverse=True)
+        digits = tuple(max(a, b) for a, b in zip(longer, shorter + (0,) * (len(longer) - len(shorter)), strict=True))
+        return type(self)(digits, np.union1d(self.templates, other.templates)[: MOST_TEMPLATES + 1])
+
+    @property
+    def problem(self) -> str | None:
+        """Why sources can't be cut into the digits of their numbers, or None."""
+        if len(self.templates) > MOST_TEMPLATES:
+            return f"the text around their numbers takes more than {MOST_TEMPLATES} forms"
+        if len(self.digits) > MOST_NUMBERS:
+            return f"some have more than {MOST_NUMBERS} numbers"
+        return None if self.digits else "they hold no numbers"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the source slots: the text around the numbers where it varies, then every digit."""
+        digits = [
+            f"number {number + 1}, 10^{length - 1 - place}"
+            for number, length in enumerate(self.digits)
+            for place in range(length)
+        ]
+        return (("text", *digits)) if len(self.templates) > 1 else tuple(digits)
+
+    @property
+    def radices(self) -> tuple[int, ...]:
+        """Number of codes in each source slot."""
+        digits = (11,) * sum(self.digits)
+        return (len(self.templates), *digits) if len(self.templates) > 1 else digits
+
+
+def survey_numbers(source: pa.Array) -> NumbersSurvey:
+    """Digits of each number and the text around the numbers, of a batch of sources."""
+    offsets, data = string_bytes(source)
+    digits = np.zeros(MOST_NUMBERS + 1, np.int64)
+    templates = np.unique(_scan_numbers(offsets, data, digits))[: MOST_TEMPLATES + 1]
+    return NumbersSurvey(tuple(int(d) for d in np.trim_zeros(digits, "b")), templates)
+
+
+def number_codes(source: pa.Array, survey: NumbersSurvey) -> NDArray[np.int32]:
+    """int32 (rows, source slots): digits as 1..10, zero-padded; 0 where the row lacks the number."""
+    offsets, data = string_bytes(source)
+    digits = np.array(survey.digits, np.int64)
+    codes = np.zeros((len(source), int(digits.sum())), np.int32)
+    templates = _digit_codes(offsets, data, digits, codes)
+    if len(survey.templates) <= 1:
+        return codes
+    around = np.searchsorted(survey.templates, templates).astype(np.int32)
+    return np.column_stack([around, codes])
+
+
+@dataclass(frozen=True)
+class WordsSurvey:
+    """Rows each word is present in."""
+
+    rows: Counter[str] = field(default_factory=Counter)
+
+    def merge(self, other: Self) -> Self:
+        """The survey of both."""
+        return type(self)(self.rows + other.rows)
+
+    def top(self, words: int) -> tuple[str, ...]:
+        """The words present in most rows, ties in alphabetical order, sorted."""
+        if not self.rows:
+            raise InputError("sources hold no words", remedy="check --source")
+        return tuple(sorted(sorted(self.rows, key=lambda w: (-self.rows[w], w))[:words]))
+
+
+def survey_words(source: pa.Array) -> WordsSurvey:
+    """Rows each lower-cased word is present in."""
+    rows = _words(source).group_by("word").agg(pl.len())
+    return WordsSurvey(Counter(dict(rows.iter_rows())))
+
+
+def present_words(source: pa.Array, words: tuple[str, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row and index into ``words`` of every word present, once a row."""
+    index = pl.DataFrame({"word": words, "index": np.arange(len(words), dtype=np.int64)})
+    found = _words(source).join(index, on="word", how="inner")
+    return found["row"].to_numpy().astype(np.int64), found["index"].to_numpy()
+
+
+def _words(source: pa.Array) -> pl.DataFrame:
+    """Columns ``row``, ``word``: distinct lower-cased words of each row."""
+    text = pl.Series("word", source.fill_null(""))
+    return (
+        pl.DataFrame({"word": text})
+        .with_row_index("row")
+        .with_columns(pl.col("word").str.to_lowercase().str.extract_all(_PATTERN).list.unique())
+        .explode("word")
+        .drop_nulls()
+    )
+
+
+@njit(nogil=True, cache=True)
+def _hash_strings(offsets: NDArray[np.int64], data: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """FNV-1a over the bytes, finished with the mixer of MurmurHash3."""
+    hashes = np.empty(len(offsets) - 1, np.uint64)
+    for row in range(len(hashes)):
+        h = np.uint64(0xCBF29CE484222325)
+        for at in range(offsets[row], offsets[row + 1]):
+            h = (h ^ np.uint64(data[at])) * np.uint64(0x100000001B3)
+        h = (h ^ (h >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
+        h = (h ^ (h >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
+        hashes[row] = h ^ (h >> np.uint64(33))
+    return hashes
+
+
+@njit(nogil=True, cache=True)
+def _scan_numbers(
+    offsets: NDArray[np.int64], data: NDArray[np.uint8], digits: NDArray[np.int64]
+) -> NDArray[np.uint64]:
+    """Hash of the text around the numbers of each row; ``digits[k]`` rises to the longest k-th number."""
+    rows = len(offsets) - 1
+    templates = np.empty(rows, np.uint64)
+    for row in range(rows):
+        h = np.uint64(0xCBF29CE484222325)
+        number, length = 0, 0
+        for at in range(offsets[row], offsets[row + 1] + 1):
+            inside = at < offsets[row + 1] and 48 <= data[at] <= 57
+            if inside:
+                length += 1
+                continue
+            if length:
+                h = (h ^ np.uint64(48)) * np.uint64(0x100000001B3)
+                place = min(number, len(digits) - 1)
+                digits[place] = max(digits[place], length)
+                number, length = number + 1, 0
+            if at < offsets[row + 1]:
+                h = (h ^ np.uint64(data[at])) * np.uint64(0x100000001B3)
+        templates[row] = h
+    return templates
+
+
+@njit(nogil=True, cache=True)
+def _digit_codes(
+    offsets: NDArray[np.int64], data: NDArray[np.uint8], digits: NDArray[np.int64], codes: NDArray[np.int32]
+) -> NDArray[np.uint64]:
+    """Fill ``codes`` with the digits of each number, right-aligned behind zeros; hashes as `_scan_numbers`."""
+    scratch = np.zeros(len(digits) + 1, np.int64)
+    templates = _scan_numbers(offsets, data, scratch)
+    for row in range(len(offsets) - 1):
+        first, number, length = 0, 0, 0
+        for at in range(offsets[row], offsets[row + 1] + 1):
+            if at < offsets[row + 1] and 48 <= data[at] <= 57:
+                length += 1
+                continue
+            if length and number < len(digits):
+                width = digits[number]
+                for place in range(width):
+                    back = width - place  # distance from the number's end
+                    codes[row, first + place] = 1 + (data[at - back] - 48 if back <= length else 0)
+                first += width
+                number += 1
+            length = 0
+    return templates

@@ -1,0 +1,61 @@
+"""The dataset card: README.md, whose YAML names the files of each split."""
+
+from __future__ import annotations
+
+import json
+
+from mireorder.ordering.plan import Plan
+
+_USE = {
+    "text": "`prompt` and `completion`: text, the completion in the plan's order",
+    "token": "`input_ids` and `labels`: token ids, labels are -100 on the prompt",
+}
+
+
+def card(plan: Plan, form: str, rows: dict[str, int]) -> str:
+    """Markdown of the card.
+
+    Args:
+        plan: the rows were reordered with.
+        form: ``text`` or ``token``.
+        rows: split -> number of rows.
+    """
+    files = "\n".join(f"  - split: {split}\n    path: {split}/*.arrow" for split in rows)
+    splits = "\n".join(f"| {split} | {count:,} |" for split, count in rows.items())
+    order = json.dumps([plan.units[slot] for slot in plan.permutation][:40], ensure_ascii=False)
+    return f"""---
+configs:
+- config_name: default
+  data_files:
+{files}
+tags:
+- mireorder
+---
+
+# A reordered dataset
+
+The targets of this dataset stand in another order than the natural one, so that a decoder learns them in it
+([mireorder](https://arxiv.org/abs/2511.00198)). `mireorder.json` is the plan that made the order and undoes it.
+
+| | |
+|---|---|
+| policy | {plan.policy} ({plan.criterion["name"]}, {plan.estimator}) |
+| kind | {plan.kind} |
+| order of a full target | `{order}` |
+| plan | `{plan.sha256}` |
+
+| split | rows |
+|---|---|
+{splits}
+
+Columns: {_USE[form]}; `permutation` (step to slot), `row_id` (shard and row of the input), `target` (natural).
+
+```python
+from datasets import load_from_disk
+from mireorder import Plan
+
+dataset = load_from_disk("this/folder")
+plan = Plan.load("this/folder")
+plan.restore("what a model emitted").text
+```
+"""

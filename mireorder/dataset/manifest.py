@@ -1,0 +1,85 @@
+"""The manifest: one row per shard written, so that a rerun redoes only what is missing."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from mireorder.errors import OutputError
+
+FILE = "manifest.jsonl"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A shard written.
+
+    Attributes:
+        split: of the shard.
+        input: name of the input shard.
+        input_sha256: of its content.
+        plan_sha256: of the plan it was reordered with.
+        form: ``text`` or ``token``.
+        tokenizer: hash of the tokenizer (token form), else None.
+        rows: rows written.
+        rejected: rows set aside.
+        output: path of the shard within the dataset's folder.
+        output_sha256: of that file.
+    """
+
+    split: str
+    input: str
+    input_sha256: str
+    plan_sha256: str
+    form: str
+    tokenizer: str | None
+    rows: int
+    rejected: int
+    output: str
+    output_sha256: str
+
+    def same_work(self, other: Entry) -> str | None:
+        """None if both come from the same input by the same plan, else the difference in words."""
+        for name in ("plan_sha256", "form", "tokenizer", "input", "input_sha256"):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if mine != theirs:
+                return f"{name.replace('_', ' ')} of {self.output} was {mine}, now it is {theirs}"
+        return None
+
+
+def append(folder: Path, entry: Entry) -> None:
+    """Add a row and sync it."""
+    with (folder / FILE).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(asdict(entry), ensure_ascii=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read(folder: Path) -> list[Entry]:
+    """The rows so far; a last line that a crash cut short does not count.
+
+    Raises:
+        OutputError: another line can't be read.
+    """
+    path = folder / FILE
+    lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
+    entries = []
+    for number, line in enumerate(lines[:-1], 1):
+        try:
+            entries.append(Entry(**json.loads(line)))
+        except (ValueError, TypeError) as error:
+            raise OutputError(
+                f"{path}, line {number}: not a manifest row ({error}); write to another folder"
+            ) from None
+    return entries
+
+
+def write(folder: Path, entries: list[Entry]) -> None:
+    """Replace the manifest by these rows."""
+    part = folder / f".{FILE}.part"
+    part.write_text(
+        "".join(json.dumps(asdict(e), ensure_ascii=False) + "\n" for e in entries), encoding="utf-8"
+    )
+    part.replace(folder / FILE)

@@ -1,0 +1,304 @@
+"""Read any input as shards that stream record batches with `source` and `target` columns."""
+
+import hashlib
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from glob import glob
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mireorder.dataset.formats import (
+    BATCH_ROWS,
+    FORMATS,
+    READABLE,
+    Reading,
+    format_of,
+    read_lines,
+    suffix_of,
+    wanted_columns,
+)
+from mireorder.errors import InputError
+
+__all__ = ["Reading", "Shard", "label_names", "open_shards"]
+
+SHARD_ROWS = 1_000_000  # a `datasets.Dataset` is cut into shards of this many rows
+SPLIT_WORDS = {"train", "test", "dev", "val", "valid", "validation", "eval"}
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file, or a range of rows of a `datasets.Dataset`. It can be pickled.
+
+    Attributes:
+        name: short and unique within the input: the file's path below the inputs' common folder, or
+            the split with the number of the range (`train`, `train-00002`).
+        split: `train` unless the input says otherwise.
+    """
+
+    name: str
+    split: str
+    _content: Any = field(repr=False, compare=False)
+    _reading: Reading = field(repr=False, compare=False)
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Stream the rows; an empty shard yields nothing.
+
+        Yields:
+            Batches of at most 16,384 rows, all of one schema: `source` (string), then `target`, or the
+            binary label columns under their own names where the target has several columns. Text is
+            `string`; lists are `list<string>` or `list<int64>`; nulls stay null. Batches may be slices.
+
+        Raises:
+            InputError: the content is damaged, a column is missing, or its type is of no use.
+        """
+        reading = self._reading
+        if isinstance(self._content, Path):
+            read = format_of(self._content, self.name, reading)
+            raw = read(self._content, self.name, reading)
+            if read is read_lines:
+                reading = Reading(source=("source",), target=("target",))
+        else:
+            raw = _dataset_batches(self._content, self.name, reading)
+        for batch in raw:
+            for start in range(0, batch.num_rows, BATCH_ROWS):
+                yield _as_source_and_target(batch.slice(start, BATCH_ROWS), self.name, reading)
+
+    def digest(self) -> str:
+        """Return the SHA-256 (hex) of a file's bytes, or of a dataset's values however they are chunked."""
+        if isinstance(self._content, Path):
+            with self._content.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        sha = hashlib.sha256()
+        for batch in self.batches():
+            for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                sha.update(f"{name}: {column.type}\n".encode())
+                for data in _value_bytes(column):
+                    sha.update(data)
+        return sha.hexdigest()
+
+
+def open_shards(data: Any, reading: Reading) -> list[Shard]:
+    """Find the shards of an input; rows are read only when a shard's batches are.
+
+    Args:
+        data: a path or glob; a `datasets.Dataset` or `DatasetDict`, or the folder one was saved to; a
+            folder of data files of one format; a hub id (`owner/name`); a list of paths, globs, folders
+            and hub ids, each also as `split=path`; or a dict from split to any of these.
+        reading: which columns are source and target.
+
+    Returns:
+        The shards: files in sorted order within a glob or folder, otherwise in the order given.
+
+    Raises:
+        InputError: nothing is there, or it has no format that can be read, or its splits are unclear.
+    """
+    parts = list(_parts(data, None))
+    files = [os.path.abspath(content) for _, content in parts if isinstance(content, Path)]  # noqa: PTH100
+    folder = os.path.commonpath([os.path.dirname(file) for file in files]) if files else ""  # noqa: PTH120
+    shards = []
+    for split, content in parts:
+        if isinstance(content, Path):
+            name = Path(os.path.relpath(content, folder)).as_posix()
+            format_of(content, name, reading)
+            shards.append(Shard(name, split or "train", content, reading))
+        else:
+            shards += _dataset_shards(content, split or _own_split(content), reading)
+    for name, count in Counter(shard.name for shard in shards).items():
+        if count > 1:
+            remedy = "give each input once, and each dataset its own split name"
+            raise InputError(f"given {count} times", shard=name, remedy=remedy)
+    return shards
+
+
+def label_names(data: Any, reading: Reading) -> tuple[str, ...] | None:
+    """Return the names of the target's `ClassLabel`s, if the input is a dataset that has them.
+
+    Raises:
+        InputError: the input can't be opened, or two splits name their labels differently.
+    """
+    found = {_class_names(content, reading) for _, content in _parts(data, None)} - {None}
+    if len(found) > 1:
+        raise InputError("the splits name their labels differently", remedy="cast them to one ClassLabel")
+    return found.pop() if found else None
+
+
+def _class_names(content: Any, reading: Reading) -> tuple[str, ...] | None:
+    if isinstance(content, Path) or len(reading.target) != 1:
+        return None
+    feature = content.features.get(reading.target[0])
+    names = getattr(getattr(feature, "feature", feature), "names", None)
+    return tuple(names) if names else None
+
+
+def _parts(data: Any, split: str | None) -> Iterator[tuple[str | None, Any]]:
+    """Take an input apart into files (`Path`) and datasets, each with the split it was given."""
+    if isinstance(data, Mapping):
+        if split is not None:
+            problem = f"has splits of its own ({', '.join(map(str, data))})"
+            raise InputError(problem, shard=split, remedy="give it without a split name")
+        for name, item in data.items():
+            yield from _parts(item, str(name))
+    elif isinstance(data, list | tuple):
+        for item in data:
+            yield from _parts(item, split)
+    elif isinstance(data, str):
+        name, equals, path = data.partition("=")
+        if split is None and equals and name.isidentifier() and not Path(data).exists():
+            yield from _parts(Path(path), name)
+        else:
+            yield from _parts(Path(data), split)
+    elif isinstance(data, Path):
+        for content in _contents(data):
+            yield from [(split, content)] if isinstance(content, Path) else _parts(content, split)
+    else:
+        import datasets
+
+        if not isinstance(data, datasets.Dataset):
+            raise InputError(f"{type(data).__name__} can't be read", remedy=READABLE)
+        yield split, data
+
+
+def _contents(path: Path) -> list[Any]:
+    """Look up what a path means: a file, a folder, a glob or a hub id."""
+    if path.is_file():
+        return [path]
+    if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
+        return [_load(path, saved=True)]
+    if path.is_dir():
+        found = [p for p in sorted(path.rglob("*")) if p.is_file() and suffix_of(p) in FORMATS]
+        files = [p for p in found if not any(part.startswith(".") for part in p.relative_to(path).parts)]
+        kinds = sorted({suffix_of(file) for file in files})
+        if len(kinds) > 1:
+            remedy = "give a glob such as '*" + kinds[0] + "'"
+            raise InputError(f"files of several formats ({', '.join(kinds)})", shard=path.name, remedy=remedy)
+    elif glob_found := sorted(glob(str(path), recursive=True)):  # noqa: PTH207 (Path.glob refuses "/a/*")
+        files = [Path(p) for p in glob_found if Path(p).is_file()]
+    elif HUB_ID.fullmatch(path.as_posix()) and suffix_of(path) not in FORMATS:
+        return [_load(path, saved=False)]
+    else:
+        files = []
+    if not files:
+        raise InputError(f"no file to read at {str(path)!r}", remedy=READABLE)
+    splits = {word for file in files for word in re.split(r"[^a-z]+", file.stem.lower())} & SPLIT_WORDS
+    if len(splits) > 1:
+        problem = f"its files look like several splits ({', '.join(sorted(splits))})"
+        remedy = "name them: a dict {split: path}, or split=path, or list the files of one split"
+        raise InputError(problem, shard=path.name, remedy=remedy)
+    return list(files)
+
+
+def _load(path: Path, saved: bool) -> Any:
+    """Load a saved dataset (memory-mapped), or one from the hub (`datasets` 4 runs no code of it)."""
+    import datasets
+
+    try:
+        return datasets.load_from_disk(str(path)) if saved else datasets.load_dataset(path.as_posix())
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        pa.ArrowException,
+        datasets.exceptions.DatasetsError,
+    ) as e:
+        if saved:
+            problem, remedy = f"the saved dataset is damaged ({e})", "save it again"
+        else:
+            problem, remedy = (
+                f"no such path, and no such dataset could be loaded from the hub ({e})",
+                READABLE,
+            )
+        raise InputError(problem, shard=path.as_posix(), remedy=remedy) from e
+
+
+def _own_split(dataset: Any) -> str:
+    name = str(dataset.split)
+    return name if dataset.split is not None and name.isidentifier() else "train"
+
+
+def _dataset_shards(dataset: Any, split: str, reading: Reading) -> list[Shard]:
+    rows = dataset.num_rows
+    if rows <= SHARD_ROWS:
+        return [Shard(split, split, dataset, reading)]
+    starts = range(0, rows, SHARD_ROWS)
+    return [
+        Shard(f"{split}-{i:05d}", split, dataset.select(range(start, min(start + SHARD_ROWS, rows))), reading)
+        for i, start in enumerate(starts)
+    ]
+
+
+def _dataset_batches(dataset: Any, shard: str, reading: Reading) -> Iterator[pa.RecordBatch]:
+    columns = wanted_columns(dataset.column_names, shard, reading)
+    for table in dataset.select_columns(columns).with_format("arrow").iter(batch_size=BATCH_ROWS):
+        yield from table.combine_chunks().to_batches()
+
+
+def _as_source_and_target(batch: pa.RecordBatch, shard: str, reading: Reading) -> pa.RecordBatch:
+    """Give the columns the names and types that every later stage relies on."""
+
+    def column(name: str, is_label: bool = False) -> pa.Array:
+        array = batch.column(name)
+        try:
+            array.validate(full=True)  # Parquet and Arrow files can hold text that is not UTF-8
+            return _plain(array, is_label)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+            problem = f"column {name!r} of type {array.type} can't be read ({error})"
+            remedy = "write it as text, or as lists of text or of integers"
+            raise InputError(problem, shard=shard, remedy=remedy) from error
+
+    sources = [column(name) for name in reading.source]
+    sources = [
+        pc.binary_join(s.cast(pa.list_(pa.string())), " ") if pa.types.is_list(s.type) else s for s in sources
+    ]
+    columns = {"source": pc.binary_join_element_wise(*sources, "\n") if len(sources) > 1 else sources[0]}
+    if len(reading.target) == 1:
+        columns["target"] = column(reading.target[0])
+    else:
+        if "source" in reading.target:
+            raise InputError("a label column is called 'source'", shard=shard, remedy="rename it")
+        columns |= {name: column(name, is_label=True) for name in reading.target}
+    return pa.record_batch(columns)
+
+
+def _plain(array: pa.Array, is_label: bool) -> pa.Array:
+    """Bring an array to string, list<string> or list<int64>; labels may stay integers or booleans."""
+    kind = array.type
+    if is_label and (pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
+        return array
+    if isinstance(array, pa.ListArray | pa.LargeListArray | pa.FixedSizeListArray | pa.ListViewArray):
+        # Casting lists to lists loses rows of list views, and flatten() is right for all of them.
+        lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
+        offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int64()).cast(pa.int32())
+        values = array.flatten()
+        if pa.types.is_integer(values.type):
+            values = values.cast(pa.int64())
+        elif pa.types.is_floating(values.type) or pa.types.is_boolean(values.type):
+            raise pa.ArrowTypeError("neither text nor integers")
+        else:
+            values = _plain(values, is_label=False)
+        if not (pa.types.is_int64(values.type) or pa.types.is_string(values.type)):
+            raise pa.ArrowTypeError("lists of lists")
+        return pa.ListArray.from_arrays(offsets, values, mask=array.is_null())
+    text = array.dictionary_decode() if pa.types.is_dictionary(kind) else array
+    return text.cast(pa.string())
+
+
+def _value_bytes(array: pa.Array) -> Iterator[bytes]:
+    """Yield bytes that depend on an array's values alone, not on its offsets or spare bits."""
+    yield np.packbits(array.is_valid().to_numpy(zero_copy_only=False)).tobytes()
+    if pa.types.is_list(array.type):
+        yield pc.fill_null(pc.list_value_length(array), 0).to_numpy().tobytes()
+        yield from _value_bytes(array.flatten())
+    elif pa.types.is_string(array.type):
+        yield pc.fill_null(pc.binary_length(array), 0).to_numpy().tobytes()
+        yield "".join(array.drop_null().to_pylist()).encode()
+    else:
+        yield pc.fill_null(array.cast(pa.int64()), 0).to_numpy().tobytes()

@@ -1,0 +1,90 @@
+"""Rows reordered: cut, permute, glue, as one record batch of the output's columns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mireorder.cutting.rows import BadRow, CutRows, Progress, cut_shard
+from mireorder.dataset.reader import Shard
+from mireorder.ordering.permutation import restrict_rows
+from mireorder.ordering.plan import Plan
+
+Encode = Callable[[list[str], list[str]], tuple[list[list[int]], list[list[int]]]]
+
+
+@dataclass(frozen=True)
+class Reordering:
+    """How shards are reordered.
+
+    Args:
+        plan: the order.
+        encode: prompts and completions to ``input_ids`` and ``labels`` (token form); None for text form.
+        reject: set rows aside that can't be cut.
+        progress: called with the number of rows reordered, after each batch.
+    """
+
+    plan: Plan
+    encode: Encode | None = None
+    reject: bool = False
+    progress: Progress | None = None
+
+
+@dataclass
+class Reordered:
+    """A shard being reordered. ``bad`` fills while the batches are read."""
+
+    batches: Iterator[pa.RecordBatch]
+    bad: list[str] = field(default_factory=list)
+
+
+def reorder(reordering: Reordering, shard: Shard) -> Reordered:
+    """Reorder a shard.
+
+    Returns:
+        Batches with ``permutation`` (step to slot), ``row_id`` (shard and row), ``target`` (natural) and the
+        columns of the form; and the rows set aside as JSON lines, with their reason.
+    """
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        plan, name = reordering.plan, shard.name
+        for rows in cut_shard(plan.cut, name, shard.batches(), reordering.reject, reordering.progress):
+            found.bad += [_set_aside(bad, name) for bad in rows.bad]
+            yield _reorder_rows(rows, reordering, name)
+
+    found = Reordered(batches())
+    return found
+
+
+def _reorder_rows(rows: CutRows, reordering: Reordering, shard: str) -> pa.RecordBatch:
+    plan, cut = reordering.plan, rows.cut
+    offsets = pa.array(cut.offsets, pa.int32())
+    order = restrict_rows(plan.permutation, cut.offsets, cut.slots)
+    emitted = plan.cut.emit(pa.ListArray.from_arrays(offsets, cut.units.take(pa.array(order))))
+    prompts = pc.binary_join_element_wise(rows.batch.column("source"), plan.prompt_end, "")
+    completions = pc.binary_join_element_wise(plan.completion_start, emitted, "")
+    columns: dict[str, Any] = {"prompt": prompts, "completion": completions}
+    if reordering.encode:
+        ids, labels = reordering.encode(prompts.to_pylist(), completions.to_pylist())
+        columns = {"input_ids": pa.array(ids, pa.list_(pa.int32())), "labels": pa.array(labels, pa.list_(pa.int32()))}
+    own = (order - cut.offsets[cut.owner]).astype(np.int32)  # the sort keeps every unit in its own row
+    row_ids = pc.binary_join_element_wise(f"{shard}:", pa.array(rows.rows).cast(pa.string()), "")
+    return pa.record_batch(
+        columns
+        | {
+            "permutation": pa.ListArray.from_arrays(offsets, pa.array(own)),
+            "row_id": row_ids,
+            "target": plan.cut.natural(cut, rows.batch),
+        }
+    )
+
+
+def _set_aside(bad: BadRow, shard: str) -> str:
+    content = {"row_id": f"{shard}:{bad.row}", "problem": bad.problem, **bad.values}
+    return json.dumps(content, ensure_ascii=False, default=str)

@@ -1,0 +1,127 @@
+"""Shards out: Arrow stream files written to a temporary name, synced and renamed, in the DatasetDict layout."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+FORMS: dict[str, dict[str, str]] = {
+    "text": {"prompt": "string", "completion": "string"},
+    "token": {"input_ids": "list<int32>", "labels": "list<int32>"},
+}
+_KEPT = {"permutation": "list<int32>", "row_id": "string", "target": "string"}
+
+
+def features(form: str) -> Any:
+    """The `datasets.Features` of that form: the same for every shard, an empty one too."""
+    from datasets import Features, List, Value
+
+    types = {"string": Value("string"), "list<int32>": List(Value("int32"))}
+    return Features({name: types[kind] for name, kind in (FORMS[form] | _KEPT).items()})
+
+
+def schema(form: str) -> pa.Schema:
+    """The Arrow schema of `features`."""
+    found: pa.Schema = features(form).arrow_schema
+    return found
+
+
+def shard_path(split: str, index: int, of: int) -> str:
+    """Path of an output shard within the dataset's folder."""
+    return f"{split}/data-{index:05d}-of-{of:05d}.arrow"
+
+
+def write_shard(path: Path, batches: Iterable[pa.RecordBatch], arrow_schema: pa.Schema) -> tuple[int, str]:
+    """Write one Arrow stream file, whole or not at all. Returns its rows and its SHA-256 in hex."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = 0
+    with atomic(path) as part:
+        with pa.OSFile(str(part), "wb") as sink, pa.ipc.new_stream(sink, arrow_schema) as stream:
+            for batch in batches:
+                stream.write_batch(batch.cast(arrow_schema))
+                rows += batch.num_rows
+        digest = file_sha256(part)
+    return rows, digest
+
+
+class atomic:  # noqa: N801 (reads as a verb: `with atomic(path) as part`)
+    """A temporary path beside ``path``, synced and renamed on success, removed on any failure."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.part = path, path.with_name(f".{path.name}.{os.getpid()}.part")
+
+    def __enter__(self) -> Path:
+        return self.part
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            with self.part.open("rb") as file:
+                os.fsync(file.fileno())
+            self.part.replace(self.path)
+        else:
+            self.part.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def finish(folder: Path, form: str, shards: dict[str, Sequence[str]], digests: dict[str, str]) -> None:
+    """Write what makes the shards a DatasetDict; `dataset_dict.json`, which says it is whole, comes last.
+
+    Args:
+        folder: of the dataset.
+        form: ``text`` or ``token``.
+        shards: split -> its shards' paths within the folder.
+        digests: shard -> SHA-256.
+    """
+    from datasets import DatasetInfo
+
+    info = asdict(DatasetInfo(features=features(form)))
+    info = {key: info[key] for key in sorted(info) if info[key] is not None}
+    for split, paths in shards.items():
+        state = {
+            "_data_files": [{"filename": Path(path).name} for path in paths],
+            "_fingerprint": hashlib.sha256("".join(digests[p] for p in paths).encode()).hexdigest()[:16],
+            "_format_columns": None,
+            "_format_kwargs": {},
+            "_format_type": None,
+            "_output_all_columns": False,
+            "_split": split,
+        }
+        write_text(folder / split / "dataset_info.json", json.dumps(info, indent=2, sort_keys=True) + "\n")
+        write_text(folder / split / "state.json", json.dumps(state, indent=2, sort_keys=True) + "\n")
+    write_text(folder / "dataset_dict.json", json.dumps({"splits": list(shards)}) + "\n")
+
+
+def in_memory(form: str, splits: dict[str, Iterator[pa.RecordBatch]]) -> Any:
+    """A `datasets.DatasetDict` of the batches, without a folder."""
+    from datasets import Dataset, DatasetDict, NamedSplit
+    from datasets.table import InMemoryTable
+
+    arrow_schema = schema(form)
+    return DatasetDict(
+        {
+            split: Dataset(
+                InMemoryTable(pa.Table.from_batches([b.cast(arrow_schema) for b in batches], arrow_schema)),
+                split=NamedSplit(split),
+            )
+            for split, batches in splits.items()
+        }
+    )

@@ -1,0 +1,139 @@
+"""The passes of `fit` over the data: survey what is there, then count it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from mireorder.cutting import Cutter
+from mireorder.cutting.rows import Progress, cut_shard
+from mireorder.cutting.source import hash_strings
+from mireorder.dataset.reader import Shard
+from mireorder.engine.local import map_shards, merge_all
+from mireorder.errors import InputError
+from mireorder.information.criteria import Criterion, Measure
+
+
+@dataclass(frozen=True)
+class _Survey:
+    """What cutter and criterion learned of some rows; a monoid."""
+
+    rows: int
+    cutter: Any
+    criterion: Any
+
+    def merge(self, other: Self) -> Self:
+        """The survey of both."""
+        criterion = None if self.criterion is None else self.criterion.merge(other.criterion)
+        return type(self)(self.rows + other.rows, self.cutter.merge(other.cutter), criterion)
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """The counts of some rows; a monoid."""
+
+    table: Any
+    rows: int
+    rejected: int
+    fingerprint: int
+
+    def merge(self, other: Self) -> Self:
+        """The counts of both."""
+        return type(self)(
+            self.table.merge(other.table),
+            self.rows + other.rows,
+            self.rejected + other.rejected,
+            (self.fingerprint + other.fingerprint) % (1 << 64),
+        )
+
+
+@dataclass(frozen=True)
+class Passes:
+    """A dataset as one cutter and one criterion see it. Each pass runs when it is first asked for.
+
+    Args:
+        shards: to read.
+        open_cutter: the cutter, not settled yet.
+        criterion: what to count.
+        reject: leave rows out that can't be cut.
+        workers: threads; None takes one a core.
+        progress: called with the number of rows read, after each batch.
+    """
+
+    shards: Sequence[Shard]
+    open_cutter: Cutter
+    criterion: Criterion
+    reject: bool = False
+    workers: int | None = None
+    progress: Progress | None = None
+
+    @cached_property
+    def cutter(self) -> Cutter:
+        """The cutter, settled."""
+        return self.open_cutter.settle(self._survey.cutter)
+
+    @cached_property
+    def counted(self) -> _Counted:
+        """Counts, rows, rows left out and fingerprint.
+
+        Raises:
+            InputError: a row can't be cut (without ``reject``), or none can.
+        """
+        counted = merge_all(part for part in map_shards(self._count, self.shards, self.workers) if part)
+        if counted is None or counted.rows == 0:
+            raise InputError(f"no row of {self._names} could be cut", remedy="check --target and --cutter")
+        return counted
+
+    @cached_property
+    def measure(self) -> Measure:
+        """The criterion's scores."""
+        return self.criterion.measure(self.counted.table, self._radices, self._survey.criterion)
+
+    @cached_property
+    def _radices(self) -> tuple[int, ...]:
+        return self.cutter.radices(self._survey.cutter)
+
+    @cached_property
+    def _survey(self) -> _Survey:
+        survey = merge_all(part for part in map_shards(self._look, self.shards, self.workers) if part)
+        if survey is None:
+            raise InputError("there are no rows", shard=self._names, remedy="check the input; empty files hold nothing")
+        return survey
+
+    @property
+    def _names(self) -> str:
+        names = [shard.name for shard in self.shards]
+        return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+    def _look(self, shard: Shard) -> _Survey | None:
+        return merge_all(map(self._look_at, filter(len, shard.batches())))
+
+    def _look_at(self, batch: pa.RecordBatch) -> _Survey:
+        if self.progress:
+            self.progress(batch.num_rows)
+        source = batch.column("source")
+        return _Survey(batch.num_rows, self.open_cutter.survey(batch), self.criterion.survey(source))
+
+    def _count(self, shard: Shard) -> _Counted | None:
+        cutter, survey = self.cutter, self._survey
+        parts = []
+        for rows in cut_shard(cutter, shard.name, shard.batches(), self.reject, self.progress):
+            source = rows.batch.column("source")
+            codes = cutter.codes(rows.cut, survey.cutter)
+            table = self.criterion.count(source, codes, self._radices, survey.criterion)
+            target = cutter.natural(rows.cut, rows.batch)
+            parts.append(_Counted(table, len(rows.rows), len(rows.bad), _fingerprint(source, target)))
+        return merge_all(parts)
+
+
+def _fingerprint(source: pa.Array, target: pa.Array) -> int:
+    """Sum of hashes of the rows modulo 2^64: it does not depend on their order."""
+    rows: NDArray[np.uint64] = hash_strings(source) * np.uint64(0x9E3779B97F4A7C15) + hash_strings(target)
+    rows = (rows ^ (rows >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
+    return int(np.add.reduce(rows ^ (rows >> np.uint64(32)), dtype=np.uint64))

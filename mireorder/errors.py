@@ -1,0 +1,31 @@
+"""The errors a user can mend: each names the place, the problem and the remedy."""
+
+
+class MireorderError(Exception):
+    """A problem the user can mend. The CLI prints its text and exits with 2."""
+
+
+class InputError(MireorderError):
+    """Something in the input can't be used.
+
+    Args:
+        problem: what is wrong, without the place.
+        shard: name of the file (or split) it was found in.
+        row: 0-based row within the shard, as in ``dataset[row]``.
+        remedy: what the user can do about it.
+    """
+
+    def __init__(
+        self, problem: str, *, shard: str | None = None, row: int | None = None, remedy: str | None = None
+    ) -> None:
+        place = ", ".join(filter(None, [shard, None if row is None else f"row {row}"]))
+        super().__init__((f"{place}: " if place else "") + problem + (f"; {remedy}" if remedy else ""))
+        self.problem, self.shard, self.row, self.remedy = problem, shard, row, remedy
+
+
+class PlanError(MireorderError):
+    """A plan can't be read, or does not fit what it is used on."""
+
+
+class OutputError(MireorderError):
+    """The output folder can't be written, or holds something else."""

@@ -1,0 +1,1 @@
+"""Information: entropies and mutual information in bits, from counts."""

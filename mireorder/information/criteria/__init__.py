@@ -1,0 +1,28 @@
+"""Criteria: what mutual information ranks the slots. One criterion a file.
+
+A criterion is a frozen dataclass, listed by name in `CRITERIA`, with three steps that follow one another:
+
+``survey(source)``
+    What it must learn of the sources before it counts (numbers, words), a monoid; None if nothing.
+``count(source, codes, radices, survey)``
+    A count table of one batch, a monoid; ``codes`` are the targets' units, int32 (rows, slots).
+``measure(table, radices, survey)``
+    A `Measure`: the score of every slot given the slots already emitted.
+"""
+
+from __future__ import annotations
+
+from mireorder.information.criteria.criterion import Criterion, Measure, Scores
+from mireorder.information.criteria.joint import Joint
+from mireorder.information.criteria.pairwise import Pairwise
+from mireorder.information.criteria.presence import Presence
+from mireorder.information.criteria.subset import Subset
+
+CRITERIA: dict[str, type[Criterion]] = {
+    "joint": Joint,
+    "pairwise": Pairwise,
+    "subset": Subset,
+    "presence": Presence,
+}
+
+__all__ = ["CRITERIA", "Criterion", "Joint", "Measure", "Pairwise", "Presence", "Scores", "Subset"]

@@ -1,0 +1,82 @@
+"""What every criterion can do, and what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from mireorder.information.estimators import Estimate
+
+Marginals = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of all slots at one step, in bits; nan for slots already emitted.
+
+    Attributes:
+        plug_in: float64 (slots,).
+        corrected: float64 (slots,), Miller-Madow.
+        noise: float64 (slots,), standard errors.
+        support: int64 (slots,), distinct cells seen.
+    """
+
+    plug_in: NDArray[np.float64]
+    corrected: NDArray[np.float64]
+    noise: NDArray[np.float64]
+    support: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, slots: int, estimates: Mapping[int, Estimate]) -> Scores:
+        """Scores from the estimates of the slots not yet emitted."""
+        columns = np.full((3, slots), np.nan)
+        support = np.zeros(slots, np.int64)
+        for slot, e in estimates.items():
+            columns[:, slot] = e.plug_in, e.corrected, e.noise
+            support[slot] = e.support
+        return cls(columns[0], columns[1], columns[2], support)
+
+    def by(self, estimator: str) -> NDArray[np.float64]:
+        """The scores by the estimator of that name."""
+        return self.corrected if estimator == "miller-madow" else self.plug_in
+
+    def same(self, a: int, b: int, estimator: str) -> bool:
+        """Whether two scores tie: they differ by no more than two standard errors of their difference.
+
+        With the plug-in estimator the difference of their biases is allowed for as well.
+        """
+        values = self.by(estimator)
+        tolerance = 2 * float(np.hypot(self.noise[a], self.noise[b])) + 1e-9
+        if estimator == "plug-in":
+            bias = self.corrected - self.plug_in
+            tolerance += abs(float(bias[a] - bias[b]))
+        return abs(float(values[a] - values[b])) <= tolerance
+
+
+class Measure(Protocol):
+    """A criterion, counted: scores of slots."""
+
+    def scores(self, emitted: Sequence[int]) -> Scores:
+        """Scores of the slots left when ``emitted`` are given."""
+
+    def marginals(self, slot: int) -> list[Marginals]:
+        """Counts of both sides of every pair table whose MI makes the score with nothing emitted."""
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a user should know before trusting the scores."""
+
+
+class Criterion(Protocol):
+    """See the package's docstring."""
+
+    name: ClassVar[str]
+
+    def survey(self, source: pa.Array) -> Any: ...  # noqa: D102
+    def count(self, source: pa.Array, codes: NDArray[np.int32], radices: tuple[int, ...], survey: Any) -> Any: ...  # noqa: D102
+    def measure(self, table: Any, radices: tuple[int, ...], survey: Any) -> Measure: ...  # noqa: D102

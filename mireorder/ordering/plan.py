@@ -1,0 +1,194 @@
+"""The plan: everything needed to reorder new rows and to restore outputs, as one JSON file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+from mireorder.cutting import CUTTERS, Cutter
+from mireorder.cutting.cut import FixedCutter
+from mireorder.errors import PlanError
+from mireorder.ordering.permutation import is_permutation
+from mireorder.ordering.restore import Restored, restore, slots_by_step
+
+FILE = "mireorder.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The fitted artefact.
+
+    Attributes:
+        library: name and version that fitted it.
+        reading: how rows are read: ``source``, ``target``, ``separator``, ``columns``.
+        between: text between source and target; what is blank at its end opens the completion.
+        cutter: its name and settled options.
+        criterion: its name and options.
+        estimator: of the scores that decided.
+        tie_breaker: the criterion that decided between scores that tie.
+        policy: that made the permutation.
+        kind: how an output is restored: ``fixed`` or ``set``.
+        seed: of random orders and of the shuffles.
+        units: names of the slots of a full target, in natural order.
+        permutation: of a full target, ``permutation[step] = slot``.
+        permutations: number of units -> permutation, for targets of every length (kind ``fixed``).
+        scores: bits, ``[step][slot]``, by the estimator; None for slots already emitted.
+        scores_plug_in: the same by the plug-in estimator.
+        scores_corrected: the same by Miller-Madow.
+        noise: standard errors of the scores in bits, ``[step][slot]``.
+        support: distinct cells each score rests on, ``[step][slot]``.
+        significance: p-value of each slot's first score against ``shuffles`` shuffled targets.
+        ties: scores that could not be told apart, and what decided.
+        warnings: what to know before trusting the order.
+        rows: rows counted.
+        rejected: rows set aside.
+        source_fingerprint: hash of the rows counted, whatever their order or shards.
+        tokenizer: hash of the tokenizer the units come from; None for cutters that need none.
+        format: version of this file's format.
+    """
+
+    library: str
+    reading: dict[str, Any]
+    between: str
+    cutter: dict[str, Any]
+    criterion: dict[str, Any]
+    estimator: str
+    tie_breaker: str | None
+    policy: str
+    kind: str
+    seed: int
+    units: list[str]
+    permutation: list[int]
+    permutations: dict[str, list[int]]
+    scores: list[list[float | None]]
+    scores_plug_in: list[list[float | None]]
+    scores_corrected: list[list[float | None]]
+    noise: list[list[float | None]]
+    support: list[list[int]]
+    significance: dict[str, Any]
+    ties: list[dict[str, Any]]
+    warnings: list[str]
+    rows: int
+    rejected: int
+    source_fingerprint: str
+    tokenizer: str | None = None
+    format: int = FORMAT
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the plan's canonical JSON, in hex: its identity."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    @cached_property
+    def cut(self) -> Cutter:
+        """The settled cutter."""
+        return make_cutter(self.cutter)
+
+    @property
+    def prompt_end(self) -> str:
+        """What the prompt ends with."""
+        return self.between.rstrip()
+
+    @property
+    def completion_start(self) -> str:
+        """The white space that opens the completion, so that BPE does not merge across it."""
+        return self.between[len(self.prompt_end) :]
+
+    def prompt(self, source: str) -> str:
+        """The prompt of a source."""
+        return source + self.prompt_end
+
+    def restore(self, emitted: str) -> Restored:
+        """The natural target of what a model emitted behind the prompt. Never raises on model output.
+
+        Args:
+            emitted: the completion, without prompt and end-of-sequence marker.
+        """
+        return restore(self.cut, self.permutation, emitted.removeprefix(self.completion_start))
+
+    def restore_all(self, emitted: Iterable[str]) -> list[Restored]:
+        """`restore` for many outputs."""
+        return [self.restore(text) for text in emitted]
+
+    def to_json(self) -> str:
+        """Canonical JSON: sorted keys, two spaces, a newline at the end."""
+        content = {f.name: getattr(self, f.name) for f in fields(self)}
+        return json.dumps(content, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def save(self, folder: str | Path) -> Path:
+        """Write `mireorder.json` into the folder, which is made if need be. Returns the file."""
+        path = Path(folder) / FILE
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self.to_json(), encoding="utf-8")
+        return path
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Plan:
+        """Read the plan of a folder (a plan's, a dataset's or a model's), or a plan file.
+
+        Raises:
+            PlanError: there is none, it can't be read, or it contradicts itself.
+        """
+        path = Path(folder)
+        path = path / FILE if path.is_dir() else path
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise PlanError(f"{path}: there is no plan here; make one with 'mireorder fit'") from None
+        except (OSError, ValueError) as error:
+            raise PlanError(f"{path}: not a readable plan ({error}); make it again with 'mireorder fit'") from None
+        return cls.from_dict(content, str(path))
+
+    @classmethod
+    def from_dict(cls, content: Any, place: str = FILE) -> Plan:
+        """A plan from parsed JSON; ``place`` is named in errors."""
+        remedy = "make it again with 'mireorder fit'"
+        if not isinstance(content, dict):
+            raise PlanError(f"{place}: not a plan; {remedy}")
+        if content.get("format") != FORMAT:
+            raise PlanError(f"{place}: plan format {content.get('format')!r}, this version reads {FORMAT}; {remedy}")
+        names = {f.name for f in fields(cls)}
+        missing, unknown = names - content.keys(), content.keys() - names
+        if missing or unknown:
+            found = ", ".join(sorted(missing) or sorted(unknown))
+            raise PlanError(f"{place}: {'missing' if missing else 'unknown'} entries: {found}; {remedy}")
+        plan = cls(**content)
+        try:
+            cutter = plan.cut
+        except (TypeError, ValueError, KeyError) as error:
+            raise PlanError(f"{place}: the cutter can't be read ({error}); {remedy}") from None
+        agree = is_permutation(plan.permutation) and len(plan.permutation) == len(cutter.slots)
+        if not agree or plan.kind != cutter.kind:
+            raise PlanError(f"{place}: permutation, kind and cutter do not fit together; {remedy}")
+        return plan
+
+
+def describe_cutter(cutter: Cutter) -> dict[str, Any]:
+    """Name and settled options, as they stand in a plan."""
+    options = asdict(cast(Any, cutter))
+    return {"name": cutter.name} | {k: list(v) if isinstance(v, tuple) else v for k, v in options.items()}
+
+
+def make_cutter(description: dict[str, Any]) -> Cutter:
+    """The cutter of a description. Raises KeyError or TypeError on one that names none."""
+    options = {k: tuple(v) if isinstance(v, list) else v for k, v in description.items() if k != "name"}
+    return CUTTERS[description["name"]](**options)
+
+
+def permutations_by_length(cutter: Cutter, permutation: list[int]) -> dict[str, list[int]]:
+    """Number of units -> permutation, for every length a target of kind ``fixed`` can have."""
+    if cutter.kind != "fixed":
+        return {}
+    fixed = cast(FixedCutter, cutter)
+    found: dict[str, list[int]] = {}
+    for units in range(1, len(permutation) + 1):
+        present = fixed.present(units)
+        slots = slots_by_step(fixed, permutation, units)
+        found[str(len(present))] = [slot - present[0] for slot in slots]
+    return found

@@ -1,0 +1,138 @@
+"""Policies: which slot to emit next. A policy names the slots it would take; more than one is a tie."""
+
+from __future__ import annotations
+
+import random as stdlib_random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mireorder.information.criteria.criterion import Scores
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a policy may look at.
+
+    Attributes:
+        left: slots not yet emitted, ascending.
+        slots: number of slots in all.
+        scores: their scores given what is emitted.
+        estimator: the estimator whose scores count.
+        seed: for policies that draw.
+    """
+
+    left: tuple[int, ...]
+    slots: int
+    scores: Scores
+    estimator: str
+    seed: int
+
+
+Policy = Callable[[Step], list[int]]
+
+
+def plain(step: Step) -> list[int]:
+    """The natural order."""
+    return [step.left[0]]
+
+
+def reverse(step: Step) -> list[int]:
+    """The natural order backwards."""
+    return [step.left[-1]]
+
+
+def random(step: Step) -> list[int]:
+    """One order for all rows, drawn by the seed."""
+    order = list(range(step.slots))
+    stdlib_random.Random(step.seed).shuffle(order)  # noqa: S311
+    return [next(slot for slot in order if slot in step.left)]
+
+
+def maximum(step: Step) -> list[int]:
+    """The slot of maximum score, Max(MI(S; t)), and all that tie with it."""
+    return _ties(step, max(step.left, key=lambda slot: step.scores.by(step.estimator)[slot]))
+
+
+def minimum(step: Step) -> list[int]:
+    """The slot of minimum score, and all that tie with it."""
+    return _ties(step, min(step.left, key=lambda slot: step.scores.by(step.estimator)[slot]))
+
+
+POLICIES: dict[str, Policy] = {
+    "plain": plain,
+    "reverse": reverse,
+    "random": random,
+    "max": maximum,
+    "min": minimum,
+}
+
+
+def _ties(step: Step, best: int) -> list[int]:
+    return [slot for slot in step.left if slot == best or step.scores.same(slot, best, step.estimator)]
+
+
+@dataclass(frozen=True)
+class Tie:
+    """Slots that could not be told apart at a step, and what decided."""
+
+    step: int
+    slots: tuple[int, ...]
+    chosen: int
+    broken_by: str
+
+
+@dataclass(frozen=True)
+class Order:
+    """An order and how it came about.
+
+    Attributes:
+        permutation: slots by step.
+        scores: scores of all slots at every step.
+        ties: the ties met.
+    """
+
+    permutation: list[int]
+    scores: list[Scores]
+    ties: list[Tie]
+
+
+def order(
+    policy: Policy,
+    slots: int,
+    score: Callable[[list[int]], Scores],
+    break_tie: Callable[[list[int]], Scores | None] | None,
+    *,
+    tie_breaker: str,
+    estimator: str,
+    seed: int,
+) -> Order:
+    """The greedy loop of arXiv 2511.00198: take the policy's slot given what is emitted, repeat.
+
+    Args:
+        policy: which slot to take.
+        slots: how many there are.
+        score: scores given the emitted slots.
+        break_tie: scores of a second criterion for slots that tie; where there are none, or they tie as
+            well, the lowest slot is taken.
+        tie_breaker: name of that criterion, for the record.
+        estimator: the estimator whose scores count.
+        seed: for policies that draw.
+    """
+    emitted: list[int] = []
+    trace: list[Scores] = []
+    ties: list[Tie] = []
+    while len(emitted) < slots:
+        left = tuple(slot for slot in range(slots) if slot not in emitted)
+        trace.append(score(emitted))
+        candidates = policy(Step(left, slots, trace[-1], estimator, seed))
+        tied, decided_by = tuple(candidates), "lowest slot"
+        second = break_tie(emitted) if break_tie and len(tied) > 1 else None
+        if second is not None:
+            candidates = policy(Step(tied, slots, second, estimator, seed))
+            if len(candidates) < len(tied):
+                decided_by = tie_breaker if len(candidates) == 1 else f"{tie_breaker}, then lowest slot"
+        if len(tied) > 1:
+            ties.append(Tie(len(emitted), tied, candidates[0], decided_by))
+        emitted.append(candidates[0])
+    return Order(emitted, trace, ties)
+
