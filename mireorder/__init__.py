@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from mireorder.cutting import Digits, Fields, Labels
 from mireorder.dataset.check import check
-from mireorder.dataset.reader import Reading
+from mireorder.dataset.reading import Reading
 from mireorder.errors import InputError, MireorderError, OutputError, PlanError
 from mireorder.information.criteria import Joint, Pairwise, Presence, Subset
 from mireorder.ordering.plan import Plan

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from mireorder.cutting import CUTTERS, Cutter, Digits, Labels
 from mireorder.cutting.rows import Progress
 from mireorder.dataset.folder import load, write_folder
-from mireorder.dataset.reader import Reading, Shard, label_names, open_shards
+from mireorder.dataset.reader import Shard, label_names, open_shards
+from mireorder.dataset.reading import Reading
 from mireorder.dataset.reorder import Reordering, reorder
 from mireorder.dataset.writer import FORMS, in_memory
 from mireorder.engine.passes import Passes
@@ -148,8 +149,7 @@ def apply(
         OutputError: the folder holds something else.
     """
     _one_of(form, FORMS, "form")
-    reading = reading or Reading(**{k: tuple(v) if isinstance(v, list) else v for k, v in plan.reading.items()})
-    shards = open_shards(data, reading)
+    shards = open_shards(data, reading or plan.read_by)
     encode, tokenizer_hash = None, None
     if form == "token":
         from mireorder.sft import tokens

@@ -247,6 +247,7 @@ class Digits:
                 )
             ]
         else:
+            width = self.width or 0
             plus, minus, bare = shape.sign == ord("+"), shape.sign == ord("-"), shape.sign == 0
             rules = [
                 (
@@ -254,7 +255,7 @@ class Digits:
                     "target has {decimals} decimals, the plan is for {self.decimals}; " + _ALIGN_REMEDY,
                 ),
                 (
-                    shape.whole + shape.decimals > self.width,
+                    shape.whole + shape.decimals > width,
                     "target has {digits} digits, the plan is for {self.width}; fit with --width {digits}",
                 ),
                 (
@@ -262,7 +263,7 @@ class Digits:
                     "target's sign is not written as in the other rows the plan is for; " + _ALIGN_REMEDY,
                 ),
                 (
-                    (shape.whole + shape.decimals < self.width) & self.zeros,
+                    (shape.whole + shape.decimals < width) & self.zeros,
                     "target has {digits} digits, the plan is for targets of exactly {self.width}; " + _ALIGN_REMEDY,
                 ),
                 (
@@ -274,9 +275,7 @@ class Digits:
         for wrong, text in rules:
             for row in np.flatnonzero(shape.valid & wrong).tolist():
                 decimals, digits = shape.decimals[row], shape.whole[row] + shape.decimals[row]
-                problems.setdefault(
-                    row, text.format(self=self, length=length[row], decimals=decimals, digits=digits)
-                )
+                problems.setdefault(row, text.format(self=self, length=length[row], decimals=decimals, digits=digits))
 
 
 def _is_number(text: str) -> bool:

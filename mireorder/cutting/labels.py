@@ -78,7 +78,8 @@ class Labels:
         seen = frozenset(v for v in pc.unique(values).to_pylist() if v)
         if len(seen) > MOST_LABELS:
             raise InputError(
-                f"more than {MOST_LABELS} distinct labels", remedy="check --target and --delimiter, or pass --names"
+                f"more than {MOST_LABELS} distinct labels",
+                remedy="check --target and --delimiter, or pass --names",
             )
         return LabelsSurvey(seen)
 
@@ -95,9 +96,7 @@ class Labels:
         """The labels of each row, in canonical order."""
         problems: dict[int, str] = {}
         owner, slots = (
-            self._from_list(batch, problems)
-            if "target" in batch.schema.names
-            else self._from_columns(batch, problems)
+            self._from_list(batch, problems) if "target" in batch.schema.names else self._from_columns(batch, problems)
         )
         order = np.lexsort((slots, owner))
         owner, slots = owner[order], slots[order]
@@ -161,7 +160,8 @@ class Labels:
             target = pc.split_pattern(target, self.delimiter)
         elif not pa.types.is_list(target.type):
             raise InputError(
-                f"cutter labels needs a text, list or binary column, not {target.type}", remedy="pass --target"
+                f"cutter labels needs a text, list or binary column, not {target.type}",
+                remedy="pass --target",
             )
         owner = pc.list_parent_indices(target).to_numpy().astype(np.int64)
         return owner, pc.utf8_trim_whitespace(pc.cast(pc.list_flatten(target), pa.string()))

@@ -145,9 +145,7 @@ def _hash_strings(offsets: NDArray[np.int64], data: NDArray[np.uint8]) -> NDArra
 
 
 @njit(nogil=True, cache=True)
-def _scan_numbers(
-    offsets: NDArray[np.int64], data: NDArray[np.uint8], digits: NDArray[np.int64]
-) -> NDArray[np.uint64]:
+def _scan_numbers(offsets: NDArray[np.int64], data: NDArray[np.uint8], digits: NDArray[np.int64]) -> NDArray[np.uint64]:
     """Hash of the text around the numbers of each row; ``digits[k]`` rises to the longest k-th number."""
     rows = len(offsets) - 1
     templates = np.empty(rows, np.uint64)

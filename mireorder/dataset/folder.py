@@ -86,9 +86,7 @@ def _claim(folder: Path, plan: Plan) -> None:
         )
 
 
-def _jobs(
-    shards: list[Shard], plan: Plan, form: str, tokenizer: str | None
-) -> list[tuple[Shard, manifest.Entry]]:
+def _jobs(shards: list[Shard], plan: Plan, form: str, tokenizer: str | None) -> list[tuple[Shard, manifest.Entry]]:
     """Every shard with the manifest row it will have; hashes are filled in later."""
     jobs = []
     of = {split: sum(s.split == split for s in shards) for split in (s.split for s in shards)}

@@ -11,7 +11,6 @@ import io
 import json
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 
+from mireorder.dataset.reading import Reading
 from mireorder.errors import InputError
 
 BATCH_ROWS = 16_384  # small enough that 32-bit string offsets hold rows of 100 kB
@@ -37,23 +37,6 @@ def _refuse_constant(text: str) -> None:
 
 JSON = json.JSONDecoder(parse_constant=_refuse_constant)
 JSON_DIGITS = json.JSONDecoder(parse_int=str, parse_float=str)  # numbers as they are written
-
-
-@dataclass(frozen=True)
-class Reading:
-    r"""Which columns are source and target, and how a headerless or line file is cut into columns.
-
-    Attributes:
-        source: the columns the model reads; several are joined with a line end.
-        target: the column to emit; several are binary label columns.
-        separator: for lines of text, what stands between source and target at its first occurrence.
-        columns: names for the columns of CSV and TSV files that have no header.
-    """
-
-    source: tuple[str, ...] = ()
-    target: tuple[str, ...] = ()
-    separator: str | None = None
-    columns: tuple[str, ...] | None = None
 
 
 def wanted_columns(names: Sequence[str], shard: str, reading: Reading, hint: str = "") -> list[str]:
@@ -90,10 +73,10 @@ def read_tsv(path: Path, shard: str, reading: Reading) -> Iterator[pa.RecordBatc
     for text in _blocks(path, shard):
         lines = _lines(text)
         lines = lines.filter(pc.not_equal(lines, ""))
-        if names is None and len(lines):
+        if names is None:
+            if not len(lines):
+                continue
             names, lines = tuple(lines[0].as_py().split("\t")), lines[1:]
-        if names is None or not len(lines):
-            continue
         wanted = wanted_columns(names, shard, reading, _header_hint(reading))
         cells = pc.split_pattern(lines, "\t")
         widths = pc.list_value_length(cells)
@@ -122,12 +105,12 @@ def read_csv(path: Path, shard: str, reading: Reading) -> Iterator[pa.RecordBatc
         if not records:
             return
         rows = [record for record in records if record]
-        if names is None and rows:
+        if names is None:
+            if not rows:
+                continue
             names, rows = tuple(rows[0]), rows[1:]
-        if names is None or not rows:
-            continue
         wanted = wanted_columns(names, shard, reading, _header_hint(reading))
-        if {*map(len, rows)} != {len(names)}:
+        if not {*map(len, rows)} <= {len(names)}:
             row = next(i for i, record in enumerate(rows) if len(record) != len(names))
             raise _ragged(len(rows[row]), len(names), shard, done + row)
         columns = [[record[i] for record in rows] for i in map(names.index, wanted)]
@@ -265,9 +248,7 @@ def _lines(text: str) -> pa.StringArray:
     ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
     offsets = np.zeros(len(ends) + 1, np.int32)
     offsets[1:] = ends - np.arange(len(ends))
-    return pa.StringArray.from_buffers(
-        len(ends), pa.py_buffer(offsets), pa.py_buffer(data.replace(b"\n", b""))
-    )
+    return pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(data.replace(b"\n", b"")))
 
 
 def _text_lines(path: Path, shard: str) -> Iterator[str]:

@@ -70,16 +70,12 @@ def read(folder: Path) -> list[Entry]:
         try:
             entries.append(Entry(**json.loads(line)))
         except (ValueError, TypeError) as error:
-            raise OutputError(
-                f"{path}, line {number}: not a manifest row ({error}); write to another folder"
-            ) from None
+            raise OutputError(f"{path}, line {number}: not a manifest row ({error}); write to another folder") from None
     return entries
 
 
 def write(folder: Path, entries: list[Entry]) -> None:
     """Replace the manifest by these rows."""
     part = folder / f".{FILE}.part"
-    part.write_text(
-        "".join(json.dumps(asdict(e), ensure_ascii=False) + "\n" for e in entries), encoding="utf-8"
-    )
+    part.write_text("".join(json.dumps(asdict(e), ensure_ascii=False) + "\n" for e in entries), encoding="utf-8")
     part.replace(folder / FILE)

@@ -18,15 +18,13 @@ from mireorder.dataset.formats import (
     BATCH_ROWS,
     FORMATS,
     READABLE,
-    Reading,
     format_of,
     read_lines,
     suffix_of,
     wanted_columns,
 )
+from mireorder.dataset.reading import Reading
 from mireorder.errors import InputError
-
-__all__ = ["Reading", "Shard", "label_names", "open_shards"]
 
 SHARD_ROWS = 1_000_000  # a `datasets.Dataset` is cut into shards of this many rows
 SPLIT_WORDS = {"train", "test", "dev", "val", "valid", "validation", "eval"}
@@ -255,9 +253,7 @@ def _as_source_and_target(batch: pa.RecordBatch, shard: str, reading: Reading) -
             raise InputError(problem, shard=shard, remedy=remedy) from error
 
     sources = [column(name) for name in reading.source]
-    sources = [
-        pc.binary_join(s.cast(pa.list_(pa.string())), " ") if pa.types.is_list(s.type) else s for s in sources
-    ]
+    sources = [pc.binary_join(s.cast(pa.list_(pa.string())), " ") if pa.types.is_list(s.type) else s for s in sources]
     columns = {"source": pc.binary_join_element_wise(*sources, "\n") if len(sources) > 1 else sources[0]}
     if len(reading.target) == 1:
         columns["target"] = column(reading.target[0])

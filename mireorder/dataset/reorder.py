@@ -72,7 +72,10 @@ def _reorder_rows(rows: CutRows, reordering: Reordering, shard: str) -> pa.Recor
     columns: dict[str, Any] = {"prompt": prompts, "completion": completions}
     if reordering.encode:
         ids, labels = reordering.encode(prompts.to_pylist(), completions.to_pylist())
-        columns = {"input_ids": pa.array(ids, pa.list_(pa.int32())), "labels": pa.array(labels, pa.list_(pa.int32()))}
+        columns = {
+            "input_ids": pa.array(ids, pa.list_(pa.int32())),
+            "labels": pa.array(labels, pa.list_(pa.int32())),
+        }
     own = (order - cut.offsets[cut.owner]).astype(np.int32)  # the sort keeps every unit in its own row
     row_ids = pc.binary_join_element_wise(f"{shard}:", pa.array(rows.rows).cast(pa.string()), "")
     return pa.record_batch(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def finish(folder: Path, form: str, shards: dict[str, Sequence[str]], digests: dict[str, str]) -> None:
+def finish(folder: Path, form: str, shards: Mapping[str, Sequence[str]], digests: dict[str, str]) -> None:
     """Write what makes the shards a DatasetDict; `dataset_dict.json`, which says it is whole, comes last.
 
     Args:
@@ -110,7 +110,7 @@ def finish(folder: Path, form: str, shards: dict[str, Sequence[str]], digests: d
     write_text(folder / "dataset_dict.json", json.dumps({"splits": list(shards)}) + "\n")
 
 
-def in_memory(form: str, splits: dict[str, Iterator[pa.RecordBatch]]) -> Any:
+def in_memory(form: str, splits: Mapping[str, Iterable[pa.RecordBatch]]) -> Any:
     """A `datasets.DatasetDict` of the batches, without a folder."""
     from datasets import Dataset, DatasetDict, NamedSplit
     from datasets.table import InMemoryTable

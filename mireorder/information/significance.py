@@ -47,4 +47,5 @@ def shuffled_information(sides: Marginals, shuffles: int, rng: np.random.Generat
 
 
 def _n_log_n(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    return counts * np.log2(np.maximum(counts, 1))
+    found: NDArray[np.float64] = counts * np.log2(np.maximum(counts, 1))
+    return found

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from mireorder.cutting import CUTTERS, Cutter
 from mireorder.cutting.cut import FixedCutter
+from mireorder.dataset.reading import Reading
 from mireorder.errors import PlanError
 from mireorder.ordering.permutation import is_permutation
 from mireorder.ordering.restore import Restored, restore, slots_by_step
@@ -89,6 +90,12 @@ class Plan:
     def cut(self) -> Cutter:
         """The settled cutter."""
         return make_cutter(self.cutter)
+
+    @cached_property
+    def read_by(self) -> Reading:
+        """How the rows it was fitted on were read."""
+        read: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in self.reading.items()}
+        return Reading(**read)
 
     @property
     def prompt_end(self) -> str:

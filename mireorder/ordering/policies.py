@@ -135,4 +135,3 @@ def order(
             ties.append(Tie(len(emitted), tied, candidates[0], decided_by))
         emitted.append(candidates[0])
     return Order(emitted, trace, ties)
-

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from mireorder.cutting.cut import Cutter, FixedCutter, Split
+from mireorder.cutting.cut import Cutter, FixedCutter
 from mireorder.ordering.permutation import restrict
 
 

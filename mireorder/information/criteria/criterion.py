@@ -78,5 +78,5 @@ class Criterion(Protocol):
     name: ClassVar[str]
 
     def survey(self, source: pa.Array) -> Any: ...  # noqa: D102
-    def count(self, source: pa.Array, codes: NDArray[np.int32], radices: tuple[int, ...], survey: Any) -> Any: ...  # noqa: D102
+    def count(self, source: pa.Array, codes: NDArray[np.int32], radices: tuple[int, ...], survey: Any) -> Any: ...
     def measure(self, table: Any, radices: tuple[int, ...], survey: Any) -> Measure: ...  # noqa: D102

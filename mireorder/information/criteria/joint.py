@@ -28,9 +28,7 @@ class Joint:
     def survey(self, source: pa.Array) -> None:
         """Nothing to learn: a source is known by its hash."""
 
-    def count(
-        self, source: pa.Array, codes: NDArray[np.int32], radices: tuple[int, ...], survey: None
-    ) -> KeyTable:
+    def count(self, source: pa.Array, codes: NDArray[np.int32], radices: tuple[int, ...], survey: None) -> KeyTable:
         """Counts of (source, target)."""
         del survey
         return KeyTable.of(np.column_stack([hash_strings(source), Packing(radices).pack(codes)]))

@@ -1,0 +1,1 @@
+"""How well a model answers, and which order it learns best."""

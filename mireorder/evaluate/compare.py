@@ -1,0 +1,304 @@
+"""Which order does a model learn best? The same model, rows, seeds and budget, once per policy."""
+
+import json
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mireorder.errors import MireorderError, OutputError
+from mireorder.evaluate.runs import Job, Row, run_all, write_rows
+
+if TYPE_CHECKING:
+    from mireorder.ordering.plan import Plan
+    from mireorder.sft.budget import Budget
+
+HELD_OUT_SHARE, HELD_OUT_ROWS, HELD_OUT_SEED = 0.1, 1000, 0
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How policies are compared.
+
+    Attributes:
+        model: a preset (trained from scratch), a model folder or a hub id.
+        seeds: runs per policy; run ``s`` has the same initial weights and row order under every policy.
+        budget: steps, batch size and learning rate of each run; its seed is not used. None takes 2,000 steps.
+        evaluations: how often each run is measured, evenly spread, the last time at its end.
+        workers: processes at a time; None takes one per core.
+        keep_models: keep the first seed's model of each policy, under ``models/`` in the output folder.
+    """
+
+    model: str = "tiny"
+    seeds: int = 2
+    budget: "Budget | None" = None
+    evaluations: int = 20
+    workers: int | None = None
+    keep_models: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one policy reached at the end of its runs.
+
+    Attributes:
+        policy: its name.
+        exact_match: of the restored held-out answers, one value per seed.
+        loss: mean training loss over the last stretch, over all seeds.
+    """
+
+    policy: str
+    exact_match: tuple[float, ...]
+    loss: float
+
+    @property
+    def mean(self) -> float:
+        """Mean exact match over the seeds."""
+        return fmean(self.exact_match)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a comparison found, and where it lies.
+
+    Attributes:
+        folder: ``results.parquet``, ``README.md``, ``accuracy.png`` if matplotlib is there, ``models/`` if
+            kept.
+        rows: one per policy, seed and evaluated step: policy, seed, step, exact_match, loss, and more.
+        outcomes: one per policy, in the order given.
+        train_rows: rows each run learnt from.
+        held_out_rows: rows it was measured on.
+        picture: ``accuracy.png``, or None.
+    """
+
+    folder: Path
+    rows: list[Row] = field(repr=False)
+    outcomes: list[Outcome]
+    train_rows: int
+    held_out_rows: int
+    picture: Path | None
+
+
+def compare(
+    data: Any,
+    policies: Sequence[str],
+    out: str | Path,
+    setup: Setup | None = None,
+    *,
+    progress: Callable[[Row], None] | None = None,
+    **fit_options: Any,
+) -> Comparison:
+    """Fit and apply each policy to the same data, train the same model on each, and measure.
+
+    The plans are fitted on all rows, the held-out ones included: a plan is a few numbers for the whole
+    dataset.
+
+    Args:
+        data: what ``mireorder.fit`` takes.
+        policies: names of two or more policies.
+        out: new or empty folder for the results.
+        setup: model, seeds, budget.
+        progress: called with every row as it is measured.
+        **fit_options: what else ``mireorder.fit`` takes: cutter, criterion, columns ...
+
+    Returns:
+        The comparison.
+
+    Raises:
+        MireorderError: what ``fit`` and ``apply`` raise; fewer than two policies; ``out`` is not empty.
+    """
+    from mireorder.stages import apply, fit
+
+    _refuse(policies, Path(out))
+    prepared = {}
+    for policy in policies:
+        plan = fit(data, policy=policy, **fit_options)
+        prepared[policy] = (plan, apply(data, plan, form="text"))
+    return compare_prepared(prepared, out, setup, progress=progress)
+
+
+def compare_prepared(
+    prepared: Mapping[str, tuple["Plan", Any]],
+    out: str | Path,
+    setup: Setup | None = None,
+    *,
+    progress: Callable[[Row], None] | None = None,
+) -> Comparison:
+    """Train the same model on datasets that are already reordered, and measure.
+
+    Args:
+        prepared: per policy, its plan and a text-form ``DatasetDict``; the rows and their order are the
+            same in all.
+        out: new or empty folder for the results.
+        setup: model, seeds, budget.
+        progress: called with every row as it is measured.
+
+    Returns:
+        The comparison. Its numbers depend on the data and the setup, not on the number of workers.
+
+    Raises:
+        MireorderError: fewer than two policies, different rows, a failed run, or ``out`` is not empty.
+    """
+    out, setup = Path(out), setup or Setup()
+    _refuse(list(prepared), out)
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="mireorder-") as scratch:
+        learnt, measured = _prepare(prepared, Path(scratch), setup.model)
+        jobs = _jobs(list(prepared), Path(scratch), out, setup)
+        rows = run_all(jobs, Path(scratch), setup.workers, progress)
+    outcomes = [_outcome(policy, rows) for policy in prepared]
+    picture = _draw(rows, out / "accuracy.png")
+    comparison = Comparison(out, rows, outcomes, learnt, measured, picture)
+    _write(comparison, setup)
+    return comparison
+
+
+def held_out_rows(prompts: Sequence[str], given: Sequence[str] | None = None) -> list[int]:
+    """Choose rows to measure on: a seeded tenth, at most about 1,000, prompts held out whole.
+
+    Args:
+        prompts: of every row.
+        given: prompts of a test split; if there is one, the rows are chosen from it instead.
+
+    Returns:
+        Row numbers, ascending, into ``given`` or else into ``prompts``.
+    """
+    rows: dict[str, list[int]] = {}
+    for row, prompt in enumerate(prompts if given is None else given):
+        rows.setdefault(prompt, []).append(row)
+    total = len(prompts) if given is None else len(given)
+    wanted = HELD_OUT_ROWS if given is not None else min(HELD_OUT_ROWS, round(total * HELD_OUT_SHARE))
+    unique = list(rows)
+    chosen: list[int] = []
+    for number in np.random.default_rng(HELD_OUT_SEED).permutation(len(unique)):
+        if len(chosen) >= max(1, wanted):
+            break
+        chosen += rows[unique[number]]
+    return sorted(chosen)
+
+
+def _refuse(policies: Sequence[str], out: Path) -> None:
+    if len(policies) < 2 or len(set(policies)) < len(policies):
+        raise MireorderError(f"a comparison needs two or more different policies, not {', '.join(policies) or 'none'}")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise OutputError(f"{out}: exists and is not an empty folder; name a new one or remove it")
+
+
+def _prepare(prepared: Mapping[str, tuple["Plan", Any]], scratch: Path, model: str) -> tuple[int, int]:
+    # One folder per policy: everything its runs read. Returns the numbers of training and of held-out rows.
+    from mireorder.sft.characters import character_tokenizer
+    from mireorder.sft.presets import PRESETS
+    from mireorder.sft.tokens import IGNORED, encode, encode_prompts, load_tokenizer
+
+    splits = {policy: data for policy, (_, data) in prepared.items()}
+    first, *others = splits.values()
+    test, learn, measure = _split(first)
+    for name in dict.fromkeys(("train", test)):
+        if any(other[name]["prompt"][:] != first[name]["prompt"][:] for other in others):
+            raise MireorderError(f"the policies' {name} splits hold different rows; apply all plans to the same data")
+    if model in PRESETS:  # one alphabet for all policies, so that all start from the same weights
+        tokenizer = character_tokenizer(_texts(splits.values(), {"train", test}))
+    else:
+        tokenizer = load_tokenizer(model)
+    for policy, (plan, data) in prepared.items():
+        folder = scratch / policy
+        folder.mkdir()
+        train, held_out = data["train"][learn], data[test][measure]
+        input_ids, labels = encode(train["prompt"], train["completion"], tokenizer)
+        unseen, _ = encode(held_out["prompt"], held_out["completion"], tokenizer)
+        prompts = encode_prompts(held_out["prompt"], tokenizer)
+        completions = [len(ids) - len(prompt) for ids, prompt in zip(unseen, prompts, strict=True)]
+        completions += [sum(label != IGNORED for label in row) for row in labels]
+        write_rows(folder / "rows.npz", input_ids, labels)
+        measured = {
+            "prompts": prompts,
+            "targets": held_out["target"],
+            "longest": max(map(len, [*input_ids, *unseen])),
+            "longest_completion": max(completions),
+        }
+        (folder / "held_out.json").write_text(json.dumps(measured), encoding="utf-8")
+        plan.save(folder)
+        tokenizer.save_pretrained(folder / "tokenizer")
+    return len(learn), len(measure)
+
+
+def _split(data: Any) -> tuple[str, list[int], list[int]]:
+    # The split to measure on, the rows of "train" to learn from, the rows of that split to measure.
+    test = next((name for name in ("test", "validation") if name in data and len(data[name])), None)
+    prompts = data["train"]["prompt"][:]
+    given = None if test is None else data[test]["prompt"][:]
+    measure = held_out_rows(prompts, given)
+    unseen = {(prompts if given is None else given)[row] for row in measure}
+    learn = [row for row, prompt in enumerate(prompts) if prompt not in unseen]
+    if not learn:
+        raise MireorderError("no rows are left to train on once some prompts are held out; give more rows")
+    return test or "train", learn, measure
+
+
+def _texts(datasets: Iterable[Any], names: set[str]) -> Iterator[str]:
+    for data in datasets:
+        for name in names:
+            yield from data[name]["prompt"]
+            yield from data[name]["completion"]
+
+
+def _jobs(policies: Sequence[str], scratch: Path, out: Path, setup: Setup) -> list[Job]:
+    from mireorder.sft.budget import Budget
+
+    budget = setup.budget or Budget(steps=2000)
+    return [
+        Job(
+            policy=policy,
+            seed=seed,
+            model=setup.model,
+            data=str(scratch / policy),
+            budget=asdict(budget),
+            eval_every=max(1, budget.steps // setup.evaluations),
+            save=str((out / "models" / policy).resolve()) if setup.keep_models and seed == 0 else None,
+        )
+        for seed in range(setup.seeds)  # seed by seed, so that the policies of a seed run side by side
+        for policy in policies
+    ]
+
+
+def _outcome(policy: str, rows: Sequence[Row]) -> Outcome:
+    last = [row for row in rows if row["policy"] == policy and row["step"] == row["steps"]]
+    return Outcome(policy, tuple(row["exact_match"] for row in last), fmean(row["loss"] for row in last))
+
+
+def _draw(rows: Sequence[Row], path: Path) -> Path | None:
+    from mireorder.report.figures import accuracy_curves
+
+    if find_spec("matplotlib") is None:  # the numbers are worth having without their picture
+        return None
+    accuracy_curves(rows, path)
+    return path
+
+
+def _write(comparison: Comparison, setup: Setup) -> None:
+    import polars as pl
+
+    flat = [row | {"verdicts": json.dumps(row["verdicts"])} for row in comparison.rows]
+    pl.DataFrame(flat, infer_schema_length=None).write_parquet(comparison.folder / "results.parquet")
+    lines = [
+        "# Comparison of orders",
+        "",
+        f"Model `{setup.model}`, {setup.seeds} seed(s) per policy, {comparison.train_rows:,} rows to learn "
+        f"from, exact match of restored answers on {comparison.held_out_rows:,} held-out rows. Within a "
+        "seed, every policy has the same initial weights and row order. The plans were fitted on all rows.",
+        "",
+        "| policy | exact match | lowest | highest | training loss |",
+        "|---|---|---|---|---|",
+    ]
+    for outcome in comparison.outcomes:
+        low, high = min(outcome.exact_match), max(outcome.exact_match)
+        lines.append(f"| {outcome.policy} | {outcome.mean:.1%} | {low:.1%} | {high:.1%} | {outcome.loss:.3f} |")
+    if comparison.picture is not None:
+        lines += ["", "![accuracy over steps](accuracy.png)"]
+    lines += ["", "`results.parquet` has one row per policy, seed and evaluated step."]
+    (comparison.folder / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,0 +1,170 @@
+"""Figures, drawn without a display: accuracy over steps, and the scores behind an order."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from mireorder.errors import MireorderError
+
+# Okabe and Ito's palette, told apart with any colour vision; black and yellow left out.
+_COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"]
+_INK, _FAINT = "#222222", "#8a8a8a"
+_DPI = 150
+
+
+def accuracy_curves(results: Sequence[Mapping[str, Any]], path: str | Path, title: str | None = None) -> None:
+    """Draw exact match over training steps: per policy the mean, every seed, and the span between them.
+
+    Args:
+        results: rows with ``policy``, ``seed``, ``step`` and ``exact_match`` (0 to 1).
+        path: of the PNG.
+        title: above the axes; by default it says what is drawn.
+
+    Raises:
+        MireorderError: matplotlib is missing.
+    """
+    figure = _figure(7.2, 4.2)
+    axes = figure.add_subplot()
+    ends: list[tuple[float, str, str]] = []
+    for number, policy in enumerate(dict.fromkeys(row["policy"] for row in results)):
+        colour = _COLOURS[number % len(_COLOURS)]
+        runs: dict[int, dict[int, float]] = {}
+        for row in results:
+            if row["policy"] == policy:
+                runs.setdefault(row["seed"], {})[row["step"]] = 100 * row["exact_match"]
+        steps = sorted(set.intersection(*(set(run) for run in runs.values())))
+        values = [[run[step] for run in runs.values()] for step in steps]
+        mean = [fmean(at_step) for at_step in values]
+        if len(runs) > 1:
+            low, high = [min(at_step) for at_step in values], [max(at_step) for at_step in values]
+            axes.fill_between(steps, low, high, color=colour, alpha=0.13, linewidth=0)
+            for run in runs.values():
+                axes.plot(steps, [run[step] for step in steps], color=colour, alpha=0.45, linewidth=0.8)
+        axes.plot(steps, mean, color=colour, linewidth=2.4, solid_capstyle="round")
+        ends.append((mean[-1], f"{policy}  {mean[-1]:.0f}%", colour))
+    last = max(row["step"] for row in results)
+    _label_ends(axes, ends, last)
+    seeds = len({row["seed"] for row in results})
+    spread = f"mean of {seeds} seeds, each seed thin" if seeds > 1 else "one seed"
+    axes.set_title(title or "Held-out answers that are right", loc="left", fontsize=12, fontweight="bold", pad=22)
+    axes.text(0, 1.03, f"restored to natural order, {spread}", transform=axes.transAxes, fontsize=9, color=_FAINT)
+    axes.set_xlabel("training steps")
+    axes.set_ylabel("exact match (%)")
+    axes.set_xlim(0, last)
+    axes.set_ylim(0, min(100, 1.12 * max(100 * row["exact_match"] for row in results) + 2))
+    axes.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")
+    axes.grid(axis="y", color="#e6e6e6", linewidth=0.8)
+    axes.set_axisbelow(True)
+    _plain(axes, ("left", "bottom"))
+    figure.savefig(str(path), dpi=_DPI)
+
+
+def score_heatmap(
+    scores: Sequence[Sequence[float | None]],
+    slot_names: Sequence[str],
+    permutation: Sequence[int],
+    path: str | Path,
+    title: str | None = None,
+) -> None:
+    """Draw what a policy saw when it chose: a criterion's score of every slot at every step.
+
+    Args:
+        scores: ``scores[step][slot]`` in bits; None or NaN where the slot was already emitted.
+        slot_names: of the natural target, first to last.
+        permutation: ``permutation[step] = slot``; the chosen cell of each step is outlined.
+        path: of the PNG.
+        title: above the axes.
+
+    Raises:
+        MireorderError: matplotlib is missing.
+    """
+    import numpy as np
+
+    steps, slots = len(permutation), len(slot_names)
+    cells = np.full((steps, slots), np.nan)
+    for step, row in enumerate(scores[:steps]):
+        cells[step, : len(row)] = [np.nan if score is None else score for score in row]
+        cells[step, list(permutation[:step])] = np.nan
+    cell = max(0.36, min(0.8, 9 / max(slots, 1)))
+    figure = _figure(max(4.6, slots * cell * 1.25 + 2.4), max(2.6, steps * cell + 1.9))
+    axes = figure.add_subplot()
+    top = float(np.nanmax(cells)) if np.isfinite(cells).any() else 1.0
+    low = min(0.0, float(np.nanmin(cells))) if np.isfinite(cells).any() else 0.0
+    image = axes.imshow(cells, cmap="Blues", vmin=low, vmax=max(top, 1e-9) * 1.15, aspect="auto")
+    size = 10 if slots <= 12 else 7
+    for step in range(steps):
+        for slot in range(slots if slots <= 30 else 0):
+            if np.isfinite(cells[step, slot]):
+                dark = cells[step, slot] - low > 0.62 * (top - low)
+                axes.text(
+                    slot,
+                    step,
+                    f"{cells[step, slot]:.2f}",
+                    ha="center",
+                    va="center",
+                    fontsize=size,
+                    color="white" if dark else _INK,
+                    fontweight="bold" if slot == permutation[step] else "normal",
+                )
+    _outline(axes, permutation)
+    axes.set_xticks(range(slots), [str(name) for name in slot_names], rotation=0 if slots <= 8 else 45)
+    if slots > 8:
+        for label in axes.get_xticklabels():
+            label.set_horizontalalignment("left")
+    axes.set_yticks(range(steps), [str(step) for step in range(steps)])
+    axes.xaxis.tick_top()
+    axes.xaxis.set_label_position("top")
+    axes.set_xlabel("slot of the natural target")
+    axes.set_ylabel("step")
+    axes.tick_params(length=0)
+    if title:
+        axes.set_title(title, loc="left", fontsize=12, fontweight="bold", pad=12)
+    bar = figure.colorbar(image, ax=axes, fraction=0.035, pad=0.03)
+    bar.set_label("bits")
+    bar.outline.set_visible(False)
+    _plain(axes, ())
+    figure.savefig(str(path), dpi=_DPI)
+
+
+def _figure(width: float, height: float) -> Any:
+    try:
+        from matplotlib.figure import Figure  # the object API: no pyplot, no display, no global state
+    except ImportError as error:
+        raise MireorderError("figures need matplotlib; pip install 'mireorder[report]'") from error
+    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+
+
+def _label_ends(axes: Any, ends: Sequence[tuple[float, str, str]], last: float) -> None:
+    # Labels at the ends of the lines instead of a legend, pushed apart where lines end close together.
+    gap = 0.065 * (max((value for value, _, _ in ends), default=1) + 2)
+    floor = -gap
+    for value, label, colour in sorted(ends):
+        floor = max(value, floor + gap)
+        axes.annotate(
+            label,
+            (last, floor),
+            xytext=(7, 0),
+            textcoords="offset points",
+            va="center",
+            color=colour,
+            fontsize=10,
+            fontweight="bold",
+            annotation_clip=False,
+        )
+
+
+def _outline(axes: Any, permutation: Sequence[int]) -> None:
+    from matplotlib.patches import Rectangle
+
+    for step, slot in enumerate(permutation):
+        frame = Rectangle((slot - 0.5, step - 0.5), 1, 1, fill=False, edgecolor=_COLOURS[1], linewidth=2.4)
+        frame.set_clip_on(False)
+        axes.add_patch(frame)
+
+
+def _plain(axes: Any, kept: Sequence[str]) -> None:
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in kept)
+        spine.set_color(_FAINT)
+    axes.tick_params(colors=_INK, labelsize=9)

@@ -1,0 +1,19 @@
+"""From a reordered dataset to a trained model and back: tokens, training, generation.
+
+Everything that needs torch or transformers lives here, and nothing here is imported by ``import mireorder``.
+"""
+
+import os
+from importlib.util import find_spec
+
+from mireorder.errors import MireorderError
+
+# Read once by huggingface_hub when it is first imported, so it has to be set before that.
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+_missing = [name for name in ("torch", "transformers", "trl", "accelerate", "peft") if find_spec(name) is None]
+if _missing:
+    raise MireorderError(
+        f"training and generation need {', '.join(_missing)}, which this Python does not have; "
+        "pip install 'mireorder[train]'"
+    )

@@ -1,0 +1,189 @@
+"""A dataset of ``mireorder apply``, as the two columns a trainer gets: ``input_ids`` and ``labels``."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mireorder.errors import InputError, MireorderError
+from mireorder.sft.characters import character_tokenizer
+from mireorder.sft.presets import PRESETS
+from mireorder.sft.tokens import IGNORED, encode, eos_id, fingerprint, load_tokenizer
+
+HELD_OUT_ROWS = 1000
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Rows for a trainer, and what was seen on the way.
+
+    Attributes:
+        train: a ``datasets.Dataset`` of ``input_ids`` and ``labels``, nothing else.
+        held_out: the same of the test or validation split, at most 1,000 rows; None without one.
+        tokenizer: the one they were encoded with.
+        longest: tokens of the longest row of any split.
+        longest_completion: tokens of the longest completion of any split, EOS included.
+    """
+
+    train: Any
+    held_out: Any | None
+    tokenizer: Any
+    longest: int
+    longest_completion: int
+
+    def refuse_longer_than(self, positions: int | None) -> None:
+        """Raise if a row is longer than a model can read.
+
+        Args:
+            positions: the most tokens the model takes; None if it sets no limit.
+
+        Raises:
+            MireorderError: a row is longer.
+        """
+        if positions is not None and self.longest > positions:
+            raise MireorderError(
+                f"the longest row has {self.longest} tokens, the model reads at most {positions}; choose a "
+                "model with a longer context, or drop or shorten long rows before ordering them"
+            )
+
+
+def tokenizer_for(folder: Path, model: str) -> Any:
+    """Find the tokenizer that a dataset and a model share.
+
+    Args:
+        folder: a dataset of ``mireorder apply``.
+        model: a preset, a model folder or a hub id.
+
+    Returns:
+        For token form the dataset's own, which a pretrained model must share. For text form the model's, or
+        for a preset one id per character of the dataset.
+
+    Raises:
+        MireorderError: the dataset was cut with another tokenizer than the model's.
+    """
+    own = folder / "tokenizer"
+    if not own.is_dir():
+        if model in PRESETS:
+            return character_tokenizer(_texts(folder))
+        return load_tokenizer(model)
+    tokenizer = load_tokenizer(own)
+    if model not in PRESETS and fingerprint(load_tokenizer(model)) != fingerprint(tokenizer):
+        raise MireorderError(
+            f"{folder} was cut with another tokenizer than that of {model}, so its ids mean other tokens "
+            f"there; apply the plan again with --form token --tokenizer {model}, or with --form text"
+        )
+    return tokenizer
+
+
+def encode_dataset(folder: Path, tokenizer: Any, scratch: Path) -> Encoded:
+    """Load a dataset and reduce it to what a trainer uses.
+
+    Args:
+        folder: a dataset of ``mireorder apply``, in text or token form.
+        tokenizer: what text form is encoded with.
+        scratch: a folder for encoded rows, which must outlive the result.
+
+    Returns:
+        The rows.
+
+    Raises:
+        MireorderError: there is no train split, it is empty, or a column is missing.
+    """
+    splits = _load(folder)
+    eos_id(tokenizer)
+    encoded = {}
+    for name, split in splits.items():
+        if "input_ids" in split.column_names and "labels" in split.column_names:
+            encoded[name] = split.select_columns(["input_ids", "labels"])
+        else:
+            encoded[name] = _encode_split(split, name, tokenizer, scratch)
+    sizes = [size for split in encoded.values() for size in _sizes(split)]
+    held_out = next((encoded[name] for name in ("test", "validation") if name in encoded and len(encoded[name])), None)
+    if held_out is not None:
+        held_out = held_out.select(range(min(len(held_out), HELD_OUT_ROWS)))
+    return Encoded(
+        train=encoded["train"],
+        held_out=held_out,
+        tokenizer=tokenizer,
+        longest=max(longest for longest, _ in sizes),
+        longest_completion=max(completion for _, completion in sizes),
+    )
+
+
+def _load(folder: Path) -> Any:
+    from datasets import DatasetDict, load_from_disk
+
+    try:
+        splits = load_from_disk(str(folder))
+    except (OSError, ValueError, IndexError) as error:  # IndexError: a split of no rows has no shard
+        raise InputError(
+            f"no dataset can be loaded ({error})",
+            shard=str(folder),
+            remedy="name a folder of mireorder apply",
+        ) from error
+    if not isinstance(splits, DatasetDict):
+        splits = DatasetDict({"train": splits})
+    if "train" not in splits or not len(splits["train"]):
+        raise InputError(
+            f"the train split is {'empty' if 'train' in splits else 'missing'}; splits: {', '.join(splits)}",
+            shard=str(folder),
+            remedy="apply the plan to rows to train on",
+        )
+    for name, split in splits.items():
+        columns = set(split.column_names)
+        if not ({"prompt", "completion"} <= columns or {"input_ids", "labels"} <= columns):
+            raise InputError(
+                f"split {name} has neither prompt and completion nor input_ids and labels; "
+                f"columns: {', '.join(split.column_names)}",
+                shard=str(folder),
+                remedy="name a folder of mireorder apply",
+            )
+    return splits
+
+
+def _texts(folder: Path) -> Iterator[str]:
+    for split in _load(folder).values():
+        for batch in split.select_columns(["prompt", "completion"]).iter(batch_size=1000):
+            yield from batch["prompt"]
+            yield from batch["completion"]
+
+
+def _encode_split(split: Any, name: str, tokenizer: Any, scratch: Path) -> Any:
+    import datasets
+
+    def encode_batch(batch: dict[str, list[str]], indices: list[int]) -> dict[str, list[list[int]]]:
+        try:
+            ids, labels = encode(batch["prompt"], batch["completion"], tokenizer, first_row=indices[0])
+        except MireorderError as error:
+            raise InputError(str(error), shard=f"split {name}") from error
+        return {"input_ids": ids, "labels": labels}
+
+    ints = datasets.List(datasets.Value("int64"))
+    quiet = datasets.is_progress_bar_enabled()
+    datasets.disable_progress_bars()
+    try:
+        return split.map(
+            encode_batch,
+            batched=True,
+            with_indices=True,
+            remove_columns=split.column_names,
+            features=datasets.Features({"input_ids": ints, "labels": ints}),
+            cache_file_name=str(scratch / f"{name}.arrow"),  # by default it would lie among the user's shards
+            load_from_cache_file=False,
+            new_fingerprint=f"mireorder-{name}",  # else the tokenizer is pickled to name a cache nobody reads
+        )
+    finally:
+        if quiet:
+            datasets.enable_progress_bars()
+
+
+def _sizes(split: Any) -> Iterator[tuple[int, int]]:
+    # (longest row, longest completion) of each batch
+    for batch in split.with_format("arrow").iter(batch_size=10_000):
+        labels = batch["labels"].combine_chunks()
+        offsets = np.asarray(labels.offsets)
+        kept = np.asarray(labels.values) != IGNORED
+        before = np.concatenate([[0], np.cumsum(kept)])
+        yield int(np.diff(offsets).max()), int(np.diff(before[offsets]).max())

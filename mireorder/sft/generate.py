@@ -1,0 +1,172 @@
+"""Generation in the order the model learnt, answers in the natural one."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import GenerationConfig, TextGenerationPipeline
+from transformers.pipelines.text_generation import ReturnType
+
+from mireorder.errors import InputError, MireorderError
+from mireorder.ordering.plan import Plan
+from mireorder.sft.presets import pretrained
+from mireorder.sft.tokens import encode_prompts, eos_id, load_tokenizer
+from mireorder.sft.train import PLAN_FILE
+
+
+class RestoringPipeline(TextGenerationPipeline):  # type: ignore[misc]
+    """A text-generation pipeline that puts what the model emitted back into natural order.
+
+    ``pipeline("12*34=")`` gives ``[{"generated_text": "0408", "emitted_text": "4080", "verdict": "complete",
+    "problem": None}]``: the natural answer, what the model wrote, and whether that was a whole answer
+    (``complete``), one that stops too early (``cut short``) or no answer of the plan (``malformed``).
+    Decoding is greedy unless told otherwise; lists, batches and ``num_return_sequences`` work as in any
+    pipeline.
+
+    Args:
+        plan: what the model's training data was reordered by.
+        **kwargs: what ``TextGenerationPipeline`` takes.
+    """
+
+    _default_generation_config = GenerationConfig(do_sample=False, max_new_tokens=256)
+
+    def __init__(self, *args: Any, plan: Plan, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.plan = plan
+        self._eos = eos_id(self.tokenizer)
+        self._positions: int | None = getattr(self.model.config, "max_position_embeddings", None)
+
+    def preprocess(self, prompt_text: str, **_: Any) -> dict[str, Any]:
+        """Encode a prompt as it was encoded in training.
+
+        Args:
+            prompt_text: the prompt.
+
+        Returns:
+            What the model reads, one row.
+
+        Raises:
+            MireorderError: the prompt is empty, or leaves the model no room to answer.
+        """
+        (ids,) = encode_prompts([prompt_text], self.tokenizer)
+        if not ids:
+            raise MireorderError("a prompt is empty, so there is nothing to answer; give at least one character")
+        if self._positions is not None and len(ids) >= self._positions:
+            raise MireorderError(
+                f"prompt {prompt_text[:40]!r} has {len(ids)} tokens, the model reads {self._positions} in "
+                "all; shorten it, or train on rows this long"
+            )
+        read = torch.tensor([ids])
+        return {"input_ids": read, "attention_mask": torch.ones_like(read), "prompt_text": prompt_text}
+
+    def _forward(self, model_inputs: dict[str, Any], **generate_kwargs: Any) -> Any:
+        # An answer may run to the end of the model's positions and no further: beyond, torch reports an
+        # index error.
+        if self._positions is not None:
+            settings = self._get_set_generation_params({**self._generate_kwargs, **generate_kwargs})
+            room = self._positions - model_inputs["input_ids"].shape[1]
+            wanted = settings.get("max_new_tokens", self._default_generation_config.max_new_tokens)
+            if wanted > room:
+                generate_kwargs["max_new_tokens"] = room
+        return super()._forward(model_inputs, **generate_kwargs)
+
+    def postprocess(
+        self, model_outputs: dict[str, Any], return_type: ReturnType = ReturnType.NEW_TEXT, **kwargs: Any
+    ) -> list[dict[str, Any]]:
+        """Restore what was emitted for one prompt.
+
+        Args:
+            model_outputs: what ``generate`` gave.
+            return_type: new text, full text (the prompt first), or tensors, which stay as they were emitted.
+            **kwargs: for tensors, what ``TextGenerationPipeline`` takes.
+
+        Returns:
+            One record per returned sequence.
+        """
+        if return_type == ReturnType.TENSORS:
+            records: list[dict[str, Any]] = super().postprocess(model_outputs, return_type, **kwargs)
+            return records
+        start = model_outputs["input_ids"].shape[-1]
+        opening = model_outputs["prompt_text"] if return_type == ReturnType.FULL_TEXT else ""
+        return [self._record(sequence[start:], opening) for sequence in model_outputs["generated_sequence"][0].tolist()]
+
+    def _record(self, emitted: list[int], opening: str) -> dict[str, Any]:
+        ended = self._eos in emitted
+        ids = emitted[: emitted.index(self._eos)] if ended else emitted
+        # Special tokens stay visible: a dropped <unk> would make a broken answer look whole.
+        text = self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        restored = self.plan.restore(text)
+        verdict, problem = restored.verdict, restored.problem
+        if verdict == "complete" and not ended:
+            verdict, problem = "cut short", f"no end of the answer within {len(ids)} tokens"
+        return {
+            "generated_text": opening + restored.text,
+            "emitted_text": text,
+            "verdict": verdict,
+            "problem": problem,
+        }
+
+
+def load_pipeline(model_folder: str | Path, device: str | None = None) -> RestoringPipeline:
+    """Load a model that ``mireorder train`` wrote, ready to answer in natural order.
+
+    Args:
+        model_folder: its folder, of a whole model or of a LoRA adapter.
+        device: a torch device; by default the GPU if there is one.
+
+    Returns:
+        The pipeline.
+
+    Raises:
+        MireorderError: there is no model or no plan in the folder.
+    """
+    folder = Path(model_folder)
+    if not (folder / PLAN_FILE).is_file():
+        raise InputError(
+            f"no {PLAN_FILE} here, so answers could not be restored",
+            shard=str(folder),
+            remedy="name a model folder of mireorder train",
+        )
+    plan, tokenizer, model = Plan.load(folder), load_tokenizer(folder), pretrained(str(folder))
+    model.generation_config = GenerationConfig.from_pretrained(folder)  # an adapter comes with its base model's
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return RestoringPipeline(plan=plan, model=model, tokenizer=tokenizer, device=torch.device(device))
+
+
+def generate(
+    model_folder: str | Path,
+    prompts: Iterable[str],
+    *,
+    batch_size: int = 64,
+    max_new_tokens: int | None = None,
+    device: str | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Answer prompts one after another, in natural order.
+
+    Args:
+        model_folder: a model folder of ``mireorder train``.
+        prompts: read as they are needed.
+        batch_size: prompts that go through the model together.
+        max_new_tokens: most tokens per answer; by default a little more than the longest completion in
+            training.
+        device: a torch device; by default the GPU if there is one.
+
+    Yields:
+        Per prompt, ``prompt``, ``generated_text`` (natural order), ``emitted_text``, ``verdict`` and
+        ``problem``.
+    """
+    pipeline = load_pipeline(model_folder, device)
+    waiting: deque[str] = deque()
+
+    def remembered() -> Iterator[str]:
+        for prompt in prompts:
+            waiting.append(prompt)
+            yield prompt
+
+    options = {} if max_new_tokens is None else {"max_new_tokens": max_new_tokens}
+    for records in pipeline(remembered(), batch_size=batch_size, **options):
+        yield {"prompt": waiting.popleft(), **records[0]}

@@ -1,0 +1,110 @@
+"""Models to train: small shapes from scratch, and pretrained ones from a folder or the hub."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mireorder.errors import MireorderError
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The size of a GPT-2-architecture model.
+
+    Attributes:
+        layers: transformer blocks.
+        heads: attention heads per block.
+        width: size of the residual stream.
+    """
+
+    layers: int
+    heads: int
+    width: int
+
+
+PRESETS = {
+    "tiny": Shape(layers=2, heads=4, width=64),
+    "nano": Shape(layers=3, heads=3, width=48),  # minGPT's gpt-nano, -micro and -mini
+    "micro": Shape(layers=4, heads=4, width=128),
+    "mini": Shape(layers=6, heads=6, width=192),
+}
+
+
+def build(name: str, tokenizer: Any, positions: int, seed: int) -> Any:
+    """Make a model with random weights.
+
+    Args:
+        name: one of ``PRESETS``.
+        tokenizer: decides the vocabulary and the special tokens.
+        positions: the longest row, prompt and completion together, in tokens.
+        seed: the weights depend on it alone.
+
+    Returns:
+        A ``GPT2LMHeadModel`` in float32, without dropout.
+    """
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    shape = PRESETS[name]
+    config = GPT2Config(
+        vocab_size=len(tokenizer),
+        n_positions=positions,
+        n_layer=shape.layers,
+        n_head=shape.heads,
+        n_embd=shape.width,
+        activation_function="gelu_pytorch_tanh",  # GPT-2's gelu_new in one fused kernel
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    with torch.random.fork_rng(devices=[]):  # the caller's random state stays as it was
+        torch.manual_seed(seed)
+        return GPT2LMHeadModel(config)
+
+
+@contextmanager
+def no_bars() -> Iterator[None]:
+    """Keep transformers from drawing its own progress bars."""
+    from transformers.utils import logging
+
+    drawn = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if drawn:
+            logging.enable_progress_bar()
+
+
+def pretrained(path_or_id: str, *, half: bool = False) -> Any:
+    """Load a causal language model, or an adapter folder on its base model; remote code is never run.
+
+    Args:
+        path_or_id: a local folder or a hub id.
+        half: keep the weights in bfloat16 instead of float32. For frozen weights only: small updates vanish
+            in it.
+
+    Returns:
+        The model, in evaluation mode as transformers loads it.
+
+    Raises:
+        MireorderError: it is neither a preset nor a model that can be loaded.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    dtype = torch.bfloat16 if half else torch.float32
+    try:
+        with no_bars():
+            return AutoModelForCausalLM.from_pretrained(path_or_id, dtype=dtype, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        where = "in this folder" if Path(path_or_id).exists() else "by this name, here or on the hub"
+        raise MireorderError(
+            f"{path_or_id}: no causal language model {where} ({str(error).splitlines()[0]}); name a model "
+            f"folder, a hub id, or one of the presets: {', '.join(PRESETS)}"
+        ) from error

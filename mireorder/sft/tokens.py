@@ -1,0 +1,163 @@
+"""Prompts and completions to ``input_ids`` and ``labels``: cut once, loss on the completion, one EOS last."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mireorder.errors import MireorderError
+
+IGNORED = -100
+"""The label that a loss skips."""
+
+# Byte-level BPE as its authors published it, without a tokenizer.json: (vocabulary, merges).
+_BPE_FILES = [("encoder.json", "vocab.bpe"), ("vocab.json", "merges.txt")]
+
+
+def load_tokenizer(path_or_id: str | Path) -> Any:
+    """Load a tokenizer from a folder, a ``tokenizer.json`` file or the hub; remote code is never run.
+
+    Args:
+        path_or_id: a folder that ``save_pretrained`` wrote, a folder with a ``tokenizer.json`` or with
+            GPT-2's vocabulary and merges files, such a JSON file itself, or a hub id.
+
+    Returns:
+        A transformers tokenizer.
+
+    Raises:
+        MireorderError: nothing there can be read as a tokenizer.
+    """
+    from transformers import AutoTokenizer, GPT2Tokenizer, PreTrainedTokenizerFast
+
+    path = Path(path_or_id)
+    try:
+        if path.is_file():
+            return PreTrainedTokenizerFast(tokenizer_file=str(path))
+        if path.is_dir() and not (path / "tokenizer.json").exists():
+            for vocabulary, merges in _BPE_FILES:
+                described = (path / "tokenizer_config.json").exists()
+                if not described and (path / vocabulary).exists() and (path / merges).exists():
+                    return GPT2Tokenizer(vocab=str(path / vocabulary), merges=str(path / merges))
+        return AutoTokenizer.from_pretrained(str(path_or_id), trust_remote_code=False)
+    except Exception as error:  # transformers raises anything from OSError to a bare Exception of its Rust half
+        raise MireorderError(
+            f"{path_or_id}: no tokenizer can be read here ({type(error).__name__}: {_first_line(error)}); "
+            "name a folder with tokenizer.json, or a model id of the Hugging Face hub"
+        ) from error
+
+
+def fingerprint(tokenizer: Any) -> str:
+    """Hash what decides how text becomes ids, so that ids cut by one tokenizer never meet another's model.
+
+    Args:
+        tokenizer: a transformers tokenizer.
+
+    Returns:
+        SHA-256 of the tokenizer's canonical JSON and its EOS token. Padding and truncation are left out:
+        they are settings of the moment, and loading or calling a tokenizer changes them.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:  # a tokenizer written in Python
+        described = {"class": type(tokenizer).__name__, "vocabulary": tokenizer.get_vocab()}
+    else:
+        described = json.loads(backend.to_str()) | {"truncation": None, "padding": None}
+    canonical = json.dumps([described, tokenizer.eos_token], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def eos_id(tokenizer: Any) -> int:
+    """Give the id of the token that ends a completion.
+
+    Args:
+        tokenizer: a transformers tokenizer.
+
+    Returns:
+        Its EOS id.
+
+    Raises:
+        MireorderError: the tokenizer has none, so a model trained with it could never stop.
+    """
+    if tokenizer.eos_token_id is None:
+        raise MireorderError(
+            f"tokenizer {tokenizer.name_or_path or type(tokenizer).__name__!r} has no end-of-sequence token, "
+            "so a model trained with it would never stop; set eos_token in its tokenizer_config.json"
+        )
+    return int(tokenizer.eos_token_id)
+
+
+def encode_prompts(prompts: Sequence[str], tokenizer: Any) -> list[list[int]]:
+    """Encode prompts as they stand before a completion: BOS if the tokenizer has the habit, never an EOS.
+
+    Args:
+        prompts: the texts.
+        tokenizer: a transformers tokenizer.
+
+    Returns:
+        One list of ids per prompt.
+    """
+    opening = _opening(tokenizer)
+    return [opening + ids for ids in _bare(prompts, tokenizer)]
+
+
+def encode(
+    prompts: Sequence[str], completions: Sequence[str], tokenizer: Any, first_row: int = 0
+) -> tuple[list[list[int]], list[list[int]]]:
+    """Encode rows for a causal language model, with the loss on the completion only.
+
+    The prompt and the completion are encoded apart and joined as ids, so no token spans the boundary and
+    the model reads in training what it will be given when it generates.
+
+    Args:
+        prompts: what the model reads.
+        completions: what it must emit, one per prompt.
+        tokenizer: a transformers tokenizer that has an EOS token.
+        first_row: the number of the first of them, for error messages.
+
+    Returns:
+        ``input_ids`` (prompt, completion, EOS) and ``labels`` (-100 on the prompt, the ids elsewhere).
+
+    Raises:
+        MireorderError: the tokenizer has no EOS, or a completion holds it as text.
+    """
+    end = eos_id(tokenizer)
+    input_ids, labels = [], []
+    heads, tails = encode_prompts(prompts, tokenizer), _bare(completions, tokenizer)
+    for row, (head, tail) in enumerate(zip(heads, tails, strict=True)):
+        if end in tail:
+            raise MireorderError(
+                f"row {first_row + row}: the completion {completions[row]!r} holds the end token "
+                f"{tokenizer.eos_token!r} itself; remove it from the target: it is added once, at the end"
+            )
+        input_ids.append([*head, *tail, end])
+        labels.append([IGNORED] * len(head) + [*tail, end])
+    return input_ids, labels
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "")
+
+
+def _bare(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
+    if not texts:
+        return []
+    encoded = tokenizer(
+        list(texts),
+        add_special_tokens=False,
+        padding=False,
+        truncation=False,
+        return_attention_mask=False,
+        verbose=False,
+    )
+    return [list(ids) for ids in encoded["input_ids"]]
+
+
+def _opening(tokenizer: Any) -> list[int]:
+    # What the tokenizer puts before any text is what it adds before this one. Asking it for its BOS would
+    # not do:
+    # many have one and never write it.
+    probe = "0"
+    dressed = tokenizer(probe, verbose=False)["input_ids"]
+    (bare,) = _bare([probe], tokenizer)
+    starts = (at for at in range(len(dressed)) if dressed[at : at + len(bare)] == bare)
+    return list(dressed[: next(starts, 0)]) if bare else []

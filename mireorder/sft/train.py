@@ -1,0 +1,200 @@
+"""Train a model on a reordered dataset with the stock ``SFTTrainer``: the data carries the method."""
+
+import json
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mireorder.errors import InputError, MireorderError, OutputError
+from mireorder.sft.budget import Budget
+from mireorder.sft.encoded import Encoded, encode_dataset, tokenizer_for
+from mireorder.sft.presets import PRESETS, build, no_bars, pretrained
+
+PLAN_FILE = "mireorder.json"
+SLACK = 4  # tokens a model may emit beyond the longest completion it saw, so that running on is seen as such
+
+Progress = Callable[[int, int, float], None]
+"""Called as ``progress(step, steps, loss)`` while a model trains."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training run did.
+
+    Attributes:
+        folder: model, tokenizer, ``mireorder.json`` and ``training.json`` are here.
+        losses: (step, mean loss of the steps since the last entry).
+        held_out_loss: loss on the first 1,000 rows of the test (or validation) split, None without one.
+        rows: rows of the train split.
+        parameters: weights that were trained.
+        learning_rate: its peak.
+        device: ``cpu`` or ``cuda``.
+    """
+
+    folder: Path
+    losses: list[tuple[int, float]]
+    held_out_loss: float | None
+    rows: int
+    parameters: int
+    learning_rate: float
+    device: str
+
+
+def train(
+    dataset: str | Path,
+    model: str,
+    out: str | Path,
+    budget: Budget | None = None,
+    *,
+    lora: bool = False,
+    log_every: int | None = None,
+    progress: Progress | None = None,
+) -> Trained:
+    """Train a model on a dataset that ``mireorder apply`` wrote, and keep the plan with it.
+
+    Args:
+        dataset: its folder, in text or token form.
+        model: a preset trained from scratch (``tiny``, ``nano``, ``micro``, ``mini``), a model folder or a
+            hub id.
+        out: new or empty folder for the model.
+        budget: steps, batch size, learning rate, seed.
+        lora: train a LoRA adapter instead of all weights.
+        log_every: steps per entry of the losses; by default about 100 entries in all.
+        progress: called with step, steps and loss at each entry.
+
+    Returns:
+        The losses and where the model lies.
+
+    Raises:
+        MireorderError: dataset, model and tokenizer do not fit together, or ``out`` is not empty.
+    """
+    budget, folder, out = budget or Budget(), Path(dataset), Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise OutputError(f"{out}: exists and is not an empty folder; name a new one or remove it")
+    if lora and model in PRESETS:
+        raise MireorderError(
+            f"preset {model!r} starts from random weights, so an adapter alone is useless; train without LoRA"
+        )
+    if not (folder / PLAN_FILE).is_file():
+        raise InputError(
+            f"no {PLAN_FILE} beside the data", shard=str(folder), remedy="name a folder of mireorder apply"
+        )
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mireorder-")))
+        encoded = encode_dataset(folder, tokenizer_for(folder, model), scratch)
+        if model in PRESETS:
+            positions = encoded.longest + SLACK
+            network = build(model, encoded.tokenizer, positions, budget.seed)
+        else:
+            network = pretrained(str(Path(model).resolve()) if Path(model).is_dir() else model, half=_half(lora))
+            encoded.refuse_longer_than(getattr(network.config, "max_position_embeddings", None))
+        out.mkdir(parents=True, exist_ok=True)
+        trainer = _trainer(network, encoded, out, budget, (model in PRESETS, lora), log_every)
+        trainer.add_callback(_reporter(progress))
+        trainer.train()
+        held_out = trainer.evaluate()["eval_loss"] if encoded.held_out is not None else None
+        save(trainer.model, encoded.tokenizer, folder / PLAN_FILE, out, encoded.longest_completion)
+    trained = Trained(
+        folder=out,
+        losses=[(log["step"], log["loss"]) for log in trainer.state.log_history if "loss" in log],
+        held_out_loss=held_out,
+        rows=len(encoded.train),
+        parameters=sum(weights.numel() for weights in trainer.model.parameters() if weights.requires_grad),
+        learning_rate=trainer.args.learning_rate,
+        device=trainer.args.device.type,
+    )
+    record = asdict(trained) | {"folder": None, "model": model, "lora": lora, "budget": asdict(budget)}
+    del record["folder"]
+    (out / "training.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return trained
+
+
+def save(model: Any, tokenizer: Any, plan_file: Path, out: Path, longest_completion: int) -> None:
+    """Write a model's folder: weights, tokenizer, plan, and how to generate with it.
+
+    Args:
+        model: a transformers model, or a PEFT model, of which the adapter is written.
+        tokenizer: the one its training rows were encoded with.
+        plan_file: the ``mireorder.json`` of those rows.
+        out: the folder.
+        longest_completion: tokens of the longest completion it learnt, EOS included.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    settings = model.generation_config
+    settings.do_sample, settings.temperature, settings.top_p, settings.top_k = False, None, None, None
+    settings.max_new_tokens, settings.max_length = longest_completion + SLACK, None
+    settings.eos_token_id = tokenizer.eos_token_id
+    settings.pad_token_id = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+    with no_bars():
+        model.save_pretrained(out)
+    settings.save_pretrained(out)  # an adapter's save_pretrained leaves it out
+    tokenizer.save_pretrained(out)
+    shutil.copyfile(plan_file, out / PLAN_FILE)
+
+
+def _half(lora: bool) -> bool:
+    import torch
+
+    return lora and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+
+
+def _trainer(
+    network: Any, encoded: Encoded, out: Path, budget: Budget, kind: tuple[bool, bool], log_every: int | None
+) -> Any:
+    import torch
+    from peft import LoraConfig
+    from transformers import PrinterCallback
+    from trl import SFTConfig, SFTTrainer
+
+    scratch, lora = kind
+    gpu = torch.cuda.is_available()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # trl's own defaults use names transformers is leaving
+        config = SFTConfig(
+            output_dir=str(out),
+            max_steps=budget.steps,
+            per_device_train_batch_size=budget.batch_size,
+            per_device_eval_batch_size=budget.batch_size,
+            learning_rate=budget.peak(scratch=scratch, lora=lora),
+            lr_scheduler_type="cosine",
+            warmup_steps=budget.warmup_steps,
+            weight_decay=0.0,
+            seed=budget.seed,
+            max_length=None,  # the default cuts rows at 1024 tokens, and with them the EOS
+            packing=False,
+            gradient_checkpointing=not scratch and gpu,
+            use_cpu=not gpu,
+            bf16=gpu and torch.cuda.is_bf16_supported(),
+            logging_steps=log_every or max(1, budget.steps // 100),
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+        )
+    trainer = SFTTrainer(
+        network,
+        args=config,
+        train_dataset=encoded.train,
+        eval_dataset=encoded.held_out,
+        processing_class=encoded.tokenizer,
+        peft_config=LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
+        if lora
+        else None,
+    )
+    trainer.remove_callback(PrinterCallback)  # it prints every entry of the log
+    return trainer
+
+
+def _reporter(progress: Progress | None) -> Any:
+    from transformers import TrainerCallback
+
+    class Reporter(TrainerCallback):  # type: ignore[misc]
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+            if progress is not None and logs and "loss" in logs:
+                progress(state.global_step, state.max_steps, float(logs["loss"]))
+
+    return Reporter()

@@ -1,0 +1,34 @@
+"""Settings for all tests: one thread, no network, and the real data where it is present."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("fast", max_examples=60, deadline=None)
+settings.load_profile("fast")
+
+REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def real() -> Path:
+    """The folder of real datasets; skips the test where it is absent."""
+    if not REAL.is_dir():
+        pytest.skip(f"the real datasets are not here ({REAL})")
+    return REAL
+
+
+@pytest.fixture(scope="session")
+def products(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All products of two 2-digit numbers as lines `12*34=408`."""
+    path = tmp_path_factory.mktemp("data") / "mul.txt"
+    path.write_text("".join(f"{a}*{b}={a * b}\n" for a in range(100) for b in range(100)))
+    return path

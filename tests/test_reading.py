@@ -1,0 +1,566 @@
+"""Reading: every format gives the same batches, and every broken input names file, row and remedy."""
+
+import gzip
+import json
+import os
+import pickle
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.feather as feather
+import pyarrow.ipc as ipc
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mireorder.dataset import formats, reader
+from mireorder.dataset.reader import Reading, label_names, open_shards
+from mireorder.errors import InputError
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+QA = Reading(source=("q",), target=("a",))
+LINES = Reading(separator="=")
+real_data = pytest.mark.skipif(not DATA.is_dir(), reason="the real data is not here: ../shared/data")
+
+ROWS = [
+    {"q": "1+1", "a": "2", "x": "0"},
+    {"q": "", "a": "", "x": "1"},
+    {"q": 'say "hi", é', "a": "12:30", "x": "NA"},
+    {"q": "naïve 漢字", "a": "3.10", "x": ""},
+]
+
+
+def rows_of(data, reading=QA):
+    batches = [batch for shard in open_shards(data, reading) for batch in shard.batches()]
+    assert all(batch.schema == batches[0].schema for batch in batches)
+    return [row for batch in batches for row in batch.to_pylist()]
+
+
+def pairs(data, reading=QA):
+    return [(row["source"], row["target"]) for row in rows_of(data, reading)]
+
+
+def target_type(data, reading=QA):
+    return next(open_shards(data, reading)[0].batches()).schema.field("target").type
+
+
+def write(path, content):
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def write_jsonl(path, rows):
+    return write(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def write_stream(path, table):
+    with ipc.new_stream(str(path), table.schema) as sink:
+        sink.write_table(table, max_chunksize=2)
+    return path
+
+
+def refusal(data, reading=QA):
+    with pytest.raises(InputError) as caught:
+        rows_of(data, reading)
+    return str(caught.value)
+
+
+# One content, every format
+
+
+def as_csv(path):
+    quoted = [['"' + cell.replace('"', '""') + '"' for cell in row.values()] for row in ROWS]
+    return write(path / "d.csv", "q,a,x\r\n" + "".join(",".join(row) + "\r\n" for row in quoted))
+
+
+def as_tsv(path):
+    return write(path / "d.tsv", "q\ta\tx\n" + "".join("\t".join(row.values()) + "\n" for row in ROWS))
+
+
+def as_saved(path):
+    import datasets
+
+    datasets.Dataset.from_list(ROWS).save_to_disk(path / "saved")
+    return path / "saved"
+
+
+def as_memory(path):
+    import datasets
+
+    return datasets.Dataset.from_list(ROWS)
+
+
+def as_parquet(path):
+    pq.write_table(pa.Table.from_pylist(ROWS), path / "d.parquet", row_group_size=3)
+    return path / "d.parquet"
+
+
+def as_arrow_file(path):
+    feather.write_feather(pa.Table.from_pylist(ROWS), str(path / "d.feather"))
+    return path / "d.feather"
+
+
+WRITERS = {
+    "csv": as_csv,
+    "tsv": as_tsv,
+    "jsonl": lambda path: write_jsonl(path / "d.jsonl", ROWS),
+    "jsonl.gz": lambda path: write(path / "d.jsonl.gz", gzip.compress(b"".join(map(_json_line, ROWS)))),
+    "parquet": as_parquet,
+    "arrow stream": lambda path: write_stream(path / "d.arrow", pa.Table.from_pylist(ROWS)),
+    "arrow file": as_arrow_file,
+    "saved dataset": as_saved,
+    "dataset": as_memory,
+}
+
+
+def _json_line(row):
+    return json.dumps(row).encode() + b"\n"
+
+
+@pytest.mark.parametrize("writer", WRITERS.values(), ids=WRITERS)
+@pytest.mark.parametrize("block", [None, 1, 7])
+def test_the_same_rows_come_from_every_format_and_block_size(tmp_path, monkeypatch, writer, block):
+    if block:
+        monkeypatch.setattr(formats, "BLOCK_BYTES", block)
+        monkeypatch.setattr(formats, "BATCH_ROWS", block)
+        monkeypatch.setattr(formats, "OBJECT_ROWS", block)
+        monkeypatch.setattr(reader, "BATCH_ROWS", block)
+    data = writer(tmp_path)
+    assert pairs(data) == [(row["q"], row["a"]) for row in ROWS]
+    two_sources = Reading(source=("x", "q"), target=("a",))
+    assert pairs(data, two_sources) == [(row["x"] + "\n" + row["q"], row["a"]) for row in ROWS]
+    labels = Reading(source=("q",), target=("a", "x"))
+    assert rows_of(data, labels) == [{"source": r["q"], "a": r["a"], "x": r["x"]} for r in ROWS]
+
+
+# Lines
+
+line_text = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\r\n"), max_size=12)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.lists(st.one_of(line_text, st.text("=a→", max_size=6)), max_size=30),
+    st.sampled_from(["=", "==", "→", " = "]),
+    st.sampled_from(["\n", "\r\n"]),
+    st.booleans(),
+    st.integers(1, 40),
+)
+def test_lines_are_cut_as_by_partition(tmp_path_factory, lines, separator, end, last_end, block):
+    path = tmp_path_factory.getbasetemp() / "lines.txt"
+    closed = last_end or not lines or lines[-1] == ""
+    content = end.join(lines) + (end if closed and lines else "")
+    write(path, b"\xef\xbb\xbf" * (block % 2) + content.encode())
+    if block % 2 == 0 and content.startswith("\ufeff"):  # a byte order mark is no text
+        lines[0] = lines[0][1:]
+        lines = [] if content == "\ufeff" else lines
+    cuts = [line.partition(separator) for line in lines]
+    naive = [(source, target if found else None) for source, found, target in cuts]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(formats, "BLOCK_BYTES", block)
+        assert pairs(path, Reading(separator=separator)) == naive
+
+
+def test_a_lone_carriage_return_and_later_separators_belong_to_the_text(tmp_path):
+    path = write(tmp_path / "a.lines", b"1+1=2=x\na\rb=c\r\n\n5*5")
+    assert pairs(path, LINES) == [("1+1", "2=x"), ("a\rb", "c"), ("", None), ("5*5", None)]
+
+
+def test_lines_come_in_bounded_batches(tmp_path):
+    path = write(tmp_path / "a.txt", "".join(f"{i}={i}\n" for i in range(40_000)))
+    sizes = [batch.num_rows for batch in open_shards(path, LINES)[0].batches()]
+    assert sum(sizes) == 40_000 and max(sizes) <= 16_384
+
+
+def test_lines_without_a_separator_are_refused_at_once(tmp_path):
+    path = write(tmp_path / "a.txt", "1=1\n")
+    with pytest.raises(InputError, match=r"^a\.txt: lines of text need a separator.*; pass one.*--split"):
+        open_shards(path, Reading())
+
+
+def test_invalid_utf8_names_the_row_of_a_line_and_the_byte(tmp_path, monkeypatch):
+    monkeypatch.setattr(formats, "BLOCK_BYTES", 3)
+    path = write(tmp_path / "a.txt", b"\xef\xbb\xbf1=1\n2=2\n3=\xff\n")
+    message = refusal(path, LINES)
+    assert message.startswith(
+        "a.txt, row 2: line 3, byte 13 of the file is not UTF-8; save the file as UTF-8"
+    )
+    path = write(tmp_path / "a.csv", b"q,a\n1,1\n2,\xe9\n")
+    assert refusal(path).startswith("a.csv: line 3, byte 10 of the file is not UTF-8; save")
+
+
+# CSV and TSV
+
+
+def test_csv_keeps_quoted_line_ends_and_empty_text_and_drops_the_byte_order_mark(tmp_path):
+    path = write(tmp_path / "a.csv", b'\xef\xbb\xbfq,a\r\n"two\r\nlines",\n\n"a ""b""",NA\n5" pipe,null')
+    assert pairs(path) == [("two\r\nlines", ""), ('a "b"', "NA"), ('5" pipe', "null")]
+
+
+def test_csv_takes_fields_far_longer_than_a_block(tmp_path, monkeypatch):
+    monkeypatch.setattr(formats, "BLOCK_BYTES", 100)
+    long = "line\n" * 100_000
+    assert pairs(write(tmp_path / "a.csv", f'q,a\n"{long}",1\n')) == [(long, "1")]
+
+
+@pytest.mark.parametrize(
+    ("text", "row"),
+    [('q,a\n1,1\n\n2,"open\n3,3\n4,4\n', 1), ('q,a\n1,1\n2,2\n"shut"er,3\n', 2), ('"q,a\n1,1\n', 0)],
+)
+def test_broken_quoting_is_refused_with_its_row(tmp_path, text, row):
+    message = refusal(write(tmp_path / "a.csv", text))
+    assert (
+        message.startswith(f"a.csv, row {row}: broken CSV (") and "; close the quote in this row" in message
+    )
+
+
+@pytest.mark.parametrize(("suffix", "comma"), [(".csv", ","), (".tsv", "\t")])
+@pytest.mark.parametrize("block", [1, 1000])
+def test_ragged_rows_are_refused_with_their_row(tmp_path, monkeypatch, suffix, comma, block):
+    monkeypatch.setattr(formats, "BLOCK_BYTES", block)
+    path = write(tmp_path / f"a{suffix}", "q,a\n1,1\n2,2\n3\n".replace(",", comma))
+    assert refusal(path).startswith(f"a{suffix}, row 2: 1 fields where there are 2 columns; mend the row")
+    path = write(tmp_path / f"b{suffix}", "1,1,1\n".replace(",", comma))
+    message = refusal(path, Reading(("q",), ("a",), columns=("q", "a")))
+    assert message.startswith(f"b{suffix}, row 0: 3 fields where there are 2 columns")
+
+
+def test_column_names_stand_in_for_a_header(tmp_path):
+    named = Reading(("q",), ("a",), columns=("a", "q"))
+    assert pairs(write(tmp_path / "a.csv", "2,1+1\n"), named) == [("1+1", "2")]
+    assert pairs(write(tmp_path / "a.tsv", '"2\t1+1"\n'), named) == [('1+1"', '"2')]
+
+
+# JSON lines
+
+
+def test_json_values_become_exact_text(tmp_path):
+    text = r"""
+{"q": "2024-01-01T00:00:00", "a": "2024-01-01"}
+{"q": 7, "a": 3.10}
+{"q": ["a", "b"], "a": 1e400}
+
+{"q": null, "a": {"k": "é", "n": [1, 2.5]}}
+{"a": true, "b": 1}
+""".strip()
+    text = text.replace('["a", "b"]', "-0")
+    assert pairs(write(tmp_path / "a.jsonl", text)) == [
+        ("2024-01-01T00:00:00", "2024-01-01"),
+        ("7", "3.10"),
+        ("-0", "1e400"),
+        (None, '{"k": "é", "n": [1, 2.5]}'),
+        (None, "true"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("targets", "kind"), [([[], None, [3, None], [], [1]], pa.int64()), ([[], ["b", "a"], None], pa.string())]
+)
+def test_lists_keep_nulls_and_stay_empty(tmp_path, targets, kind, monkeypatch):
+    rows = [{"q": ["a", "b"], "a": target} for target in targets]
+    ids_or_names = pa.table({"q": [["a", "b"]] * len(rows), "a": pa.array(targets, pa.list_(kind))})
+    small = pa.int16() if kind == pa.int64() else pa.large_string()
+    inputs = {
+        "jsonl": write_jsonl(tmp_path / "a.jsonl", rows),
+        "stream": write_stream(tmp_path / "a.arrow", ids_or_names),
+        "large": write_stream(
+            tmp_path / "b.arrow", ids_or_names.set_column(1, "a", pa.array(targets, pa.large_list(small)))
+        ),
+        "view": write_stream(
+            tmp_path / "c.arrow", ids_or_names.set_column(1, "a", pa.array(targets, pa.list_view(small)))
+        ),
+    }
+    monkeypatch.setattr(formats, "OBJECT_ROWS", 1)
+    for data in inputs.values():
+        assert pairs(data) == [("a b", target) for target in targets]
+        assert target_type(data) == pa.list_(kind)
+
+
+def test_binary_label_columns_keep_their_numbers(tmp_path):
+    labels = Reading(("q",), ("x", "y"))
+    data = write_jsonl(tmp_path / "a.jsonl", [{"q": "t", "x": 1, "y": True}, {"q": "u", "x": 0, "y": None}])
+    expected = [{"source": "t", "x": 1, "y": True}, {"source": "u", "x": 0, "y": None}]
+    assert rows_of(data, labels) == expected
+    pq.write_table(pa.table({"q": ["t", "u"], "x": [1, 0], "y": [True, None]}), tmp_path / "a.parquet")
+    assert rows_of(tmp_path / "a.parquet", labels) == expected
+    assert pairs(tmp_path / "a.parquet", Reading(("q",), ("x",))) == [("t", "1"), ("u", "0")]
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('{"q": "1", ', "malformed JSON"),
+        ('{"q": "1", "a": NaN}', "malformed JSON (NaN is not JSON)"),
+        ('["1", "2"]', "not a JSON object; write one JSON object a line"),
+        ('{"q": "1", "a": ["x"]}', "column 'a' holds [\"x\"], where earlier rows hold string; give"),
+        ('{"q": "\\ud800", "a": "1"}', "column 'q' can't be held as string"),
+    ],
+)
+def test_bad_json_is_refused_with_its_row(tmp_path, line, problem):
+    path = write(tmp_path / "a.jsonl", '{"q": "1", "a": "2"}\n\n{"q": "1", "a": "2"}\n' + line + "\n")
+    assert refusal(path).startswith("a.jsonl, row 2: " + problem)
+
+
+def test_an_integer_beyond_64_bits_in_a_list_is_refused(tmp_path):
+    path = write_jsonl(tmp_path / "a.jsonl", [{"q": "1", "a": [1]}, {"q": "1", "a": [1 << 64]}])
+    assert refusal(path).startswith("a.jsonl, row 1: column 'a' can't be held as list")
+
+
+# Parquet, Arrow and datasets
+
+
+@pytest.mark.parametrize("name", ["d.parquet", "d.arrow", "d.feather"])
+@pytest.mark.parametrize("kept", [0.0, 0.5, 0.99])
+def test_truncated_files_are_refused(tmp_path, name, kept):
+    for writer in (as_parquet, as_arrow_file, WRITERS["arrow stream"]):
+        writer(tmp_path)
+    path = tmp_path / name
+    content = path.read_bytes()
+    write(path, content[: int(len(content) * kept)])
+    assert refusal(path).startswith(f"{name}: truncated, or not ")
+
+
+def test_a_stream_that_ends_between_two_batches_is_truncated(tmp_path):
+    path = WRITERS["arrow stream"](tmp_path)
+    write(path, path.read_bytes()[:-8])
+    assert ipc.open_stream(path.read_bytes()).read_all().num_rows == 4  # Arrow itself sees no problem
+    assert "no end-of-stream marker" in refusal(path)
+
+
+def test_truncated_gzip_is_refused(tmp_path):
+    path = write(tmp_path / "a.txt.gz", gzip.compress(b"1=1\n" * 1000)[:-9])
+    assert refusal(path, LINES).startswith("a.txt.gz: truncated, or not gzip")
+
+
+@pytest.mark.parametrize("kind", [pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())])
+def test_every_kind_of_text_comes_as_string(tmp_path, kind):
+    text = pa.array(["a", None, "b"])
+    text = text.dictionary_encode().cast(kind) if pa.types.is_dictionary(kind) else text.cast(kind)
+    path = write_stream(tmp_path / "a.arrow", pa.table({"q": text, "a": text}))
+    assert pairs(path) == [("a", "a"), (None, None), ("b", "b")]
+    assert target_type(path) == pa.string()
+
+
+def test_numbers_become_text_without_loss(tmp_path):
+    table = pa.table({"q": pa.array([2**63 - 1], pa.int64()), "a": [0.1 + 0.2]})
+    assert pairs(write_stream(tmp_path / "a.arrow", table)) == [
+        ("9223372036854775807", "0.30000000000000004")
+    ]
+
+
+@pytest.mark.parametrize("value", [{"k": 1}, [0.5], [True], [["a"]], b"\xff"])
+def test_types_of_no_use_are_refused(tmp_path, value):
+    path = write_stream(tmp_path / "a.arrow", pa.table({"q": ["1"], "a": pa.array([value])}))
+    assert refusal(path).startswith("a.arrow: column 'a' of type ")
+    assert "can't be read" in refusal(path)
+
+
+def test_text_that_is_not_utf8_in_parquet_is_refused(tmp_path):
+    bad = pa.StringArray.from_buffers(
+        1, pa.py_buffer(b"\0\0\0\0\1\0\0\0"), pa.py_buffer(b"\xff")
+    )  # what a foreign writer may leave
+    assert "UTF8" in refusal(write_stream(tmp_path / "a.arrow", pa.table({"q": bad, "a": bad})))
+
+
+def test_class_labels_show_their_names(tmp_path):
+    import datasets
+
+    labels = datasets.ClassLabel(names=["joy", "fear"])
+    for feature, values, expected in [
+        (labels, [1, 0], ["1", "0"]),
+        (datasets.List(labels), [[1, 0], []], [[1, 0], []]),
+    ]:
+        features = datasets.Features({"q": datasets.Value("string"), "a": feature})
+        data = datasets.Dataset.from_dict({"q": ["s", "t"], "a": values}, features=features)
+        assert [target for _, target in pairs(data)] == expected
+        assert label_names(data, QA) == ("joy", "fear")
+        data.save_to_disk(tmp_path / "saved")
+        assert label_names({"train": tmp_path / "saved", "test": data}, QA) == ("joy", "fear")
+    assert label_names(as_memory(tmp_path), QA) is None
+    assert label_names(as_csv(tmp_path), QA) is None
+    other = data.cast_column("a", datasets.List(datasets.ClassLabel(names=["fear", "joy"])))
+    with pytest.raises(InputError, match="splits name their labels differently"):
+        label_names({"train": data, "test": other}, QA)
+
+
+def test_large_datasets_become_ranges_in_order(tmp_path, monkeypatch):
+    import datasets
+
+    monkeypatch.setattr(reader, "SHARD_ROWS", 10)
+    data = datasets.Dataset.from_dict({"q": [str(i) for i in range(25)], "a": ["x"] * 25})
+    shuffled = data.select(list(reversed(range(25))))
+    saved = tmp_path / "saved"
+    datasets.DatasetDict({"train": data, "test": shuffled}).save_to_disk(saved)
+    shards = open_shards(saved, QA)
+    assert [(shard.name, shard.split) for shard in shards] == [
+        (f"{split}-{i:05d}", split) for split in ("train", "test") for i in range(3)
+    ]
+    assert [source for source, _ in pairs(saved)] == [*map(str, range(25)), *map(str, reversed(range(25)))]
+
+
+# Digests and pickling
+
+
+def test_a_digest_is_of_the_content_alone(tmp_path):
+    import datasets
+
+    table = pa.Table.from_pylist([{**row, "a": [row["a"], None]} for row in ROWS] + [{"q": None, "a": None}])
+    chunked = pa.concat_tables([table.slice(0, 1), table.slice(1, 3), table.slice(4)])
+
+    def digest(data):
+        (shard,) = open_shards(data, QA)
+        return shard.digest()
+
+    base = digest(datasets.Dataset(table))
+    assert digest(datasets.Dataset(chunked)) == base
+    assert digest(datasets.Dataset(table.drop_columns("x"))) == base
+    assert digest(datasets.Dataset(table.slice(1))) != base
+    moved = table.set_column(0, "q", pa.array(["1+", "1" + ROWS[2]["q"], "", ROWS[3]["q"], None]))
+    assert digest(datasets.Dataset(moved)) != base
+    one, two = write(tmp_path / "1.txt", "1=1\n"), write(tmp_path / "2.txt", "1=1\n")
+    assert open_shards(one, LINES)[0].digest() == open_shards(two, LINES)[0].digest()
+    assert len(base) == 64
+
+
+def test_shards_can_be_sent_to_another_process(tmp_path):
+    for data in (as_csv(tmp_path), as_memory(tmp_path)):
+        (shard,) = open_shards(data, QA)
+        copy = pickle.loads(pickle.dumps(shard))
+        assert copy == shard and copy.digest() == shard.digest()
+        assert [b.to_pylist() for b in copy.batches()] == [b.to_pylist() for b in shard.batches()]
+
+
+# What an input may be
+
+
+def names_of(data, reading=LINES):
+    return [(shard.name, shard.split) for shard in open_shards(data, reading)]
+
+
+def test_files_folders_globs_lists_and_splits(tmp_path, monkeypatch):
+    (tmp_path / "sub").mkdir()
+    b, a, c = (write(tmp_path / name, "1=1\n") for name in ("b.txt", "a.txt", "sub/c.txt"))
+    write(tmp_path / "README.md", "no data")
+    write(tmp_path / ".hidden.txt", "1=1\n")
+    every = [("a.txt", "train"), ("b.txt", "train"), ("sub/c.txt", "train")]
+    assert names_of(tmp_path) == names_of(f"{tmp_path}/**/*.txt") == every
+    assert names_of(tmp_path / "*.txt") == every[:2]
+    assert names_of([b, str(a)]) == [("b.txt", "train"), ("a.txt", "train")]
+    assert names_of(c) == [("c.txt", "train")]
+    assert names_of({"train": [b], "test": str(c)}) == [("b.txt", "train"), ("sub/c.txt", "test")]
+    assert names_of([f"train={b}", f"dev={tmp_path}/sub/*.txt"]) == [("b.txt", "train"), ("sub/c.txt", "dev")]
+    monkeypatch.chdir(tmp_path)
+    write(Path("test=a.txt"), "1=1\n")
+    assert names_of(["test=a.txt", "val=a.txt"]) == [("test=a.txt", "train"), ("a.txt", "val")]
+
+
+def test_a_folder_of_several_formats_or_splits_is_refused(tmp_path):
+    write(tmp_path / "train.jsonl", ""), write(tmp_path / "dev.jsonl", "")
+    message = refusal(tmp_path)
+    assert "its files look like several splits (dev, train); name them: a dict" in message
+    assert names_of([tmp_path / "train.jsonl", tmp_path / "dev.jsonl"], QA)[1] == ("dev.jsonl", "train")
+    write(tmp_path / "labels.csv", "")
+    assert "files of several formats (.csv, .jsonl); give a glob such as '*.csv'" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("path", ["no.txt", "sub/no.csv", "*.csv", "."])
+def test_nothing_there_says_what_can_be_read(tmp_path, path):
+    assert path == "." or refusal(path).startswith("no file to read at ")  # no hub id either
+    message = refusal(tmp_path / path)
+    assert message.startswith("no file to read at ") and "what can be read: .txt, .csv, " in message
+
+
+def test_other_things_are_refused(tmp_path):
+    path = write(tmp_path / "a.pkl", "1=1\n")
+    assert refusal(path).startswith("a.pkl: .pkl suffix, unknown format; what can be read: .txt")
+    assert refusal(7).startswith("int can't be read; what can be read")
+    assert refusal([path, path], LINES).startswith("a.pkl: given 2 times; give each input once")
+    both = {"train": {"test": path}}
+    assert refusal(both) == "train: has splits of its own (test); give it without a split name"
+
+
+def test_a_hub_id_that_cannot_be_loaded_says_so(tmp_path):
+    code = "from mireorder.dataset.reader import *; open_shards('nobody/nothing', Reading(('q',), ('a',)))"
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert "InputError: nobody/nothing: no such path, and no such dataset could be loaded" in done.stderr
+
+
+@pytest.mark.parametrize("writer", WRITERS.values(), ids=WRITERS)
+def test_a_missing_column_lists_those_there_are(tmp_path, writer):
+    data = writer(tmp_path)
+    assert "has no column 'foo'; its columns are: q, a, x" in refusal(data, Reading(("foo",), ("a",)))
+    assert "source and target columns must both be named; its columns are: q, a, x" in refusal(
+        data, Reading(source=("q",))
+    )
+
+
+def test_a_file_without_header_is_hinted_at(tmp_path):
+    message = refusal(write(tmp_path / "a.tsv", "some text\t27\n"))
+    assert message.endswith("its columns are: some text, 27 (if that is no header, pass the column names)")
+    assert "a.csv: has several columns called 'a'" in refusal(write(tmp_path / "a.csv", "q,a,a\n1,2,3\n"))
+
+
+@pytest.mark.parametrize("content", ["", "\ufeff", "q,a\n"])
+def test_empty_files_yield_no_batches(tmp_path, content):
+    for name in ("a.csv", "a.tsv", "a.jsonl", "a.txt"):
+        path = write(tmp_path / name, content.replace(",", "\t") if name == "a.tsv" else content)
+        if content != "q,a\n" or name in ("a.csv", "a.tsv"):
+            assert rows_of(path, Reading(("q",), ("a",), separator="=")) == []
+    table = pa.table({"q": pa.array([], pa.string()), "a": pa.array([], pa.string())})
+    assert rows_of(write_stream(tmp_path / "a.arrow", table)) == []
+
+
+def test_reading_does_not_import_datasets_or_torch(tmp_path):
+    path = write(tmp_path / "a.txt", "1=1\n")
+    code = (
+        "import sys; from mireorder.dataset.reader import *; "
+        f"list(open_shards({str(path)!r}, Reading(separator='='))[0].batches()); "
+        "assert not {'datasets', 'torch'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# Real files
+
+
+@real_data
+def test_arithmetic():
+    rows = pairs(DATA / "arithmetic" / "mul_2digit_train.txt", LINES)
+    assert len(rows) == 7_000
+    assert all(eval(source) == int(target) for source, target in rows)  # operands and a star, nothing else
+    prompts = pairs(DATA / "arithmetic" / "mul_2digit_test.txt", LINES)
+    assert len(prompts) == 3_000 and {target for _, target in prompts} == {""}
+
+
+@real_data
+def test_goemotions():
+    reading = Reading(("text",), ("labels",), columns=("text", "labels", "id"))
+    files = {split: DATA / "goemotions" / f"{split}.tsv" for split in ("train", "dev", "test")}
+    counts = Counter(
+        s.split for s in open_shards(files, reading) for b in s.batches() for _ in range(b.num_rows)
+    )
+    assert counts == {"train": 43_410, "dev": 5_426, "test": 5_427}
+    naive = [line.split("\t")[:2] for line in files["train"].read_text("utf-8").split("\n") if line]
+    assert pairs(files["train"], reading) == [tuple(row) for row in naive]
+
+
+@real_data
+def test_jigsaw():
+    names = ("toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate")
+    rows = rows_of(DATA / "jigsaw" / "toxic_comment.csv", Reading(("comment_text",), names))
+    assert len(rows) == 23_928
+    assert {row[name] for row in rows for name in names} == {"0", "1"}
+    assert any("\n" in row["source"] for row in rows)
+
+
+@real_data
+def test_scitldr():
+    path = DATA / "scitldr" / "train.jsonl"
+    rows = pairs(path, Reading(("source",), ("target",)))
+    naive = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    assert rows == [(" ".join(row["source"]), row["target"]) for row in naive] and len(rows) == 1_992
