@@ -19,6 +19,7 @@ from mireorder.report.tables import check_view, comparison_view, consoles, plan_
 T = TypeVar("T")
 OUT, ERR = consoles()
 MOST_REPORTED = 20
+INTERRUPTED = 130  # what typer makes of Ctrl-C
 EXITS = "Exit status: 0 done, 1 a law is broken or an answer is not complete, 2 input or options can't be used."
 
 app = typer.Typer(
@@ -338,9 +339,9 @@ def compare(
             names_of,
             out,
             setup,
-            progress=progress,
             reading=_reading(split, columns, source, target, labels),
             cutter=_cutter(cutter, names, labels, delimiter=delimiter, align=align, width=width),
+            progress=progress,
             criterion=_criterion(criterion, k=k, words=words),
         )
     if as_json:
@@ -357,9 +358,13 @@ def main(arguments: list[str] | None = None) -> None:
     except MireorderError as error:
         ERR.print(f"error: {error}", style="red", markup=False)
         sys.exit(2)
-    except KeyboardInterrupt:
-        ERR.print("interrupted; what is finished is kept, run it again to go on")
-        sys.exit(130)
+    except OSError as error:
+        ERR.print(f"error: {error}", style="red", markup=False)
+        sys.exit(2)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            ERR.print("interrupted; what is finished is kept, run it again to go on")
+        raise
 
 
 def _reading(split: str | None, columns: str | None, source: str | None, target: str | None, labels: str | None) -> Any:
@@ -395,7 +400,7 @@ def _with_options(name: str, known: Mapping[str, Callable[..., T]], what: str, o
     given = {option: value for option, value in options.items() if value is not None}
     for option in given:
         if option not in known[name].__dataclass_fields__:  # type: ignore[attr-defined]
-            raise InputError(f"{what} {name} takes no --{option}")
+            raise InputError(f"{what} {name} takes no --{option}", remedy=f"leave it out or choose another {what}")
     return known[name](**given)
 
 
@@ -408,7 +413,7 @@ def _lines(path: Path) -> list[str]:
         text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"can't be read ({error})", shard=str(path), remedy="name a UTF-8 text file") from None
-    return text.splitlines()
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def _one_line(text: str) -> str:

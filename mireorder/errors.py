@@ -1,5 +1,8 @@
 """The errors a user can mend: each names the place, the problem and the remedy."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class MireorderError(Exception):
     """A problem the user can mend. The CLI prints its text and exits with 2."""
@@ -21,6 +24,17 @@ class InputError(MireorderError):
         place = ", ".join(filter(None, [shard, None if row is None else f"row {row}"]))
         super().__init__((f"{place}: " if place else "") + problem + (f"; {remedy}" if remedy else ""))
         self.problem, self.shard, self.row, self.remedy = problem, shard, row, remedy
+
+
+@contextmanager
+def within(shard: str) -> Iterator[None]:
+    """Name the shard in an `InputError` that names none."""
+    try:
+        yield
+    except InputError as error:
+        if error.shard is not None:
+            raise
+        raise InputError(error.problem, shard=shard, row=error.row, remedy=error.remedy) from error
 
 
 class PlanError(MireorderError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -71,9 +72,11 @@ def fit(
     """
     chosen = _one_of(policy, POLICIES, "policy")
     _one_of(estimator, ESTIMATORS, "estimator")
+    if shuffles < 0:
+        raise InputError(f"{shuffles} shuffles can't be drawn", remedy="take 0 to test none, or about 20")
     criterion = _made(criterion, CRITERIA, "criterion")
     breaker = None if tie_breaker in (None, criterion.name) else _made(str(tie_breaker), CRITERIA, "criterion")
-    open_cutter = _complete(_made(cutter, CUTTERS, "cutter"), data, reading, policy)
+    open_cutter = complete(cutter, data, reading, policy)
     shards = _to_count(open_shards(data, reading))
     passes = Passes(shards, open_cutter, criterion, reject, workers, progress)
     second = _TieBreaker(replace(passes, criterion=breaker)) if breaker else None
@@ -164,10 +167,18 @@ def apply(
         for shard in shards:
             splits.setdefault(shard.split, []).extend(reorder(reordering, shard).batches)
         return in_memory(form, splits)
-    write_folder(reordering, shards, Path(out), tokenizer_hash, workers)
-    if form == "token":
-        tokenizer.save_pretrained(str(Path(out) / "tokenizer"))
+    companion = partial(_save_tokenizer, tokenizer) if form == "token" else None
+    write_folder(reordering, shards, Path(out), tokenizer_hash, workers, companion)
     return load(Path(out))
+
+
+def _save_tokenizer(tokenizer: Any, folder: Path) -> None:
+    """The tokenizer beside the ids it made, whole or not at all."""
+    part = folder / ".tokenizer.part"
+    if not (folder / "tokenizer").exists():
+        shutil.rmtree(part, ignore_errors=True)
+        tokenizer.save_pretrained(str(part))
+        part.rename(folder / "tokenizer")
 
 
 class _TieBreaker:
@@ -189,8 +200,19 @@ class _TieBreaker:
             return None
 
 
-def _complete(cutter: Cutter, data: Any, reading: Reading, policy: str) -> Cutter:
-    """The options that follow from the input: label names, and no padding where nothing moves."""
+def complete(cutter: Cutter | str, data: Any, reading: Reading, policy: str) -> Cutter:
+    """A cutter with the options that follow from input and policy: label names, no padding where nothing moves.
+
+    Args:
+        cutter: a cutter or its name.
+        data: whatever `open_shards` reads.
+        reading: which columns are source and target.
+        policy: name in `POLICIES`.
+
+    Raises:
+        InputError: there is no such cutter, or the data can't be opened.
+    """
+    cutter = _made(cutter, CUTTERS, "cutter")
     if isinstance(cutter, Labels) and cutter.names is None:
         names = reading.target if len(reading.target) > 1 else label_names(data, reading)
         return replace(cutter, names=names) if names else cutter
@@ -224,7 +246,7 @@ def _made(given: T | str, known: Mapping[str, type[T]], what: str) -> T:
 
 
 def _described(criterion: Criterion) -> dict[str, Any]:
-    return {"name": criterion.name} | asdict(criterion)  # type: ignore[call-overload, no-any-return]
+    return {"name": criterion.name} | asdict(criterion)  # type: ignore[call-overload]
 
 
 def _rounded(values: NDArray[np.float64]) -> list[float | None]:

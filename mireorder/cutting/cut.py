@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+NO_TARGET = "target is null, or its line has no separator"
+
 
 @dataclass(frozen=True)
 class Cut:

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from numba import njit
 from numpy.typing import NDArray
 
-from mireorder.cutting.cut import Cut, Split, present_codes, string_array, string_bytes
+from mireorder.cutting.cut import NO_TARGET, Cut, Split, present_codes, string_array, string_bytes
 from mireorder.errors import InputError
 
 ALIGNMENTS = ("pad", "left", "right")
@@ -299,11 +299,11 @@ def _problems(shape: _Shape, target: pa.Array) -> dict[int, str]:
     for row in np.flatnonzero(~shape.valid).tolist():
         text = target[row].as_py()
         if text is None:
-            problems[row] = "target is null; fill it in or pass --reject"
+            problems[row] = f"{NO_TARGET}; fill it in or pass --reject"
         elif not text:
             problems[row] = "target is empty; fill it in or pass --reject"
         else:
-            problems[row] = f"target {text[:40]!r} is not a number; use another --cutter or pass --reject"
+            problems[row] = f"target {text[:40]!r} is not a number; fit with another --cutter or pass --reject"
     return problems
 
 

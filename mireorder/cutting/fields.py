@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import ClassVar, Self
 
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mireorder.cutting.cut import Cut, Split, present_codes
+from mireorder.cutting.cut import NO_TARGET, Cut, Split, present_codes
 from mireorder.errors import InputError
 
 _DECODER = json.JSONDecoder()
@@ -87,7 +88,7 @@ class Fields:
         """One canonical order of keys, and the commonest style."""
         before: dict[str, set[str]] = {key: set() for order in survey.orders for key in order}
         for order in survey.orders:
-            for first, second in zip(order, order[1:], strict=False):
+            for first, second in pairwise(order):
                 before[second].add(first)
         sorter = TopologicalSorter(before)
         keys: list[str] = []
@@ -120,7 +121,7 @@ class Fields:
         offsets, problems = [0], {}
         for row, text in enumerate(_texts(batch)):
             found = _scan(text or "")
-            problem = "target is null" if text is None else "target is empty" if not text else found.problem
+            problem = NO_TARGET if text is None else "target is empty" if not text else found.problem
             unknown = [key for key in found.keys if key not in place]
             at = [place.get(key, -1) for key in found.keys]
             if problem is None and unknown:
@@ -167,7 +168,7 @@ class Fields:
         unknown = [key for key in found.keys if key not in place]
         known = [(m, place[k]) for m, k in zip(found.members, found.keys, strict=True) if k in place]
         units, slots = [m for m, _ in known], [s for _, s in known]
-        if found.problem is None and unknown:
+        if unknown and (found.problem is None or found.cut_short):
             return Split(units, slots, f"there is no field {unknown[0]!r}")
         return Split(units, slots, found.problem, cut_short=found.cut_short)
 

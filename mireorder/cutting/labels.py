@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mireorder.cutting.cut import Cut, Split, present_codes
+from mireorder.cutting.cut import NO_TARGET, Cut, Split, present_codes
 from mireorder.errors import InputError
 
 MOST_LABELS = 10_000
@@ -137,15 +137,16 @@ class Labels:
         place = {name: slot for slot, name in enumerate(self.slots)}
         units: list[str] = []
         for at, piece in enumerate(pieces):
-            slots = [place[u] for u in units]
-            if piece in units:
-                return Split(units, slots, f"label {piece!r} is repeated")
-            if piece not in place:
-                last = at == len(pieces) - 1
-                short = last and any(name.startswith(piece) for name in (*self.slots, self.empty))
-                problem = f"{piece!r} is only the start of a label" if short else f"there is no label {piece!r}"
-                return Split(units, slots, problem, cut_short=short)
-            units.append(piece)
+            if piece in place and piece not in units:
+                units.append(piece)
+                continue
+            may_follow = [name for name in (self.slots if at else (*self.slots, self.empty)) if name not in units]
+            short = at == len(pieces) - 1 and any(name.startswith(piece) for name in may_follow)
+            if short:
+                problem = f"{piece!r} is only the start of a label"
+            else:
+                problem = f"label {piece!r} is repeated" if piece in units else f"there is no label {piece!r}"
+            return Split(units, [place[u] for u in units], problem, cut_short=short)
         return Split(units, [place[u] for u in units])
 
     def glue(self, slots: Sequence[int], units: Sequence[str]) -> str:
@@ -171,7 +172,7 @@ class Labels:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         target = batch.column("target")
         for row in np.flatnonzero(target.is_null().to_numpy(zero_copy_only=False)).tolist():
-            problems[row] = "target is null; fill it in or pass --reject"
+            problems[row] = f"{NO_TARGET}; fill it in or pass --reject"
         if pa.types.is_string(target.type):
             for row in np.flatnonzero(pc.equal(target, "").fill_null(False).to_numpy(zero_copy_only=False)).tolist():
                 problems[row] = "target is empty; fill it in or pass --reject"

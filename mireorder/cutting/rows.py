@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from mireorder.cutting.cut import Cut, Cutter
-from mireorder.errors import InputError
+from mireorder.errors import InputError, within
 
 Progress = Callable[[int], None]
 
@@ -67,7 +67,8 @@ def cut_shard(
     """
     first = 0
     for batch in batches:
-        cut = cutter.cut(batch)
+        with within(shard):
+            cut = cutter.cut(batch)
         problems = dict(cut.problems)
         source = batch.column("source")
         for row in np.flatnonzero(source.is_null().to_numpy(zero_copy_only=False)).tolist():

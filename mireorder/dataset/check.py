@@ -77,10 +77,15 @@ def check(folder: str | Path, progress: Progress | None = None) -> Checked:
         PlanError: it holds no readable plan.
     """
     path = Path(folder)
-    plan, dataset = Plan.load(path), load(path)
-    columns = next(iter(dataset.values())).column_names
-    checked = Checked(str(path), "token" if "input_ids" in columns else "text")
-    _check_files(checked, path, plan, {split: len(rows) for split, rows in dataset.items()})
+    plan, entries = Plan.load(path), manifest.read(path)
+    if not entries:
+        load(path)
+        raise OutputError(f"{path}: has no {manifest.FILE}; write it again with 'mireorder apply'")
+    checked = Checked(str(path), entries[0].form)
+    if not _check_files(checked, path, plan, entries):
+        return checked  # rows of damaged files can't be read, nor believed
+    dataset = load(path)
+    _check_sizes(checked, entries, {split: len(rows) for split, rows in dataset.items()})
     tokenizer = _tokenizer(path) if checked.form == "token" else None
     seen: set[str] = set()
     for split, rows in dataset.items():
@@ -89,26 +94,33 @@ def check(folder: str | Path, progress: Progress | None = None) -> Checked:
             _check_rows(checked, plan, batch, _completions(batch, tokenizer))
             if tokenizer is not None:
                 _check_labels(checked, batch, tokenizer.eos_token_id)
-            twice = [row_id for row_id in batch["row_id"] if row_id in seen]
-            seen.update(batch["row_id"])
+            counts = Counter(batch["row_id"])
+            twice = [row_id for row_id in counts if counts[row_id] > 1 or row_id in seen]
+            seen.update(counts)
             checked.note("rows", split, f"row_id {twice[0]} stands twice" if twice else None)
             if progress:
                 progress(len(batch["row_id"]))
     return checked
 
 
-def _check_files(checked: Checked, folder: Path, plan: Plan, rows: dict[str, int]) -> None:
-    entries = manifest.read(folder)
-    if not entries:
-        raise OutputError(f"{folder}: has no {manifest.FILE}; write it again with 'mireorder apply'")
+def _check_files(checked: Checked, folder: Path, plan: Plan, entries: Sequence[manifest.Entry]) -> bool:
+    """Whether every file is whole."""
+    wholly = True
     for entry in entries:
         path = folder / entry.output
         whole = path.exists() and file_sha256(path) == entry.output_sha256
+        wholly &= whole
         same_plan = entry.plan_sha256 == plan.sha256
-        problem = None if whole and same_plan else "was made by another plan" if whole else "is missing or altered"
+        problem = "was made by another plan" if whole and not same_plan else None
+        if not whole:
+            problem = "is altered; no rows were checked" if path.exists() else "is missing; no rows were checked"
         checked.note("files", entry.output, problem)
-    for split, found in rows.items():
-        listed = sum(entry.rows for entry in entries if entry.split == split)
+    return wholly
+
+
+def _check_sizes(checked: Checked, entries: Sequence[manifest.Entry], rows: dict[str, int]) -> None:
+    for split in rows | {entry.split: 0 for entry in entries}:
+        found, listed = rows.get(split, 0), sum(entry.rows for entry in entries if entry.split == split)
         problem = None if found == listed else f"has {found} rows, the manifest says {listed}"
         checked.note("rows", split, problem)
 

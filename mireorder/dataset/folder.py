@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mireorder.dataset import manifest
 from mireorder.dataset.card import card
-from mireorder.dataset.reader import Shard
+from mireorder.dataset.reader import Shard, some_of
 from mireorder.dataset.reorder import Reordering, reorder
-from mireorder.dataset.writer import file_sha256, finish, schema, shard_path, write_shard, write_text
+from mireorder.dataset.writer import PARTS, file_sha256, finish, schema, shard_path, write_shard, write_text
 from mireorder.engine.local import map_shards
 from mireorder.errors import InputError, OutputError
 from mireorder.ordering.plan import FILE, Plan
 
 
 def write_folder(
-    reordering: Reordering, shards: list[Shard], folder: Path, tokenizer: str | None, workers: int | None
+    reordering: Reordering,
+    shards: list[Shard],
+    folder: Path,
+    tokenizer: str | None,
+    workers: int | None,
+    companion: Callable[[Path], None] | None = None,
 ) -> None:
     """Reorder the shards into a dataset folder. Shards already there, from the same work, are kept.
+
+    A run that fails before its first shard leaves nothing behind; a later one leaves the shards it finished.
 
     Args:
         reordering: how.
@@ -27,15 +35,44 @@ def write_folder(
         folder: empty, absent, or left by an interrupted run of the same work.
         tokenizer: its hash (token form).
         workers: threads; None takes one a core.
+        companion: writes what else belongs into the folder (the tokenizer), before it counts as finished.
 
     Raises:
         OutputError: the folder holds something else, or was written from another input or plan.
         InputError: a row does not fit the plan, or there are no rows.
     """
     plan, form = reordering.plan, "token" if reordering.encode else "text"
-    _claim(folder, plan)
     jobs = _jobs(shards, plan, form, tokenizer)
+    existed = folder.exists()
+    is_plans = (folder / FILE).exists() and not (folder / manifest.FILE).exists()
+    _claim(folder, plan)
     done = _done(folder, jobs)
+    try:
+        entries = _write_shards(reordering, jobs, done, folder, workers)
+    except BaseException:
+        if not any(entry.rows or entry.rejected for entry in manifest.read(folder)):
+            _abandon(folder, jobs, keep_plan=is_plans, keep_folder=existed)
+        raise
+    rows: dict[str, int] = {}
+    outputs: dict[str, list[str]] = {}
+    for entry in entries:
+        rows[entry.split] = rows.get(entry.split, 0) + entry.rows
+        outputs.setdefault(entry.split, []).append(entry.output)
+    write_text(folder / "README.md", card(plan, form, rows))
+    if companion:
+        companion(folder)
+    finish(folder, form, outputs, {entry.output: entry.output_sha256 for entry in entries})
+
+
+def _write_shards(
+    reordering: Reordering,
+    jobs: list[tuple[Shard, manifest.Entry]],
+    done: dict[str, manifest.Entry],
+    folder: Path,
+    workers: int | None,
+) -> list[manifest.Entry]:
+    """Write the shards that are not done. Returns the entries of all, in order."""
+    form = "token" if reordering.encode else "text"
     todo = [(shard, entry) for shard, entry in jobs if entry.output not in done]
 
     def write(job: tuple[Shard, manifest.Entry]) -> manifest.Entry:
@@ -44,46 +81,60 @@ def write_folder(
         reordered = reorder(reordering, shard)
         rows, digest = write_shard(folder / entry.output, reordered.batches, schema(form))
         if reordered.bad:
-            name = entry.output.replace("/", "-").removesuffix(".arrow") + ".jsonl"
-            write_text(folder / "rejected" / name, "\n".join(reordered.bad) + "\n")
+            write_text(_rejected(folder, entry), "\n".join(reordered.bad) + "\n")
         return replace(entry, rows=rows, rejected=len(reordered.bad), output_sha256=digest)
 
+    manifest.write(folder, [done[entry.output] for _, entry in jobs if entry.output in done])
     for entry in map_shards(write, todo, workers):
         manifest.append(folder, entry)
         done[entry.output] = entry
     entries = [done[entry.output] for _, entry in jobs]
     if not any(entry.rows for entry in entries):
-        raise InputError("there are no rows to write", remedy="check the input and rejected/")
+        remedy = "name a file that has some"
+        if any(entry.rejected for entry in entries):
+            remedy = f"{folder / 'rejected'} says what is wrong with each; mend the input or fit another plan"
+        raise InputError("there are no rows to write", shard=some_of(shard.name for shard, _ in jobs), remedy=remedy)
     manifest.write(folder, entries)
-    rows: dict[str, int] = {}
-    outputs: dict[str, list[str]] = {}
-    for entry in entries:
-        rows[entry.split] = rows.get(entry.split, 0) + entry.rows
-        outputs.setdefault(entry.split, []).append(entry.output)
-    write_text(folder / "README.md", card(plan, form, rows))
-    finish(folder, form, outputs, {entry.output: entry.output_sha256 for entry in entries})
+    return entries
 
 
 def require_empty(folder: Path) -> None:
     """Raise OutputError unless the folder is empty or absent."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder}: is a file, not a folder; choose another")
+    if folder.exists() and any(folder.iterdir()):
         raise OutputError(f"{folder}: the output folder is not empty; choose another or empty it")
 
 
 def _claim(folder: Path, plan: Plan) -> None:
-    """Make the folder this plan's, or refuse it."""
-    if not (folder / FILE).exists():
+    """Make the folder this plan's, or refuse it. The plan is the first thing in it, the manifest the second."""
+    there = {p.name for p in folder.iterdir() if not p.match(PARTS)} if folder.is_dir() else set()
+    begun = there == {FILE} or {FILE, manifest.FILE} <= there
+    if not folder.is_dir() or (there and not begun):
         require_empty(folder)
-        write_text(folder / FILE, plan.to_json())
-        return
-    if not (folder / manifest.FILE).exists() and len(list(folder.iterdir())) > 1:
-        require_empty(folder)
-    there = Plan.load(folder)
-    if there.sha256 != plan.sha256:
-        names = [n for n in vars(plan) if getattr(there, n, None) != getattr(plan, n)]
+    if begun and (other := Plan.load(folder)).sha256 != plan.sha256:
+        names = [n for n in vars(plan) if getattr(other, n, None) != getattr(plan, n)]
         raise OutputError(
-            f"{folder}: was begun with another plan (they differ in {', '.join(names)}); choose another folder"
+            f"{folder}: was begun with another plan (they differ in {', '.join(names)}); choose another folder or "
+            "empty this one"
         )
+    for part in filter(Path.is_file, folder.rglob(PARTS)):
+        part.unlink()
+    write_text(folder / FILE, plan.to_json())
+
+
+def _abandon(folder: Path, jobs: list[tuple[Shard, manifest.Entry]], keep_plan: bool, keep_folder: bool) -> None:
+    """Take away what a run has written that finished no shard."""
+    written = [path for _, entry in jobs for path in (folder / entry.output, _rejected(folder, entry))]
+    for path in [*written, folder / manifest.FILE, *([] if keep_plan else [folder / FILE])]:
+        path.unlink(missing_ok=True)
+    for path in [*{path.parent for path in written}, *([] if keep_folder else [folder])]:
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+
+
+def _rejected(folder: Path, entry: manifest.Entry) -> Path:
+    return folder / "rejected" / (entry.output.replace("/", "-").removesuffix(".arrow") + ".jsonl")
 
 
 def _jobs(shards: list[Shard], plan: Plan, form: str, tokenizer: str | None) -> list[tuple[Shard, manifest.Entry]]:
@@ -128,5 +179,7 @@ def load(folder: Path) -> Any:
     from datasets import load_from_disk
 
     if not (folder / "dataset_dict.json").exists():
-        raise OutputError(f"{folder}: not a finished dataset; run 'mireorder apply' again to complete it")
+        raise OutputError(
+            f"{folder}: not a finished dataset; write it with 'mireorder apply', again if that was interrupted"
+        )
     return load_from_disk(str(folder))

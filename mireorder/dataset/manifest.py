@@ -7,9 +7,17 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from mireorder.dataset.writer import write_text
 from mireorder.errors import OutputError
 
 FILE = "manifest.jsonl"
+_IDENTITY = {
+    "plan_sha256": "plan",
+    "form": "form",
+    "tokenizer": "tokenizer",
+    "input": "input",
+    "input_sha256": "another content of {self.input}: its SHA-256 was",
+}
 
 
 @dataclass(frozen=True)
@@ -42,10 +50,11 @@ class Entry:
 
     def same_work(self, other: Entry) -> str | None:
         """None if both come from the same input by the same plan, else the difference in words."""
-        for name in ("plan_sha256", "form", "tokenizer", "input", "input_sha256"):
+        for name, words in _IDENTITY.items():
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine != theirs:
-                return f"{name.replace('_', ' ')} of {self.output} was {mine}, now it is {theirs}"
+                place = words.format(self=self)
+                return f"{self.output} was written with {place} {_short(mine)}, now it is {_short(theirs)}"
         return None
 
 
@@ -76,6 +85,9 @@ def read(folder: Path) -> list[Entry]:
 
 def write(folder: Path, entries: list[Entry]) -> None:
     """Replace the manifest by these rows."""
-    part = folder / f".{FILE}.part"
-    part.write_text("".join(json.dumps(asdict(e), ensure_ascii=False) + "\n" for e in entries), encoding="utf-8")
-    part.replace(folder / FILE)
+    write_text(folder / FILE, "".join(json.dumps(asdict(e), ensure_ascii=False) + "\n" for e in entries))
+
+
+def _short(value: str | None) -> str:
+    """A hash by its first digits, anything else as it is."""
+    return value[:12] if value and len(value) == 64 else str(value)

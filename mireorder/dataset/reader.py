@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from glob import glob
 from pathlib import Path
@@ -114,6 +114,12 @@ def open_shards(data: Any, reading: Reading) -> list[Shard]:
             remedy = "give each input once, and each dataset its own split name"
             raise InputError(f"given {count} times", shard=name, remedy=remedy)
     return shards
+
+
+def some_of(names: Iterable[str]) -> str:
+    """The first three names and how many more there are, for errors."""
+    first = list(names)
+    return ", ".join(first[:3]) + (f" and {len(first) - 3} more" if len(first) > 3 else "")
 
 
 def label_names(data: Any, reading: Reading) -> tuple[str, ...] | None:

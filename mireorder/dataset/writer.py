@@ -51,6 +51,9 @@ def write_shard(path: Path, batches: Iterable[pa.RecordBatch], arrow_schema: pa.
     return rows, digest
 
 
+PARTS = ".*.part"  # what `atomic` leaves when the process is killed
+
+
 class atomic:  # noqa: N801 (reads as a verb: `with atomic(path) as part`)
     """A temporary path beside ``path``, synced and renamed on success, removed on any failure."""
 
@@ -70,7 +73,9 @@ class atomic:  # noqa: N801 (reads as a verb: `with atomic(path) as part`)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a small file, whole or not at all."""
+    """Write a small file, whole or not at all; one that says the same already is left alone."""
+    if path.is_file() and path.read_bytes() == text.encode():
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as part:
         part.write_text(text, encoding="utf-8")
@@ -96,7 +101,7 @@ def finish(folder: Path, form: str, shards: Mapping[str, Sequence[str]], digests
     info = asdict(DatasetInfo(features=features(form)))
     info = {key: info[key] for key in sorted(info) if info[key] is not None}
     for split, paths in shards.items():
-        state = {
+        state: dict[str, Any] = {
             "_data_files": [{"filename": Path(path).name} for path in paths],
             "_fingerprint": hashlib.sha256("".join(digests[p] for p in paths).encode()).hexdigest()[:16],
             "_format_columns": None,

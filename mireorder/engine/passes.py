@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from mireorder.cutting import Cutter
 from mireorder.cutting.rows import Progress, cut_shard
 from mireorder.cutting.source import hash_strings
-from mireorder.dataset.reader import Shard
+from mireorder.dataset.reader import Shard, some_of
 from mireorder.engine.local import map_shards, merge_all
-from mireorder.errors import InputError
+from mireorder.errors import InputError, within
 from mireorder.information.criteria import Criterion, Measure
 
 
@@ -76,7 +76,8 @@ class Passes:
     @cached_property
     def cutter(self) -> Cutter:
         """The cutter, settled."""
-        return self.open_cutter.settle(self._survey.cutter)
+        with within(self._names):
+            return self.open_cutter.settle(self._survey.cutter)
 
     @cached_property
     def counted(self) -> _Counted:
@@ -103,16 +104,16 @@ class Passes:
     def _survey(self) -> _Survey:
         survey = merge_all(part for part in map_shards(self._look, self.shards, self.workers) if part)
         if survey is None:
-            raise InputError("there are no rows", shard=self._names, remedy="check the input; empty files hold nothing")
+            raise InputError("there are no rows", shard=self._names, remedy="name a file that has some")
         return survey
 
     @property
     def _names(self) -> str:
-        names = [shard.name for shard in self.shards]
-        return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        return some_of(shard.name for shard in self.shards)
 
     def _look(self, shard: Shard) -> _Survey | None:
-        return merge_all(map(self._look_at, filter(len, shard.batches())))
+        with within(shard.name):
+            return merge_all(map(self._look_at, filter(len, shard.batches())))
 
     def _look_at(self, batch: pa.RecordBatch) -> _Survey:
         if self.progress:
@@ -126,7 +127,8 @@ class Passes:
         for rows in cut_shard(cutter, shard.name, shard.batches(), self.reject, self.progress):
             source = rows.batch.column("source")
             codes = cutter.codes(rows.cut, survey.cutter)
-            table = self.criterion.count(source, codes, self._radices, survey.criterion)
+            with within(shard.name):
+                table = self.criterion.count(source, codes, self._radices, survey.criterion)
             target = cutter.natural(rows.cut, rows.batch)
             parts.append(_Counted(table, len(rows.rows), len(rows.bad), _fingerprint(source, target)))
         return merge_all(parts)

@@ -1,24 +1,25 @@
 """Which order does a model learn best? The same model, rows, seeds and budget, once per policy."""
 
+from __future__ import annotations
+
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from mireorder.dataset.reading import Reading
 from mireorder.errors import MireorderError, OutputError
-from mireorder.evaluate.runs import Job, Row, run_all, write_rows
+from mireorder.evaluate.held_out import split_rows, write_job_data
+from mireorder.evaluate.runs import Job, Row, run_all
 
 if TYPE_CHECKING:
+    from mireorder.cutting import Cutter
     from mireorder.ordering.plan import Plan
     from mireorder.sft.budget import Budget
-
-HELD_OUT_SHARE, HELD_OUT_ROWS, HELD_OUT_SEED = 0.1, 1000, 0
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,14 @@ class Setup:
 
     model: str = "tiny"
     seeds: int = 2
-    budget: "Budget | None" = None
+    budget: Budget | None = None
     evaluations: int = 20
     workers: int | None = None
     keep_models: bool = False
+
+    def __post_init__(self) -> None:
+        if self.seeds < 1 or self.evaluations < 1:
+            raise MireorderError(f"seeds ({self.seeds}) and evaluations ({self.evaluations}) must be at least 1")
 
 
 @dataclass(frozen=True)
@@ -90,21 +95,26 @@ def compare(
     out: str | Path,
     setup: Setup | None = None,
     *,
+    reading: Reading,
+    cutter: Cutter | str,
     progress: Callable[[Row], None] | None = None,
     **fit_options: Any,
 ) -> Comparison:
     """Fit and apply each policy to the same data, train the same model on each, and measure.
 
-    The plans are fitted on all rows, the held-out ones included: a plan is a few numbers for the whole
-    dataset.
+    The plans see the train split alone; where the data has no test or validation split, a tenth of it is held
+    out first. Every policy gets the same slots: digits are padded in plain order too, so that nothing but the
+    order differs.
 
     Args:
         data: what ``mireorder.fit`` takes.
         policies: names of two or more policies.
         out: new or empty folder for the results.
         setup: model, seeds, budget.
+        reading: which columns are source and target.
+        cutter: a cutter or its name.
         progress: called with every row as it is measured.
-        **fit_options: what else ``mireorder.fit`` takes: cutter, criterion, columns ...
+        **fit_options: what else ``mireorder.fit`` takes: criterion, estimator ...
 
     Returns:
         The comparison.
@@ -112,18 +122,20 @@ def compare(
     Raises:
         MireorderError: what ``fit`` and ``apply`` raise; fewer than two policies; ``out`` is not empty.
     """
-    from mireorder.stages import apply, fit
+    from mireorder.stages import apply, complete, fit
 
     _refuse(policies, Path(out))
+    options = {"between": reading.separator or " ", **fit_options, "cutter": complete(cutter, data, reading, "max")}
+    data, reading = split_rows(data, reading)
     prepared = {}
     for policy in policies:
-        plan = fit(data, policy=policy, **fit_options)
+        plan = fit(data, policy=policy, reading=reading, **options)
         prepared[policy] = (plan, apply(data, plan, form="text"))
     return compare_prepared(prepared, out, setup, progress=progress)
 
 
 def compare_prepared(
-    prepared: Mapping[str, tuple["Plan", Any]],
+    prepared: Mapping[str, tuple[Plan, Any]],
     out: str | Path,
     setup: Setup | None = None,
     *,
@@ -148,7 +160,7 @@ def compare_prepared(
     _refuse(list(prepared), out)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="mireorder-") as scratch:
-        learnt, measured = _prepare(prepared, Path(scratch), setup.model)
+        learnt, measured = write_job_data(prepared, Path(scratch), setup.model)
         jobs = _jobs(list(prepared), Path(scratch), out, setup)
         rows = run_all(jobs, Path(scratch), setup.workers, progress)
     outcomes = [_outcome(policy, rows) for policy in prepared]
@@ -158,93 +170,11 @@ def compare_prepared(
     return comparison
 
 
-def held_out_rows(prompts: Sequence[str], given: Sequence[str] | None = None) -> list[int]:
-    """Choose rows to measure on: a seeded tenth, at most about 1,000, prompts held out whole.
-
-    Args:
-        prompts: of every row.
-        given: prompts of a test split; if there is one, the rows are chosen from it instead.
-
-    Returns:
-        Row numbers, ascending, into ``given`` or else into ``prompts``.
-    """
-    rows: dict[str, list[int]] = {}
-    for row, prompt in enumerate(prompts if given is None else given):
-        rows.setdefault(prompt, []).append(row)
-    total = len(prompts) if given is None else len(given)
-    wanted = HELD_OUT_ROWS if given is not None else min(HELD_OUT_ROWS, round(total * HELD_OUT_SHARE))
-    unique = list(rows)
-    chosen: list[int] = []
-    for number in np.random.default_rng(HELD_OUT_SEED).permutation(len(unique)):
-        if len(chosen) >= max(1, wanted):
-            break
-        chosen += rows[unique[number]]
-    return sorted(chosen)
-
-
 def _refuse(policies: Sequence[str], out: Path) -> None:
     if len(policies) < 2 or len(set(policies)) < len(policies):
         raise MireorderError(f"a comparison needs two or more different policies, not {', '.join(policies) or 'none'}")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputError(f"{out}: exists and is not an empty folder; name a new one or remove it")
-
-
-def _prepare(prepared: Mapping[str, tuple["Plan", Any]], scratch: Path, model: str) -> tuple[int, int]:
-    # One folder per policy: everything its runs read. Returns the numbers of training and of held-out rows.
-    from mireorder.sft.characters import character_tokenizer
-    from mireorder.sft.presets import PRESETS
-    from mireorder.sft.tokens import IGNORED, encode, encode_prompts, load_tokenizer
-
-    splits = {policy: data for policy, (_, data) in prepared.items()}
-    first, *others = splits.values()
-    test, learn, measure = _split(first)
-    for name in dict.fromkeys(("train", test)):
-        if any(other[name]["prompt"][:] != first[name]["prompt"][:] for other in others):
-            raise MireorderError(f"the policies' {name} splits hold different rows; apply all plans to the same data")
-    if model in PRESETS:  # one alphabet for all policies, so that all start from the same weights
-        tokenizer = character_tokenizer(_texts(splits.values(), {"train", test}))
-    else:
-        tokenizer = load_tokenizer(model)
-    for policy, (plan, data) in prepared.items():
-        folder = scratch / policy
-        folder.mkdir()
-        train, held_out = data["train"][learn], data[test][measure]
-        input_ids, labels = encode(train["prompt"], train["completion"], tokenizer)
-        unseen, _ = encode(held_out["prompt"], held_out["completion"], tokenizer)
-        prompts = encode_prompts(held_out["prompt"], tokenizer)
-        completions = [len(ids) - len(prompt) for ids, prompt in zip(unseen, prompts, strict=True)]
-        completions += [sum(label != IGNORED for label in row) for row in labels]
-        write_rows(folder / "rows.npz", input_ids, labels)
-        measured = {
-            "prompts": prompts,
-            "targets": held_out["target"],
-            "longest": max(map(len, [*input_ids, *unseen])),
-            "longest_completion": max(completions),
-        }
-        (folder / "held_out.json").write_text(json.dumps(measured), encoding="utf-8")
-        plan.save(folder)
-        tokenizer.save_pretrained(folder / "tokenizer")
-    return len(learn), len(measure)
-
-
-def _split(data: Any) -> tuple[str, list[int], list[int]]:
-    # The split to measure on, the rows of "train" to learn from, the rows of that split to measure.
-    test = next((name for name in ("test", "validation") if name in data and len(data[name])), None)
-    prompts = data["train"]["prompt"][:]
-    given = None if test is None else data[test]["prompt"][:]
-    measure = held_out_rows(prompts, given)
-    unseen = {(prompts if given is None else given)[row] for row in measure}
-    learn = [row for row, prompt in enumerate(prompts) if prompt not in unseen]
-    if not learn:
-        raise MireorderError("no rows are left to train on once some prompts are held out; give more rows")
-    return test or "train", learn, measure
-
-
-def _texts(datasets: Iterable[Any], names: set[str]) -> Iterator[str]:
-    for data in datasets:
-        for name in names:
-            yield from data[name]["prompt"]
-            yield from data[name]["completion"]
 
 
 def _jobs(policies: Sequence[str], scratch: Path, out: Path, setup: Setup) -> list[Job]:
@@ -290,7 +220,7 @@ def _write(comparison: Comparison, setup: Setup) -> None:
         "",
         f"Model `{setup.model}`, {setup.seeds} seed(s) per policy, {comparison.train_rows:,} rows to learn "
         f"from, exact match of restored answers on {comparison.held_out_rows:,} held-out rows. Within a "
-        "seed, every policy has the same initial weights and row order. The plans were fitted on all rows.",
+        "seed, every policy has the same initial weights and row order.",
         "",
         "| policy | exact match | lowest | highest | training loss |",
         "|---|---|---|---|---|",

@@ -132,19 +132,21 @@ def run(job: Job) -> Iterator[Row]:
         A row per evaluation: policy, seed, step, steps, exact_match, loss (mean since the last row),
         verdicts, slot_accuracy.
     """
+    from mireorder.ordering.plan import FILE, Plan
+
+    data = Path(job.data)
+    plan = Plan.load(data)  # before torch comes in: a job without data fails at once
     import torch
 
-    from mireorder.ordering.plan import Plan
     from mireorder.sft.budget import Budget
     from mireorder.sft.loop import shuffled, to_rows, train_steps
     from mireorder.sft.presets import PRESETS, build, pretrained
     from mireorder.sft.tokens import load_tokenizer
-    from mireorder.sft.train import PLAN_FILE, SLACK, save
+    from mireorder.sft.train import SLACK, save
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(1)
-    data, budget = Path(job.data), Budget(**job.budget | {"seed": job.seed})
-    tokenizer, plan = load_tokenizer(data / "tokenizer"), Plan.load(data)
+    budget, tokenizer = Budget(**job.budget | {"seed": job.seed}), load_tokenizer(data / "tokenizer")
     input_ids, labels = _read_rows(data / "rows.npz")
     held_out = json.loads((data / "held_out.json").read_text(encoding="utf-8"))
     longest_completion = held_out["longest_completion"]
@@ -170,22 +172,17 @@ def run(job: Job) -> Iterator[Row]:
             }
             losses.clear()
     if job.save:
-        save(model, tokenizer, data / PLAN_FILE, Path(job.save), longest_completion)
+        save(model, tokenizer, data / FILE, Path(job.save), longest_completion)
 
 
 def _measure(model: Any, tokenizer: Any, plan: Any, held_out: dict[str, Any], limit: int) -> Row:
     from mireorder.evaluate.metrics import score
     from mireorder.sft.loop import greedy
+    from mireorder.sft.tokens import restore_ids
 
-    eos = tokenizer.eos_token_id
-    answers, verdicts = [], []
-    for ids in greedy(model, held_out["prompts"], eos, limit):
-        ended = bool(ids) and ids[-1] == eos
-        text = tokenizer.decode(ids[:-1] if ended else ids, clean_up_tokenization_spaces=False)
-        restored = plan.restore(text)
-        answers.append(restored.text)
-        verdicts.append(restored.verdict if ended or restored.verdict != "complete" else "cut short")
-    measured = score(answers, held_out["targets"], verdicts)
+    emitted = greedy(model, held_out["prompts"], tokenizer.eos_token_id, limit)
+    restored = [restore_ids(ids, tokenizer, plan)[1] for ids in emitted]
+    measured = score([r.text for r in restored], held_out["targets"], [r.verdict for r in restored])
     return {
         "exact_match": measured.exact_match,
         "verdicts": measured.verdicts,

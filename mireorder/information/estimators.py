@@ -70,7 +70,7 @@ def conditional_mutual_information(
     pointwise = np.log2(n_xyz[xyz] * n_z[z] / (n_xz[xz] * n_yz[yz]))
     mean = float((weights * pointwise).sum() / total)
     variance = float((weights * pointwise**2).sum() / total) - mean**2
-    cells = [np.count_nonzero(n) for n in (n_xz, n_yz, n_xyz, n_z)]
+    cells = [int(np.count_nonzero(n)) for n in (n_xz, n_yz, n_xyz, n_z)]
     bias = (cells[0] + cells[1] - cells[2] - cells[3]) / (2 * total * np.log(2))
     return Estimate(max(mean, 0.0), float(mean + bias), float(np.sqrt(max(variance, 0.0) / total)), cells[2])
 

@@ -13,7 +13,8 @@ from typing import Any, cast
 from mireorder.cutting import CUTTERS, Cutter
 from mireorder.cutting.cut import FixedCutter
 from mireorder.dataset.reading import Reading
-from mireorder.errors import PlanError
+from mireorder.dataset.writer import write_text
+from mireorder.errors import InputError, PlanError
 from mireorder.ordering.permutation import is_permutation
 from mireorder.ordering.restore import Restored, restore, slots_by_step
 
@@ -131,8 +132,7 @@ class Plan:
     def save(self, folder: str | Path) -> Path:
         """Write `mireorder.json` into the folder, which is made if need be. Returns the file."""
         path = Path(folder) / FILE
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.to_json(), encoding="utf-8")
+        write_text(path, self.to_json())
         return path
 
     @classmethod
@@ -167,11 +167,10 @@ class Plan:
             raise PlanError(f"{place}: {'missing' if missing else 'unknown'} entries: {found}; {remedy}")
         plan = cls(**content)
         try:
-            cutter = plan.cut
-        except (TypeError, ValueError, KeyError) as error:
-            raise PlanError(f"{place}: the cutter can't be read ({error}); {remedy}") from None
-        agree = is_permutation(plan.permutation) and len(plan.permutation) == len(cutter.slots)
-        if not agree or plan.kind != cutter.kind:
+            agree = is_permutation(plan.permutation) and len(plan.permutation) == len(plan.cut.slots)
+        except (InputError, TypeError, ValueError, KeyError, AttributeError) as error:
+            raise PlanError(f"{place}: cutter or permutation can't be read ({error}); {remedy}") from None
+        if not agree or plan.kind != plan.cut.kind:
             raise PlanError(f"{place}: permutation, kind and cutter do not fit together; {remedy}")
         return plan
 

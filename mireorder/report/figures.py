@@ -5,6 +5,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import numpy as np
+
 from mireorder.errors import MireorderError
 
 # Okabe and Ito's palette, told apart with any colour vision; black and yellow left out.
@@ -29,20 +31,8 @@ def accuracy_curves(results: Sequence[Mapping[str, Any]], path: str | Path, titl
     ends: list[tuple[float, str, str]] = []
     for number, policy in enumerate(dict.fromkeys(row["policy"] for row in results)):
         colour = _COLOURS[number % len(_COLOURS)]
-        runs: dict[int, dict[int, float]] = {}
-        for row in results:
-            if row["policy"] == policy:
-                runs.setdefault(row["seed"], {})[row["step"]] = 100 * row["exact_match"]
-        steps = sorted(set.intersection(*(set(run) for run in runs.values())))
-        values = [[run[step] for run in runs.values()] for step in steps]
-        mean = [fmean(at_step) for at_step in values]
-        if len(runs) > 1:
-            low, high = [min(at_step) for at_step in values], [max(at_step) for at_step in values]
-            axes.fill_between(steps, low, high, color=colour, alpha=0.13, linewidth=0)
-            for run in runs.values():
-                axes.plot(steps, [run[step] for step in steps], color=colour, alpha=0.45, linewidth=0.8)
-        axes.plot(steps, mean, color=colour, linewidth=2.4, solid_capstyle="round")
-        ends.append((mean[-1], f"{policy}  {mean[-1]:.0f}%", colour))
+        end = _policy_curves(axes, [row for row in results if row["policy"] == policy], colour)
+        ends.append((end, f"{policy}  {end:.0f}%", colour))
     last = max(row["step"] for row in results)
     _label_ends(axes, ends, last)
     seeds = len({row["seed"] for row in results})
@@ -79,8 +69,6 @@ def score_heatmap(
     Raises:
         MireorderError: matplotlib is missing.
     """
-    import numpy as np
-
     steps, slots = len(permutation), len(slot_names)
     cells = np.full((steps, slots), np.nan)
     for step, row in enumerate(scores[:steps]):
@@ -92,21 +80,8 @@ def score_heatmap(
     top = float(np.nanmax(cells)) if np.isfinite(cells).any() else 1.0
     low = min(0.0, float(np.nanmin(cells))) if np.isfinite(cells).any() else 0.0
     image = axes.imshow(cells, cmap="Blues", vmin=low, vmax=max(top, 1e-9) * 1.15, aspect="auto")
-    size = 10 if slots <= 12 else 7
-    for step in range(steps):
-        for slot in range(slots if slots <= 30 else 0):
-            if np.isfinite(cells[step, slot]):
-                dark = cells[step, slot] - low > 0.62 * (top - low)
-                axes.text(
-                    slot,
-                    step,
-                    f"{cells[step, slot]:.2f}",
-                    ha="center",
-                    va="center",
-                    fontsize=size,
-                    color="white" if dark else _INK,
-                    fontweight="bold" if slot == permutation[step] else "normal",
-                )
+    if slots <= 30:  # beyond, numbers would be too small to read
+        _write_cells(axes, cells, permutation, low + 0.62 * (top - low))
     _outline(axes, permutation)
     axes.set_xticks(range(slots), [str(name) for name in slot_names], rotation=0 if slots <= 8 else 45)
     if slots > 8:
@@ -135,6 +110,23 @@ def _figure(width: float, height: float) -> Any:
     return Figure(figsize=(width, height), layout="constrained", facecolor="white")
 
 
+def _policy_curves(axes: Any, rows: Sequence[Mapping[str, Any]], colour: str) -> float:
+    # The mean over the seeds, and between its seeds' thin lines the span; returns where the mean ends.
+    runs: dict[int, dict[int, float]] = {}
+    for row in rows:
+        runs.setdefault(row["seed"], {})[row["step"]] = 100 * row["exact_match"]
+    steps = sorted(set.intersection(*(set(run) for run in runs.values())))
+    values = [[run[step] for run in runs.values()] for step in steps]
+    mean = [fmean(at_step) for at_step in values]
+    if len(runs) > 1:
+        low, high = [min(at_step) for at_step in values], [max(at_step) for at_step in values]
+        axes.fill_between(steps, low, high, color=colour, alpha=0.13, linewidth=0)
+        for run in runs.values():
+            axes.plot(steps, [run[step] for step in steps], color=colour, alpha=0.45, linewidth=0.8)
+    axes.plot(steps, mean, color=colour, linewidth=2.4, solid_capstyle="round")
+    return mean[-1]
+
+
 def _label_ends(axes: Any, ends: Sequence[tuple[float, str, str]], last: float) -> None:
     # Labels at the ends of the lines instead of a legend, pushed apart where lines end close together.
     gap = 0.065 * (max((value for value, _, _ in ends), default=1) + 2)
@@ -152,6 +144,21 @@ def _label_ends(axes: Any, ends: Sequence[tuple[float, str, str]], last: float) 
             fontweight="bold",
             annotation_clip=False,
         )
+
+
+def _write_cells(axes: Any, cells: Any, permutation: Sequence[int], dark: float) -> None:
+    for (step, slot), score in np.ndenumerate(cells):
+        if np.isfinite(score):
+            axes.text(
+                slot,
+                step,
+                f"{score:.2f}",
+                ha="center",
+                va="center",
+                fontsize=10 if cells.shape[1] <= 12 else 7,
+                color="white" if score > dark else _INK,
+                fontweight="bold" if slot == permutation[step] else "normal",
+            )
 
 
 def _outline(axes: Any, permutation: Sequence[int]) -> None:

@@ -9,11 +9,10 @@ import torch
 from transformers import GenerationConfig, TextGenerationPipeline
 from transformers.pipelines.text_generation import ReturnType
 
-from mireorder.errors import InputError, MireorderError
+from mireorder.errors import MireorderError
 from mireorder.ordering.plan import Plan
 from mireorder.sft.presets import pretrained
-from mireorder.sft.tokens import encode_prompts, eos_id, load_tokenizer
-from mireorder.sft.train import PLAN_FILE
+from mireorder.sft.tokens import encode_prompts, load_tokenizer, restore_ids
 
 
 class RestoringPipeline(TextGenerationPipeline):  # type: ignore[misc]
@@ -35,7 +34,6 @@ class RestoringPipeline(TextGenerationPipeline):  # type: ignore[misc]
     def __init__(self, *args: Any, plan: Plan, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.plan = plan
-        self._eos = eos_id(self.tokenizer)
         self._positions: int | None = getattr(self.model.config, "max_position_embeddings", None)
 
     def preprocess(self, prompt_text: str, **_: Any) -> dict[str, Any]:
@@ -93,19 +91,12 @@ class RestoringPipeline(TextGenerationPipeline):  # type: ignore[misc]
         return [self._record(sequence[start:], opening) for sequence in model_outputs["generated_sequence"][0].tolist()]
 
     def _record(self, emitted: list[int], opening: str) -> dict[str, Any]:
-        ended = self._eos in emitted
-        ids = emitted[: emitted.index(self._eos)] if ended else emitted
-        # Special tokens stay visible: a dropped <unk> would make a broken answer look whole.
-        text = self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        restored = self.plan.restore(text)
-        verdict, problem = restored.verdict, restored.problem
-        if verdict == "complete" and not ended:
-            verdict, problem = "cut short", f"no end of the answer within {len(ids)} tokens"
+        text, restored = restore_ids(emitted, self.tokenizer, self.plan)
         return {
             "generated_text": opening + restored.text,
             "emitted_text": text,
-            "verdict": verdict,
-            "problem": problem,
+            "verdict": restored.verdict,
+            "problem": restored.problem,
         }
 
 
@@ -123,12 +114,6 @@ def load_pipeline(model_folder: str | Path, device: str | None = None) -> Restor
         MireorderError: there is no model or no plan in the folder.
     """
     folder = Path(model_folder)
-    if not (folder / PLAN_FILE).is_file():
-        raise InputError(
-            f"no {PLAN_FILE} here, so answers could not be restored",
-            shard=str(folder),
-            remedy="name a model folder of mireorder train",
-        )
     plan, tokenizer, model = Plan.load(folder), load_tokenizer(folder), pretrained(str(folder))
     model.generation_config = GenerationConfig.from_pretrained(folder)  # an adapter comes with its base model's
     if tokenizer.pad_token_id is None:

@@ -3,10 +3,13 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mireorder.errors import MireorderError
+from mireorder.ordering.plan import Plan
+from mireorder.ordering.restore import Restored
 
 IGNORED = -100
 """The label that a loss skips."""
@@ -132,6 +135,31 @@ def encode(
         input_ids.append([*head, *tail, end])
         labels.append([IGNORED] * len(head) + [*tail, end])
     return input_ids, labels
+
+
+def restore_ids(ids: Sequence[int], tokenizer: Any, plan: Plan) -> tuple[str, Restored]:
+    """Turn what a model emitted behind a prompt into the natural answer.
+
+    Args:
+        ids: the emitted tokens; what follows the first EOS is padding.
+        tokenizer: the model's.
+        plan: the model's.
+
+    Returns:
+        The text as it was emitted, and what it restores to. An answer that is whole but was never ended counts as
+        cut short: more might have come.
+    """
+    end = eos_id(tokenizer)
+    ids = list(ids)
+    ended = end in ids
+    ids = ids[: ids.index(end)] if ended else ids
+    # Special tokens stay visible: a dropped <unk> would make a broken answer look whole.
+    text = tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    restored = plan.restore(text)
+    if restored.verdict == "complete" and not ended:
+        problem = f"no end of the answer within {len(ids)} tokens"
+        restored = replace(restored, verdict="cut short", problem=problem)
+    return text, restored
 
 
 def _first_line(error: Exception) -> str:

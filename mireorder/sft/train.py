@@ -5,17 +5,17 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mireorder.errors import InputError, MireorderError, OutputError
+from mireorder.errors import MireorderError, OutputError
+from mireorder.ordering.plan import FILE as PLAN_FILE
+from mireorder.ordering.plan import Plan
 from mireorder.sft.budget import Budget
 from mireorder.sft.encoded import Encoded, encode_dataset, tokenizer_for
 from mireorder.sft.presets import PRESETS, build, no_bars, pretrained
 
-PLAN_FILE = "mireorder.json"
 SLACK = 4  # tokens a model may emit beyond the longest completion it saw, so that running on is seen as such
 
 Progress = Callable[[int, int, float], None]
@@ -74,27 +74,12 @@ def train(
         MireorderError: dataset, model and tokenizer do not fit together, or ``out`` is not empty.
     """
     budget, folder, out = budget or Budget(), Path(dataset), Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputError(f"{out}: exists and is not an empty folder; name a new one or remove it")
-    if lora and model in PRESETS:
-        raise MireorderError(
-            f"preset {model!r} starts from random weights, so an adapter alone is useless; train without LoRA"
-        )
-    if not (folder / PLAN_FILE).is_file():
-        raise InputError(
-            f"no {PLAN_FILE} beside the data", shard=str(folder), remedy="name a folder of mireorder apply"
-        )
-    with ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mireorder-")))
-        encoded = encode_dataset(folder, tokenizer_for(folder, model), scratch)
-        if model in PRESETS:
-            positions = encoded.longest + SLACK
-            network = build(model, encoded.tokenizer, positions, budget.seed)
-        else:
-            network = pretrained(str(Path(model).resolve()) if Path(model).is_dir() else model, half=_half(lora))
-            encoded.refuse_longer_than(getattr(network.config, "max_position_embeddings", None))
+    _refuse(folder, model, out, lora)
+    with tempfile.TemporaryDirectory(prefix="mireorder-") as scratch:
+        encoded = encode_dataset(folder, tokenizer_for(folder, model), Path(scratch))
+        network = _network(model, encoded, budget.seed, lora)
         out.mkdir(parents=True, exist_ok=True)
-        trainer = _trainer(network, encoded, out, budget, (model in PRESETS, lora), log_every)
+        trainer = _trainer(network, encoded, out, budget, scratch=model in PRESETS, lora=lora, log_every=log_every)
         trainer.add_callback(_reporter(progress))
         trainer.train()
         held_out = trainer.evaluate()["eval_loss"] if encoded.held_out is not None else None
@@ -108,7 +93,7 @@ def train(
         learning_rate=trainer.args.learning_rate,
         device=trainer.args.device.type,
     )
-    record = asdict(trained) | {"folder": None, "model": model, "lora": lora, "budget": asdict(budget)}
+    record = {"model": model, "lora": lora, "budget": asdict(budget)} | asdict(trained)
     del record["folder"]
     (out / "training.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return trained
@@ -137,21 +122,44 @@ def save(model: Any, tokenizer: Any, plan_file: Path, out: Path, longest_complet
     shutil.copyfile(plan_file, out / PLAN_FILE)
 
 
-def _half(lora: bool) -> bool:
+def _refuse(folder: Path, model: str, out: Path, lora: bool) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise OutputError(f"{out}: exists and is not an empty folder; name a new one or remove it")
+    if lora and model in PRESETS:
+        raise MireorderError(
+            f"preset {model!r} starts from random weights, so an adapter alone is useless; train without LoRA"
+        )
+    Plan.load(folder)  # a broken one would be found only after training
+
+
+def _network(model: str, encoded: Encoded, seed: int, lora: bool) -> Any:
     import torch
 
-    return lora and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    if model in PRESETS:
+        return build(model, encoded.tokenizer, encoded.longest + SLACK, seed)
+    # An adapter notes where its base model is, so a folder is named in full.
+    path_or_id = str(Path(model).resolve()) if Path(model).is_dir() else model
+    half = lora and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    network = pretrained(path_or_id, half=half)
+    encoded.refuse_longer_than(getattr(network.config, "max_position_embeddings", None))
+    return network
 
 
 def _trainer(
-    network: Any, encoded: Encoded, out: Path, budget: Budget, kind: tuple[bool, bool], log_every: int | None
+    network: Any,
+    encoded: Encoded,
+    out: Path,
+    budget: Budget,
+    *,
+    scratch: bool,
+    lora: bool = False,
+    log_every: int | None = None,
 ) -> Any:
     import torch
     from peft import LoraConfig
     from transformers import PrinterCallback
     from trl import SFTConfig, SFTTrainer
 
-    scratch, lora = kind
     gpu = torch.cuda.is_available()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # trl's own defaults use names transformers is leaving

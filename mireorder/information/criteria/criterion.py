@@ -59,13 +59,19 @@ class Scores:
 
 
 class Measure(Protocol):
-    """A criterion, counted: scores of slots."""
+    """A criterion, counted: scores of slots.
+
+    Attributes:
+        highest: whether a score is the highest MI of its pair tables; else it is their sum.
+    """
+
+    highest: ClassVar[bool]
 
     def scores(self, emitted: Sequence[int]) -> Scores:
         """Scores of the slots left when ``emitted`` are given."""
 
     def marginals(self, slot: int) -> list[Marginals]:
-        """Counts of both sides of every pair table whose MI makes the score with nothing emitted."""
+        """Counts of both sides of every pair table whose MI goes into the score with nothing emitted."""
 
     @property
     def warnings(self) -> list[str]:
@@ -78,5 +84,7 @@ class Criterion(Protocol):
     name: ClassVar[str]
 
     def survey(self, source: pa.Array) -> Any: ...  # noqa: D102
-    def count(self, source: pa.Array, codes: NDArray[np.int32], radices: tuple[int, ...], survey: Any) -> Any: ...
+    def count(  # noqa: D102
+        self, source: pa.Array, codes: NDArray[np.int32], radices: tuple[int, ...], survey: Any
+    ) -> Any: ...
     def measure(self, table: Any, radices: tuple[int, ...], survey: Any) -> Measure: ...  # noqa: D102

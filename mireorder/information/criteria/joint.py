@@ -43,6 +43,8 @@ class Joint:
 class JointMeasure:
     """Scores by `joint`."""
 
+    highest: ClassVar[bool] = False
+
     table: KeyTable
     radices: tuple[int, ...]
 

@@ -51,6 +51,8 @@ class Pairwise:
 class PairwiseMeasure:
     """Scores by `pairwise`."""
 
+    highest: ClassVar[bool] = False
+
     table: PairTables
     sources: int
     slots: int

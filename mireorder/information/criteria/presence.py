@@ -57,6 +57,8 @@ class Presence:
 class PresenceMeasure:
     """Scores by `presence`."""
 
+    highest: ClassVar[bool] = False
+
     table: KeyTable
     radices: tuple[int, ...]
     words: int

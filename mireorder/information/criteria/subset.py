@@ -61,6 +61,8 @@ class Subset:
 class SubsetMeasure:
     """Scores by `subset`."""
 
+    highest: ClassVar[bool] = True
+
     table: KeyTable
     source_radices: tuple[int, ...]
     radices: tuple[int, ...]
@@ -80,13 +82,12 @@ class SubsetMeasure:
         return Scores.of(len(self.radices), best)
 
     def marginals(self, slot: int) -> list[Marginals]:
-        """Both sides of the best subset's table."""
+        """Both sides of every subset's table: shuffled targets have their pick of the best, too."""
         first = len(self.source_radices)
-        size = min(self.k, first)
-        chosen = max(combinations(range(first), size), key=lambda a: self._information(a, slot).plug_in)
-        inputs = np.bincount(self._group(chosen), self.table.counts)
-        values = np.bincount(self._codes[:, first + slot], self.table.counts)
-        return [(inputs.astype(np.int64), values[values > 0].astype(np.int64))]
+        values = np.bincount(self._codes[:, first + slot], self.table.counts).astype(np.int64)
+        values = values[values > 0]
+        subsets = combinations(range(first), min(self.k, first))
+        return [(np.bincount(self._group(a), self.table.counts).astype(np.int64), values) for a in subsets]
 
     @property
     def warnings(self) -> list[str]:

@@ -1,0 +1,33 @@
+# Everything runs in .venv, which is built from the versions pinned in constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+export OMP_NUM_THREADS ?= 1
+export HF_HUB_DISABLE_TELEMETRY := 1
+
+.PHONY: help demo test lint bench clean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
+
+demo: .venv/done  ## the main job on embedded data: plan, dataset, comparison, model, restored answers (in demo/)
+	$(BIN)/python examples/demo.py demo
+
+test: .venv/done  ## all tests
+	$(BIN)/python -m pytest
+
+lint: .venv/done  ## style, docstrings, annotations, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/done  ## speed against named peers, written to tests/benchmarks/RESULTS.md
+	$(BIN)/python -m tests.benchmarks
+
+clean:  ## remove what the other targets made
+	rm -rf .venv demo build *.egg-info
+
+.venv/done: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,report,dev]'
+	touch $@

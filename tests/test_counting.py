@@ -1,0 +1,112 @@
+"""Counting: tables are monoids, equal to plain counting however the rows are split."""
+
+from collections import Counter
+from functools import reduce
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mireorder.counting.tables import KeyTable, Packing, PairTables
+from mireorder.errors import InputError
+
+RADICES = (3, 1, 4, 2)
+PAIRS = tuple(combinations(range(len(RADICES)), 2))
+rows_of_codes = st.lists(st.tuples(*(st.integers(0, r - 1) for r in RADICES)), max_size=30)
+
+
+def codes_of(rows):
+    return np.array(rows, np.int32).reshape(-1, len(RADICES))
+
+
+def key_table(rows):
+    return KeyTable.of(codes_of(rows).astype(np.uint64))
+
+
+def pair_tables(rows):
+    return PairTables.of(codes_of(rows), PAIRS, RADICES)
+
+
+def content(table):
+    """Everything a table holds, so that equal means bit-identical."""
+    return [(a.dtype, a.shape, a.tobytes()) for a in vars(table).values() if isinstance(a, np.ndarray)]
+
+
+@given(rows_of_codes)
+def test_key_table_counts_distinct_rows_in_sorted_order(rows):
+    table = key_table(rows)
+    assert list(zip(map(tuple, table.keys.tolist()), table.counts.tolist(), strict=True)) == sorted(
+        Counter(rows).items()
+    )
+
+
+@given(rows_of_codes)
+def test_pair_tables_count_every_pair_of_columns(rows):
+    for (a, b), table in pair_tables(rows).tables().items():
+        plain = Counter((row[a], row[b]) for row in rows)
+        assert table.tolist() == [[plain[x, y] for y in range(RADICES[b])] for x in range(RADICES[a])]
+
+
+@pytest.mark.parametrize("count", [key_table, pair_tables])
+@given(rows=rows_of_codes, data=st.data())
+def test_counts_do_not_depend_on_how_rows_are_split_or_merged(count, rows, data):
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=4)))
+    shards = [rows[a:b] for a, b in zip([0, *cuts], [*cuts, len(rows)], strict=True)]
+    parts = [count(shard) for shard in data.draw(st.permutations(shards))]
+    left = reduce(lambda a, b: a.merge(b), parts)
+    right = reduce(lambda a, b: b.merge(a), reversed(parts))
+    swapped = reduce(lambda a, b: b.merge(a), parts)
+    whole = content(count(rows))
+    assert content(left) == content(right) == content(swapped) == whole
+
+
+@given(rows_of_codes)
+def test_weights_count_like_repeated_rows(rows):
+    keys = codes_of(rows).astype(np.uint64)
+    weights = np.arange(len(rows), dtype=np.int64) % 3 + 1
+    assert content(KeyTable.of(keys, weights)) == content(KeyTable.of(np.repeat(keys, weights, axis=0)))
+
+
+@given(st.lists(st.integers(1, 1 << 31), max_size=8), st.data())
+def test_packing_round_trips_and_keeps_rows_apart_beyond_64_bits(radices, data):
+    packing = Packing(tuple(radices))
+    rows = data.draw(st.lists(st.tuples(*(st.integers(0, r - 1) for r in radices)), min_size=1, max_size=6))
+    codes = np.array(rows, np.int32).reshape(len(rows), len(radices))
+    keys = packing.pack(codes)
+    assert packing.unpack(keys).tolist() == codes.tolist()
+    assert len(np.unique(keys, axis=0)) == len(set(rows))
+
+
+def test_packing_of_many_columns_takes_as_many_words_as_it_needs():
+    codes = np.full((1, 40), 10, np.int32)
+    keys = Packing((11,) * 40).pack(codes)  # 18 columns of base 11 fit in 63 bits
+    assert keys.tolist() == [[11**18 - 1, 11**18 - 1, 11**4 - 1]]
+
+
+@pytest.mark.parametrize("codes", [[[3, 0, 0, 0]], [[0, -1, 0, 0]]])
+def test_codes_out_of_range_are_refused_before_a_kernel_sees_them(codes):
+    codes = np.array(codes, np.int32)
+    with pytest.raises(InputError, match="outside its column's range"):
+        Packing(RADICES).pack(codes)
+    with pytest.raises(InputError, match="outside its column's range"):
+        PairTables.of(codes, PAIRS, RADICES)
+
+
+def test_pair_tables_too_large_for_memory_are_refused_with_the_remedy():
+    with pytest.raises(InputError, match="--criterion joint"):
+        PairTables.of(np.zeros((1, 2), np.int32), [(0, 1)], (1 << 14, 1 << 14))
+
+
+def test_kernels_take_read_only_and_strided_arrays():
+    codes = np.arange(24, dtype=np.int32).reshape(6, 4) % 2
+    wide = np.repeat(codes, 2, axis=1)
+    wide.flags.writeable = False
+    radices = (2,) * 4
+    assert content(PairTables.of(wide[:, ::2], PAIRS, radices)) == content(PairTables.of(codes, PAIRS, radices))
+    packing = Packing(radices)
+    assert packing.unpack(packing.pack(wide[:, ::2])).tolist() == codes.tolist()
+    keys = wide[:, ::2].astype(np.uint64)
+    keys.flags.writeable = False
+    assert content(KeyTable.of(keys)) == content(KeyTable.of(codes.astype(np.uint64)))

@@ -1,0 +1,387 @@
+"""The dataset's folder: what opens it, what a crash leaves, what a rerun keeps, and what `check` finds."""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from datasets import Dataset, IterableDatasetDict, load_dataset, load_from_disk
+
+from mireorder import Digits, InputError, OutputError, Plan, Reading, apply, check, fit
+from mireorder.dataset.manifest import FILE as MANIFEST
+from mireorder.dataset.writer import file_sha256
+
+READING = Reading(separator="=")
+SUMS = [f"{a}+{b}={a + b}\n" for a in range(40) for b in range(0, 40, 4)]
+ARROW = "train/data-{:05d}-of-{:05d}.arrow"
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    """Three files of sums, the first of them empty."""
+    files = [tmp_path / f"{name}.txt" for name in "abc"]
+    for file, lines in zip(files, ([], SUMS[:150], SUMS[150:]), strict=True):
+        file.write_text("".join(lines))
+    return [str(file) for file in files]
+
+
+@pytest.fixture
+def plan(inputs):
+    return fit(inputs, reading=READING, cutter="digits", shuffles=0)
+
+
+@pytest.fixture
+def written(inputs, plan, tmp_path):
+    apply(inputs, plan, out=tmp_path / "out")
+    return tmp_path / "out"
+
+
+def hashes(folder):
+    files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def stamps(folder):
+    return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in Path(folder).rglob("*") if path.is_file()}
+
+
+# What it is
+
+
+def test_every_way_to_open_it_gives_the_same_rows_and_types(written, inputs, plan, tmp_path):
+    saved = load_from_disk(str(written))["train"]
+    cache = str(tmp_path / "cache")
+    loaded = load_dataset(str(written), cache_dir=cache)["train"]
+    streamed = load_dataset(str(written), streaming=True, cache_dir=cache)
+    assert isinstance(streamed, IterableDatasetDict) and len(saved) == len(SUMS)
+    in_memory = apply(inputs, plan)["train"]
+    rows = saved.to_list()
+    assert loaded.to_list() == rows == list(streamed["train"]) == in_memory.to_list()
+    assert loaded.features == saved.features == streamed["train"].features == in_memory.features
+    assert [row["target"] for row in rows] == [line.strip().split("=")[1] for line in SUMS]
+    assert [row["row_id"] for row in rows[148:152]] == ["b.txt:148", "b.txt:149", "c.txt:0", "c.txt:1"]
+
+
+def test_several_splits_are_named_by_the_card(inputs, plan, tmp_path):
+    apply({"train": inputs[1], "test": inputs[2]}, plan, out=tmp_path / "out")
+    loaded = load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
+    assert {name: len(rows) for name, rows in loaded.items()} == {"train": 150, "test": len(SUMS) - 150}
+
+
+def test_an_empty_first_shard_has_the_schema_of_the_others(written, inputs, plan, tmp_path):
+    def schema(shard):
+        with pa.ipc.open_stream(str(written / ARROW.format(shard, 3))) as stream:
+            return stream.schema
+
+    assert schema(0) == schema(1) == schema(2)
+    without = apply(inputs[1:], plan)["train"]
+    assert load_from_disk(str(written))["train"].to_list() == without.to_list()
+
+
+def test_nothing_in_it_misleads_a_trainer(written):
+    columns = set(load_from_disk(str(written))["train"].column_names)
+    assert columns == {"prompt", "completion", "permutation", "row_id", "target"}  # no text, images, messages
+    assert not (written / "state.json").exists()  # load_from_disk would take the root for a single split
+    assert Plan.load(written).restore("").verdict == "cut short"  # the way back travels along
+
+
+# Two runs
+
+
+def test_two_runs_api_and_command_line_give_the_same_bytes(written, inputs, plan, tmp_path):
+    """In a fresh process with another hash seed, so that no order of a set or dict shows."""
+    command = [sys.executable, "-m", "mireorder.cli"]
+    run = {"check": True, "env": os.environ | {"PYTHONHASHSEED": "7"}, "cwd": tmp_path, "capture_output": True}
+    options = ["--split", "=", "--cutter", "digits", "--shuffles", "0", "--out", "plan"]
+    subprocess.run([*command, "fit", *inputs, *options], **run)
+    subprocess.run([*command, "apply", *inputs, "--plan", "plan", "--out", "again"], **run)
+    assert (tmp_path / "plan" / "mireorder.json").read_text() == plan.to_json()
+    assert hashes(tmp_path / "again") == hashes(written)
+
+
+def test_a_rerun_of_finished_work_rewrites_nothing(written, inputs, plan):
+    before = stamps(written)
+    apply(inputs, plan, out=written)
+    assert stamps(written) == before
+
+
+STUCK_APPLY = """
+import itertools, sys, time
+import mireorder
+from mireorder.dataset import folder
+write, calls = folder.write_shard, itertools.count()
+def until_stuck(*arguments):
+    if next(calls) >= 5:
+        time.sleep(100)
+    return write(*arguments)
+folder.write_shard = until_stuck
+*inputs, out, plan = sys.argv[1:]
+mireorder.apply(inputs, mireorder.Plan.load(plan), out=out, workers=2)
+"""
+
+
+def test_a_killed_run_is_taken_up_where_it_was(plan, tmp_path):
+    shards = 12
+    for shard in range(shards):
+        (tmp_path / f"{shard:02d}.txt").write_text("".join(SUMS[shard::shards]))
+    inputs = sorted(str(path) for path in tmp_path.glob("[0-9]*.txt"))
+    apply(inputs, plan, out=tmp_path / "whole")
+    plan.save(tmp_path / "plan")
+    out = tmp_path / "out"
+    process = subprocess.Popen([sys.executable, "-c", STUCK_APPLY, *inputs, str(out), str(tmp_path / "plan")])
+    manifest = out / MANIFEST
+    while process.poll() is None and not (manifest.exists() and manifest.read_text().count("\n") >= 3):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    finished = [json.loads(line)["output"] for line in manifest.read_text().split("\n")[:-1]]
+    assert 3 <= len(finished) < shards
+    with pytest.raises(OutputError, match="not a finished dataset"):
+        check(out)
+    (out / "train" / ".data-00011-of-00012.arrow.1.part").write_bytes(b"half a shard")
+    with manifest.open("a") as file:
+        file.write('{"split": "tr')  # a row the crash cut short
+    before = stamps(out)
+    apply(inputs, plan, out=out)
+    assert hashes(out) == hashes(tmp_path / "whole")
+    assert all(stamps(out)[out / shard] == before[out / shard] for shard in finished)
+
+
+@pytest.mark.parametrize("left", [["mireorder.json"], ["mireorder.json", MANIFEST], [".mireorder.json.12.part"]])
+def test_a_run_killed_before_its_first_shard_blocks_no_rerun(inputs, plan, written, tmp_path, left):
+    out = tmp_path / "begun"
+    out.mkdir()
+    for name in left:
+        (out / name).write_text(plan.to_json() if name == "mireorder.json" else "")
+    apply(inputs, plan, out=out)
+    assert hashes(out) == hashes(written)
+
+
+def test_a_missing_or_damaged_shard_is_written_again(inputs, plan, written):
+    whole = hashes(written)
+    (written / ARROW.format(1, 3)).unlink()
+    with (written / ARROW.format(2, 3)).open("ab") as file:
+        file.write(b"x")
+    kept = stamps(written)[written / ARROW.format(0, 3)]
+    apply(inputs, plan, out=written)
+    assert hashes(written) == whole
+    assert stamps(written)[written / ARROW.format(0, 3)] == kept
+
+
+# What it refuses
+
+
+def test_a_changed_input_is_refused_by_name(inputs, plan, written):
+    before = stamps(written)
+    with Path(inputs[1]).open("a") as file:
+        file.write("1+1=2\n")
+    with pytest.raises(OutputError, match=r"train/data-00001-of-00003.arrow was written with another content of b.txt"):
+        apply(inputs, plan, out=written)
+    assert stamps(written) == before
+
+
+def test_other_work_is_refused_by_its_difference(inputs, plan, written):
+    before = stamps(written)
+    other = fit(inputs, reading=READING, cutter="digits", policy="reverse", shuffles=0)
+    with pytest.raises(OutputError, match=r"begun with another plan \(they differ in .*policy"):
+        apply(inputs, other, out=written)
+    with pytest.raises(OutputError, match="written with form text, now it is token"):
+        apply(inputs, plan, out=written, form="token", tokenizer=characters())
+    with pytest.raises(OutputError, match=r"holds train/data-00000-of-00003.arrow, which this input does not make"):
+        apply(inputs[1:], plan, out=written)
+    renamed = Path(inputs[1]).rename(Path(inputs[1]).with_name("bb.txt"))
+    with pytest.raises(OutputError, match=r"written with input b.txt, now it is bb.txt"):
+        apply([inputs[0], str(renamed), inputs[2]], plan, out=written)
+    assert stamps(written) == before
+
+
+def test_a_folder_of_something_else_is_refused_and_left_alone(inputs, plan, tmp_path):
+    plan.save(tmp_path / "other")
+    for path in (tmp_path / "other" / "thesis.tex", tmp_path / "full" / "thesis.tex"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("dear reader")
+    for folder in (tmp_path / "other", tmp_path / "full"):
+        before = stamps(folder)
+        with pytest.raises(OutputError, match="not empty"):
+            apply(inputs, plan, out=folder)
+        assert stamps(folder) == before
+
+
+# What a failure leaves
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_run_that_fails_in_its_first_shard_leaves_nothing(inputs, plan, tmp_path, exists):
+    out, text = tmp_path / "new", tmp_path / "text.txt"
+    text.write_text("12+3=fifteen\n")
+    if exists:
+        out.mkdir()
+    with pytest.raises(InputError, match=r"text.txt, row 0: target 'fifteen' is not a number"):
+        apply([str(text), *inputs], plan, out=out, workers=3)
+    assert list(out.iterdir()) == [] if exists else not out.exists()
+    apply(inputs, fit(inputs, reading=READING, cutter="digits", policy="plain"), out=out)  # another plan may follow
+
+
+def test_a_failure_in_the_folder_of_the_plan_keeps_the_plan(plan, tmp_path):
+    (tmp_path / "text.txt").write_text("12+3=fifteen\n")
+    plan.save(tmp_path / "plan")
+    with pytest.raises(InputError):
+        apply(str(tmp_path / "text.txt"), plan, out=tmp_path / "plan")
+    assert [path.name for path in (tmp_path / "plan").iterdir()] == ["mireorder.json"]
+
+
+def test_a_failure_in_a_later_shard_keeps_the_finished_ones(inputs, plan, tmp_path):
+    out, bad = tmp_path / "new", Path(inputs[2])
+    good = bad.read_text()
+    bad.write_text(good + "1+1=two\n")
+    with pytest.raises(InputError, match=r"c.txt, row 250"):
+        apply(inputs, plan, out=out, workers=1)
+    before = stamps(out)
+    bad.write_text(good)
+    apply(inputs, plan, out=out)
+    assert stamps(out)[out / ARROW.format(1, 3)] == before[out / ARROW.format(1, 3)]
+    assert check(out).rows == {"train": len(SUMS)} and check(out).ok
+
+
+# What check finds
+
+
+def tamper(folder, change, shard=1):
+    """Change the rows of a shard behind the back of the manifest's hash."""
+    path = folder / ARROW.format(shard, 3)
+    with pa.ipc.open_stream(path.read_bytes()) as stream:
+        schema, rows = stream.schema, stream.read_all().to_pylist()
+    change(rows)
+    with pa.ipc.new_stream(str(path), schema) as stream:
+        stream.write_table(pa.Table.from_pylist(rows, schema))
+    entries = [json.loads(line) for line in (folder / MANIFEST).read_text().splitlines()]
+    entries[shard] |= {"output_sha256": file_sha256(path), "rows": len(rows)}
+    (folder / MANIFEST).write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+
+
+def swap_permutation(rows):
+    first, second, *rest = rows[77]["permutation"]
+    rows[77]["permutation"] = [second, first, *rest]
+
+
+def repeat_slot(rows):
+    rows[77]["permutation"][0] = rows[77]["permutation"][1]
+
+
+def change_target(rows):
+    rows[77]["target"] += "1"
+
+
+def change_completion(rows):
+    rows[77]["completion"] = rows[77]["completion"][::-1]
+
+
+def repeat_id(rows):
+    rows[77]["row_id"] = rows[78]["row_id"]
+
+
+@pytest.mark.parametrize(
+    ("change", "broken"),
+    [
+        (swap_permutation, {"moved": 1}),
+        (repeat_slot, {"permutation": 1, "moved": 1}),
+        (change_target, {"moved": 1, "restored": 1}),
+        (change_completion, {"moved": 1, "restored": 1}),
+        (repeat_id, {"rows": 1}),
+        (lambda rows: rows[78].update(row_id="c.txt:5"), {"rows": 1}),
+        (lambda rows: None, {}),
+    ],
+)
+def test_check_finds_rows_that_break_a_law(written, change, broken):
+    tamper(written, change)
+    checked = check(written)
+    assert checked.failed == broken
+    assert checked.rows == {"train": len(SUMS)}  # and every other row was looked at
+    if "moved" in broken:
+        assert any("b.txt:77" in failure for failure in checked.failures)
+
+
+def test_check_finds_damaged_and_missing_files(written):
+    path = written / ARROW.format(2, 3)
+    content = bytearray(path.read_bytes())
+    for at in random.Random(0).sample(range(len(content)), 5):  # in the rows or in what describes them
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+        assert check(written).failures == ["train/data-00002-of-00003.arrow: is altered; no rows were checked"]
+    path.unlink()
+    assert check(written).failures == ["train/data-00002-of-00003.arrow: is missing; no rows were checked"]
+
+
+def test_check_finds_lost_rows_and_another_plan(written, inputs):
+    entries = (written / MANIFEST).read_text()
+    (written / MANIFEST).write_text(entries.replace('"rows": 150', '"rows": 151'))
+    assert check(written).failures == ["train: has 400 rows, the manifest says 401"]
+    (written / MANIFEST).write_text(entries)
+    fit(inputs, reading=READING, cutter=Digits(align="pad"), policy="plain", shuffles=0).save(written)
+    checked = check(written)
+    assert checked.failed["files"] == 3 and "made by another plan" in checked.failures[0]
+    assert checked.failed["restored"] > 0
+
+
+# Token form
+
+
+def characters():
+    pytest.importorskip("transformers")
+    from mireorder.sft.characters import character_tokenizer
+
+    return character_tokenizer(["0123456789+=? "])
+
+
+def test_token_form_says_the_same_as_text_form(inputs, plan, written, tmp_path):
+    tokenizer = characters()
+    rows = apply(inputs, plan, form="token", tokenizer=tokenizer, out=tmp_path / "tokens")["train"]
+    assert check(tmp_path / "tokens").ok
+    assert check(tmp_path / "tokens").passed["labels"] == len(SUMS)
+    for row, text in zip(rows, load_from_disk(str(written))["train"], strict=True):
+        prompt = len(text["prompt"])
+        assert tokenizer.decode(row["input_ids"]) == text["prompt"] + text["completion"] + tokenizer.eos_token
+        assert row["input_ids"].count(tokenizer.eos_token_id) == 1
+        assert row["labels"] == [-100] * prompt + row["input_ids"][prompt:]
+        assert row["permutation"] == text["permutation"] and row["target"] == text["target"]
+
+
+def test_token_form_is_taken_up_again_and_refuses_another_tokenizer(inputs, plan, tmp_path):
+    apply(inputs, plan, form="token", tokenizer=characters(), out=tmp_path / "out")
+    whole, before = hashes(tmp_path / "out"), stamps(tmp_path / "out")
+    apply(inputs, plan, form="token", tokenizer=str(tmp_path / "out" / "tokenizer"), out=tmp_path / "out")
+    assert stamps(tmp_path / "out") == before
+    (tmp_path / "out" / ARROW.format(1, 3)).unlink()
+    apply(inputs, plan, form="token", tokenizer=characters(), out=tmp_path / "out")
+    assert hashes(tmp_path / "out") == whole
+    from mireorder.sft.characters import character_tokenizer
+
+    with pytest.raises(OutputError, match="was written with tokenizer"):
+        apply(inputs, plan, form="token", tokenizer=character_tokenizer(["0123456789+=?! "]), out=tmp_path / "out")
+
+
+def test_token_form_with_a_bpe_vocabulary(real, tmp_path):
+    """GPT-2 merges digits, so the ids of a number and of its reordered digits are cut differently."""
+    pytest.importorskip("transformers")
+    vocabulary = str(real / "tokenizers" / "gpt2")
+    words = [("the cat sat", ["animals", "home"]), ("stocks fell", ["money"]), ("a dog's stock", ["animals", "money"])]
+    data = Dataset.from_dict({"q": [q for q, _ in words], "a": [a for _, a in words]})
+    reading = Reading(("q",), ("a",))
+    plan = fit(data, reading=reading, cutter="labels", criterion="presence", policy="reverse", between="\nLabels: ")
+    rows = apply(data, plan, form="token", tokenizer=vocabulary, out=tmp_path / "labels")["train"]
+    assert check(tmp_path / "labels").ok
+    from mireorder.sft.tokens import load_tokenizer
+
+    tokenizer = load_tokenizer(vocabulary)
+    kept = [[i for i in row["labels"] if i != -100] for row in rows]
+    assert [tokenizer.decode(ids) for ids in kept] == [f" {', '.join(a[::-1])}<|endoftext|>" for _, a in words]
+    (tmp_path / "n.txt").write_text("".join(f"{n}*{n}={n * n}\n" for n in range(100, 300)))
+    plan = fit(str(tmp_path / "n.txt"), reading=READING, cutter=Digits(align="right"), policy="reverse", shuffles=0)
+    apply(str(tmp_path / "n.txt"), plan, form="token", tokenizer=vocabulary, out=tmp_path / "digits")
+    assert check(tmp_path / "digits").ok

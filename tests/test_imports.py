@@ -1,0 +1,85 @@
+"""Imports: the core is light. Torch and its company load when they are used, and no kernel is compiled early."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import mireorder
+
+HEAVY = {"torch", "transformers", "trl", "peft", "accelerate", "matplotlib"}
+PACKAGE = Path(mireorder.__file__).parent
+
+LOADED = f"""
+import json, sys
+print(json.dumps(sorted({HEAVY!r} & set(sys.modules))))
+"""
+
+COMPILED = """
+import json, sys
+import mireorder
+from numba.core.dispatcher import Dispatcher
+
+modules = [m for name, m in list(sys.modules.items()) if name.startswith("mireorder")]
+kernels = {f"{m.__name__}.{n}": v for m in modules for n, v in vars(m).items() if isinstance(v, Dispatcher)}
+print(json.dumps([len(kernels), [name for name, kernel in kernels.items() if kernel.signatures]]))
+"""
+
+
+def python(code, folder, **variables):
+    """What a fresh interpreter prints last, as JSON."""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=os.environ | variables, cwd=folder, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_importing_loads_no_heavy_package(tmp_path):
+    assert python("import mireorder" + LOADED, tmp_path) == []
+
+
+def test_importing_compiles_no_kernel(tmp_path):
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    found, compiled = python(COMPILED, tmp_path, NUMBA_CACHE_DIR=str(cache))
+    assert found >= 5  # the kernels are where this test looks for them
+    assert compiled == []
+    assert list(cache.rglob("*.nb*")) == []
+
+
+def test_help_and_fit_and_apply_load_no_heavy_package(tmp_path):
+    (tmp_path / "sums.txt").write_text("".join(f"{a}+{b}={a + b}\n" for a in range(9) for b in range(9)))
+    code = """
+import sys
+from mireorder.cli import main
+for line in ("--help", "fit sums.txt --split = --cutter digits --out plan", "apply sums.txt --plan plan --out data",
+             "check data", "inspect plan"):
+    try:
+        main(line.split())
+    except SystemExit as ended:
+        assert ended.code == 0, line
+"""
+    assert python(code + LOADED, tmp_path) == []
+
+
+def test_only_sft_imports_torch_and_its_company_at_the_top():
+    files = [path for path in PACKAGE.rglob("*.py") if "sft" not in path.relative_to(PACKAGE).parts]
+    assert len(files) > 30
+    found = {f"{path.relative_to(PACKAGE)}: {name}" for path in files for name in top_imports(path) if name in HEAVY}
+    assert found == set()
+
+
+def top_imports(path):
+    """Packages a file imports when it is loaded: everywhere but inside functions and under TYPE_CHECKING."""
+    todo = list(ast.parse(path.read_text(encoding="utf-8")).body)
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield (node.module or "").split(".")[0]
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            todo += node.orelse
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            todo += ast.iter_child_nodes(node)

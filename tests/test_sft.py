@@ -1,0 +1,362 @@
+"""Training: what reaches the model is exactly what the dataset says."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip("trl")
+
+import torch
+from datasets import Dataset, DatasetDict
+from test_generate import plan_of
+from transformers import AutoTokenizer, GPT2Tokenizer
+
+from mireorder.errors import InputError, MireorderError, OutputError
+from mireorder.sft.budget import Budget
+from mireorder.sft.characters import character_tokenizer
+from mireorder.sft.encoded import encode_dataset
+from mireorder.sft.loop import batch_loss, greedy, shuffled, to_rows, train_steps
+from mireorder.sft.presets import PRESETS, build
+from mireorder.sft.tokens import IGNORED, encode, encode_prompts, fingerprint, load_tokenizer
+from mireorder.sft.train import SLACK, _trainer, train
+
+TOKENIZERS = Path(__file__).parents[2] / "shared" / "data" / "tokenizers"
+SUMS = [(f"{a}+{b}=", f"{a + b:02d}") for a in range(12) for b in range(0, 12, 2)]
+
+
+def write_dataset(folder, rows, test=(), **columns):
+    """A folder as `apply` writes it, with a plan file that training only copies."""
+
+    def table(pairs):
+        return Dataset.from_dict(
+            {
+                "prompt": [prompt for prompt, _ in pairs],
+                "completion": [completion for _, completion in pairs],
+                "permutation": [[1, 0]] * len(pairs),
+                "row_id": [str(row) for row in range(len(pairs))],
+                "target": [completion for _, completion in pairs],
+            }
+            | columns
+        )
+
+    splits = {"train": table(rows)} | ({"test": table(test)} if test else {})
+    DatasetDict(splits).save_to_disk(str(folder), num_shards=dict.fromkeys(splits, 1))
+    plan_of([1, 0]).save(folder)
+    return folder
+
+
+def as_token_form(folder, tokenizer, out):
+    from datasets import load_from_disk
+
+    def cut(batch):
+        ids, labels = encode(batch["prompt"], batch["completion"], tokenizer)
+        return {"input_ids": ids, "labels": labels}
+
+    load_from_disk(str(folder)).map(cut, batched=True, remove_columns=["prompt", "completion"]).save_to_disk(str(out))
+    tokenizer.save_pretrained(out / "tokenizer")
+    plan_of([1, 0]).save(out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def sums(tmp_path_factory):
+    return write_dataset(tmp_path_factory.mktemp("sums") / "data", SUMS)
+
+
+def bpe(name):
+    if not (TOKENIZERS / name).is_dir():
+        pytest.skip(f"no tokenizer files in {TOKENIZERS / name}")
+    return load_tokenizer(TOKENIZERS / name)
+
+
+# -- tokens
+
+
+def test_labels_cover_the_completion_and_one_eos():
+    tokenizer = character_tokenizer(["12=3"])
+    (ids,), (labels,) = encode(["12="], ["33"], tokenizer)
+    assert tokenizer.convert_ids_to_tokens(ids) == ["1", "2", "=", "3", "3", "<eos>"]
+    assert labels == [IGNORED] * 3 + ids[3:]
+
+
+@pytest.mark.parametrize("name", ["gpt2", "qwen2.5"])
+def test_published_tokenizers_end_once_and_keep_the_boundary(name):
+    tokenizer = bpe(name)
+    prompts, completions = ["What is it? ", "a", "12*34="], [" toxic", " insult obscene", "0408"]
+    input_ids, labels = encode(prompts, completions, tokenizer)
+    for prompt, completion, ids, row_labels in zip(prompts, completions, input_ids, labels, strict=True):
+        head = tokenizer(prompt)["input_ids"]
+        assert ids == head + tokenizer(completion)["input_ids"] + [tokenizer.eos_token_id]
+        assert row_labels == [IGNORED] * len(head) + ids[len(head) :]
+        assert ids.count(tokenizer.eos_token_id) == 1
+        assert tokenizer.decode(ids[len(head) : -1]) == completion
+
+
+def test_a_tokenizer_that_adds_bos_and_eos_itself_gives_one_of_each():
+    from tokenizers.processors import TemplateProcessing
+    from transformers import PreTrainedTokenizerFast
+
+    inner = character_tokenizer(["01="]).backend_tokenizer
+    inner.add_special_tokens(["<s>"])
+    start, end = inner.token_to_id("<s>"), inner.token_to_id("<eos>")
+    inner.post_processor = TemplateProcessing(single="<s> $A <eos>", special_tokens=[("<s>", start), ("<eos>", end)])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>", eos_token="<eos>", unk_token="<unk>")
+    (ids,), (labels,) = encode(["1="], ["0"], tokenizer)
+    assert tokenizer.convert_ids_to_tokens(ids) == ["<s>", "1", "=", "0", "<eos>"]
+    assert labels == [IGNORED] * 3 + ids[3:]
+    assert encode_prompts(["1="], tokenizer) == [ids[:3]]
+
+
+def test_a_bos_that_the_tokenizer_never_writes_is_not_added():
+    tokenizer = character_tokenizer(["01="])
+    tokenizer.bos_token = "<eos>"
+    assert encode_prompts(["1="], tokenizer) == [tokenizer.convert_tokens_to_ids(["1", "="])]
+
+
+def test_eos_missing_or_inside_a_completion_is_refused():
+    tokenizer = character_tokenizer(["01="])
+    with pytest.raises(MireorderError, match="row 8: the completion '0<eos>' holds the end token"):
+        encode(["1=", "1="], ["1", "0<eos>"], tokenizer, first_row=7)
+    tokenizer.eos_token = None
+    with pytest.raises(MireorderError, match="no end-of-sequence token"):
+        encode(["1="], ["0"], tokenizer)
+
+
+def test_fingerprint_survives_saving_and_use_and_tells_tokenizers_apart(tmp_path):
+    tokenizer = character_tokenizer(["01="])
+    before = fingerprint(tokenizer)
+    tokenizer(["1", "0=1"], padding=True, truncation=True, max_length=2)
+    tokenizer.save_pretrained(tmp_path)
+    assert fingerprint(tokenizer) == before == fingerprint(load_tokenizer(tmp_path))
+    assert before != fingerprint(character_tokenizer(["01=2"]))
+
+
+@pytest.mark.parametrize("name", ["gpt2", "qwen2.5"])
+def test_fingerprint_of_published_tokenizers_survives_saving(name, tmp_path):
+    tokenizer = bpe(name)
+    tokenizer.save_pretrained(tmp_path)
+    assert fingerprint(tokenizer) == fingerprint(load_tokenizer(tmp_path))
+
+
+def test_a_folder_without_tokenizer_is_refused(tmp_path):
+    with pytest.raises(MireorderError, match="no tokenizer can be read"):
+        load_tokenizer(tmp_path)
+
+
+# -- characters
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(st.characters(codec="utf-8"), max_size=30))
+def test_characters_come_back_exactly(text):
+    tokenizer = character_tokenizer([text])
+    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+
+
+def test_characters_come_back_after_reloading(tmp_path):
+    text = "a <eos>\n\r\n\t ,. don 't e\u0301 \U0001f600 <pad>"
+    tokenizer = character_tokenizer([text])
+    tokenizer.save_pretrained(tmp_path)
+    again = AutoTokenizer.from_pretrained(tmp_path)
+    assert again(text)["input_ids"] == tokenizer(text)["input_ids"]
+    assert again.decode(again(text)["input_ids"]) == text
+    assert len(tokenizer(text)["input_ids"]) == len(text)
+
+
+def test_the_alphabet_does_not_depend_on_the_order_of_the_texts():
+    assert fingerprint(character_tokenizer(["ab", "c"])) == fingerprint(character_tokenizer(["cba"]))
+
+
+# -- models and the lean loop
+
+
+@pytest.mark.parametrize("name", list(PRESETS))
+def test_presets_have_their_shape_and_depend_on_the_seed_alone(name):
+    tokenizer = character_tokenizer(["01="])
+    model, again = build(name, tokenizer, 8, seed=3), build(name, tokenizer, 8, seed=3)
+    shape = (model.config.n_layer, model.config.n_head, model.config.n_embd)
+    assert shape == (PRESETS[name].layers, PRESETS[name].heads, PRESETS[name].width)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
+    other = build(name, tokenizer, 8, seed=4)
+    assert not torch.equal(model.transformer.wte.weight, other.transformer.wte.weight)
+
+
+def test_the_loop_has_the_losses_of_the_stock_trainer(sums, tmp_path):
+    tokenizer = character_tokenizer([text for row in SUMS for text in row])
+    encoded = encode_dataset(sums, tokenizer, tmp_path)
+    budget = Budget(steps=20, batch_size=10, learning_rate=3e-3, warmup=0.2)
+    model = build("tiny", tokenizer, encoded.longest, seed=1)
+    trainer = _trainer(model, encoded, tmp_path / "out", budget, scratch=True, log_every=1)
+    trainer.args.train_sampling_strategy = "sequential"
+    trainer.train()
+    stock = [log["loss"] for log in trainer.state.log_history if "loss" in log]
+
+    rows = to_rows(encoded.train["input_ids"], encoded.train["labels"])
+    batches = [np.arange(start, min(start + 10, len(SUMS))) for start in range(0, len(SUMS), 10)] * 3
+    steps = train_steps(build("tiny", tokenizer, encoded.longest, seed=1), rows, batches, budget, 3e-3)
+    assert len(set(rows.lengths)) > 1, "rows of different lengths, so that padding is tested"
+    np.testing.assert_allclose([float(loss) for loss in steps], stock, atol=1e-4)
+
+
+def test_shuffled_takes_every_row_once_per_epoch():
+    batches = shuffled(10, 4, seed=0)
+    for _ in range(2):
+        epoch = [next(batches) for _ in range(3)]
+        assert [len(batch) for batch in epoch] == [4, 4, 2]
+        assert sorted(np.concatenate(epoch)) == list(range(10))
+
+
+def test_greedy_agrees_with_generate_for_prompts_of_any_length():
+    tokenizer = character_tokenizer(["0123456789+="])
+    model = build("tiny", tokenizer, 16, seed=0)
+    prompts = encode_prompts(["1+1=", "10+1=", "3+4=", "="], tokenizer)
+    for prompt, answer in zip(prompts, greedy(model, prompts, tokenizer.eos_token_id, 6), strict=True):
+        expected = model.generate(torch.tensor([prompt]), do_sample=False, max_new_tokens=6)[0, len(prompt) :]
+        assert answer == expected.tolist()
+
+
+def test_a_row_without_prompt_has_a_loss():
+    tokenizer = character_tokenizer(["01"])
+    rows = to_rows(*encode([""], ["01"], tokenizer))
+    assert torch.isfinite(batch_loss(build("tiny", tokenizer, 8, 0), rows, np.array([0])))
+
+
+# -- train
+
+
+def test_plain_equals_ordinary_sft_step_by_step(sums, tmp_path):
+    """The data carries the method: an ordinary prompt-completion run has the same ids, labels and losses."""
+    from trl import SFTConfig, SFTTrainer
+
+    budget = Budget(steps=12, batch_size=8, learning_rate=1e-3, seed=5)
+    ours = train(sums, "tiny", tmp_path / "ours", budget, log_every=1)
+
+    tokenizer = load_tokenizer(tmp_path / "ours")
+    encoded = encode_dataset(sums, tokenizer, tmp_path)
+    ordinary = SFTTrainer(
+        build("tiny", tokenizer, encoded.longest + SLACK, budget.seed),
+        args=SFTConfig(
+            output_dir=str(tmp_path / "ordinary"),
+            max_steps=12,
+            per_device_train_batch_size=8,
+            learning_rate=1e-3,
+            lr_scheduler_type="cosine",
+            warmup_steps=1,
+            seed=5,
+            logging_steps=1,
+            save_strategy="no",
+            report_to="none",
+            use_cpu=True,
+            bf16=False,
+            disable_tqdm=True,
+        ),
+        train_dataset=Dataset.from_dict({"prompt": [p for p, _ in SUMS], "completion": [c for _, c in SUMS]}),
+        processing_class=tokenizer,
+    )
+    assert ordinary.train_dataset["input_ids"] == encoded.train["input_ids"]
+    assert ordinary.train_dataset["labels"] == encoded.train["labels"]
+    ordinary.train()
+    losses = [log["loss"] for log in ordinary.state.log_history if "loss" in log]
+    assert [loss for _, loss in ours.losses] == losses
+
+
+def test_ids_and_labels_reach_the_loss_unchanged_even_when_pad_is_eos(sums, tmp_path):
+    tokenizer = character_tokenizer([text for row in SUMS for text in row])
+    tokenizer.pad_token = tokenizer.eos_token
+    encoded = encode_dataset(sums, tokenizer, tmp_path)
+    trainer = _trainer(
+        build("tiny", tokenizer, encoded.longest, 0),
+        encoded,
+        tmp_path / "out",
+        Budget(1, len(SUMS)),
+        scratch=True,
+    )
+    (batch,) = trainer.get_train_dataloader()
+    seen = set()
+    for ids, labels, mask in zip(batch["input_ids"], batch["labels"], batch["attention_mask"], strict=True):
+        kept = mask.bool()
+        seen.add((tuple(ids[kept].tolist()), tuple(labels[kept].tolist())))
+        assert labels[kept][-1] == tokenizer.eos_token_id
+        assert (labels[~kept] == IGNORED).all()
+    assert seen == set(zip(map(tuple, encoded.train["input_ids"]), map(tuple, encoded.train["labels"]), strict=True))
+
+
+def test_token_form_trains_as_text_form_does_and_long_rows_keep_their_end(tmp_path):
+    long = "7" * 1200  # past the trainer's default of 1,024 tokens
+    text = write_dataset(tmp_path / "text", [*SUMS[:5], (long + "=", "77")], test=SUMS[5:8])
+    budget = Budget(steps=2, batch_size=6, seed=1)
+    first = train(text, "tiny", tmp_path / "a", budget, log_every=1)
+    token = as_token_form(text, load_tokenizer(tmp_path / "a"), tmp_path / "token")
+    second = train(token, "tiny", tmp_path / "b", budget, log_every=1)
+    assert first.losses == second.losses
+    assert first.held_out_loss == second.held_out_loss is not None
+    assert (tmp_path / "a" / "model.safetensors").read_bytes() == (tmp_path / "b" / "model.safetensors").read_bytes()
+    assert json.loads((tmp_path / "a" / "config.json").read_text())["n_positions"] == 1200 + 1 + 2 + 1 + SLACK
+
+
+def test_a_trained_folder_has_what_generation_needs_and_no_clutter(sums, tmp_path):
+    told = []
+    trained = train(sums, "nano", tmp_path / "m", Budget(4, 8), log_every=2, progress=lambda *entry: told.append(entry))
+    files = {path.name for path in (tmp_path / "m").iterdir()}
+    assert files >= {"config.json", "model.safetensors", "tokenizer.json", "mireorder.json", "training.json"}
+    assert not any(name.startswith("checkpoint") or name.endswith(".bin") for name in files)
+    settings = json.loads((tmp_path / "m" / "generation_config.json").read_text())
+    assert settings["max_new_tokens"] == 3 + SLACK
+    assert [(step, steps) for step, steps, _ in told] == [(2, 4), (4, 4)] == [(s, 4) for s, _ in trained.losses]
+    assert trained.rows == len(SUMS)
+    assert trained.held_out_loss is None
+
+
+def test_a_model_is_tuned_from_its_folder_with_and_without_lora(sums, tmp_path):
+    train(sums, "tiny", tmp_path / "base", Budget(2, 8))
+    whole = train(sums, str(tmp_path / "base"), tmp_path / "tuned", Budget(2, 8))
+    adapter = train(sums, str(tmp_path / "base"), tmp_path / "adapter", Budget(2, 8), lora=True)
+    assert whole.learning_rate == 2e-5
+    assert adapter.learning_rate == 2e-4
+    assert (tmp_path / "adapter" / "adapter_config.json").is_file()
+    assert (tmp_path / "adapter" / "generation_config.json").is_file()
+    other = write_dataset(tmp_path / "letters", [("abc", "x")])
+    token = as_token_form(other, character_tokenizer(["abcx"]), tmp_path / "token")
+    with pytest.raises(MireorderError, match="cut with another tokenizer"):
+        train(token, str(tmp_path / "base"), tmp_path / "never", Budget(2, 8))
+    long = write_dataset(tmp_path / "long", [("1" * 40, "2")])
+    with pytest.raises(MireorderError, match="the model reads at most"):
+        train(long, str(tmp_path / "base"), tmp_path / "never", Budget(2, 8))
+    assert not (tmp_path / "never").exists()
+
+
+def test_what_can_not_be_trained_is_refused_before_anything_is_written(sums, tmp_path):
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "kept.txt").write_text("mine")
+    with pytest.raises(OutputError, match="not an empty folder"):
+        train(sums, "tiny", full)
+    with pytest.raises(MireorderError, match="without LoRA"):
+        train(sums, "tiny", tmp_path / "m", lora=True)
+    with pytest.raises(InputError, match="train split is empty"):
+        train(write_dataset(tmp_path / "empty", [], test=SUMS), "tiny", tmp_path / "m")
+    with pytest.raises(MireorderError, match="there is no plan here"):
+        train(tmp_path, "tiny", tmp_path / "m")
+    with pytest.raises(MireorderError, match="no tokenizer can be read"):
+        train(sums, str(tmp_path / "nowhere"), tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+    assert [path.name for path in full.iterdir()] == ["kept.txt"]
+
+
+def test_budgets_are_checked_and_know_their_defaults():
+    assert Budget(steps=30, warmup=0.05).warmup_steps == 2
+    assert replace(Budget(), learning_rate=0.5).peak(scratch=True) == 0.5
+    for bad in ({"steps": 0}, {"batch_size": 0}, {"warmup": 1.0}):
+        with pytest.raises(MireorderError):
+            Budget(**bad)
+
+
+def test_gpt2_files_as_published_are_read(tmp_path):
+    tokenizer = bpe("gpt2")
+    assert isinstance(tokenizer, GPT2Tokenizer)
+    assert tokenizer.eos_token == "<|endoftext|>"
