@@ -108,7 +108,8 @@ def fit(
         )
     path = plan.save(out)
     if as_json:
-        _print_json({"plan": str(path), "sha256": plan.sha256, "permutation": plan.permutation, "rows": plan.rows})
+        shown = ("sha256", "permutation", "rows", "rejected", "ties", "warnings")
+        _print_json({"plan": str(path)} | {name: getattr(plan, name) for name in shown})
     else:
         OUT.print(plan_view(plan))
         OUT.print(f"plan written to {path}")
@@ -173,7 +174,7 @@ def check(dataset: Annotated[Path, typer.Argument(help="a reordered dataset's fo
     with _rows_bar("checking") as progress:
         checked = check_dataset(dataset, progress)
     if as_json:
-        _print_json(asdict(checked) | {"ok": checked.ok})
+        _print_json(vars(checked) | {"ok": checked.ok})
     else:
         OUT.print(check_view(checked))
         OUT.print("every law holds" if checked.ok else "BROKEN: this dataset can't be trusted; write it again")
@@ -282,7 +283,7 @@ def restore(
 
     loaded = Plan.load(plan)
     bad = []
-    for number, line in enumerate(sys.stdin, 1):
+    for number, line in enumerate(_stdin_lines(), 1):
         restored = loaded.restore(line.rstrip("\r\n"))
         print(json.dumps(asdict(restored), ensure_ascii=False) if as_json else _one_line(restored.text))
         if restored.verdict != "complete":
@@ -416,6 +417,13 @@ def _lines(path: Path) -> list[str]:
     return text.removesuffix("\n").split("\n") if text else []
 
 
+def _stdin_lines() -> Iterator[str]:
+    try:
+        yield from sys.stdin
+    except UnicodeDecodeError as error:
+        raise InputError(f"not UTF-8 ({error})", shard="standard input", remedy="save it as UTF-8") from None
+
+
 def _one_line(text: str) -> str:
     """A restored text on a line of its own, so that lines in and out stay in step."""
     return text.replace("\r", "\\r").replace("\n", "\\n")
@@ -438,7 +446,7 @@ def _rows_bar(what: str) -> Iterator[Callable[[int], None]]:
     """A bar that counts rows, of which nobody knows how many there are."""
     with Progress(
         SpinnerColumn(), TextColumn("{task.description} {task.completed:,.0f} rows"), TimeElapsedColumn(),
-        console=ERR, transient=True,
+        console=ERR, transient=True, disable=not ERR.is_terminal,
     ) as progress:  # fmt: skip
         task = progress.add_task(what)
         yield lambda rows: progress.advance(task, rows)
@@ -450,7 +458,7 @@ def _bar(what: str, total: int, unit: str) -> Iterator[Callable[[int, str], None
     with Progress(
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(),
         TextColumn("{task.completed:,.0f} of {task.total:,.0f} " + unit + "  {task.fields[remark]}"),
-        TimeElapsedColumn(), console=ERR, transient=True,
+        TimeElapsedColumn(), console=ERR, transient=True, disable=not ERR.is_terminal,
     ) as progress:  # fmt: skip
         task = progress.add_task(what, total=total, remark="")
         yield lambda done, remark: progress.update(task, completed=done, remark=remark)

@@ -4,6 +4,7 @@ Each case is a file, the command line, and what the line on standard error must 
 """
 
 import hashlib
+import io
 import json
 import shutil
 
@@ -61,11 +62,11 @@ def refused(capsys, folder, line):
 
 
 def in_order(parts, text):
+    """The text holds these parts, one behind the other."""
     at = -1
     for part in parts:
         assert part in text[at + 1 :], f"{part!r} is not in {text!r} (in this place)"
         at = text.index(part, at + 1)
-    return True
 
 
 NO_NUMBER = "target 'four' is not a number"
@@ -201,15 +202,15 @@ def test_fit_refuses_what_is_no_file_of_rows(place, capsys):
     pq.write_table(table, place / "d.parquet")
     (place / "d.parquet").write_bytes((place / "d.parquet").read_bytes()[:-50])
     err = refused(capsys, place, f"fit d.parquet {PAIR} --cutter digits --out new")
-    assert in_order(["d.parquet: ", "truncated", "download the file again"], err)
-    assert in_order(["'no.csv'", ".parquet"], refused(capsys, place, f"fit no.csv {PAIR} --cutter digits --out new"))
+    in_order(["d.parquet: ", "truncated", "download the file again"], err)
+    in_order(["'no.csv'", ".parquet"], refused(capsys, place, f"fit no.csv {PAIR} --cutter digits --out new"))
     err = refused(capsys, place, f"fit moods.tsv {NAMED.replace('names.txt', 'no.txt')} --out new")
-    assert in_order(["no.txt: ", "can't be read"], err)
+    in_order(["no.txt: ", "can't be read"], err)
 
 
 def test_fit_refuses_splits_without_train(place, capsys):
     err = refused(capsys, place, f"fit dev=sums.txt test=moods.tsv {DIGITS} --out new")
-    assert in_order(["several splits", "dev, test", "train=FILE"], err)
+    in_order(["several splits", "dev, test", "train=FILE"], err)
 
 
 APPLY = {
@@ -252,9 +253,9 @@ def test_a_first_run_that_failed_blocks_no_other(place, capsys):
 def test_when_every_row_is_rejected_the_reasons_are_kept(place, capsys):
     (place / "d.txt").write_text("1+2=three\n")
     with pytest.raises(SystemExit) as ended:
-        cli.main("apply d.txt --plan sums --reject --out new".split())
+        cli.main(["apply", "d.txt", "--plan", "sums", "--reject", "--out", "new"])
     assert ended.value.code == 2
-    assert in_order(["d.txt: ", "no rows to write", "new/rejected says"], capsys.readouterr().err)
+    in_order(["d.txt: ", "no rows to write", "new/rejected says"], capsys.readouterr().err)
     (reasons,) = (place / "new" / "rejected").iterdir()
     assert json.loads(reasons.read_text())["target"] == "three"
 
@@ -264,24 +265,29 @@ def test_an_output_folder_that_holds_something_is_refused(place, capsys, command
     if command.startswith("train"):
         pytest.importorskip("trl")
         with pytest.raises(SystemExit):
-            cli.main("apply sums.txt --plan sums --out data".split())
+            cli.main(["apply", "sums.txt", "--plan", "sums", "--out", "data"])
     (place / "full").mkdir()
     (place / "full" / "thesis.tex").write_text("dear reader")
-    assert in_order(["full", "not empty", "choose another"], refused(capsys, place, f"{command} --out full"))
-    assert "file" in refused(capsys, place, f"{command} --out names.txt")
+    in_order(["full", "not", "empty"], refused(capsys, place, f"{command} --out full"))
+    in_order(["names.txt", "not"], refused(capsys, place, f"{command} --out names.txt"))
 
 
 @pytest.mark.parametrize("command", ["inspect", "check", "restore"])
 def test_a_plan_that_is_not_there_or_broken_is_refused(place, capsys, command):
-    assert in_order(["nowhere", "no plan here", "mireorder fit"], refused(capsys, place, f"{command} nowhere"))
+    in_order(["nowhere", "no plan here", "mireorder fit"], refused(capsys, place, f"{command} nowhere"))
     (place / "sums" / "mireorder.json").write_text("{")
-    assert in_order(["sums", "not a readable plan"], refused(capsys, place, f"{command} sums"))
+    in_order(["sums", "not a readable plan"], refused(capsys, place, f"{command} sums"))
     (place / "moods" / "mireorder.json").write_text('{"format": 99}')
-    assert in_order(["moods", "format 99", "mireorder fit"], refused(capsys, place, f"{command} moods"))
+    in_order(["moods", "format 99", "mireorder fit"], refused(capsys, place, f"{command} moods"))
 
 
 def test_a_plan_is_no_dataset(place, capsys):
-    assert in_order(["sums", "not a finished dataset", "mireorder apply"], refused(capsys, place, "check sums"))
+    in_order(["sums", "not a finished dataset", "mireorder apply"], refused(capsys, place, "check sums"))
+
+
+def test_answers_to_restore_that_are_not_utf8_are_refused(place, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"12\n\xff\n"), encoding="utf-8"))
+    in_order(["standard input", "not UTF-8", "save"], refused(capsys, place, "restore sums"))
 
 
 def test_an_interrupt_says_that_the_work_can_be_taken_up(place, capsys, monkeypatch):
@@ -290,9 +296,9 @@ def test_an_interrupt_says_that_the_work_can_be_taken_up(place, capsys, monkeypa
 
     monkeypatch.setattr("mireorder.dataset.folder.write_shard", interrupted)
     with pytest.raises(SystemExit) as ended:
-        cli.main("apply sums.txt --plan sums --out new".split())
+        cli.main(["apply", "sums.txt", "--plan", "sums", "--out", "new"])
     assert ended.value.code == 130
-    assert in_order(["interrupted", "run it again"], capsys.readouterr().err)
+    in_order(["interrupted", "run it again"], capsys.readouterr().err)
     assert not (place / "new").exists()
 
 

@@ -1,5 +1,6 @@
 """Information: estimators obey the laws of information theory, criteria equal their definitions."""
 
+from itertools import chain
 from math import gcd, log, sqrt
 
 import naive
@@ -177,7 +178,7 @@ def test_surveys_of_sources_are_monoids(survey_of, parts):
         return [v.tolist() if isinstance(v, np.ndarray) else v for v in vars(survey).values()]
 
     a, b, c = (survey_of(pa.array(part)) for part in parts)
-    whole = content(survey_of(pa.array(sum(parts, []))))
+    whole = content(survey_of(pa.array([*chain(*parts)])))
     assert content(a.merge(b).merge(c)) == content(a.merge(b.merge(c))) == content(c.merge(a).merge(b)) == whole
 
 
@@ -319,10 +320,9 @@ def half_dependent(seed, rows=300, digits=4):
 def test_dependent_slots_get_the_smallest_p_value_and_independent_ones_do_not(criterion):
     found = np.array([p_values(counted(criterion, *half_dependent(seed)), 2, 19, seed) for seed in range(40)])
     assert ((found > 0) & (found <= 1)).all()
-    if not isinstance(criterion, Presence):  # here '0' and '1' are present in nearly every source
-        assert (found[:, 0] == 1 / 20).all()
-    assert (found[:, 1] <= 0.1).mean() < 0.3
-    assert 0.3 < found[:, 1].mean() < 0.7
+    assert (found[:, 0] == 1 / 20).all()
+    assert (found[:, 1] <= 0.1).mean() < 0.2  # subset as well: its null has its pick of the best subset, too
+    assert 0.3 < found[:, 1].mean() < 0.8
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)

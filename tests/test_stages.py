@@ -1,7 +1,11 @@
 """Fit and apply: the plan does not depend on how the rows are cut into files, and every order can be undone."""
 
 import json
+import os
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.feather as feather
@@ -61,6 +65,23 @@ def test_the_plan_does_not_depend_on_shards_their_order_or_workers(tmp_path, nam
         parts.append(jsonl(tmp_path / "empty.jsonl", []))
         random.Random(shards + workers).shuffle(parts)
         assert fit(parts, reading=READING, cutter=cutter, workers=workers, **options).to_json() == whole
+
+
+def all_plans():
+    """SHA-256 of the plan of every setup."""
+    found = {}
+    for name, (rows, cutter, options) in SETUPS.items():
+        data = Dataset.from_dict({"q": [q for q, _ in rows], "a": [a for _, a in rows]})
+        found[name] = fit(data, reading=READING, cutter=cutter, **options).sha256
+    return found
+
+
+def test_the_plan_does_not_depend_on_the_process():
+    """Nor on its hash seed: no order of a set or a dict shows."""
+    code = "import json, test_stages; print(json.dumps(test_stages.all_plans()))"
+    run = {"env": os.environ | {"PYTHONHASHSEED": "7"}, "cwd": Path(__file__).parent, "text": True}
+    done = subprocess.run([sys.executable, "-c", code], **run, capture_output=True, check=True)
+    assert json.loads(done.stdout) == all_plans()
 
 
 def test_the_plan_does_not_depend_on_the_format(tmp_path):

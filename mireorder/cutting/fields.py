@@ -209,6 +209,7 @@ def _scan(text: str) -> _Scan:
             if text[at] != '"':
                 raise ValueError
             key, at = scanstring(text, at + 1, True)
+            key.encode()  # half a surrogate pair is no text: a ValueError
             at = _skip(text, at)
             if text[at] != ":":
                 raise ValueError

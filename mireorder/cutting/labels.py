@@ -60,7 +60,8 @@ class Labels:
             raise InputError("labels need a delimiter that is not blank", remedy="pass --delimiter")
         names = self.names or ()
         for name in names:
-            if self.joiner.strip() in name or name != name.strip() or name in ("", self.empty):
+            ahead = (name + self.joiner.rstrip())[:-1]  # where the joiner must not be met before its time
+            if self.joiner.strip() in ahead or name != name.strip() or name in ("", self.empty):
                 raise InputError(
                     f"label {name!r} can't be told apart in a text joined by {self.joiner!r} where a row "
                     f"without labels reads {self.empty!r}",

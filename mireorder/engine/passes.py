@@ -88,7 +88,7 @@ class Passes:
         """
         counted = merge_all(part for part in map_shards(self._count, self.shards, self.workers) if part)
         if counted is None or counted.rows == 0:
-            raise InputError(f"no row of {self._names} could be cut", remedy="check --target and --cutter")
+            raise InputError("no row could be cut", shard=self._names, remedy="check --target and --cutter")
         return counted
 
     @cached_property

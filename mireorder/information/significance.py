@@ -13,8 +13,8 @@ def p_values(measure: Measure, slots: int, shuffles: int, seed: int) -> list[flo
 
     The null is a shuffle of the targets against the sources: it keeps both sides' counts and breaks their
     link, so it is drawn from the counts alone, without reading the data again. Pair tables that make up one
-    score are drawn independently; for a score that is the highest of them this errs on the safe side. ``p = (1 + #{null >= score}) / (1 + shuffles)`` (Davison and Hinkley
-    1997, eq. 4.11).
+    score are drawn independently; for a score that is the highest of them this errs on the safe side.
+    ``p = (1 + #{null >= score}) / (1 + shuffles)`` (Davison and Hinkley 1997, eq. 4.11).
     """
     observed = measure.scores(()).plug_in
     found = []

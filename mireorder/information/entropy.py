@@ -1,0 +1,407 @@
+"""Estimators of entropy from counts, in bits: one function each, of one table or of thousands at once.
+
+Every function takes ``counts``, integers of shape (..., cells), and returns float64 bits of shape (...). A zero is a
+cell that was not seen. Cells that can't be seen in the counts, as when only the non-zero counts of a big table are
+kept, are declared with ``cells``: how many cells each table has, seen or not (default: the length of the last axis).
+Only the Dirichlet family, James-Stein and NSB depend on that number; the others take the argument and pay it no heed.
+
+Notation: n a cell's count, N their sum, m the cells seen, K the cells, f1 and f2 the cells seen once and twice, psi the
+digamma function. A table without counts has nothing to say: 0 bits by every estimator. All other results are finite;
+those of corrected estimators are not clipped, and can exceed log2 K.
+
+An estimate depends on the counts through how many cells have each count, so that is what is computed on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import exp1, psi, xlogy
+
+from mireorder.errors import InputError
+from mireorder.information.nsb import posterior_entropy
+
+Floats = NDArray[np.float64]
+
+LN2 = float(np.log(2))
+BATCH_CELLS = 1 << 17
+"""Cells worked on at once: their temporaries stay in cache."""
+LONG_TABLE = 4096
+"""A table of so many cells is worked on by itself."""
+
+
+class Entropy(Protocol):
+    """An estimator of entropy."""
+
+    def __call__(self, counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
+        """Bits, shape (...), of counts (..., cells)."""
+
+
+def plug_in(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
+    """Entropy of the empirical distribution, ``-sum n/N log2 n/N`` (Shannon 1948; maximum likelihood).
+
+    Biased downwards by about (m - 1)/2N nats. Singletons only: log2 N. One symbol only: 0.
+
+    Args:
+        counts: integers (..., cells).
+        cells: without effect.
+
+    Returns:
+        Bits (...), from 0 to log2 m.
+    """
+    return _estimate(_plug_in, counts, cells)
+
+
+def miller_madow(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
+    """Plug-in entropy plus (m - 1)/2N nats, the first term of its bias (Miller 1955).
+
+    Singletons only: log2 N + (N - 1)/2N nats. One symbol only: 0.
+
+    Args:
+        counts: integers (..., cells).
+        cells: without effect.
+
+    Returns:
+        Bits (...), at least 0.
+    """
+    return _estimate(lambda t: _plug_in(t) + (t.seen - 1) / (2 * LN2 * t.total), counts, cells)
+
+
+def dirichlet(counts: ArrayLike, pseudocount: ArrayLike, cells: ArrayLike | None = None) -> Floats:
+    """Plug-in entropy of ``(n + a) / (N + K a)``, the mean under a Dirichlet prior (Hausser and Strimmer 2009, sec. 2.3).
+
+    Singletons only and one symbol only: between the plug-in value and log2 K, nearer to log2 K the larger K a / N.
+
+    Args:
+        counts: integers (..., cells).
+        pseudocount: ``a``, 0 or more, added to every cell; broadcast to shape (...). 0 is the plug-in estimator.
+        cells: ``K``, broadcast to shape (...).
+
+    Returns:
+        Bits (...), from 0 to log2 K.
+
+    Raises:
+        InputError: a pseudocount is negative or not finite.
+    """
+    a = np.asarray(pseudocount, np.float64)
+    if not np.all(np.isfinite(a) & (a >= 0)):
+        raise InputError(f"a pseudocount of {a.min()} can't be added to counts", remedy="take 0 or more")
+    shape = np.shape(counts)[:-1]
+    each = iter(np.broadcast_to(a, shape).ravel()) if a.ndim else None
+
+    def smoothed(t: _Tables) -> Floats:
+        return _smoothed(t, np.fromiter(each, np.float64, len(t.total)) if each else np.broadcast_to(a, t.total.shape))
+
+    return _estimate(smoothed, counts, cells)
+
+
+def laplace(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
+    """`dirichlet` with pseudocount 1, the uniform prior (Hausser and Strimmer 2009, table 1)."""
+    return dirichlet(counts, 1.0, cells)
+
+
+def krichevsky_trofimov(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
+    """`dirichlet` with pseudocount 1/2, Jeffreys' prior (Krichevsky and Trofimov 1981; Hausser and Strimmer, table 1)."""
+    return dirichlet(counts, 0.5, cells)
+
+
+def perks(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
+    """`dirichlet` with pseudocount 1/K, one observation in all (Perks 1947; Hausser and Strimmer 2009, table 1)."""
+    return _estimate(lambda t: _smoothed(t, 1 / t.cells), counts, cells)
+
+
+def minimax(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
+    """`dirichlet` with pseudocount sqrt(N)/K (Trybula 1958; Hausser and Strimmer 2009, table 1)."""
+    return _estimate(lambda t: _smoothed(t, np.sqrt(t.total) / t.cells), counts, cells)
+
+
+def james_stein(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
+    """Plug-in entropy of ``w/K + (1 - w) n/N``, shrunk towards uniform (Hausser and Strimmer 2009, sec. 2.4).
+
+    ``w = (1 - sum (n/N)^2) / ((N - 1) sum (1/K - n/N)^2)``, clipped to [0, 1], and 1 where N = 1 or all n are equal.
+    Singletons only: w = 1 and log2 K. One symbol only: w = 0 and 0 bits, but log2 K from a single observation.
+
+    Args:
+        counts: integers (..., cells).
+        cells: ``K``, broadcast to shape (...).
+
+    Returns:
+        Bits (...), from 0 to log2 K.
+    """
+    return _estimate(_james_stein, counts, cells)
+
+
+def grassberger(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
+    """``log N - sum n/N (psi(n) + (-1)^n / (n + 1))`` nats (Grassberger 1988, Phys. Lett. A 128, 369).
+
+    This is the estimator of 1988 that goes by the name; the paper of 2003 (arXiv physics/0307138) refines the second
+    term. Singletons only: log N + 1.077 nats. One symbol only: within 3/2N nats of 0, on either side.
+
+    Args:
+        counts: integers (..., cells).
+        cells: without effect.
+
+    Returns:
+        Bits (...); can fall below 0.
+    """
+    return _estimate(_grassberger, counts, cells)
+
+
+def chao_shen(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
+    """``-sum q log q / (1 - (1 - q)^N)`` with ``q = C n/N`` and coverage ``C = 1 - f1/N`` (Chao and Shen 2003).
+
+    Singletons only would make C = 0; f1 is then taken as N - 1, as the authors' and Strimmer's R code do, and the
+    result is about twice log N. One symbol only: 0.
+
+    Args:
+        counts: integers (..., cells).
+        cells: without effect.
+
+    Returns:
+        Bits (...), at least 0.
+    """
+    return _estimate(_chao_shen, counts, cells)
+
+
+def chao_wang_jost(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
+    """Entropy from the slope of the species accumulation curve (Chao, Wang and Jost 2013, Methods Ecol. Evol. 4, 1091).
+
+    ``sum n/N (psi(N) - psi(n)) + f1/N (1 - A)^(1 - N) (-log A - sum_{r<N} (1 - A)^r / r)`` nats, where A is
+    ``2 f2 / ((N - 1) f1 + 2 f2)``, or ``2 / ((N - 1)(f1 - 1) + 2)`` where f2 = 0, or 1 where f1 = 0. The second term
+    is summed as the tail ``sum_k (1 - A)^(k + 1) / (N + k)`` that it equals, at a cost that does not depend on N.
+
+    Singletons only: finite, about log2 N^2. One symbol only: 0.
+
+    Args:
+        counts: integers (..., cells).
+        cells: without effect.
+
+    Returns:
+        Bits (...), at least 0 but for rounding.
+    """
+    return _estimate(_chao_wang_jost, counts, cells)
+
+
+def nsb(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
+    """Posterior mean under a mixture of Dirichlet priors that is flat in entropy (Nemenman, Shafee and Bialek 2001).
+
+    See `mireorder.information.nsb`. K matters: state it. Singletons only: near log2 K for K of the order of N, and
+    growing with log K beyond. One symbol only: above 0, the less so the larger N; 0 where K = 1.
+
+    Args:
+        counts: integers (..., cells).
+        cells: ``K``, broadcast to shape (...).
+
+    Returns:
+        Bits (...), from 0 to log2 K.
+    """
+    return _estimate(
+        lambda t: posterior_entropy(t.values, t.times, t.total, t.seen, t.cells) / LN2,
+        counts,
+        cells,
+    )
+
+
+ENTROPIES: dict[str, Entropy] = {
+    "plug-in": plug_in,
+    "miller-madow": miller_madow,
+    "laplace": laplace,
+    "kt": krichevsky_trofimov,
+    "perks": perks,
+    "minimax": minimax,
+    "james-stein": james_stein,
+    "grassberger": grassberger,
+    "chao-shen": chao_shen,
+    "chao-wang-jost": chao_wang_jost,
+    "nsb": nsb,
+}
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """Tables, each as the counts that occur in it and how many cells have them.
+
+    Attributes:
+        values: (1, m) or (tables, m), counts, at least 1.
+        times: (tables, m), cells with that count; 0 where the value stands for none.
+        total: (tables,), N, but 1 for a table without counts.
+        seen: (tables,), m.
+        cells: (tables,), K.
+    """
+
+    values: Floats
+    times: Floats
+    total: Floats
+    seen: Floats
+    cells: Floats
+
+    @classmethod
+    def of(cls, counts: NDArray[np.int64], cells: Floats) -> _Tables:
+        """From counts (tables, cells)."""
+        values, times = _spectrum(counts)
+        total = (times * values).sum(-1)
+        seen = times.sum(-1)
+        return cls(values, times, np.maximum(total, 1.0), seen, np.maximum(cells, 1.0))
+
+    def sum(self, terms: Floats) -> Floats:
+        """(tables,): sum over the cells seen of terms, which are of the shape of values or (tables, m)."""
+        return (self.times * terms).sum(-1)
+
+    def sum_of(self, term: Callable[[Floats], Floats]) -> Floats:
+        """(tables,): sum over the cells seen of a term that depends on the count alone."""
+        top = int(self.values.max(initial=1))
+        if top >= self.values.size:
+            return self.sum(term(self.values))
+        return self.sum(term(np.maximum(np.arange(top + 1), 1.0))[self.values.astype(np.intp)])
+
+    def seen_times(self, count: int) -> Floats:
+        """(tables,): cells with that count."""
+        return self.sum((self.values == count).astype(np.float64))
+
+
+def _spectrum(counts: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Values and times of tables (tables, cells): see `_Tables`. Takes the cheapest of three forms."""
+    tables, width = counts.shape
+    top = int(counts.max(initial=0))
+    if tables == 1:
+        if top < 4 * width + 1024:
+            times = np.bincount(counts[0], minlength=1)
+            values = np.flatnonzero(times)
+            times = times[values]
+        else:
+            values, times = np.unique(counts[0], return_counts=True)
+        first = int(values[0] == 0) if len(values) else 0
+        return values[None, first:].astype(np.float64), times[None, first:].astype(np.float64)
+    if 2 * (top + 1) <= width:
+        cell = counts + np.arange(tables)[:, None] * (top + 1)
+        histogram = np.bincount(cell.ravel(), minlength=tables * (top + 1)).reshape(tables, top + 1)
+        return np.arange(1.0, top + 1)[None], histogram[:, 1:].astype(np.float64)
+    return np.maximum(counts, 1).astype(np.float64), (counts > 0).astype(np.float64)
+
+
+def _estimate(formula: Callable[[_Tables], Floats], counts: ArrayLike, cells: ArrayLike | None) -> Floats:
+    """Apply a formula to all tables, a batch at a time. Raises InputError on counts that are none."""
+    counts = checked_counts(counts)
+    shape = counts.shape[:-1]
+    flat = counts.reshape(int(np.prod(shape)), counts.shape[-1])
+    tables, width = flat.shape
+    try:
+        declared = np.broadcast_to(np.asarray(width if cells is None else cells, np.float64), shape).ravel()
+    except ValueError as error:
+        raise InputError(f"cells of shape {np.shape(cells)} don't fit tables of shape {shape}") from error
+    bits = np.zeros(tables)
+    step = 1 if width >= LONG_TABLE else max(1, BATCH_CELLS // max(width, 1))
+    for start in range(0, tables, step):
+        part = slice(start, start + step)
+        batch = _Tables.of(flat[part], declared[part])
+        short = np.flatnonzero(batch.seen > declared[part])
+        if len(short):
+            raise InputError(
+                f"table {start + short[0]} has {int(batch.seen[short[0]])} cells seen, "
+                f"more than the {declared[part][short[0]]:g} there are said to be",
+                remedy="pass cells=, the number of cells seen and unseen",
+            )
+        bits[part] = np.where(batch.seen > 0, formula(batch), 0.0)
+    return bits.reshape(shape)[()]
+
+
+def checked_counts(counts: ArrayLike) -> NDArray[np.int64]:
+    """Counts as int64 (..., cells).
+
+    Raises:
+        InputError: no last axis, not integers, or a count below 0 or over 2^63 - 1.
+    """
+    given = np.asarray(counts)
+    if given.ndim == 0:
+        raise InputError("counts need an axis of cells, not a single number")
+    if given.dtype.kind not in "iu" and given.size:
+        raise InputError(f"counts must be integers, not {given.dtype}", remedy="convert them with .astype(np.int64)")
+    whole = given.astype(np.int64, copy=False)
+    if whole.size and int(whole.min()) < 0:
+        place = tuple(int(i) for i in np.argwhere(whole < 0)[0])
+        raise InputError(f"count {given[place]} at {place} is below 0 or over 2^63 - 1")
+    return whole
+
+
+def _plug_in(t: _Tables) -> Floats:
+    bits = np.log2(t.total) - t.sum_of(lambda n: n * np.log2(n)) / t.total
+    return np.where(t.seen > 1, np.maximum(bits, 0.0), 0.0)
+
+
+def _smoothed(t: _Tables, a: Floats) -> Floats:
+    """Plug-in entropy with ``a`` (tables,) added to every cell."""
+    mass = t.total + t.cells * a
+    smoothed = t.values + a[:, None]
+    nats = np.log(mass) - (t.sum(xlogy(smoothed, smoothed)) + (t.cells - t.seen) * xlogy(a, a)) / mass
+    return np.maximum(nats, 0.0) / LN2
+
+
+def _james_stein(t: _Tables) -> Floats:
+    uniform = 1 / t.cells
+    p = t.values / t.total[:, None]
+    distance = t.sum((p - uniform[:, None]) ** 2) + (t.cells - t.seen) * uniform**2
+    variance = np.maximum(1 - t.sum(p * p), 0.0)
+    scale = (t.total - 1) * distance
+    weight = np.where(scale > 0, np.minimum(variance / np.where(scale > 0, scale, 1.0), 1.0), 1.0)
+    shrunk = weight[:, None] * uniform[:, None] + (1 - weight)[:, None] * p
+    unseen = weight * uniform
+    nats = -t.sum(xlogy(shrunk, shrunk)) - (t.cells - t.seen) * xlogy(unseen, unseen)
+    return np.maximum(nats, 0.0) / LN2
+
+
+def _grassberger(t: _Tables) -> Floats:
+    local = t.sum_of(lambda n: n * (psi(n) + (1 - 2 * (n % 2)) / (n + 1)))
+    return (np.log(t.total) - local / t.total) / LN2
+
+
+def _chao_shen(t: _Tables) -> Floats:
+    once = t.seen_times(1)
+    once = np.where(once == t.total, t.total - 1, once)
+    q = (1 - once / t.total)[:, None] * t.values / t.total[:, None]
+    with np.errstate(divide="ignore"):  # q = 1: seen for certain
+        in_sample = -np.expm1(t.total[:, None] * np.log1p(-np.minimum(q, 1.0)))
+    return np.maximum(-t.sum(np.log(q) * q / in_sample), 0.0) / LN2
+
+
+def _chao_wang_jost(t: _Tables) -> Floats:
+    once, twice = t.seen_times(1), t.seen_times(2)
+    seen = psi(t.total) - t.sum_of(lambda n: n * psi(n)) / t.total
+    double = np.where(twice > 0, 2 * twice, 2.0)
+    slope = (t.total - 1) * np.where(twice > 0, once, once - 1)
+    unseen = (once > 0) & (slope > 0)
+    slope = np.where(unseen, slope, 1.0)
+    tail = _tail(np.log1p(double / slope), t.total)  # -log(1 - A), exact where A is next to 0 or 1
+    return (seen + np.where(unseen, once / t.total * tail, 0.0)) / LN2
+
+
+def _tail(decay: Floats, n: Floats) -> Floats:
+    """``sum_{k>=0} q^(k+1) / (n + k)`` with ``q = exp(-decay)``, decay > 0, n >= 1.
+
+    Some terms are added one by one; the rest is ``q^(k+1) exp(n d) int_d^inf exp(-n s) / (1 - exp(-s)) ds``, where
+    ``1 / (1 - exp(-s)) = 1/s + 1/2 + s/12 - s^3/720 + ...`` is integrated term by term.
+    """
+    first = 32
+    k = np.arange(first)
+    head = (np.exp(-np.minimum(decay, 700.0)[:, None] * (k + 1)) / (n[:, None] + k)).sum(-1)
+    d, n = np.minimum(decay, 2.0), n + first
+    rest = _scaled_exp1(n * d) + 1 / (2 * n)
+    power, moment = d, (d + 1 / n) / n  # moment j: exp(n d) int_d^inf s^j exp(-n s) ds, from j = 1
+    for j, bernoulli in zip((1, 3, 5, 7, 9), (1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160), strict=True):
+        rest = rest + bernoulli * moment
+        moment = power * d / n + (j + 1) / n * moment
+        moment = power * d * d / n + (j + 2) / n * moment
+        power = power * d * d
+    return head + np.exp(-d * (first + 1)) * np.where(decay > 2, 0.0, rest)
+
+
+def _scaled_exp1(x: Floats) -> Floats:
+    """``exp(x) E1(x)``, by its asymptotic series where exp(x) would overflow (Abramowitz and Stegun 5.1.51)."""
+    series = np.ones_like(x)
+    for k in range(20, 0, -1):
+        series = 1 - k / np.maximum(x, 50.0) * series
+    near = np.minimum(x, 50.0)
+    return np.where(x > 50, series / np.maximum(x, 50.0), np.exp(near) * exp1(near))
