@@ -71,32 +71,25 @@ def miller_madow(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
     return _estimate(lambda t: _plug_in(t) + (t.seen - 1) / (2 * LN2 * t.total), counts, cells)
 
 
-def dirichlet(counts: ArrayLike, pseudocount: ArrayLike, cells: ArrayLike | None = None) -> Floats:
-    """Plug-in entropy of ``(n + a) / (N + K a)``, the mean under a Dirichlet prior (Hausser and Strimmer 2009, sec. 2.3).
+def dirichlet(counts: ArrayLike, pseudocount: float, cells: ArrayLike | None = None) -> Floats:
+    """Plug-in entropy of ``(n + a) / (N + K a)``: mean of a Dirichlet posterior (Hausser, Strimmer 2009, sec. 2.3).
 
-    Singletons only and one symbol only: between the plug-in value and log2 K, nearer to log2 K the larger K a / N.
+    Singletons only and one symbol only: between the plug-in value and log2 K, the nearer to log2 K the larger K a / N.
 
     Args:
         counts: integers (..., cells).
-        pseudocount: ``a``, 0 or more, added to every cell; broadcast to shape (...). 0 is the plug-in estimator.
+        pseudocount: ``a``, 0 or more, added to every cell, seen or not. 0 is the plug-in estimator.
         cells: ``K``, broadcast to shape (...).
 
     Returns:
         Bits (...), from 0 to log2 K.
 
     Raises:
-        InputError: a pseudocount is negative or not finite.
+        InputError: the pseudocount is below 0 or not finite.
     """
-    a = np.asarray(pseudocount, np.float64)
-    if not np.all(np.isfinite(a) & (a >= 0)):
-        raise InputError(f"a pseudocount of {a.min()} can't be added to counts", remedy="take 0 or more")
-    shape = np.shape(counts)[:-1]
-    each = iter(np.broadcast_to(a, shape).ravel()) if a.ndim else None
-
-    def smoothed(t: _Tables) -> Floats:
-        return _smoothed(t, np.fromiter(each, np.float64, len(t.total)) if each else np.broadcast_to(a, t.total.shape))
-
-    return _estimate(smoothed, counts, cells)
+    if not 0 <= pseudocount < np.inf:
+        raise InputError(f"a pseudocount of {pseudocount} can't be added to counts", remedy="take 0 or more")
+    return _estimate(lambda t: _smoothed(t, np.full(len(t.total), float(pseudocount))), counts, cells)
 
 
 def laplace(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
@@ -105,7 +98,7 @@ def laplace(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
 
 
 def krichevsky_trofimov(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
-    """`dirichlet` with pseudocount 1/2, Jeffreys' prior (Krichevsky and Trofimov 1981; Hausser and Strimmer, table 1)."""
+    """`dirichlet` with pseudocount 1/2, Jeffreys' prior (Krichevsky, Trofimov 1981; Hausser, Strimmer, table 1)."""
     return dirichlet(counts, 0.5, cells)
 
 
@@ -154,8 +147,8 @@ def grassberger(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
 def chao_shen(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
     """``-sum q log q / (1 - (1 - q)^N)`` with ``q = C n/N`` and coverage ``C = 1 - f1/N`` (Chao and Shen 2003).
 
-    Singletons only would make C = 0; f1 is then taken as N - 1, as the authors' and Strimmer's R code do, and the
-    result is about twice log N. One symbol only: 0.
+    Singletons only would make C = 0; f1 is then taken as N - 1, as the R package entropy does, and the result is about
+    2 log2 N. One symbol only: 0.
 
     Args:
         counts: integers (..., cells).
@@ -174,7 +167,7 @@ def chao_wang_jost(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
     ``2 f2 / ((N - 1) f1 + 2 f2)``, or ``2 / ((N - 1)(f1 - 1) + 2)`` where f2 = 0, or 1 where f1 = 0. The second term
     is summed as the tail ``sum_k (1 - A)^(k + 1) / (N + k)`` that it equals, at a cost that does not depend on N.
 
-    Singletons only: finite, about log2 N^2. One symbol only: 0.
+    Singletons only: about log2 (N^2 / 2). One symbol only: 0.
 
     Args:
         counts: integers (..., cells).
@@ -283,16 +276,16 @@ def _spectrum(counts: NDArray[np.int64]) -> tuple[Floats, Floats]:
     return np.maximum(counts, 1).astype(np.float64), (counts > 0).astype(np.float64)
 
 
-def _estimate(formula: Callable[[_Tables], Floats], counts: ArrayLike, cells: ArrayLike | None) -> Floats:
+def _estimate(formula: Callable[[_Tables], Floats], given: ArrayLike, cells: ArrayLike | None) -> Floats:
     """Apply a formula to all tables, a batch at a time. Raises InputError on counts that are none."""
-    counts = checked_counts(counts)
+    counts = checked_counts(given)
     shape = counts.shape[:-1]
     flat = counts.reshape(int(np.prod(shape)), counts.shape[-1])
     tables, width = flat.shape
     try:
         declared = np.broadcast_to(np.asarray(width if cells is None else cells, np.float64), shape).ravel()
     except ValueError as error:
-        raise InputError(f"cells of shape {np.shape(cells)} don't fit tables of shape {shape}") from error
+        raise InputError(f"cells={cells!r} don't fit tables of shape {shape}") from error
     bits = np.zeros(tables)
     step = 1 if width >= LONG_TABLE else max(1, BATCH_CELLS // max(width, 1))
     for start in range(0, tables, step):

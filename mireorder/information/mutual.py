@@ -127,7 +127,7 @@ def information_from_marginals(
         InputError: the counts are not of the same observations.
     """
     joint, first, second = _bits_of({"xy": xy, "x": x, "y": y}, entropy, cells)
-    return float(_settled(np.float64(first + second - joint)))
+    return float(_settled(np.asarray(first + second - joint)))
 
 
 def conditional_from_marginals(
@@ -152,7 +152,7 @@ def conditional_from_marginals(
         InputError: the counts are not of the same observations.
     """
     joint, first, second, given = _bits_of({"xyz": xyz, "xz": xz, "yz": yz, "z": z}, entropy, cells)
-    return float(_settled(np.float64(first + second - joint - given)))
+    return float(_settled(np.asarray(first + second - joint - given)))
 
 
 def _joint(counts: ArrayLike, variables: int) -> NDArray[np.int64]:

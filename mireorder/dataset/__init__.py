@@ -1,0 +1,1 @@
+"""Rows in and rows out: readers, the folder that is written, its manifest and its check."""
