@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-settings.register_profile("fast", max_examples=60, deadline=None)
-settings.load_profile("fast")
+# The same examples every time, so that a red run means a change; HYPOTHESIS=explore looks for new ones.
+settings.register_profile("fast", max_examples=60, deadline=None, derandomize=True)
+settings.register_profile("explore", max_examples=2000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS", "fast"))
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -163,7 +163,7 @@ class Fields:
 
     def split(self, text: str) -> Split:
         """Members of the object. Broken JSON, an unknown or a repeated key is a problem."""
-        found = _scan(text.strip())
+        found = _scan(text.strip(_SPACE))
         place = {key: slot for slot, key in enumerate(self.keys)}
         unknown = [key for key in found.keys if key not in place]
         known = [(m, place[k]) for m, k in zip(found.members, found.keys, strict=True) if k in place]

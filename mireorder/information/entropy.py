@@ -15,23 +15,17 @@ An estimate depends on the counts through how many cells have each count, so tha
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import exp1, psi, xlogy
 
 from mireorder.errors import InputError
 from mireorder.information.nsb import posterior_entropy
-
-Floats = NDArray[np.float64]
+from mireorder.information.spectrum import Floats, Spectra, estimate
 
 LN2 = float(np.log(2))
-BATCH_CELLS = 1 << 17
-"""Cells worked on at once: their temporaries stay in cache."""
-LONG_TABLE = 4096
-"""A table of so many cells is worked on by itself."""
 
 
 class Entropy(Protocol):
@@ -53,7 +47,7 @@ def plug_in(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
     Returns:
         Bits (...), from 0 to log2 m.
     """
-    return _estimate(_plug_in, counts, cells)
+    return estimate(_plug_in, counts, cells)
 
 
 def miller_madow(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
@@ -68,11 +62,32 @@ def miller_madow(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
     Returns:
         Bits (...), at least 0.
     """
-    return _estimate(lambda t: _plug_in(t) + (t.seen - 1) / (2 * LN2 * t.total), counts, cells)
+    return estimate(lambda t: _plug_in(t) + (t.seen - 1) / (2 * LN2 * t.total), counts, cells)
+
+
+def shrunk(counts: ArrayLike, weight: ArrayLike, cells: ArrayLike | None = None) -> Floats:
+    """Plug-in entropy of ``w/K + (1 - w) n/N``, frequencies shrunk towards uniform.
+
+    The Dirichlet family and `james_stein` are this, each with a weight of its own: see `shrinkage`.
+
+    Args:
+        counts: integers (..., cells).
+        weight: ``w``, from 0 to 1, broadcast to shape (...).
+        cells: ``K``, broadcast to shape (...).
+
+    Returns:
+        Bits (...), from 0 to log2 K.
+
+    Raises:
+        InputError: a weight is not from 0 to 1.
+    """
+    if not np.all((np.asarray(weight) >= 0) & (np.asarray(weight) <= 1)):
+        raise InputError("frequencies can be shrunk by a weight from 0 to 1 only")
+    return estimate(_shrunk, counts, cells, weight)
 
 
 def dirichlet(counts: ArrayLike, pseudocount: float, cells: ArrayLike | None = None) -> Floats:
-    """Plug-in entropy of ``(n + a) / (N + K a)``: mean of a Dirichlet posterior (Hausser, Strimmer 2009, sec. 2.3).
+    """Plug-in entropy of ``(n + a) / (N + K a)``, mean of a Dirichlet posterior (Hausser, Strimmer 2009, sec. 2.3).
 
     Singletons only and one symbol only: between the plug-in value and log2 K, the nearer to log2 K the larger K a / N.
 
@@ -89,7 +104,7 @@ def dirichlet(counts: ArrayLike, pseudocount: float, cells: ArrayLike | None = N
     """
     if not 0 <= pseudocount < np.inf:
         raise InputError(f"a pseudocount of {pseudocount} can't be added to counts", remedy="take 0 or more")
-    return _estimate(lambda t: _smoothed(t, np.full(len(t.total), float(pseudocount))), counts, cells)
+    return estimate(lambda t: _shrunk(t, _dirichlet_weight(t, pseudocount)), counts, cells)
 
 
 def laplace(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
@@ -104,16 +119,16 @@ def krichevsky_trofimov(counts: ArrayLike, cells: ArrayLike | None = None) -> Fl
 
 def perks(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
     """`dirichlet` with pseudocount 1/K, one observation in all (Perks 1947; Hausser and Strimmer 2009, table 1)."""
-    return _estimate(lambda t: _smoothed(t, 1 / t.cells), counts, cells)
+    return estimate(lambda t: _shrunk(t, _perks_weight(t)), counts, cells)
 
 
 def minimax(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
     """`dirichlet` with pseudocount sqrt(N)/K (Trybula 1958; Hausser and Strimmer 2009, table 1)."""
-    return _estimate(lambda t: _smoothed(t, np.sqrt(t.total) / t.cells), counts, cells)
+    return estimate(lambda t: _shrunk(t, _minimax_weight(t)), counts, cells)
 
 
 def james_stein(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
-    """Plug-in entropy of ``w/K + (1 - w) n/N``, shrunk towards uniform (Hausser and Strimmer 2009, sec. 2.4).
+    """Plug-in entropy of ``w/K + (1 - w) n/N``, shrunk as far as the data ask (Hausser and Strimmer 2009, sec. 2.4).
 
     ``w = (1 - sum (n/N)^2) / ((N - 1) sum (1/K - n/N)^2)``, clipped to [0, 1], and 1 where N = 1 or all n are equal.
     Singletons only: w = 1 and log2 K. One symbol only: w = 0 and 0 bits, but log2 K from a single observation.
@@ -125,7 +140,7 @@ def james_stein(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
     Returns:
         Bits (...), from 0 to log2 K.
     """
-    return _estimate(_james_stein, counts, cells)
+    return estimate(lambda t: _shrunk(t, _james_stein_weight(t)), counts, cells)
 
 
 def grassberger(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
@@ -141,7 +156,7 @@ def grassberger(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
     Returns:
         Bits (...); can fall below 0.
     """
-    return _estimate(_grassberger, counts, cells)
+    return estimate(_grassberger, counts, cells)
 
 
 def chao_shen(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
@@ -157,7 +172,7 @@ def chao_shen(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
     Returns:
         Bits (...), at least 0.
     """
-    return _estimate(_chao_shen, counts, cells)
+    return estimate(_chao_shen, counts, cells)
 
 
 def chao_wang_jost(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
@@ -176,7 +191,7 @@ def chao_wang_jost(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
     Returns:
         Bits (...), at least 0 but for rounding.
     """
-    return _estimate(_chao_wang_jost, counts, cells)
+    return estimate(_chao_wang_jost, counts, cells)
 
 
 def nsb(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
@@ -192,7 +207,7 @@ def nsb(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
     Returns:
         Bits (...), from 0 to log2 K.
     """
-    return _estimate(
+    return estimate(
         lambda t: posterior_entropy(t.values, t.times, t.total, t.seen, t.cells) / LN2,
         counts,
         cells,
@@ -214,144 +229,69 @@ ENTROPIES: dict[str, Entropy] = {
 }
 
 
-@dataclass(frozen=True)
-class _Tables:
-    """Tables, each as the counts that occur in it and how many cells have them.
+_SHRINKAGES: dict[Entropy, Callable[[Spectra], Floats]] = {
+    laplace: lambda t: _dirichlet_weight(t, 1.0),
+    krichevsky_trofimov: lambda t: _dirichlet_weight(t, 0.5),
+    perks: lambda t: _perks_weight(t),
+    minimax: lambda t: _minimax_weight(t),
+    james_stein: lambda t: _james_stein_weight(t),
+}
 
-    Attributes:
-        values: (1, m) or (tables, m), counts, at least 1.
-        times: (tables, m), cells with that count; 0 where the value stands for none.
-        total: (tables,), N, but 1 for a table without counts.
-        seen: (tables,), m.
-        cells: (tables,), K.
+
+def shrinkage(entropy: Entropy, counts: ArrayLike, cells: ArrayLike | None = None) -> Floats | None:
+    """The weight by which an estimator shrinks frequencies towards uniform, or None if that is not what it does.
+
+    Args:
+        entropy: one of `ENTROPIES`.
+        counts: integers (..., cells).
+        cells: cells there are, broadcast to shape (...).
+
+    Returns:
+        From 0 to 1, shape (...), such that ``entropy(counts, cells)`` is ``shrunk(counts, weight, cells)``.
     """
-
-    values: Floats
-    times: Floats
-    total: Floats
-    seen: Floats
-    cells: Floats
-
-    @classmethod
-    def of(cls, counts: NDArray[np.int64], cells: Floats) -> _Tables:
-        """From counts (tables, cells)."""
-        values, times = _spectrum(counts)
-        total = (times * values).sum(-1)
-        seen = times.sum(-1)
-        return cls(values, times, np.maximum(total, 1.0), seen, np.maximum(cells, 1.0))
-
-    def sum(self, terms: Floats) -> Floats:
-        """(tables,): sum over the cells seen of terms, which are of the shape of values or (tables, m)."""
-        return (self.times * terms).sum(-1)
-
-    def sum_of(self, term: Callable[[Floats], Floats]) -> Floats:
-        """(tables,): sum over the cells seen of a term that depends on the count alone."""
-        top = int(self.values.max(initial=1))
-        if top >= self.values.size:
-            return self.sum(term(self.values))
-        return self.sum(term(np.maximum(np.arange(top + 1), 1.0))[self.values.astype(np.intp)])
-
-    def seen_times(self, count: int) -> Floats:
-        """(tables,): cells with that count."""
-        return self.sum((self.values == count).astype(np.float64))
+    weight = _SHRINKAGES.get(entropy)
+    return None if weight is None else estimate(weight, counts, cells)
 
 
-def _spectrum(counts: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Values and times of tables (tables, cells): see `_Tables`. Takes the cheapest of three forms."""
-    tables, width = counts.shape
-    top = int(counts.max(initial=0))
-    if tables == 1:
-        if top < 4 * width + 1024:
-            times = np.bincount(counts[0], minlength=1)
-            values = np.flatnonzero(times)
-            times = times[values]
-        else:
-            values, times = np.unique(counts[0], return_counts=True)
-        first = int(values[0] == 0) if len(values) else 0
-        return values[None, first:].astype(np.float64), times[None, first:].astype(np.float64)
-    if 2 * (top + 1) <= width:
-        cell = counts + np.arange(tables)[:, None] * (top + 1)
-        histogram = np.bincount(cell.ravel(), minlength=tables * (top + 1)).reshape(tables, top + 1)
-        return np.arange(1.0, top + 1)[None], histogram[:, 1:].astype(np.float64)
-    return np.maximum(counts, 1).astype(np.float64), (counts > 0).astype(np.float64)
-
-
-def _estimate(formula: Callable[[_Tables], Floats], given: ArrayLike, cells: ArrayLike | None) -> Floats:
-    """Apply a formula to all tables, a batch at a time. Raises InputError on counts that are none."""
-    counts = checked_counts(given)
-    shape = counts.shape[:-1]
-    flat = counts.reshape(int(np.prod(shape)), counts.shape[-1])
-    tables, width = flat.shape
-    try:
-        declared = np.broadcast_to(np.asarray(width if cells is None else cells, np.float64), shape).ravel()
-    except ValueError as error:
-        raise InputError(f"cells={cells!r} don't fit tables of shape {shape}") from error
-    bits = np.zeros(tables)
-    step = 1 if width >= LONG_TABLE else max(1, BATCH_CELLS // max(width, 1))
-    for start in range(0, tables, step):
-        part = slice(start, start + step)
-        batch = _Tables.of(flat[part], declared[part])
-        short = np.flatnonzero(batch.seen > declared[part])
-        if len(short):
-            raise InputError(
-                f"table {start + short[0]} has {int(batch.seen[short[0]])} cells seen, "
-                f"more than the {declared[part][short[0]]:g} there are said to be",
-                remedy="pass cells=, the number of cells seen and unseen",
-            )
-        bits[part] = np.where(batch.seen > 0, formula(batch), 0.0)
-    return bits.reshape(shape)[()]
-
-
-def checked_counts(counts: ArrayLike) -> NDArray[np.int64]:
-    """Counts as int64 (..., cells).
-
-    Raises:
-        InputError: no last axis, not integers, or a count below 0 or over 2^63 - 1.
-    """
-    given = np.asarray(counts)
-    if given.ndim == 0:
-        raise InputError("counts need an axis of cells, not a single number")
-    if given.dtype.kind not in "iu" and given.size:
-        raise InputError(f"counts must be integers, not {given.dtype}", remedy="convert them with .astype(np.int64)")
-    whole = given.astype(np.int64, copy=False)
-    if whole.size and int(whole.min()) < 0:
-        place = tuple(int(i) for i in np.argwhere(whole < 0)[0])
-        raise InputError(f"count {given[place]} at {place} is below 0 or over 2^63 - 1")
-    return whole
-
-
-def _plug_in(t: _Tables) -> Floats:
+def _plug_in(t: Spectra) -> Floats:
     bits = np.log2(t.total) - t.sum_of(lambda n: n * np.log2(n)) / t.total
     return np.where(t.seen > 1, np.maximum(bits, 0.0), 0.0)
 
 
-def _smoothed(t: _Tables, a: Floats) -> Floats:
-    """Plug-in entropy with ``a`` (tables,) added to every cell."""
-    mass = t.total + t.cells * a
-    smoothed = t.values + a[:, None]
-    nats = np.log(mass) - (t.sum(xlogy(smoothed, smoothed)) + (t.cells - t.seen) * xlogy(a, a)) / mass
+def _shrunk(t: Spectra, weight: Floats) -> Floats:
+    uniform = weight / t.cells
+    q = uniform[:, None] + ((1 - weight) / t.total)[:, None] * t.values
+    nats = -t.sum(xlogy(q, q)) - (t.cells - t.seen) * xlogy(uniform, uniform)
     return np.maximum(nats, 0.0) / LN2
 
 
-def _james_stein(t: _Tables) -> Floats:
+def _dirichlet_weight(t: Spectra, pseudocount: float) -> Floats:
+    return t.cells * pseudocount / (t.total + t.cells * pseudocount)
+
+
+def _perks_weight(t: Spectra) -> Floats:
+    return 1 / (t.total + 1)
+
+
+def _minimax_weight(t: Spectra) -> Floats:
+    return 1 / (np.sqrt(t.total) + 1)
+
+
+def _james_stein_weight(t: Spectra) -> Floats:
     uniform = 1 / t.cells
     p = t.values / t.total[:, None]
     distance = t.sum((p - uniform[:, None]) ** 2) + (t.cells - t.seen) * uniform**2
     variance = np.maximum(1 - t.sum(p * p), 0.0)
     scale = (t.total - 1) * distance
-    weight = np.where(scale > 0, np.minimum(variance / np.where(scale > 0, scale, 1.0), 1.0), 1.0)
-    shrunk = weight[:, None] * uniform[:, None] + (1 - weight)[:, None] * p
-    unseen = weight * uniform
-    nats = -t.sum(xlogy(shrunk, shrunk)) - (t.cells - t.seen) * xlogy(unseen, unseen)
-    return np.maximum(nats, 0.0) / LN2
+    return np.where(scale > 0, np.minimum(variance / np.where(scale > 0, scale, 1.0), 1.0), 1.0)
 
 
-def _grassberger(t: _Tables) -> Floats:
+def _grassberger(t: Spectra) -> Floats:
     local = t.sum_of(lambda n: n * (psi(n) + (1 - 2 * (n % 2)) / (n + 1)))
     return (np.log(t.total) - local / t.total) / LN2
 
 
-def _chao_shen(t: _Tables) -> Floats:
+def _chao_shen(t: Spectra) -> Floats:
     once = t.seen_times(1)
     once = np.where(once == t.total, t.total - 1, once)
     q = (1 - once / t.total)[:, None] * t.values / t.total[:, None]
@@ -360,7 +300,7 @@ def _chao_shen(t: _Tables) -> Floats:
     return np.maximum(-t.sum(np.log(q) * q / in_sample), 0.0) / LN2
 
 
-def _chao_wang_jost(t: _Tables) -> Floats:
+def _chao_wang_jost(t: Spectra) -> Floats:
     once, twice = t.seen_times(1), t.seen_times(2)
     seen = psi(t.total) - t.sum_of(lambda n: n * psi(n)) / t.total
     double = np.where(twice > 0, 2 * twice, 2.0)

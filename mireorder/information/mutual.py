@@ -1,11 +1,16 @@
 """Information between variables from their joint counts, in bits, by any estimator of entropy.
 
 Joint counts are integers (..., X, Y) or (..., X, Y, Z), all leading axes tables of their own. Every quantity is a sum
-and difference of entropies, and the estimator is applied to the joint table and to each of its marginals by itself, as
-infomeasure does. So a corrected information can fall below 0, and is left there: clipped values would no longer
-average to the truth. (`perks` and `minimax` shrink a joint table and its marginals alike, so theirs stay at 0 or above;
-those with a fixed pseudocount per cell shrink the joint table more.) Values within 1e-12 bits of 0 are rounding and are
-returned as 0, so that plug-in information is never below 0.
+and difference of entropies of the joint table and of its marginals.
+
+- Estimators that shrink frequencies towards uniform (the Dirichlet family, James-Stein) estimate one joint
+  distribution, and all entropies are those of its marginals, as in the R package entropy. So their information is
+  never below 0. Were each marginal shrunk by itself, a fixed pseudocount per cell would shrink the big joint table
+  far more than the others, and information would come out bits below 0.
+- All others are applied to each table by itself, as infomeasure does. So corrected information can fall below 0, and
+  is left there: clipped values would no longer average to the truth.
+
+Values within 1e-12 bits of 0 are rounding and are returned as 0, so that plug-in information is never below 0.
 
 Big joint tables are kept sparse: `information_from_marginals` and `conditional_from_marginals` take the non-zero counts
 of the joint table and of its marginals as vectors, in any order.
@@ -20,7 +25,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mireorder.errors import InputError
-from mireorder.information.entropy import Entropy, Floats, checked_counts, plug_in
+from mireorder.information.entropy import Entropy, plug_in, shrinkage, shrunk
+from mireorder.information.spectrum import Floats, checked_counts
 
 ROUNDING = 1e-12
 
@@ -37,8 +43,8 @@ def conditional_entropy(counts: ArrayLike, entropy: Entropy = plug_in) -> Floats
     Returns:
         Bits (...). Plug-in: from 0 to H(X).
     """
-    joint = _joint(counts, 2)
-    return _settled(_entropy_of(joint, (0, 1), 2, entropy) - _entropy_of(joint, (1,), 2, entropy))
+    xy, y = _entropies(counts, 2, [(0, 1), (1,)], entropy)
+    return _settled(xy - y)
 
 
 def mutual_information(counts: ArrayLike, entropy: Entropy = plug_in) -> Floats:
@@ -64,8 +70,7 @@ def conditional_mutual_information(counts: ArrayLike, entropy: Entropy = plug_in
     Returns:
         Bits (...). Plug-in: at least 0.
     """
-    joint = _joint(counts, 3)
-    xyz, xz, yz, z = (_entropy_of(joint, kept, 3, entropy) for kept in ((0, 1, 2), (0, 2), (1, 2), (2,)))
+    xyz, xz, yz, z = _entropies(counts, 3, [(0, 1, 2), (0, 2), (1, 2), (2,)], entropy)
     return _settled(xz + yz - xyz - z)
 
 
@@ -84,8 +89,7 @@ def normalised_mutual_information(counts: ArrayLike, entropy: Entropy = plug_in,
     Raises:
         InputError: no such normaliser.
     """
-    joint = _joint(counts, 2)
-    xy, x, y = (_entropy_of(joint, kept, 2, entropy) for kept in ((0, 1), (0,), (1,)))
+    xy, x, y = _entropies(counts, 2, [(0, 1), (0,), (1,)], entropy)
     scales = {"min": np.minimum(x, y), "max": np.maximum(x, y), "mean": (x + y) / 2, "joint": xy}
     if by not in scales:
         raise InputError(f"mutual information can't be normalised by {by!r}", remedy=f"take one of {', '.join(scales)}")
@@ -106,9 +110,8 @@ def total_correlation(counts: ArrayLike, entropy: Entropy = plug_in, *, variable
         Bits (...). Plug-in: at least 0.
     """
     d = np.ndim(counts) if variables is None else variables
-    joint = _joint(counts, d)
-    apart = sum((_entropy_of(joint, (axis,), d, entropy) for axis in range(d)), np.float64(0))
-    return _settled(apart - _entropy_of(joint, tuple(range(d)), d, entropy))
+    together, *apart = _entropies(counts, d, [tuple(range(d)), *((axis,) for axis in range(d))], entropy)
+    return _settled(np.sum(apart, axis=0) - together)
 
 
 def information_from_marginals(
@@ -126,7 +129,7 @@ def information_from_marginals(
     Raises:
         InputError: the counts are not of the same observations.
     """
-    joint, first, second = _bits_of({"xy": xy, "x": x, "y": y}, entropy, cells)
+    joint, first, second = _sparse_bits({"xy": xy, "x": x, "y": y}, entropy, cells)
     return float(_settled(np.asarray(first + second - joint)))
 
 
@@ -151,29 +154,34 @@ def conditional_from_marginals(
     Raises:
         InputError: the counts are not of the same observations.
     """
-    joint, first, second, given = _bits_of({"xyz": xyz, "xz": xz, "yz": yz, "z": z}, entropy, cells)
+    joint, first, second, given = _sparse_bits({"xyz": xyz, "xz": xz, "yz": yz, "z": z}, entropy, cells)
     return float(_settled(np.asarray(first + second - joint - given)))
 
 
-def _joint(counts: ArrayLike, variables: int) -> NDArray[np.int64]:
-    """Checked joint counts of so many variables, whose sums fit int64."""
+def _entropies(counts: ArrayLike, variables: int, kept: Sequence[tuple[int, ...]], entropy: Entropy) -> list[Floats]:
+    """Entropies (...) of the marginals over the kept of so many last axes; the first is the whole joint table."""
     joint = checked_counts(counts)
     if not 1 <= variables <= joint.ndim:
         raise InputError(f"joint counts of {variables} variables can't have shape {joint.shape}")
-    if joint.size and float(joint.sum(axis=tuple(range(-variables, 0)), dtype=np.float64).max()) >= 2**63:
+    axes = tuple(range(-variables, 0))
+    if joint.size and float(joint.sum(axis=axes, dtype=np.float64).max()) >= 2**63:
         raise InputError("joint counts sum to over 2^63 - 1")
-    return joint
-
-
-def _entropy_of(joint: NDArray[np.int64], kept: tuple[int, ...], variables: int, entropy: Entropy) -> Floats:
-    """Entropy of the marginal table over the kept ones of the last axes."""
-    summed = tuple(axis - variables for axis in range(variables) if axis not in kept)
-    marginal = joint.sum(axis=summed) if summed else joint
     lead = joint.shape[: joint.ndim - variables]
-    return entropy(marginal.reshape(*lead, int(np.prod(marginal.shape[len(lead) :]))))
+    tables = [joint.sum(axis=tuple(a for a in axes if a + variables not in k)) for k in kept]
+    widths = [int(np.prod([joint.shape[axis - variables] for axis in k])) for k in kept]
+    flat = [table.reshape(*lead, width) for table, width in zip(tables, widths, strict=True)]
+    return _bits(flat, [None] * len(flat), entropy)
 
 
-def _bits_of(tables: dict[str, ArrayLike], entropy: Entropy, cells: Sequence[int] | None) -> list[float]:
+def _bits(tables: Sequence[NDArray[np.int64]], cells: Sequence[int | None], entropy: Entropy) -> list[Floats]:
+    """Entropy of each table; the first is the joint table, whose marginals the others are."""
+    weight = shrinkage(entropy, tables[0], cells[0])
+    if weight is None:
+        return [entropy(n, k) for n, k in zip(tables, cells, strict=True)]
+    return [shrunk(n, weight, k) for n, k in zip(tables, cells, strict=True)]
+
+
+def _sparse_bits(tables: dict[str, ArrayLike], entropy: Entropy, cells: Sequence[int] | None) -> list[float]:
     """Entropy of each table of one problem."""
     if cells is not None and len(cells) != len(tables):
         raise InputError(f"{len(cells)} numbers of cells given for {len(tables)} tables ({', '.join(tables)})")
@@ -187,8 +195,7 @@ def _bits_of(tables: dict[str, ArrayLike], entropy: Entropy, cells: Sequence[int
                 f"{name} counts {total:.0f} observations and {next(iter(tables))} {totals[0]:.0f}",
                 remedy="take all tables from the same rows",
             )
-    given = [None] * len(counts) if cells is None else cells
-    return [float(entropy(n, k)) for n, k in zip(counts, given, strict=True)]
+    return [float(bits) for bits in _bits(counts, [None] * len(counts) if cells is None else cells, entropy)]
 
 
 def _settled(bits: Floats) -> Floats:

@@ -36,7 +36,9 @@ def restore(cutter: Cutter, permutation: Sequence[int], emitted: str) -> Restore
     split = cutter.split(emitted)
     if cutter.kind == "set":  # a set has no order: its units tell their own slots
         pairs = sorted(zip(split.slots, split.units, strict=True))
-        return _judged(cutter.glue([s for s, _ in pairs], [u for _, u in pairs]), split.problem, split.cut_short)
+        text = cutter.glue([s for s, _ in pairs], [u for _, u in pairs])
+        nothing = split.problem is not None and not pairs  # which is not the same as an empty set
+        return _judged("" if nothing else text, split.problem, split.cut_short)
     fixed = cast(FixedCutter, cutter)
     slots = slots_by_step(fixed, permutation, len(split.units))
     pairs = sorted(zip(slots, split.units, strict=False))  # units too many have no slot

@@ -1,0 +1,142 @@
+"""Tables of counts as estimators see them: the counts that occur in a table, and how many cells have each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mireorder.errors import InputError
+
+Floats = NDArray[np.float64]
+
+BATCH_CELLS = 1 << 17
+"""Cells worked on at once: their temporaries stay in cache."""
+LONG_TABLE = 4096
+"""A table of so many cells is worked on by itself."""
+
+
+@dataclass(frozen=True)
+class Spectra:
+    """Tables, each as the counts that occur in it and how many cells have them.
+
+    Attributes:
+        values: (1, m) or (tables, m), counts, at least 1.
+        times: (tables, m), cells with that count; 0 where the value stands for none.
+        total: (tables,), N, but 1 for a table without counts.
+        seen: (tables,), m.
+        cells: (tables,), K.
+    """
+
+    values: Floats
+    times: Floats
+    total: Floats
+    seen: Floats
+    cells: Floats
+
+    @classmethod
+    def of(cls, counts: NDArray[np.int64], cells: Floats) -> Spectra:
+        """From counts (tables, cells)."""
+        values, times = _spectrum(counts)
+        total = (times * values).sum(-1)
+        seen = times.sum(-1)
+        return cls(values, times, np.maximum(total, 1.0), seen, np.maximum(cells, 1.0))
+
+    def sum(self, terms: Floats) -> Floats:
+        """(tables,): sum over the cells seen of terms, which are of the shape of values or (tables, m)."""
+        return (self.times * terms).sum(-1)
+
+    def sum_of(self, term: Callable[[Floats], Floats]) -> Floats:
+        """(tables,): sum over the cells seen of a term that depends on the count alone."""
+        top = int(self.values.max(initial=1))
+        if top >= self.values.size:
+            return self.sum(term(self.values))
+        return self.sum(term(np.maximum(np.arange(top + 1), 1.0))[self.values.astype(np.intp)])
+
+    def seen_times(self, count: int) -> Floats:
+        """(tables,): cells with that count."""
+        return self.sum((self.values == count).astype(np.float64))
+
+
+def _spectrum(counts: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Values and times of tables (tables, cells): see `Spectra`. Takes the cheapest of three forms."""
+    tables, width = counts.shape
+    top = int(counts.max(initial=0))
+    if tables == 1:
+        if top < 4 * width + 1024:
+            times = np.bincount(counts[0], minlength=1)
+            values = np.flatnonzero(times)
+            times = times[values]
+        else:
+            values, times = np.unique(counts[0], return_counts=True)
+        first = int(values[0] == 0) if len(values) else 0
+        return values[None, first:].astype(np.float64), times[None, first:].astype(np.float64)
+    if 2 * (top + 1) <= width:
+        cell = counts + np.arange(tables)[:, None] * (top + 1)
+        histogram = np.bincount(cell.ravel(), minlength=tables * (top + 1)).reshape(tables, top + 1)
+        return np.arange(1.0, top + 1)[None], histogram[:, 1:].astype(np.float64)
+    return np.maximum(counts, 1).astype(np.float64), (counts > 0).astype(np.float64)
+
+
+def estimate(
+    formula: Callable[..., Floats], given: ArrayLike, cells: ArrayLike | None, *parameters: ArrayLike
+) -> Floats:
+    """Apply a formula to tables, a batch at a time.
+
+    Args:
+        formula: takes `Spectra` and the parameters of their tables, each (tables,), and returns (tables,).
+        given: counts (..., cells).
+        cells: cells there are, broadcast to shape (...); the length of the last axis if None.
+        parameters: see formula; broadcast to shape (...).
+
+    Returns:
+        float64 (...); 0 for tables without counts.
+
+    Raises:
+        InputError: the counts are none, or there are more of them than cells.
+    """
+    counts = checked_counts(given)
+    *shape, width = counts.shape
+    flat = counts.reshape(int(np.prod(shape)), width)
+    try:
+        each = [
+            np.broadcast_to(np.asarray(p, np.float64), shape).ravel()
+            for p in (width if cells is None else cells, *parameters)
+        ]
+    except ValueError as error:
+        raise InputError(f"cells={cells!r} don't fit tables of shape {tuple(shape)}") from error
+    result = np.zeros(len(flat))
+    step = 1 if width >= LONG_TABLE else max(1, BATCH_CELLS // max(width, 1))
+    for start in range(0, len(flat), step):
+        part = slice(start, start + step)
+        declared, *own = (p[part] for p in each)
+        batch = Spectra.of(flat[part], declared)
+        short = np.flatnonzero(batch.seen > declared)
+        if len(short):
+            raise InputError(
+                f"table {start + short[0]} has {int(batch.seen[short[0]])} cells seen, "
+                f"more than the {declared[short[0]]:g} there are said to be",
+                remedy="pass cells=, the number of cells seen and unseen",
+            )
+        result[part] = np.where(batch.seen > 0, formula(batch, *own), 0.0)
+    return result.reshape(shape)[()]
+
+
+def checked_counts(counts: ArrayLike) -> NDArray[np.int64]:
+    """Counts as int64 (..., cells).
+
+    Raises:
+        InputError: no last axis, not integers, or a count below 0 or over 2^63 - 1.
+    """
+    given = np.asarray(counts)
+    if given.ndim == 0:
+        raise InputError("counts need an axis of cells, not a single number")
+    if given.dtype.kind not in "iu" and given.size:
+        raise InputError(f"counts must be integers, not {given.dtype}", remedy="convert them with .astype(np.int64)")
+    whole = given.astype(np.int64, copy=False)
+    if whole.size and int(whole.min()) < 0:
+        place = tuple(int(i) for i in np.argwhere(whole < 0)[0])
+        raise InputError(f"count {given[place]} at {place} is below 0 or over 2^63 - 1")
+    return whole
