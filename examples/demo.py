@@ -1,6 +1,6 @@
 """The main job, on data made here: plan, dataset, comparison, model, restored answers, pictures.
 
-Run it with `make demo`, or `python examples/demo.py FOLDER`.
+Run it with `make demo`, or `python examples/demo.py FOLDER SEEDS` for more than one run of each order.
 """
 
 import random
@@ -17,7 +17,7 @@ from mireorder import Digits, Reading
 from mireorder.report.figures import score_heatmap
 from mireorder.report.tables import check_view, comparison_view, plan_view
 
-STEPS, BATCH_SIZE, SEEDS = 5000, 64, 1
+STEPS, BATCH_SIZE = 5000, 64
 HELD_OUT_PAIRS = 500
 MADE_HERE = ("data", "plan", "reordered", "comparison", "scores.png")
 
@@ -36,7 +36,7 @@ def write_products(folder: Path) -> dict[str, Path]:
     return files
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, seeds: int = 1) -> None:
     """Do it all, into the folder."""
     console, started = Console(highlight=False), time.monotonic()
     for name in MADE_HERE:  # an earlier demo's output, and nothing else
@@ -61,9 +61,9 @@ def main(folder: Path) -> None:
     from mireorder.sft.generate import load_pipeline
 
     prepared = {"plain": (plans["plain"], mireorder.apply(files, plans["plain"])), "max": (plans["max"], dataset)}
-    setup = Setup(seeds=SEEDS, budget=Budget(STEPS, BATCH_SIZE), keep_models=True)
+    setup = Setup(seeds=seeds, budget=Budget(STEPS, BATCH_SIZE), keep_models=True)
     with Progress(console=console, transient=True) as bar:
-        tasks = {policy: bar.add_task(policy, total=STEPS * SEEDS) for policy in prepared}
+        tasks = {policy: bar.add_task(policy, total=STEPS * seeds) for policy in prepared}
         every = STEPS // setup.evaluations
         comparison = compare_prepared(
             prepared, folder / "comparison", setup, progress=lambda row: bar.advance(tasks[row["policy"]], every)
@@ -91,4 +91,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "demo"))
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "demo"), *map(int, sys.argv[2:3]))

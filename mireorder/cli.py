@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from mireorder import options
 from mireorder.errors import InputError, MireorderError
 from mireorder.report.tables import check_view, comparison_view, consoles, plan_view
 
-T = TypeVar("T")
 OUT, ERR = consoles()
 MOST_REPORTED = 20
 INTERRUPTED = 130  # what typer makes of Ctrl-C
@@ -30,58 +30,32 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Data = Annotated[list[str], typer.Argument(help="files, globs, a saved dataset or a hub id; NAME=FILE names a split")]
-Split = Annotated[str | None, typer.Option(help="separator between source and target in lines of text, such as =")]
-Columns = Annotated[str | None, typer.Option(help="names of the columns of a file without header: a,b,c")]
-Source = Annotated[str | None, typer.Option(help="source column; several, a,b, are joined by a line end")]
-Target = Annotated[str | None, typer.Option(help="target column")]
-LabelColumns = Annotated[str | None, typer.Option("--labels", help="binary label columns: a,b,c")]
-CutterName = Annotated[str | None, typer.Option("--cutter", help="digits, labels or fields")]
-Names = Annotated[Path | None, typer.Option(help="file with a label name a line, in canonical order")]
-Delimiter = Annotated[str | None, typer.Option(help="between the labels of a text column")]
-Align = Annotated[str | None, typer.Option(help="how digit slots are addressed: pad, left or right")]
-Width = Annotated[int | None, typer.Option(help="digits in a target, if not as many as the longest has")]
-CriterionName = Annotated[str, typer.Option("--criterion", help="joint, pairwise, subset or presence")]
-SubsetSize = Annotated[int | None, typer.Option("--k", help="size of the subsets (subset)")]
-Words = Annotated[int | None, typer.Option(help="how many words are looked at (presence)")]
-PolicyName = Annotated[str, typer.Option("--policy", help="plain, reverse, random, max or min")]
-Estimator = Annotated[str, typer.Option(help="plug-in or miller-madow")]
-Ties = Annotated[str, typer.Option(help="criterion that breaks ties, or none for the lowest slot")]
-Between = Annotated[
-    str | None, typer.Option(help="text between source and target; by default the separator or a space")
-]
-Shuffles = Annotated[int, typer.Option(help="shuffled targets each score is tested against")]
-Seed = Annotated[int, typer.Option(help="seed of random orders and shuffles")]
-Reject = Annotated[bool, typer.Option("--reject", help="set rows aside that can't be cut, instead of stopping")]
-Json = Annotated[bool, typer.Option("--json", help="print JSON")]
-Out = Annotated[Path, typer.Option(help="output folder, new or empty")]
-
 
 @app.command()
 def fit(
-    data: Data,
-    out: Out,
-    split: Split = None,
-    columns: Columns = None,
-    source: Source = None,
-    target: Target = None,
-    labels: LabelColumns = None,
-    cutter: CutterName = None,
-    names: Names = None,
-    delimiter: Delimiter = None,
-    align: Align = None,
-    width: Width = None,
-    criterion: CriterionName = "joint",
-    k: SubsetSize = None,
-    words: Words = None,
-    policy: PolicyName = "max",
-    estimator: Estimator = "plug-in",
-    ties: Ties = "subset",
-    between: Between = None,
-    shuffles: Shuffles = 19,
-    seed: Seed = 0,
-    reject: Reject = False,
-    as_json: Json = False,
+    data: options.Data,
+    out: options.Out,
+    split: options.Split = None,
+    columns: options.Columns = None,
+    source: options.Source = None,
+    target: options.Target = None,
+    labels: options.LabelColumns = None,
+    cutter: options.CutterName = None,
+    names: options.Names = None,
+    delimiter: options.Delimiter = None,
+    align: options.Align = None,
+    width: options.Width = None,
+    criterion: options.CriterionName = "joint",
+    k: options.SubsetSize = None,
+    words: options.Words = None,
+    policy: options.PolicyName = "max",
+    estimator: options.Estimator = "plug-in",
+    ties: options.Ties = "subset",
+    between: options.Between = None,
+    shuffles: options.Shuffles = 19,
+    seed: options.Seed = 0,
+    reject: options.Reject = False,
+    as_json: options.Json = False,
 ) -> None:
     """Find the order of a dataset's targets and write the plan.
 
@@ -94,9 +68,9 @@ def fit(
     with _rows_bar("counting") as progress:
         plan = fit_stage(
             data,
-            reading=_reading(split, columns, source, target, labels),
-            cutter=_cutter(cutter, names, labels, delimiter=delimiter, align=align, width=width),
-            criterion=_criterion(criterion, k=k, words=words),
+            reading=options.reading(split, columns, source, target, labels),
+            cutter=options.cutter(cutter, names, labels, delimiter=delimiter, align=align, width=width),
+            criterion=options.criterion(criterion, k=k, words=words),
             policy=policy,
             estimator=estimator,
             tie_breaker=None if ties == "none" else ties,
@@ -117,18 +91,18 @@ def fit(
 
 @app.command()
 def apply(
-    data: Data,
+    data: options.Data,
     plan: Annotated[Path, typer.Option(help="folder of the plan")],
-    out: Out,
+    out: options.Out,
     form: Annotated[str, typer.Option(help="text (prompt, completion) or token (input_ids, labels)")] = "text",
     tokenizer: Annotated[str | None, typer.Option(help="token form: tokenizer folder or hub id")] = None,
-    split: Split = None,
-    columns: Columns = None,
-    source: Source = None,
-    target: Target = None,
-    labels: LabelColumns = None,
-    reject: Reject = False,
-    as_json: Json = False,
+    split: options.Split = None,
+    columns: options.Columns = None,
+    source: options.Source = None,
+    target: options.Target = None,
+    labels: options.LabelColumns = None,
+    reject: options.Reject = False,
+    as_json: options.Json = False,
 ) -> None:
     """Write the dataset with its targets reordered; an interrupted run is taken up again.
 
@@ -139,7 +113,7 @@ def apply(
     from mireorder.stages import apply as apply_stage
 
     loaded = Plan.load(plan)
-    given = _reading(split, columns, source, target, labels)
+    given = options.reading(split, columns, source, target, labels)
     reading = replace(loaded.read_by, **{k: v for k, v in asdict(given).items() if v})
     with _rows_bar("reordering") as progress:
         dataset = apply_stage(
@@ -164,7 +138,9 @@ def apply(
 
 
 @app.command()
-def check(dataset: Annotated[Path, typer.Argument(help="a reordered dataset's folder")], as_json: Json = False) -> None:
+def check(
+    dataset: Annotated[Path, typer.Argument(help="a reordered dataset's folder")], as_json: options.Json = False
+) -> None:
     """Prove on every row that the order can be undone.
 
     Example: mireorder check reordered/
@@ -185,7 +161,7 @@ def check(dataset: Annotated[Path, typer.Argument(help="a reordered dataset's fo
 def inspect(
     plan: Annotated[Path, typer.Argument(help="folder with a plan: a plan's, a dataset's or a model's")],
     png: Annotated[Path | None, typer.Option(help="draw the scores by slot and step into this file")] = None,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Show a plan: its order, its scores, ties and warnings.
 
@@ -211,13 +187,13 @@ def inspect(
 def train(
     dataset: Annotated[Path, typer.Argument(help="a reordered dataset's folder")],
     model: Annotated[str, typer.Option(help="preset (tiny, nano, micro, mini), model folder or hub id")],
-    out: Out,
+    out: options.Out,
     steps: Annotated[int, typer.Option(help="optimiser steps")] = 1000,
     batch_size: Annotated[int, typer.Option(help="rows a step")] = 64,
     learning_rate: Annotated[float | None, typer.Option(help="peak; the default depends on the model")] = None,
     lora: Annotated[bool, typer.Option("--lora", help="train a LoRA adapter")] = False,
     seed: Annotated[int, typer.Option(help="of weights and row order")] = 0,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Train a model on a reordered dataset with TRL's SFTTrainer; the plan goes into the model's folder.
 
@@ -250,7 +226,7 @@ def generate(
     prompts: Annotated[Path, typer.Option(help="file with a prompt a line, - for standard input")],
     batch_size: Annotated[int, typer.Option(help="prompts at a time")] = 64,
     max_new_tokens: Annotated[int | None, typer.Option(help="by default as many as the longest completion")] = None,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Answer prompts, in natural order, a line each.
 
@@ -258,7 +234,7 @@ def generate(
     """
     from mireorder.sft.generate import generate as generate_answers
 
-    lines = _lines(prompts)
+    lines = options.lines(prompts)
     bad = []
     with _bar("generating", len(lines), "prompts") as bar:
         answers = generate_answers(model, lines, batch_size=batch_size, max_new_tokens=max_new_tokens)
@@ -273,7 +249,7 @@ def generate(
 @app.command()
 def restore(
     plan: Annotated[Path, typer.Argument(help="folder with a plan: a plan's, a dataset's or a model's")],
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Filter: emitted answers on standard input, a line each, to natural answers on standard output.
 
@@ -293,29 +269,29 @@ def restore(
 
 @app.command()
 def compare(
-    data: Data,
+    data: options.Data,
     policies: Annotated[str, typer.Option(help="two or more policies: plain,max")],
-    out: Out,
-    split: Split = None,
-    columns: Columns = None,
-    source: Source = None,
-    target: Target = None,
-    labels: LabelColumns = None,
-    cutter: CutterName = None,
-    names: Names = None,
-    delimiter: Delimiter = None,
-    align: Align = None,
-    width: Width = None,
-    criterion: CriterionName = "joint",
-    k: SubsetSize = None,
-    words: Words = None,
+    out: options.Out,
+    split: options.Split = None,
+    columns: options.Columns = None,
+    source: options.Source = None,
+    target: options.Target = None,
+    labels: options.LabelColumns = None,
+    cutter: options.CutterName = None,
+    names: options.Names = None,
+    delimiter: options.Delimiter = None,
+    align: options.Align = None,
+    width: options.Width = None,
+    criterion: options.CriterionName = "joint",
+    k: options.SubsetSize = None,
+    words: options.Words = None,
     model: Annotated[str, typer.Option(help="preset (tiny, nano, micro, mini), model folder or hub id")] = "tiny",
     seeds: Annotated[int, typer.Option(help="runs of each policy")] = 2,
     steps: Annotated[int, typer.Option(help="optimiser steps of each run")] = 2000,
     batch_size: Annotated[int, typer.Option(help="rows a step")] = 64,
     learning_rate: Annotated[float | None, typer.Option(help="peak")] = None,
     workers: Annotated[int | None, typer.Option(help="runs at a time; by default one a core")] = None,
-    as_json: Json = False,
+    as_json: options.Json = False,
 ) -> None:
     """Train the same model on several orders of the same data, and compare the restored answers.
 
@@ -340,10 +316,10 @@ def compare(
             names_of,
             out,
             setup,
-            reading=_reading(split, columns, source, target, labels),
-            cutter=_cutter(cutter, names, labels, delimiter=delimiter, align=align, width=width),
+            reading=options.reading(split, columns, source, target, labels),
+            cutter=options.cutter(cutter, names, labels, delimiter=delimiter, align=align, width=width),
             progress=progress,
-            criterion=_criterion(criterion, k=k, words=words),
+            criterion=options.criterion(criterion, k=k, words=words),
         )
     if as_json:
         _print_json({"folder": str(out), "outcomes": [asdict(o) | {"mean": o.mean} for o in comparison.outcomes]})
@@ -366,55 +342,6 @@ def main(arguments: list[str] | None = None) -> None:
         if ended.code == INTERRUPTED:
             ERR.print("interrupted; what is finished is kept, run it again to go on")
         raise
-
-
-def _reading(split: str | None, columns: str | None, source: str | None, target: str | None, labels: str | None) -> Any:
-    from mireorder.dataset.reading import Reading
-
-    if target and labels:
-        raise InputError("--target and --labels both name the target", remedy="pass one of them")
-    return Reading(_list(source), _list(labels) or ((target,) if target else ()), split, _list(columns) or None)
-
-
-def _cutter(name: str | None, names: Path | None, labels: str | None, **options: Any) -> Any:
-    from mireorder.cutting import CUTTERS
-
-    if name is None and (labels or names):
-        name = "labels"
-    if name is None:
-        raise InputError("no cutter is named", remedy=f"pass --cutter, one of {', '.join(CUTTERS)}")
-    if names is not None:
-        options["names"] = tuple(line for line in _lines(names) if line)
-    return _with_options(name, CUTTERS, "cutter", options)
-
-
-def _criterion(name: str, **options: Any) -> Any:
-    from mireorder.information.criteria import CRITERIA
-
-    return _with_options(name, CRITERIA, "criterion", options)
-
-
-def _with_options(name: str, known: Mapping[str, Callable[..., T]], what: str, options: dict[str, Any]) -> T:
-    """The cutter or criterion of that name; an option it does not have is an error."""
-    if name not in known:
-        raise InputError(f"there is no {what} {name!r}", remedy=f"the {what} is one of {', '.join(known)}")
-    given = {option: value for option, value in options.items() if value is not None}
-    for option in given:
-        if option not in known[name].__dataclass_fields__:  # type: ignore[attr-defined]
-            raise InputError(f"{what} {name} takes no --{option}", remedy=f"leave it out or choose another {what}")
-    return known[name](**given)
-
-
-def _list(text: str | None) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",")) if text else ()
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"can't be read ({error})", shard=str(path), remedy="name a UTF-8 text file") from None
-    return text.removesuffix("\n").split("\n") if text else []
 
 
 def _stdin_lines() -> Iterator[str]:

@@ -16,7 +16,7 @@ from datasets import Dataset, IterableDatasetDict, load_dataset, load_from_disk
 
 from mireorder import Digits, InputError, OutputError, Plan, Reading, apply, check, fit
 from mireorder.dataset.manifest import FILE as MANIFEST
-from mireorder.dataset.writer import file_sha256
+from mireorder.files import file_sha256
 
 READING = Reading(separator="=")
 SUMS = [f"{a}+{b}={a + b}\n" for a in range(40) for b in range(0, 40, 4)]

@@ -111,7 +111,7 @@ FIT = {
         "d.jsonl",
         '{"q":"1","a":{"x":1,"y":1}}\n{"q":"2","a":{"y":1,"x":1}}\n',
         f"{PAIR} --cutter fields",
-        ["d.jsonl: ", "disagree on the order", "'x'", "'y'", "write all objects with their keys in one order"],
+        ["d.jsonl, row 1: ", "do not stand in the order x, y", "--reject"],
     ),
     "unknown label": (
         "d.tsv",

@@ -115,6 +115,8 @@ def string_bytes(strings: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.uint8
 
 def present_codes(cut: Cut, values: NDArray[np.int32], slots: int) -> NDArray[np.int32]:
     """int32 (rows, slots): ``1 + values[unit]`` where the row has a unit in the slot, else 0."""
+    if len(values) == cut.rows * slots:  # every slot of every row: they stand in order already
+        return (values + 1).reshape(cut.rows, slots)
     codes = np.zeros((cut.rows, slots), np.int32)
     codes[cut.owner, cut.slots] = values + 1
     return codes

@@ -29,12 +29,12 @@ class FieldsSurvey:
     """Key orders, white space and values seen.
 
     Attributes:
-        orders: the distinct sequences of keys.
+        orders: rows seen with each sequence of keys.
         styles: rows seen in each style ``(opening, between, closing)``.
         values: key -> sorted uint64 hashes of the member texts seen.
     """
 
-    orders: frozenset[tuple[str, ...]] = frozenset()
+    orders: Counter[tuple[str, ...]] = field(default_factory=Counter)
     styles: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     values: dict[str, NDArray[np.uint64]] = field(default_factory=dict)
 
@@ -43,7 +43,7 @@ class FieldsSurvey:
         values = dict(self.values)
         for key, hashes in other.values.items():
             values[key] = np.union1d(values[key], hashes) if key in values else hashes
-        return type(self)(self.orders | other.orders, self.styles + other.styles, values)
+        return type(self)(self.orders + other.orders, self.styles + other.styles, values)
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,10 @@ class Fields:
     r"""Cuts the text of a JSON object into its top-level members (``"key": value``).
 
     Args:
-        keys: the fields in canonical order; settled from the data, which must agree on one order.
+        keys: the fields in canonical order; settled from the data. Rows in another order are refused.
         opening: text before the first member, such as ``{``.
         between: text between members, such as ``, ``.
         closing: text after the last member, such as ``}``.
-
-    Raises:
-        InputError: rows disagree on the order of keys.
     """
 
     name: ClassVar[str] = "fields"
@@ -70,43 +67,31 @@ class Fields:
 
     def survey(self, batch: pa.RecordBatch) -> FieldsSurvey:
         """Key orders, styles and hashed values of the batch."""
-        orders, styles = set(), Counter[tuple[str, str, str]]()
+        orders, styles = Counter[tuple[str, ...]](), Counter[tuple[str, str, str]]()
         values: dict[str, set[int]] = {}
         for text in _texts(batch):
             found = _scan(text or "")
             if found.problem:
                 continue
-            orders.add(tuple(found.keys))
+            orders[tuple(found.keys)] += 1
             if len(found.betweens) == 1:
                 styles[found.opening, found.betweens[0], found.closing] += 1
             for key, member in zip(found.keys, found.members, strict=True):
                 values.setdefault(key, set()).add(_hash(member))
         hashes = {key: np.array(sorted(seen), np.uint64) for key, seen in values.items()}
-        return FieldsSurvey(frozenset(orders), styles, hashes)
+        return FieldsSurvey(orders, styles, hashes)
 
     def settle(self, survey: FieldsSurvey) -> Fields:
-        """One canonical order of keys, and the commonest style."""
-        before: dict[str, set[str]] = {key: set() for order in survey.orders for key in order}
-        for order in survey.orders:
-            for first, second in pairwise(order):
-                before[second].add(first)
-        sorter = TopologicalSorter(before)
-        keys: list[str] = []
-        try:
-            sorter.prepare()
-        except CycleError as error:
-            raise InputError(
-                f"rows disagree on the order of the keys {', '.join(map(repr, error.args[1]))}, so that the "
-                "natural order could not be restored",
-                remedy="write all objects with their keys in one order",
-            ) from None
-        while sorter.is_active():
-            ready = sorted(sorter.get_ready())
-            keys += ready
-            sorter.done(*ready)
+        """The order of keys that the commonest rows agree on, and the commonest style; `cut` refuses the others."""
+        keys: tuple[str, ...] = ()
+        agreed: list[tuple[str, ...]] = []
+        for order in sorted(survey.orders, key=lambda o: (-survey.orders[o], o)):
+            merged = _common_order([*agreed, order])
+            if merged is not None:
+                agreed, keys = [*agreed, order], merged
         default = ((self.opening, self.between, self.closing), 0)
         style = min(survey.styles.items(), key=lambda s: (-s[1], s[0]), default=default)[0]
-        return replace(self, keys=tuple(keys), opening=style[0], between=style[1], closing=style[2])
+        return replace(self, keys=keys, opening=style[0], between=style[1], closing=style[2])
 
     @property
     def slots(self) -> tuple[str, ...]:
@@ -179,6 +164,25 @@ class Fields:
 
     def _text(self, members: Sequence[str]) -> str:
         return self.opening + self.between.join(members) + self.closing if members else "{}"
+
+
+def _common_order(orders: Sequence[tuple[str, ...]]) -> tuple[str, ...] | None:
+    """One order that all of these are part of, ties in alphabetical order; None if they contradict each other."""
+    before: dict[str, set[str]] = {key: set() for order in orders for key in order}
+    for order in orders:
+        for first, second in pairwise(order):
+            before[second].add(first)
+    sorter = TopologicalSorter(before)
+    keys: list[str] = []
+    try:
+        sorter.prepare()
+    except CycleError:
+        return None
+    while sorter.is_active():
+        ready = sorted(sorter.get_ready())
+        keys += ready
+        sorter.done(*ready)
+    return tuple(keys)
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,43 +46,55 @@ class CutRows:
     bad: list[BadRow]
 
 
-def cut_shard(
-    cutter: Cutter,
-    shard: str,
-    batches: Iterator[pa.RecordBatch],
-    reject: bool,
-    progress: Progress | None = None,
-) -> Iterator[CutRows]:
-    """Cut every batch of a shard.
+@dataclass(frozen=True)
+class Batch:
+    """A batch and where it comes from.
+
+    Attributes:
+        shard: name of the shard.
+        first: 0-based row of the shard that the batch begins with.
+        rows: the batch.
+    """
+
+    shard: str
+    first: int
+    rows: pa.RecordBatch
+
+
+def numbered(shard: str, batches: Iterable[pa.RecordBatch]) -> Iterator[Batch]:
+    """The batches of a shard with the row each begins with; empty ones are left out."""
+    first = 0
+    for rows in batches:
+        if rows.num_rows:
+            yield Batch(shard, first, rows)
+            first += rows.num_rows
+
+
+def cut_batch(cutter: Cutter, batch: Batch, reject: bool) -> CutRows:
+    """Cut a batch.
 
     Args:
         cutter: settled.
-        shard: its name, for errors.
-        batches: its rows.
+        batch: its rows.
         reject: whether to set rows aside that can't be cut.
-        progress: called with the number of rows of each batch.
 
     Raises:
         InputError: a row can't be cut and ``reject`` is off; names the shard, the row and the remedy.
     """
-    first = 0
-    for batch in batches:
-        with within(shard):
-            cut = cutter.cut(batch)
-        problems = dict(cut.problems)
-        source = batch.column("source")
-        for row in np.flatnonzero(source.is_null().to_numpy(zero_copy_only=False)).tolist():
-            problems[row] = "source is null; fill it in or pass --reject"
-        if problems and not reject:
-            row = min(problems)
-            raise InputError(problems[row], shard=shard, row=first + row)
-        rows = np.arange(batch.num_rows)
-        bad = [BadRow(first + row, problems[row], batch.slice(row, 1).to_pylist()[0]) for row in sorted(problems)]
-        if problems:
-            rows = np.delete(rows, list(problems))
-            batch = batch.take(pa.array(rows))
-            cut = cutter.cut(batch)
-        yield CutRows(batch, cut, rows + first, bad)
-        first += len(rows) + len(bad)
-        if progress:
-            progress(len(rows) + len(bad))
+    rows, first = batch.rows, batch.first
+    with within(batch.shard):
+        cut = cutter.cut(rows)
+    problems = dict(cut.problems)
+    source = rows.column("source")
+    for row in np.flatnonzero(source.is_null().to_numpy(zero_copy_only=False)).tolist():
+        problems[row] = "source is null; fill it in or pass --reject"
+    if problems and not reject:
+        row = min(problems)
+        raise InputError(problems[row], shard=batch.shard, row=first + row)
+    kept = np.arange(rows.num_rows)
+    bad = [BadRow(first + row, problems[row], rows.slice(row, 1).to_pylist()[0]) for row in sorted(problems)]
+    if problems:
+        kept = np.delete(kept, list(problems))
+        rows = rows.take(pa.array(kept))
+        cut = cutter.cut(rows)
+    return CutRows(rows, cut, kept + first, bad)

@@ -12,8 +12,8 @@ from mireorder.cutting.cut import FixedCutter
 from mireorder.cutting.rows import Progress
 from mireorder.dataset import manifest
 from mireorder.dataset.folder import load
-from mireorder.dataset.writer import file_sha256
 from mireorder.errors import OutputError
+from mireorder.files import file_sha256
 from mireorder.ordering.permutation import is_permutation
 from mireorder.ordering.plan import Plan
 

@@ -11,9 +11,10 @@ from mireorder.dataset import manifest
 from mireorder.dataset.card import card
 from mireorder.dataset.reader import Shard, some_of
 from mireorder.dataset.reorder import Reordering, reorder
-from mireorder.dataset.writer import PARTS, file_sha256, finish, schema, shard_path, write_shard, write_text
-from mireorder.engine.local import map_shards
+from mireorder.dataset.writer import finish, schema, shard_path, write_shard
+from mireorder.engine.local import map_ordered
 from mireorder.errors import InputError, OutputError
+from mireorder.files import PARTS, file_sha256, write_text
 from mireorder.ordering.plan import FILE, Plan
 
 
@@ -85,7 +86,7 @@ def _write_shards(
         return replace(entry, rows=rows, rejected=len(reordered.bad), output_sha256=digest)
 
     manifest.write(folder, [done[entry.output] for _, entry in jobs if entry.output in done])
-    for entry in map_shards(write, todo, workers):
+    for entry in map_ordered(write, todo, workers):
         manifest.append(folder, entry)
         done[entry.output] = entry
     entries = [done[entry.output] for _, entry in jobs]

@@ -7,8 +7,8 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mireorder.dataset.writer import write_text
 from mireorder.errors import OutputError
+from mireorder.files import write_text
 
 FILE = "manifest.jsonl"
 _IDENTITY = {

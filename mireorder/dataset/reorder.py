@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mireorder.cutting.rows import BadRow, CutRows, Progress, cut_shard
+from mireorder.cutting.rows import BadRow, CutRows, Progress, cut_batch, numbered
 from mireorder.dataset.reader import Shard
 from mireorder.ordering.permutation import restrict_rows
 from mireorder.ordering.plan import Plan
@@ -54,9 +54,12 @@ def reorder(reordering: Reordering, shard: Shard) -> Reordered:
 
     def batches() -> Iterator[pa.RecordBatch]:
         plan, name = reordering.plan, shard.name
-        for rows in cut_shard(plan.cut, name, shard.batches(), reordering.reject, reordering.progress):
+        for batch in numbered(name, shard.batches()):
+            rows = cut_batch(plan.cut, batch, reordering.reject)
             found.bad += [_set_aside(bad, name) for bad in rows.bad]
             yield _reorder_rows(rows, reordering, name)
+            if reordering.progress:
+                reordering.progress(batch.rows.num_rows)
 
     found = Reordered(batches())
     return found

@@ -1,15 +1,16 @@
-"""Stages on this machine: a thread a shard (kernels release the GIL), results in the order of the shards."""
+"""Stages on this machine: threads (kernels release the GIL), results in the order of the work."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol, Self, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
+WAITING = 2  # items in flight per thread: enough to keep threads busy, few enough to keep memory flat
 
 
 class Mergeable(Protocol):
@@ -22,25 +23,29 @@ class Mergeable(Protocol):
 M = TypeVar("M", bound=Mergeable)
 
 
-def map_shards(work: Callable[[T], R], shards: Sequence[T], workers: int | None = None) -> Iterator[R]:
-    """``work(shard)`` for every shard, in the order of the shards; the first error ends it.
+def map_ordered(work: Callable[[T], R], items: Iterable[T], workers: int | None = None) -> Iterator[R]:
+    """``work(item)`` for every item, in their order; the first error ends it.
 
     Args:
-        work: what to do with a shard.
-        shards: the shards.
+        work: what to do with an item.
+        items: drawn as they are needed, in the caller's thread.
         workers: threads; None takes one a core.
     """
-    workers = min(workers or os.cpu_count() or 1, len(shards))
-    if workers <= 1:
-        yield from map(work, shards)
+    workers = workers or os.cpu_count() or 1
+    if workers == 1:
+        yield from map(work, items)
         return
+    waiting: deque[Future[R]] = deque()
     with ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(partial(work, shard)) for shard in shards]
         try:
-            for future in futures:
-                yield future.result()
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) >= WAITING * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
         finally:
-            for future in futures:
+            for future in waiting:
                 future.cancel()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -12,10 +12,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mireorder.cutting import Cutter
-from mireorder.cutting.rows import Progress, cut_shard
+from mireorder.cutting.rows import Batch, Progress, cut_batch, numbered
 from mireorder.cutting.source import hash_strings
 from mireorder.dataset.reader import Shard, some_of
-from mireorder.engine.local import map_shards, merge_all
+from mireorder.engine.local import map_ordered, merge_all
 from mireorder.errors import InputError, within
 from mireorder.information.criteria import Criterion, Measure
 
@@ -86,7 +86,8 @@ class Passes:
         Raises:
             InputError: a row can't be cut (without ``reject``), or none can.
         """
-        counted = merge_all(part for part in map_shards(self._count, self.shards, self.workers) if part)
+        self._radices  # noqa: B018 (settled here, before threads ask for it)
+        counted = merge_all(map_ordered(self._count, self._batches(), self.workers))
         if counted is None or counted.rows == 0:
             raise InputError("no row could be cut", shard=self._names, remedy="check --target and --cutter")
         return counted
@@ -102,7 +103,7 @@ class Passes:
 
     @cached_property
     def _survey(self) -> _Survey:
-        survey = merge_all(part for part in map_shards(self._look, self.shards, self.workers) if part)
+        survey = merge_all(map_ordered(self._look, self._batches(), self.workers))
         if survey is None:
             raise InputError("there are no rows", shard=self._names, remedy="name a file that has some")
         return survey
@@ -111,27 +112,27 @@ class Passes:
     def _names(self) -> str:
         return some_of(shard.name for shard in self.shards)
 
-    def _look(self, shard: Shard) -> _Survey | None:
-        with within(shard.name):
-            return merge_all(map(self._look_at, filter(len, shard.batches())))
+    def _batches(self) -> Iterator[Batch]:
+        for shard in self.shards:
+            for batch in numbered(shard.name, shard.batches()):
+                yield batch
+                if self.progress:
+                    self.progress(batch.rows.num_rows)
 
-    def _look_at(self, batch: pa.RecordBatch) -> _Survey:
-        if self.progress:
-            self.progress(batch.num_rows)
-        source = batch.column("source")
-        return _Survey(batch.num_rows, self.open_cutter.survey(batch), self.criterion.survey(source))
+    def _look(self, batch: Batch) -> _Survey:
+        with within(batch.shard):
+            source = batch.rows.column("source")
+            return _Survey(batch.rows.num_rows, self.open_cutter.survey(batch.rows), self.criterion.survey(source))
 
-    def _count(self, shard: Shard) -> _Counted | None:
+    def _count(self, batch: Batch) -> _Counted:
         cutter, survey = self.cutter, self._survey
-        parts = []
-        for rows in cut_shard(cutter, shard.name, shard.batches(), self.reject, self.progress):
-            source = rows.batch.column("source")
-            codes = cutter.codes(rows.cut, survey.cutter)
-            with within(shard.name):
-                table = self.criterion.count(source, codes, self._radices, survey.criterion)
-            target = cutter.natural(rows.cut, rows.batch)
-            parts.append(_Counted(table, len(rows.rows), len(rows.bad), _fingerprint(source, target)))
-        return merge_all(parts)
+        rows = cut_batch(cutter, batch, self.reject)
+        source = rows.batch.column("source")
+        codes = cutter.codes(rows.cut, survey.cutter)
+        with within(batch.shard):
+            table = self.criterion.count(source, codes, self._radices, survey.criterion)
+        target = cutter.natural(rows.cut, rows.batch)
+        return _Counted(table, len(rows.rows), len(rows.bad), _fingerprint(source, target))
 
 
 def _fingerprint(source: pa.Array, target: pa.Array) -> int:

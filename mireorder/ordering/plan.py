@@ -13,8 +13,8 @@ from typing import Any, cast
 from mireorder.cutting import CUTTERS, Cutter
 from mireorder.cutting.cut import FixedCutter
 from mireorder.dataset.reading import Reading
-from mireorder.dataset.writer import write_text
 from mireorder.errors import InputError, PlanError
+from mireorder.files import write_text
 from mireorder.ordering.permutation import is_permutation
 from mireorder.ordering.restore import Restored, restore, slots_by_step
 

@@ -44,7 +44,7 @@ def reverse(step: Step) -> list[int]:
 def random(step: Step) -> list[int]:
     """One order for all rows, drawn by the seed."""
     order = list(range(step.slots))
-    stdlib_random.Random(step.seed).shuffle(order)  # noqa: S311
+    stdlib_random.Random(step.seed).shuffle(order)
     return [next(slot for slot in order if slot in step.left)]
 
 

@@ -1,0 +1,93 @@
+"""Options that several commands share, and the objects that they name."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from mireorder.errors import InputError
+
+T = TypeVar("T")
+
+Data = Annotated[list[str], typer.Argument(help="files, globs, a saved dataset or a hub id; NAME=FILE names a split")]
+Split = Annotated[str | None, typer.Option(help="separator between source and target in lines of text, such as =")]
+Columns = Annotated[str | None, typer.Option(help="names of the columns of a file without header: a,b,c")]
+Source = Annotated[str | None, typer.Option(help="source column; several, a,b, are joined by a line end")]
+Target = Annotated[str | None, typer.Option(help="target column")]
+LabelColumns = Annotated[str | None, typer.Option("--labels", help="binary label columns: a,b,c")]
+CutterName = Annotated[str | None, typer.Option("--cutter", help="digits, labels or fields")]
+Names = Annotated[Path | None, typer.Option(help="file with a label name a line, in canonical order")]
+Delimiter = Annotated[str | None, typer.Option(help="between the labels of a text column")]
+Align = Annotated[str | None, typer.Option(help="how digit slots are addressed: pad, left or right")]
+Width = Annotated[int | None, typer.Option(help="digits in a target, if not as many as the longest has")]
+CriterionName = Annotated[str, typer.Option("--criterion", help="joint, pairwise, subset or presence")]
+SubsetSize = Annotated[int | None, typer.Option("--k", help="size of the subsets (subset)")]
+Words = Annotated[int | None, typer.Option(help="how many words are looked at (presence)")]
+PolicyName = Annotated[str, typer.Option("--policy", help="plain, reverse, random, max or min")]
+Estimator = Annotated[str, typer.Option(help="plug-in or miller-madow")]
+Ties = Annotated[str, typer.Option(help="criterion that breaks ties, or none for the lowest slot")]
+Between = Annotated[
+    str | None, typer.Option(help="text between source and target; by default the separator or a space")
+]
+Shuffles = Annotated[int, typer.Option(help="shuffled targets each score is tested against")]
+Seed = Annotated[int, typer.Option(help="seed of random orders and shuffles")]
+Reject = Annotated[bool, typer.Option("--reject", help="set rows aside that can't be cut, instead of stopping")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+Out = Annotated[Path, typer.Option(help="output folder, new or empty")]
+
+
+def reading(split: str | None, columns: str | None, source: str | None, target: str | None, labels: str | None) -> Any:
+    """How rows are read, from the options."""
+    from mireorder.dataset.reading import Reading
+
+    if target and labels:
+        raise InputError("--target and --labels both name the target", remedy="pass one of them")
+    return Reading(_list(source), _list(labels) or ((target,) if target else ()), split, _list(columns) or None)
+
+
+def cutter(name: str | None, names: Path | None, labels: str | None, **options: Any) -> Any:
+    """The cutter, from its name and options; --labels and --names mean labels."""
+    from mireorder.cutting import CUTTERS
+
+    if name is None and (labels or names):
+        name = "labels"
+    if name is None:
+        raise InputError("no cutter is named", remedy=f"pass --cutter, one of {', '.join(CUTTERS)}")
+    if names is not None:
+        options["names"] = tuple(line for line in lines(names) if line)
+    return _with_options(name, CUTTERS, "cutter", options)
+
+
+def criterion(name: str, **options: Any) -> Any:
+    """The criterion, from its name and options."""
+    from mireorder.information.criteria import CRITERIA
+
+    return _with_options(name, CRITERIA, "criterion", options)
+
+
+def _with_options(name: str, known: Mapping[str, Callable[..., T]], what: str, options: dict[str, Any]) -> T:
+    """The cutter or criterion of that name; an option it does not have is an error."""
+    if name not in known:
+        raise InputError(f"there is no {what} {name!r}", remedy=f"the {what} is one of {', '.join(known)}")
+    given = {option: value for option, value in options.items() if value is not None}
+    for option in given:
+        if option not in known[name].__dataclass_fields__:  # type: ignore[attr-defined]
+            raise InputError(f"{what} {name} takes no --{option}", remedy=f"leave it out or choose another {what}")
+    return known[name](**given)
+
+
+def _list(text: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",")) if text else ()
+
+
+def lines(path: Path) -> list[str]:
+    """Lines of a text file, or of standard input for ``-``."""
+    try:
+        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"can't be read ({error})", shard=str(path), remedy="name a UTF-8 text file") from None
+    return text.removesuffix("\n").split("\n") if text else []
