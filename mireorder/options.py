@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,17 +25,24 @@ Names = Annotated[Path | None, typer.Option(help="file with a label name a line,
 Delimiter = Annotated[str | None, typer.Option(help="between the labels of a text column")]
 Align = Annotated[str | None, typer.Option(help="how digit slots are addressed: pad, left or right")]
 Width = Annotated[int | None, typer.Option(help="digits in a target, if not as many as the longest has")]
-CriterionName = Annotated[str, typer.Option("--criterion", help="joint, pairwise, subset or presence")]
+CriterionName = Annotated[str, typer.Option("--criterion", help="joint, pairwise, subset, presence or bigram")]
 SubsetSize = Annotated[int | None, typer.Option("--k", help="size of the subsets (subset)")]
-Words = Annotated[int | None, typer.Option(help="how many words are looked at (presence)")]
+Normalised = Annotated[bool | None, typer.Option("--normalised", help="divide scores by H(t_i) (subset)")]
+Words = Annotated[int | None, typer.Option(help="how many words are looked at (presence, bigram)")]
 PolicyName = Annotated[str, typer.Option("--policy", help="plain, reverse, random, max or min")]
 Estimator = Annotated[str, typer.Option(help="plug-in or miller-madow")]
 Ties = Annotated[str, typer.Option(help="criterion that breaks ties, or none for the lowest slot")]
 Between = Annotated[
     str | None, typer.Option(help="text between source and target; by default the separator or a space")
 ]
-Shuffles = Annotated[int, typer.Option(help="shuffled targets each score is tested against")]
-Seed = Annotated[int, typer.Option(help="seed of random orders and shuffles")]
+Shuffles = Annotated[
+    int | None, typer.Option(help="shuffled targets each score is tested against; by default enough for all slots")
+]
+Resamples = Annotated[
+    int | None, typer.Option(help="bootstrap resamples that show how sure the order is; by default up to 100")
+]
+Seed = Annotated[int, typer.Option(help="seed of random orders, shuffles and resamples")]
+Memory = Annotated[str | None, typer.Option(help="memory that counts may take before they go to disk, such as 512MB")]
 Reject = Annotated[bool, typer.Option("--reject", help="set rows aside that can't be cut, instead of stopping")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 Out = Annotated[Path, typer.Option(help="output folder, new or empty")]
@@ -91,3 +99,13 @@ def lines(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"can't be read ({error})", shard=str(path), remedy="name a UTF-8 text file") from None
     return text.removesuffix("\n").split("\n") if text else []
+
+
+def memory(text: str | None) -> int | None:
+    """Bytes of a size such as 512MB, 2GB or 100000."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+)\s*([KMGT]?)B?", text.strip(), re.IGNORECASE)
+    if not found:
+        raise InputError(f"{text!r} is no amount of memory", remedy="write it as 512MB or 2GB")
+    return int(found[1]) << {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}[found[2].upper()]

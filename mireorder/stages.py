@@ -22,13 +22,13 @@ from mireorder.dataset.reorder import Reordering, reorder
 from mireorder.dataset.writer import FORMS, in_memory
 from mireorder.engine.passes import Passes
 from mireorder.errors import InputError
-from mireorder.information.criteria import CRITERIA, Criterion, Scores
+from mireorder.information.criteria import CRITERIA, Criterion, Measure, Scores
 from mireorder.information.estimators import ESTIMATORS
-from mireorder.information.significance import p_values
+from mireorder.information.significance import significance
 from mireorder.ordering.plan import Plan, describe_cutter, permutations_by_length
-from mireorder.ordering.policies import POLICIES, order
+from mireorder.ordering.policies import BLIND, POLICIES, order
+from mireorder.ordering.stability import Stability, stability
 
-SIGNIFICANT = 0.05
 T = TypeVar("T")
 
 
@@ -42,9 +42,11 @@ def fit(
     estimator: str = "plug-in",
     tie_breaker: str | None = "subset",
     between: str | None = None,
-    shuffles: int = 19,
+    shuffles: int | None = None,
+    resamples: int | None = None,
     seed: int = 0,
     reject: bool = False,
+    memory: int | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Plan:
@@ -61,9 +63,12 @@ def fit(
         estimator: ``plug-in`` or ``miller-madow``; whose scores decide.
         tie_breaker: criterion that decides between scores that tie; None takes the lowest slot.
         between: text between source and target; None takes the separator of line files, else a space.
-        shuffles: shuffled targets that each score is tested against; 0 tests none.
-        seed: of random orders and shuffles.
+        shuffles: shuffled targets that each score is tested against; None draws enough to tell all slots from noise,
+            0 tests none.
+        resamples: bootstrap resamples of the counts that show how sure the order is; None draws up to 100, 0 none.
+        seed: of random orders, shuffles and resamples.
         reject: leave rows out that can't be cut, and count them, instead of refusing the input.
+        memory: bytes that counts may take before they go to disk; None sets no bound.
         workers: threads; None takes one a core.
         progress: called with the number of rows read, after each batch; the data is read twice or more.
 
@@ -72,13 +77,14 @@ def fit(
     """
     chosen = _one_of(policy, POLICIES, "policy")
     _one_of(estimator, ESTIMATORS, "estimator")
-    if shuffles < 0:
-        raise InputError(f"{shuffles} shuffles can't be drawn", remedy="take 0 to test none, or about 20")
+    for what, number in ("shuffles", shuffles), ("resamples", resamples):
+        if number is not None and number < 0:
+            raise InputError(f"{number} {what} can't be drawn", remedy="take 0 for none, or leave it out")
     criterion = _made(criterion, CRITERIA, "criterion")
     breaker = None if tie_breaker in (None, criterion.name) else _made(str(tie_breaker), CRITERIA, "criterion")
     open_cutter = complete(cutter, data, reading, policy)
     shards = _to_count(open_shards(data, reading))
-    passes = Passes(shards, open_cutter, criterion, reject, workers, progress)
+    passes = Passes(shards, open_cutter, criterion, reject, memory, workers, progress)
     second = _TieBreaker(replace(passes, criterion=breaker)) if breaker else None
     measure, settled = passes.measure, passes.cutter
     found = order(
@@ -90,7 +96,11 @@ def fit(
         estimator=estimator,
         seed=seed,
     )
-    tested = p_values(measure, len(settled.slots), shuffles, seed) if shuffles else []
+    tested = significance(measure, shuffles, seed)
+    steady = Stability()
+    if policy not in BLIND:
+        other = second.measure if second else None
+        steady = stability(found.permutation, chosen, measure, other, resamples=resamples, seed=seed, workers=workers)
     return Plan(
         library=f"mireorder {version('mireorder')}",
         reading=asdict(reading) | {k: list(v) for k, v in asdict(reading).items() if isinstance(v, tuple)},
@@ -110,9 +120,13 @@ def fit(
         scores_corrected=[_rounded(s.corrected) for s in found.scores],
         noise=[_rounded(s.noise) for s in found.scores],
         support=[s.support.tolist() for s in found.scores],
-        significance={"shuffles": shuffles, "p_values": tested},
+        significance=tested.as_dict(),
+        stability=steady.as_dict(),
         ties=[asdict(tie) | {"slots": list(tie.slots)} for tie in found.ties],
-        warnings=measure.warnings + (second.warnings if second else []) + _insignificant(tested, settled.slots),
+        warnings=measure.warnings
+        + (second.warnings if second else [])
+        + tested.warnings(settled.slots)
+        + steady.warnings,
         rows=passes.counted.rows,
         rejected=passes.counted.rejected,
         source_fingerprint=f"{passes.counted.fingerprint:016x}",
@@ -186,13 +200,16 @@ class _TieBreaker:
 
     def __init__(self, passes: Passes) -> None:
         self._passes, self._unfit, self.warnings = passes, False, list[str]()
+        self.measure: Measure | None = None
+        """Once it is counted."""
 
     def scores(self, emitted: Sequence[int]) -> Scores | None:
         """Its scores; None if it can't score these sources."""
         if self._unfit:
             return None
         try:
-            return self._passes.measure.scores(emitted)
+            self.measure = self._passes.measure
+            return self.measure.scores(emitted)
         except InputError as error:
             self._unfit = True
             name = self._passes.criterion.name
@@ -252,11 +269,3 @@ def _described(criterion: Criterion) -> dict[str, Any]:
 def _rounded(values: NDArray[np.float64]) -> list[float | None]:
     """Scores for the plan: 12 decimals, None where there is none."""
     return [None if np.isnan(v) else round(float(v), 12) + 0.0 for v in values]
-
-
-def _insignificant(tested: list[float], slots: Sequence[str]) -> list[str]:
-    weak = [name for name, p in zip(slots, tested, strict=False) if p > SIGNIFICANT]
-    if not weak:
-        return []
-    shown = ", ".join(weak[:8]) + (f" and {len(weak) - 8} more" if len(weak) > 8 else "")
-    return [f"first scores no higher than shuffled targets give (p > {SIGNIFICANT}): {shown}"]

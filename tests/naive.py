@@ -5,7 +5,7 @@ A row is a pair (source text, tuple of target units); bits throughout.
 
 import re
 from collections import Counter
-from itertools import combinations
+from itertools import combinations, permutations
 from math import log, log2, sqrt
 
 # --- information ---------------------------------------------------------------------------------------------
@@ -50,6 +50,27 @@ def noise(x, y, z):
 
 def cells(x, y, z):
     return len(set(zip(x, y, z, strict=True)))
+
+
+def effective(x, y, z):
+    """2^H of the cells seen."""
+    return 2 ** entropy(list(zip(x, y, z, strict=True)))
+
+
+def every_shuffle(x, y):
+    """I(X; Y) of every order of y, each as likely as any other."""
+    return [information(x, list(order), [0] * len(x)) for order in permutations(y)]
+
+
+def benjamini_hochberg(p):
+    """The lowest level at which each test is rejected: those up to the largest rank i with p(i) <= i / m * level."""
+
+    def rejects(level, value):
+        ranks = [i for i, v in enumerate(sorted(p), 1) if v <= i / len(p) * level * (1 + 1e-12)]
+        return bool(ranks) and value <= sorted(p)[max(ranks) - 1]
+
+    levels = sorted({min(v * len(p) / i, 1.0) for v in p for i in range(1, len(p) + 1)} | {1.0})
+    return [min(level for level in levels if rejects(level, value)) for value in p]
 
 
 # --- sources -------------------------------------------------------------------------------------------------
@@ -134,13 +155,16 @@ def pairwise(rows, emitted, measure=information):
     return _scores(rows, emitted, lambda t: sum(measure(s, t, nothing) for s in _columns(rows, emitted)))
 
 
-def subset(rows, emitted, k):
-    """max over A within S and K, |A| <= k, of I(A; t_i)."""
+def subset(rows, emitted, k, normalised=False):
+    """max over A within S and K, |A| <= k, of I(A; t_i), divided by H(t_i) or not."""
     columns, nothing = _columns(rows, emitted), [0] * len(rows)
     sets = [chosen for size in range(1, k + 1) for chosen in combinations(columns, size)]
-    return _scores(
-        rows, emitted, lambda t: max(information(list(zip(*chosen, strict=True)), t, nothing) for chosen in sets)
-    )
+
+    def score(t):
+        best = max(information(list(zip(*chosen, strict=True)), t, nothing) for chosen in sets)
+        return best / (entropy(t) or 1) if normalised else best
+
+    return _scores(rows, emitted, score)
 
 
 def presence(rows, emitted, most, measure=information):

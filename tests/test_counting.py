@@ -1,5 +1,6 @@
 """Counting: tables are monoids, equal to plain counting however the rows are split."""
 
+import io
 from collections import Counter
 from functools import reduce
 from itertools import combinations
@@ -9,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mireorder.counting.tables import KeyTable, Packing, PairTables
-from mireorder.errors import InputError
+from mireorder.counting.keys import KeyTable, Packing
+from mireorder.counting.pairs import PairTables
+from mireorder.counting.spill import gather
+from mireorder.errors import InputError, OutputError
 
 RADICES = (3, 1, 4, 2)
 PAIRS = tuple(combinations(range(len(RADICES)), 2))
@@ -88,15 +91,71 @@ def test_packing_of_many_columns_takes_as_many_words_as_it_needs():
 @pytest.mark.parametrize("codes", [[[3, 0, 0, 0]], [[0, -1, 0, 0]]])
 def test_codes_out_of_range_are_refused_before_a_kernel_sees_them(codes):
     codes = np.array(codes, np.int32)
-    with pytest.raises(InputError, match="outside its column's range"):
+    with pytest.raises(InputError, match=r"row 0: code -?\d of column \d lies outside"):
         Packing(RADICES).pack(codes)
-    with pytest.raises(InputError, match="outside its column's range"):
+    with pytest.raises(InputError, match=r"row 0: code -?\d of column \d lies outside"):
         PairTables.of(codes, PAIRS, RADICES)
 
 
-def test_pair_tables_too_large_for_memory_are_refused_with_the_remedy():
-    with pytest.raises(InputError, match="--criterion joint"):
-        PairTables.of(np.zeros((1, 2), np.int32), [(0, 1)], (1 << 14, 1 << 14))
+def entries_of(table):
+    return {pair: list(zip(*map(np.ndarray.tolist, cells), strict=True)) for pair, cells in table.entries().items()}
+
+
+@given(rows_of_codes)
+def test_tables_too_large_for_the_cache_hold_the_same_cells_as_keys(rows):
+    dense = pair_tables(rows)
+    sparse = PairTables.of(codes_of(rows), PAIRS, (*RADICES[:-1], 1 << 20))
+    assert dense.cells is None and sparse.counts is None
+    assert entries_of(dense) == entries_of(sparse)
+    half = len(rows) // 2
+    parts = [PairTables.of(codes_of(part), PAIRS, (*RADICES[:-1], 1 << 20)) for part in (rows[:half], rows[half:])]
+    assert entries_of(parts[1].merge(parts[0])) == entries_of(sparse)
+
+
+@given(st.lists(st.integers(2, 12), min_size=2, max_size=7), st.integers(0, 40), st.data())
+def test_blocks_of_columns_hold_every_pair_as_a_margin(radices, rows, data):
+    pairs = data.draw(st.lists(st.sampled_from(list(combinations(range(len(radices)), 2))), min_size=1, unique=True))
+    codes = np.random.default_rng(rows).integers(0, radices, (rows, len(radices))).astype(np.int32)
+    for (a, b), table in PairTables.of(codes, pairs, radices).tables().items():
+        plain = np.zeros((radices[a], radices[b]), int)
+        np.add.at(plain, (codes[:, a], codes[:, b]), 1)
+        assert table.tolist() == plain.tolist()
+
+
+@given(st.lists(st.lists(st.integers(0, 400), max_size=60), max_size=8), st.integers(1, 2))
+def test_counts_past_the_budget_go_to_disk_and_come_back_the_same(batches, words):
+    tables = [KeyTable.of(np.array([[n // 20, n % 20][-words:] for n in batch], np.uint64).reshape(-1, words))
+              for batch in batches]  # fmt: skip
+    whole = gather(iter(tables))
+    spilled = gather(iter(tables), budget=3 * max((t.nbytes for t in tables), default=0) + 100)
+    assert (whole is None) == (spilled is None) == (not batches)
+    if whole is not None:
+        assert content(whole) == content(spilled)
+
+
+def test_a_budget_too_small_for_one_batch_is_refused_with_the_remedy():
+    with pytest.raises(InputError, match="pass --memory 1MB or more"):
+        gather([key_table([(0, 0, 0, 0)])], budget=10)
+
+
+def test_a_full_disk_while_spilling_is_a_clear_error(monkeypatch):
+    class Full(io.BytesIO):
+        def write(self, data):
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", Full)
+    tables = [KeyTable.of(np.arange(n, n + 50, dtype=np.uint64)[:, None]) for n in range(4)]
+    with pytest.raises(OutputError, match=r"No space left on device.*--memory"):
+        gather(iter(tables), budget=4 * tables[0].nbytes)
+
+
+def test_counts_that_would_overflow_are_refused():
+    most = np.array([(1 << 63) - 1], np.int64)
+    table = KeyTable.of(np.zeros((1, 1), np.uint64), most)
+    with pytest.raises(InputError, match="more than 64 bits"):
+        table.merge(table)
+    with pytest.raises(InputError, match="negative"):
+        KeyTable.of(np.zeros((1, 1), np.uint64), np.array([-1]))
 
 
 def test_kernels_take_read_only_and_strided_arrays():

@@ -39,6 +39,7 @@ def plan_of(permutation, policy="max"):
         permutation=list(permutation),
         permutations={},
         significance={},
+        stability={},
         rows=0,
         rejected=0,
         source_fingerprint="",

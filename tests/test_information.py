@@ -1,6 +1,7 @@
 """Information: estimators obey the laws of information theory, criteria equal their definitions."""
 
-from itertools import chain
+from collections import Counter
+from itertools import chain, combinations
 from math import gcd, log, sqrt
 
 import naive
@@ -15,7 +16,7 @@ from mireorder.cutting.source import hash_strings, number_codes, survey_numbers,
 from mireorder.errors import InputError
 from mireorder.information.criteria import Joint, Pairwise, Presence, Subset
 from mireorder.information.estimators import conditional_mutual_information, miller_madow, plug_in, refine
-from mireorder.information.significance import p_values
+from mireorder.information.subsets import Search, count_cells
 
 TWO = range(100)
 MULTIPLICATION = [(f"{a}*{b}", str(a * b)) for a in TWO for b in TWO]
@@ -222,6 +223,7 @@ def test_joint_is_its_definition(dataset):
         [np.nan if e is None else e for e in naive.joint(*dataset, naive.noise)], abs=1e-6, nan_ok=True
     )
     assert found.support.tolist() == [e or 0 for e in naive.joint(*dataset, naive.cells)]
+    assert found.effective.tolist() == pytest.approx([e or 0 for e in naive.joint(*dataset, naive.effective)])
 
 
 @given(datasets(sums))
@@ -231,13 +233,65 @@ def test_pairwise_is_its_definition(dataset):
     same(found.plug_in, naive.pairwise(*dataset))
     same(found.corrected, naive.pairwise(*dataset, naive.corrected))
     assert found.support.tolist() == [e or 0 for e in naive.pairwise(*dataset, naive.cells)]
+    assert found.effective.tolist() == pytest.approx([e or 0 for e in naive.pairwise(*dataset, naive.effective)])
 
 
-@pytest.mark.parametrize("k", [1, 2, 3])
+@pytest.mark.parametrize("normalised", [False, True])
+@pytest.mark.parametrize("k", [1, 2, 3, 4])
 @given(dataset=datasets(sums))
-def test_subset_is_its_definition(k, dataset):
+def test_subset_is_its_definition(k, normalised, dataset):
     assume(any(naive.numbers(source) for source, _ in dataset[0]))
-    same(scores_of(Subset(k), *dataset).plug_in, naive.subset(*dataset, k))
+    same(scores_of(Subset(k, normalised), *dataset).plug_in, naive.subset(*dataset, k, normalised))
+
+
+digits = st.lists(st.tuples(*(st.integers(0, 2),) * 6), min_size=1, max_size=30)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@given(rows=digits, weighted=st.booleans(), k=st.integers(1, 4))
+def test_branch_and_bound_finds_what_a_search_of_all_subsets_finds(sparse, rows, weighted, k):
+    *inputs, target = columns(rows)
+    weights = np.arange(len(rows)) % 3 + 1 if weighted else np.ones(len(rows), np.int64)
+    search = Search(np.array([*inputs, target]), weights)
+    if sparse:
+        search._dense = lambda columns: False
+    repeated = [np.repeat(c, weights).tolist() for c in (*inputs, target)]
+    nothing = [0] * len(repeated[0])
+    known = {
+        chosen: naive.information([*zip(*(repeated[c] for c in chosen), strict=True)], repeated[5], nothing)
+        for size in range(1, k + 1)
+        for chosen in combinations(range(5), size)
+    }
+    best = search.best(range(5), 5, k)
+    most = max(known.values())
+    assert (known[best] if best else 0) == pytest.approx(most, abs=1e-9)
+    assert len(best) == min((len(chosen) for chosen in known if known[chosen] > most - 1e-10), default=0) or most < 1e-9
+    given_best = [[*zip(*(repeated[c] for c in best), strict=True)] if best else nothing, repeated[5], nothing]
+    found = search.estimate(best, 5)
+    assert found.plug_in == pytest.approx(naive.information(*given_best), abs=1e-9)
+    assert found.corrected == pytest.approx(naive.corrected(*given_best), abs=1e-9)
+    assert (found.support, found.effective) == (naive.cells(*given_best), pytest.approx(naive.effective(*given_best)))
+
+
+def test_branch_and_bound_leaves_out_what_can_not_tell_more():
+    rng = np.random.default_rng(0)
+    codes = np.array([*rng.integers(0, 10, (8, 4000)), np.zeros(4000, int)])
+    codes[8] = (codes[0] + codes[1]) % 10
+    search = Search(codes, np.ones(4000, np.int64))
+    assert search.best(range(8), 8, 4) == (0, 1)
+    assert {len(chosen) for chosen, _ in search._known} == {1, 2}  # no set of three: a pair tells all
+
+
+@given(rows=st.lists(st.tuples(*(st.integers(0, 3),) * 3), max_size=30), weights=st.data())
+def test_cells_are_counted_as_their_definition(rows, weights):
+    codes = np.array(rows, np.int64).reshape(-1, 3).T.copy()
+    times = np.array([weights.draw(st.integers(0, 5)) for _ in rows], np.int64)
+    counts = np.zeros(16, np.int64)
+    count_cells(codes.astype(np.uint8), np.array([2, 0]), np.array([4, 4, 4]), times, counts)
+    expected = Counter()
+    for row, often in zip(rows, times.tolist(), strict=True):
+        expected[row[2] * 4 + row[0]] += often
+    assert counts.tolist() == [expected[cell] for cell in range(16)]
 
 
 @given(datasets(st.sampled_from(["the cat", "The hat", "a cat sat", "", "sat"])))
@@ -247,6 +301,11 @@ def test_presence_is_its_definition(dataset):
     same(found.plug_in, naive.presence(*dataset, 3))
     same(found.corrected, naive.presence(*dataset, 3, naive.corrected))
     assert found.support.tolist() == [e or 0 for e in naive.presence(*dataset, 3, naive.cells)]
+    assert found.effective.tolist() == pytest.approx([e or 0 for e in naive.presence(*dataset, 3, naive.effective)])
+    squares = naive.presence(*dataset, 3, lambda *xyz: naive.noise(*xyz) ** 2)
+    assert (found.noise**2).tolist() == pytest.approx(
+        [np.nan if e is None else e for e in squares], abs=1e-9, nan_ok=True
+    )
 
 
 EXACT = [
@@ -301,32 +360,3 @@ def test_options_that_say_nothing_are_refused():
         Presence(0)
     with pytest.raises(InputError, match="no words"):
         counted(Presence(), ["", "?!"], np.zeros((2, 1), np.int32), (2,))
-
-
-# --- significance --------------------------------------------------------------------------------------------
-
-CRITERIA = [Joint(), Pairwise(), Subset(), Presence()]
-
-
-def half_dependent(seed, rows=300, digits=4):
-    """Sources of some digits; slot 0 is the first of them, slot 1 is independent of all."""
-    rng = np.random.default_rng(seed)
-    source = rng.integers(0, 2, (rows, digits))
-    codes = np.column_stack([source[:, 0], rng.integers(0, 2, rows)]).astype(np.int32)
-    return [" ".join(map(str, row)) for row in source], codes, (2, 2)
-
-
-@pytest.mark.parametrize("criterion", CRITERIA)
-def test_dependent_slots_get_the_smallest_p_value_and_independent_ones_do_not(criterion):
-    found = np.array([p_values(counted(criterion, *half_dependent(seed)), 2, 19, seed) for seed in range(40)])
-    assert ((found > 0) & (found <= 1)).all()
-    assert (found[:, 0] == 1 / 20).all()
-    assert (found[:, 1] <= 0.1).mean() < 0.2  # subset as well: its null has its pick of the best subset, too
-    assert 0.3 < found[:, 1].mean() < 0.8
-
-
-@pytest.mark.parametrize("criterion", CRITERIA)
-def test_p_values_are_reproducible_by_seed(criterion):
-    measure = counted(criterion, *half_dependent(0))
-    assert p_values(measure, 2, 99, 1) == p_values(measure, 2, 99, 1)
-    assert len({p_values(measure, 2, 99, seed)[1] for seed in range(5)}) > 1

@@ -63,7 +63,7 @@ def test_what_is_no_permutation_is_seen(wrong):
 
 def scores(values, noise=0.0, bias=0.0):
     values = np.array(values, float)
-    return Scores(values, values + bias, np.full(len(values), noise), np.ones(len(values), int))
+    return Scores(values, values + bias, np.full(len(values), noise), *np.ones((2, len(values)), int))
 
 
 def ordered(policy, score, second=None, seed=0, estimator="plug-in"):
@@ -356,7 +356,8 @@ def plan_of(cutter, permutation, **changed):
         "scores_corrected": [[1e-12] * n],
         "noise": [[0.0] * n],
         "support": [[1] * n],
-        "significance": {"shuffles": 19, "p_values": [0.05] * n},
+        "significance": dict.fromkeys(("p_values", "q_values", "effective_support"), [0.05] * n) | {"within_noise": []},
+        "stability": {"resamples": 0, "frequency": None, "same": None, "same_by_estimator": None},
         "ties": [{"step": 0, "slots": [0, 1], "chosen": 0, "broken_by": "lowest slot"}],
         "warnings": ["ünïcode"],
         "rows": 1,

@@ -1,42 +1,107 @@
-"""Numba kernels that only loop: contiguous integer arrays in, counts out. Validation stands outside."""
+"""Numba kernels that only loop: contiguous integer arrays in, counts out. Validation stands outside.
+
+Inputs are passed read-only (`frozen`), so that each kernel is compiled once, not once for each mixture.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 
+def frozen(array: NDArray[Any]) -> NDArray[Any]:
+    """A contiguous, read-only view; a copy if it is not contiguous."""
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
 @njit(nogil=True, cache=True)
-def count_pairs(
-    codes: NDArray[np.int32],
-    left: NDArray[np.int64],
-    right: NDArray[np.int64],
-    radices: NDArray[np.int64],
-    bases: NDArray[np.int64],
+def append_digits(numbers: NDArray[Any], digits: NDArray[np.int32], radix: int) -> bool:
+    """Append a digit to each mixed-radix number, ``number * radix + digit``. Whether all digits are below radix."""
+    times, top, largest = numbers.dtype.type(radix), np.uint32(radix - 1), np.uint32(0)
+    for row in range(len(digits)):
+        largest = max(largest, np.uint32(digits[row]))  # a digit below 0 reads as one of 2^31 or more
+        numbers[row] = numbers[row] * times + numbers.dtype.type(digits[row])
+    return largest <= top
+
+
+@njit(nogil=True, cache=True)
+def count_pairs(left: NDArray[np.int32], right: NDArray[np.int32], width: int, counts: NDArray[np.int64]) -> None:
+    """Add every row to a row-major table of ``width`` columns."""
+    for row in range(len(left)):
+        counts[np.int64(left[row]) * width + right[row]] += 1
+
+
+@njit(nogil=True, cache=True)
+def count_distinct(keys: NDArray[Any]) -> int:
+    """Distinct numbers in a sorted array (n,)."""
+    distinct = np.int64(len(keys) > 0)
+    for row in range(1, len(keys)):
+        distinct += keys[row] != keys[row - 1]
+    return distinct
+
+
+@njit(nogil=True, cache=True)
+def run_lengths_of_numbers(keys: NDArray[Any], distinct: NDArray[np.uint64], counts: NDArray[np.int64]) -> None:
+    """`run_lengths` of sorted numbers (n,), n > 0, into arrays of `count_distinct`; without branches."""
+    last, to = len(keys) - 1, 0
+    for row in range(last):
+        distinct[to] = keys[row]
+        counts[to] = row + 1
+        to += keys[row + 1] != keys[row]
+    distinct[to], counts[to] = keys[last], last + 1
+    for run in range(to, 0, -1):
+        counts[run] -= counts[run - 1]
+
+
+@njit(nogil=True, cache=True)
+def merged_length(keys_a: NDArray[np.uint64], keys_b: NDArray[np.uint64]) -> int:
+    """How many distinct numbers two sorted arrays of distinct numbers hold together."""
+    a, b, both = 0, 0, 0
+    while a < len(keys_a) and b < len(keys_b):
+        key_a, key_b = keys_a[a], keys_b[b]
+        a += np.int64(key_a <= key_b)
+        b += np.int64(key_b <= key_a)
+        both += np.int64(key_a == key_b)
+    return len(keys_a) + len(keys_b) - both
+
+
+@njit(nogil=True, cache=True)
+def merge_numbers(
+    keys_a: NDArray[np.uint64],
+    counts_a: NDArray[np.int64],
+    keys_b: NDArray[np.uint64],
+    counts_b: NDArray[np.int64],
+    keys: NDArray[np.uint64],
     counts: NDArray[np.int64],
 ) -> None:
-    """Add every row of codes (rows, columns) to the flat tables of all pairs ``(left[p], right[p])``.
-
-    Table ``p`` starts at ``bases[p]`` and is row-major with ``radices[right[p]]`` columns.
-    """
-    for row in range(codes.shape[0]):
-        for pair in range(len(left)):
-            cell = codes[row, left[pair]] * radices[right[pair]] + codes[row, right[pair]]
-            counts[bases[pair] + cell] += 1
+    """`merge_sorted` of keys of one word, (n,), into arrays of `merged_length`; without branches."""
+    a, b, to = 0, 0, 0
+    while a < len(keys_a) and b < len(keys_b):
+        key_a, key_b = keys_a[a], keys_b[b]
+        from_a, from_b = np.int64(key_a <= key_b), np.int64(key_b <= key_a)
+        keys[to] = min(key_a, key_b)
+        counts[to] = (counts_a[a] & -from_a) + (counts_b[b] & -from_b)
+        a += from_a
+        b += from_b
+        to += 1
+    rest = to + len(keys_a) - a
+    keys[to:rest], counts[to:rest] = keys_a[a:], counts_a[a:]
+    keys[rest:], counts[rest:] = keys_b[b:], counts_b[b:]
 
 
 @njit(nogil=True, cache=True)
-def run_lengths(
-    keys: NDArray[np.uint64], order: NDArray[np.int64], counts: NDArray[np.int64]
-) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """Distinct rows of keys (n, words), visited in sorted ``order``, with the sum of their counts."""
+def run_lengths(keys: NDArray[np.uint64], counts: NDArray[np.int64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Distinct rows of sorted keys (n, words), with the sum of their counts; no counts, (0,), count each once."""
     n, words = keys.shape
     distinct = np.empty((n, words), np.uint64)
     sums = np.empty(n, np.int64)
     last = -1
-    for i in range(n):
-        row = order[i]
+    for row in range(n):
         same = last >= 0
         word = 0
         while same and word < words:
@@ -44,29 +109,48 @@ def run_lengths(
             word += 1
         if not same:
             last += 1
-            distinct[last] = keys[row]
+            for w in range(words):
+                distinct[last, w] = keys[row, w]
             sums[last] = 0
-        sums[last] += counts[row]
+        sums[last] += counts[row] if len(counts) else 1
     return distinct[: last + 1].copy(), sums[: last + 1].copy()
 
 
 @njit(nogil=True, cache=True)
-def pack(codes: NDArray[np.int32], word_of: NDArray[np.int64], radices: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Mixed-radix keys uint64 (rows, words) of codes (rows, columns); column ``c`` goes to ``word_of[c]``."""
-    keys = np.zeros((codes.shape[0], word_of[-1] + 1 if len(word_of) else 1), np.uint64)
-    for row in range(codes.shape[0]):
-        for column in range(codes.shape[1]):
-            word = word_of[column]
-            keys[row, word] = keys[row, word] * np.uint64(radices[column]) + np.uint64(codes[row, column])
-    return keys
+def merge_sorted(
+    keys_a: NDArray[np.uint64], counts_a: NDArray[np.int64], keys_b: NDArray[np.uint64], counts_b: NDArray[np.int64]
+) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Two tables of sorted distinct keys (n, words) in one; counts of equal keys are added."""
+    n, words = len(keys_a) + len(keys_b), keys_a.shape[1]
+    keys, counts = np.empty((n, words), np.uint64), np.empty(n, np.int64)
+    a, b, to = 0, 0, 0
+    while a < len(keys_a) or b < len(keys_b):
+        side = -1 if b == len(keys_b) else 1 if a == len(keys_a) else 0
+        word = 0
+        while side == 0 and word < words:
+            if keys_a[a, word] != keys_b[b, word]:
+                side = -1 if keys_a[a, word] < keys_b[b, word] else 1
+            word += 1
+        for w in range(words):
+            keys[to, w] = keys_a[a, w] if side <= 0 else keys_b[b, w]
+        counts[to] = 0
+        if side <= 0:
+            counts[to] += counts_a[a]
+            a += 1
+        if side >= 0:
+            counts[to] += counts_b[b]
+            b += 1
+        to += 1
+    return keys[:to].copy(), counts[:to].copy()
 
 
 @njit(nogil=True, cache=True)
 def unpack(keys: NDArray[np.uint64], word_of: NDArray[np.int64], radices: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Codes int32 (rows, columns) of mixed-radix keys: the inverse of `pack`."""
+    """Codes int32 (rows, columns) of mixed-radix keys: the inverse of `Packing.pack`."""
     codes = np.empty((keys.shape[0], len(word_of)), np.int32)
+    rest = np.empty(keys.shape[1], np.uint64)
     for row in range(keys.shape[0]):
-        rest = keys[row].copy()
+        rest[:] = keys[row]
         for column in range(len(word_of) - 1, -1, -1):
             word, radix = word_of[column], np.uint64(radices[column])
             codes[row, column] = np.int32(rest[word] % radix)

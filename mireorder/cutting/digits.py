@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import ClassVar, Self
 
 import numpy as np
@@ -27,8 +28,11 @@ from mireorder.errors import InputError
 
 ALIGNMENTS = ("pad", "left", "right")
 _ALPHABET = b"0123456789+-."
+_CHARACTERS = frozenset(_ALPHABET.decode())
+_DIGITS = frozenset("0123456789")
 _CODE = np.full(256, -1, np.int32)
 _CODE[list(_ALPHABET)] = np.arange(len(_ALPHABET))
+_FIRST = {"sign": _ALPHABET.index(b"+"), ".": _ALPHABET.index(b".")}  # first code of slots that hold no digit
 _UNKNOWN = "?"  # stands for a digit that was never emitted
 _ALIGN_REMEDY = "fit with --align left or --align right"
 
@@ -132,7 +136,7 @@ class Digits:
             zeros=survey.whole_min + min(survey.decimals, default=0) >= width,
         )
 
-    @property
+    @cached_property
     def slots(self) -> tuple[str, ...]:
         """Powers of ten for ``pad`` ('10^2'), else positions from the left ('1') or from the right ('-1')."""
         if self.align == "left":
@@ -166,14 +170,23 @@ class Digits:
         return Cut(offsets, slots, string_array(np.arange(len(flat) + 1), flat), problems)
 
     def codes(self, cut: Cut, survey: DigitsSurvey) -> NDArray[np.int32]:
-        """int32 (rows, slots): 0 absent, 1..10 the digits 0..9, 11 '+', 12 '-', 13 '.'."""
+        """int32 (rows, slots): for ``pad`` the digit, the sign (0 '+', 1 '-') or 0 for the point.
+
+        Otherwise 0 absent, 1..10 the digits 0..9, 11 '+', 12 '-', 13 '.'.
+        """
         del survey
         _, data = string_bytes(cut.units)
-        return present_codes(cut, _CODE[data[: len(cut.units)]], len(self.slots))
+        values = _CODE[data[: len(cut.units)]]
+        if self.align == "pad":  # every slot is there
+            first = np.array([_FIRST.get(name, 0) for name in self.slots], np.int32)
+            return values.reshape(cut.rows, len(self.slots)) - first
+        return present_codes(cut, values, len(self.slots))
 
     def radices(self, survey: DigitsSurvey) -> tuple[int, ...]:
-        """14 codes in each slot."""
+        """Number of codes in each slot."""
         del survey
+        if self.align == "pad":
+            return tuple({"sign": 2, ".": 1}.get(name, 10) for name in self.slots)
         return (len(_ALPHABET) + 1,) * len(self.slots)
 
     def natural(self, cut: Cut, batch: pa.RecordBatch) -> pa.StringArray:
@@ -188,8 +201,8 @@ class Digits:
     def split(self, text: str) -> Split:
         """One unit a character. A stray character or a wrong count is a problem."""
         units = list(text.strip())
-        stray = next((c for c in units if c not in _ALPHABET.decode()), None)
-        if stray is not None:
+        if not _CHARACTERS.issuperset(units):
+            stray = next(c for c in units if c not in _CHARACTERS)
             return Split(units, problem=f"{stray!r} is not part of a number")
         full = len(self.slots)
         if not units or (self.align == "pad" and len(units) < full):
@@ -226,6 +239,8 @@ class Digits:
             text = "".join(units)
             return None if _is_number(text) else f"{text!r} is not a number"
         names = self.slots
+        if len(names) == self.width and _DIGITS.issuperset(units):
+            return None
         for slot, unit in zip(slots, units, strict=True):
             expected = {"sign": "+-", ".": "."}.get(names[slot], "0123456789")
             if unit not in expected:

@@ -64,8 +64,8 @@ class NumbersSurvey:
     @property
     def radices(self) -> tuple[int, ...]:
         """Number of codes in each source slot."""
-        digits = (11,) * sum(self.digits)
-        return (len(self.templates), *digits) if len(self.templates) > 1 else digits
+        digits = sum(self.digits)
+        return (len(self.templates), *(11,) * digits) if len(self.templates) > 1 else (10,) * digits
 
 
 def survey_numbers(source: pa.Array) -> NumbersSurvey:
@@ -77,13 +77,17 @@ def survey_numbers(source: pa.Array) -> NumbersSurvey:
 
 
 def number_codes(source: pa.Array, survey: NumbersSurvey) -> NDArray[np.int32]:
-    """int32 (rows, source slots): digits as 1..10, zero-padded; 0 where the row lacks the number."""
+    """int32 (rows, source slots): the digits of the numbers, zero-padded.
+
+    Where the text around them varies, its code comes first, and digits are 1..10 with 0 where a row lacks the
+    number.
+    """
     offsets, data = string_bytes(source)
     digits = np.array(survey.digits, np.int64)
     codes = np.zeros((len(source), int(digits.sum())), np.int32)
     templates = _digit_codes(offsets, data, digits, codes)
-    if len(survey.templates) <= 1:
-        return codes
+    if len(survey.templates) <= 1:  # no row lacks a number
+        return codes - 1
     around = np.searchsorted(survey.templates, templates).astype(np.int32)
     return np.column_stack([around, codes])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mireorder.counting.spill import gather_tables
 from mireorder.cutting import Cutter
 from mireorder.cutting.rows import Batch, Progress, cut_batch, numbered
 from mireorder.cutting.source import hash_strings
@@ -35,22 +36,20 @@ class _Survey:
 
 
 @dataclass(frozen=True)
-class _Counted:
-    """The counts of some rows; a monoid."""
+class Counted:
+    """What was counted.
+
+    Attributes:
+        table: of the criterion.
+        rows: rows counted.
+        rejected: rows left out.
+        fingerprint: hash of the rows counted, whatever their order: a sum modulo 2^64.
+    """
 
     table: Any
     rows: int
     rejected: int
     fingerprint: int
-
-    def merge(self, other: Self) -> Self:
-        """The counts of both."""
-        return type(self)(
-            self.table.merge(other.table),
-            self.rows + other.rows,
-            self.rejected + other.rejected,
-            (self.fingerprint + other.fingerprint) % (1 << 64),
-        )
 
 
 @dataclass(frozen=True)
@@ -62,6 +61,7 @@ class Passes:
         open_cutter: the cutter, not settled yet.
         criterion: what to count.
         reject: leave rows out that can't be cut.
+        memory: bytes that counts may take before they go to disk; None sets no bound.
         workers: threads; None takes one a core.
         progress: called with the number of rows read, after each batch.
     """
@@ -70,6 +70,7 @@ class Passes:
     open_cutter: Cutter
     criterion: Criterion
     reject: bool = False
+    memory: int | None = None
     workers: int | None = None
     progress: Progress | None = None
 
@@ -80,17 +81,27 @@ class Passes:
             return self.open_cutter.settle(self._survey.cutter)
 
     @cached_property
-    def counted(self) -> _Counted:
+    def counted(self) -> Counted:
         """Counts, rows, rows left out and fingerprint.
 
         Raises:
-            InputError: a row can't be cut (without ``reject``), or none can.
+            InputError: a row can't be cut (without ``reject``), or none can; or the budget is too small.
+            OutputError: counts past the budget don't fit on the disk.
         """
         self._radices  # noqa: B018 (settled here, before threads ask for it)
-        counted = merge_all(map_ordered(self._count, self._batches(), self.workers))
-        if counted is None or counted.rows == 0:
+        seen = Counted(None, 0, 0, 0)
+
+        def tables() -> Iterator[Any]:
+            nonlocal seen
+            for part in map_ordered(self._count, self._batches(), self.workers):
+                fingerprint = (seen.fingerprint + part.fingerprint) % (1 << 64)
+                seen = Counted(None, seen.rows + part.rows, seen.rejected + part.rejected, fingerprint)
+                yield part.table
+
+        table = gather_tables(tables(), self.memory)
+        if seen.rows == 0:
             raise InputError("no row could be cut", shard=self._names, remedy="check --target and --cutter")
-        return counted
+        return replace(seen, table=table)
 
     @cached_property
     def measure(self) -> Measure:
@@ -124,7 +135,7 @@ class Passes:
             source = batch.rows.column("source")
             return _Survey(batch.rows.num_rows, self.open_cutter.survey(batch.rows), self.criterion.survey(source))
 
-    def _count(self, batch: Batch) -> _Counted:
+    def _count(self, batch: Batch) -> Counted:
         cutter, survey = self.cutter, self._survey
         rows = cut_batch(cutter, batch, self.reject)
         source = rows.batch.column("source")
@@ -132,7 +143,7 @@ class Passes:
         with within(batch.shard):
             table = self.criterion.count(source, codes, self._radices, survey.criterion)
         target = cutter.natural(rows.cut, rows.batch)
-        return _Counted(table, len(rows.rows), len(rows.bad), _fingerprint(source, target))
+        return Counted(table, len(rows.rows), len(rows.bad), _fingerprint(source, target))
 
 
 def _fingerprint(source: pa.Array, target: pa.Array) -> int:

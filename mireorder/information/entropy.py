@@ -128,7 +128,7 @@ def minimax(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
 
 
 def james_stein(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
-    """Plug-in entropy of ``w/K + (1 - w) n/N``, shrunk as far as the data ask (Hausser and Strimmer 2009, sec. 2.4).
+    """Plug-in entropy of ``w/K + (1 - w) n/N``, shrunk as far as the data ask (Hausser and Strimmer 2009, sec. 3).
 
     ``w = (1 - sum (n/N)^2) / ((N - 1) sum (1/K - n/N)^2)``, clipped to [0, 1], and 1 where N = 1 or all n are equal.
     Singletons only: w = 1 and log2 K. One symbol only: w = 0 and 0 bits, but log2 K from a single observation.

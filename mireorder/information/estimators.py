@@ -44,12 +44,14 @@ class Estimate:
         corrected: bits, Miller-Madow. Can fall below 0 where the plug-in value is within its bias.
         noise: standard error in bits, by the delta method.
         support: distinct (x, y, z) cells seen.
+        effective: 2^H of the cells' counts, H their plug-in entropy: how many they come to, were all filled alike.
     """
 
     plug_in: float
     corrected: float
     noise: float
     support: int
+    effective: float
 
 
 def conditional_mutual_information(
@@ -72,7 +74,8 @@ def conditional_mutual_information(
     variance = float((weights * pointwise**2).sum() / total) - mean**2
     cells = [int(np.count_nonzero(n)) for n in (n_xz, n_yz, n_xyz, n_z)]
     bias = (cells[0] + cells[1] - cells[2] - cells[3]) / (2 * total * np.log(2))
-    return Estimate(max(mean, 0.0), float(mean + bias), float(np.sqrt(max(variance, 0.0) / total)), cells[2])
+    noise = float(np.sqrt(max(variance, 0.0) / total))
+    return Estimate(max(mean, 0.0), float(mean + bias), noise, cells[2], float(np.exp2(plug_in(n_xyz))))
 
 
 def refine(groups: NDArray[np.int64], codes: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -75,7 +75,7 @@ def conditional_mutual_information(counts: ArrayLike, entropy: Entropy = plug_in
 
 
 def normalised_mutual_information(counts: ArrayLike, entropy: Entropy = plug_in, *, by: Normaliser = "mean") -> Floats:
-    """I(X; Y) divided by an entropy (Vinh, Epps and Bailey 2010, table 2).
+    """I(X; Y) divided by an entropy (Vinh, Epps and Bailey 2010).
 
     Args:
         counts: joint counts (..., X, Y).
@@ -124,7 +124,8 @@ def information_from_marginals(
         x: counts of x. Likewise y.
         y: see x.
         entropy: estimator.
-        cells: how many cells xy, x and y have, seen or not, for estimators that need it; default: their lengths.
+        cells: how many cells xy, x and y have, seen or not, for estimators that need it (of xy: the product of the
+            others); default: their lengths.
 
     Raises:
         InputError: the counts are not of the same observations.
@@ -164,10 +165,10 @@ def _entropies(counts: ArrayLike, variables: int, kept: Sequence[tuple[int, ...]
     if not 1 <= variables <= joint.ndim:
         raise InputError(f"joint counts of {variables} variables can't have shape {joint.shape}")
     axes = tuple(range(-variables, 0))
-    if joint.size and float(joint.sum(axis=axes, dtype=np.float64).max()) >= 2**63:
-        raise InputError("joint counts sum to over 2^63 - 1")
+    _summable(joint, axes)
     lead = joint.shape[: joint.ndim - variables]
-    tables = [joint.sum(axis=tuple(a for a in axes if a + variables not in k)) for k in kept]
+    summed = [tuple(a for a in axes if a + variables not in k) for k in kept]
+    tables = [joint.sum(axis=away) if away else joint for away in summed]
     widths = [int(np.prod([joint.shape[axis - variables] for axis in k])) for k in kept]
     flat = [table.reshape(*lead, width) for table, width in zip(tables, widths, strict=True)]
     return _bits(flat, [None] * len(flat), entropy)
@@ -186,16 +187,22 @@ def _sparse_bits(tables: dict[str, ArrayLike], entropy: Entropy, cells: Sequence
     if cells is not None and len(cells) != len(tables):
         raise InputError(f"{len(cells)} numbers of cells given for {len(tables)} tables ({', '.join(tables)})")
     counts = [checked_counts(table) for table in tables.values()]
-    totals = [float(n.sum(dtype=np.float64)) for n in counts]
-    for name, n, total in zip(tables, counts, totals, strict=True):
+    for name, n in zip(tables, counts, strict=True):
         if n.ndim != 1:
             raise InputError(f"{name} must be a vector of counts, not of shape {n.shape}")
-        if total != totals[0]:
+        _summable(n, (0,))
+        if n.sum() != counts[0].sum():
             raise InputError(
-                f"{name} counts {total:.0f} observations and {next(iter(tables))} {totals[0]:.0f}",
+                f"{name} counts {n.sum():,} observations and {next(iter(tables))} {counts[0].sum():,}",
                 remedy="take all tables from the same rows",
             )
     return [float(bits) for bits in _bits(counts, [None] * len(counts) if cells is None else cells, entropy)]
+
+
+def _summable(counts: NDArray[np.int64], axes: tuple[int, ...]) -> None:
+    """Raises InputError if sums over those axes overflow."""
+    if float(counts.sum(axis=axes, dtype=np.float64).max(initial=0.0)) >= 2**63:
+        raise InputError("counts sum to over 2^63 - 1")
 
 
 def _settled(bits: Floats) -> Floats:

@@ -15,11 +15,11 @@ Floats = NDArray[np.float64]
 
 NEGLIGIBLE = 28.0
 """A point whose log density is this far below the peak's adds less than 1e-12 of the integral."""
-ZOOM_POINTS, RESOLVED_POINTS, ROUNDS = 24, 10, 16
-"""Points of a grid that zooms in on the peak, how many of them the peak must cover in the end, and how often to zoom."""
-NODES, STEP = 48, 0.5
-"""Least number of nodes of the integral, and their largest distance in u: the integrand's poles are at Im u = pi."""
-WORKSPACE = 1 << 18
+POINTS, RESOLVED, ROUNDS = 24, 10, 16
+"""Points of a grid that zooms in on the peak, how many of them it must cover in the end, how often to zoom."""
+AGREEMENT, DOUBLINGS = 1e-9, 7
+"""The grid is doubled until two results agree to so many nats; by then the finer one is exact to about the square."""
+WORKSPACE = 1 << 17
 """Terms computed at once."""
 
 
@@ -35,7 +35,7 @@ def posterior_entropy(values: Floats, times: Floats, total: Floats, seen: Floats
     """
     tables, m = times.shape
     values = np.broadcast_to(values, times.shape)
-    step = max(1, WORKSPACE // (NODES * max(m, 1)))
+    step = max(1, WORKSPACE // (2 * POINTS * max(m, 1)))
     entropy = np.zeros(tables)
     for start in range(0, tables, step):
         part = slice(start, start + step)
@@ -43,34 +43,58 @@ def posterior_entropy(values: Floats, times: Floats, total: Floats, seen: Floats
     return np.where(cells > 1, entropy, 0.0)
 
 
-def _integrate(values: Floats, times: Floats, total: Floats, seen: Floats, cells: Floats) -> Floats:
+def _integrate(*table: Floats) -> Floats:
+    """See `posterior_entropy`; all arguments of one batch, cells at least 2."""
+    _, _, total, _, cells = table
     low = -np.log(cells) - 2 * NEGLIGIBLE
     high = 2 * np.log1p(total) + 2 * NEGLIGIBLE
     for _ in range(ROUNDS):
-        low, high, resolved = _zoom(_grid(low, high, ZOOM_POINTS), values, times, total, cells)
+        low, high, resolved = _zoom(_grid(low, high, np.linspace(0, 1, POINTS)), *table)
         if resolved:
             break
-    u = _grid(low, high, max(NODES, int((high - low).max() / STEP) + 1))
-    density = _log_posterior(u, values, times, total, cells)
-    density = np.exp(density - density.max(-1, keepdims=True))
-    entropy = _entropy_given(np.exp(u), values, times, total, seen, cells)
-    return (density * entropy).sum(-1) / density.sum(-1)
+    nodes = np.linspace(0, 1, POINTS)
+    peak, mass, moment = _sums(_grid(low, high, nodes), None, *table)
+    entropy = moment / mass
+    left = np.arange(len(entropy))  # tables whose result is not yet known to be exact
+    for doubling in range(DOUBLINGS):
+        steps = (POINTS - 1) << doubling
+        between = _grid(low[left], high[left], (np.arange(steps) + 0.5) / steps)
+        _, more_mass, more_moment = _sums(between, peak[left], *(column[left] for column in table))
+        mass[left] += more_mass
+        moment[left] += more_moment
+        finer = moment[left] / mass[left]
+        moved = np.abs(finer - entropy[left]) > AGREEMENT
+        entropy[left] = finer
+        left = left[moved]
+        if not len(left):
+            break
+    return entropy
 
 
-def _grid(low: Floats, high: Floats, points: int) -> Floats:
-    """(tables, points): equal steps from low to high."""
-    return low[:, None] + (high - low)[:, None] * np.linspace(0, 1, points)
+def _grid(low: Floats, high: Floats, nodes: Floats) -> Floats:
+    """(tables, nodes): nodes from 0 to 1, stretched from low to high."""
+    return low[:, None] + (high - low)[:, None] * nodes
 
 
-def _zoom(u: Floats, values: Floats, times: Floats, total: Floats, cells: Floats) -> tuple[Floats, Floats, bool]:
+def _sums(u: Floats, peak: Floats | None, *table: Floats) -> tuple[Floats, Floats, Floats]:
+    """The log density that sums are relative to (the largest, if not given), and the sums of density and entropy."""
+    values, times, total, _, cells = table
+    log_density = _log_posterior(u, values, times, total, cells)
+    peak = log_density.max(-1) if peak is None else peak
+    density = np.exp(log_density - peak[:, None])
+    return peak, density.sum(-1), (density * _entropy_given(np.exp(u), *table)).sum(-1)
+
+
+def _zoom(u: Floats, *table: Floats) -> tuple[Floats, Floats, bool]:
     """The grid points that enclose all that is not negligible, and whether enough of them lie within."""
+    values, times, total, _, cells = table
     density = _log_posterior(u, values, times, total, cells)
     kept = density > density.max(-1, keepdims=True) - NEGLIGIBLE
     last = u.shape[1] - 1
     first_kept, last_kept = kept.argmax(-1), last - kept[:, ::-1].argmax(-1)
     rows = np.arange(len(u))
     low, high = u[rows, np.maximum(first_kept - 1, 0)], u[rows, np.minimum(last_kept + 1, last)]
-    return low, high, bool((last_kept - first_kept >= RESOLVED_POINTS).all())
+    return low, high, bool((last_kept - first_kept >= RESOLVED).all())
 
 
 def _log_posterior(u: Floats, values: Floats, times: Floats, total: Floats, cells: Floats) -> Floats:

@@ -2,50 +2,119 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from mireorder.information.criteria.criterion import Marginals, Measure
+from mireorder.information.criteria.criterion import Measure, Scores
+from mireorder.information.null import Marginals, Null, cost, entropy, log_chance
+
+LEVEL = 0.05
+FEWEST, WORK = 19, 5e8
+SURE = -40.0
+"""Natural log of the chance below which a score is taken to lie above all shuffles, undrawn (4e-18)."""
 
 
-def p_values(measure: Measure, slots: int, shuffles: int, seed: int) -> list[float]:
-    """One-sided p-value of each slot's score with nothing emitted.
+@dataclass(frozen=True)
+class Significance:
+    """What the scores with nothing emitted are worth, slot by slot.
 
-    The null is a shuffle of the targets against the sources: it keeps both sides' counts and breaks their
-    link, so it is drawn from the counts alone, without reading the data again. Pair tables that make up one
-    score are drawn independently; for a score that is the highest of them this errs on the safe side.
-    ``p = (1 + #{null >= score}) / (1 + shuffles)`` (Davison and Hinkley 1997, eq. 4.11).
+    Attributes:
+        shuffles: shuffled targets that each score was tested against; 0 if none were.
+        p_values: one-sided; none without shuffles.
+        q_values: the p-values adjusted for the number of slots (`benjamini_hochberg`).
+        effective_support: cells the score rests on, were all of them filled alike (`Scores`).
+        within_noise: slots whose q-value is above 0.05: no more than shuffled targets would give.
     """
-    observed = measure.scores(()).plug_in
-    found = []
-    for slot in range(slots):
-        rng = np.random.default_rng([seed, slot])
-        null = np.zeros(shuffles)
-        for sides in measure.marginals(slot):
-            drawn = shuffled_information(sides, shuffles, rng)
-            null = np.maximum(null, drawn) if measure.highest else null + drawn
-        found.append(float((1 + np.count_nonzero(null >= observed[slot] - 1e-9)) / (1 + shuffles)))
-    return found
+
+    shuffles: int
+    p_values: list[float]
+    q_values: list[float]
+    effective_support: list[float]
+    within_noise: list[int]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the plan."""
+        return asdict(self)
+
+    def warnings(self, slots: Sequence[str]) -> list[str]:
+        """Names the slots within noise."""
+        if not self.within_noise:
+            return []
+        weak = [slots[slot] for slot in self.within_noise]
+        shown = ", ".join(weak[:8]) + (f" and {len(weak) - 8} more" if len(weak) > 8 else "")
+        return [
+            f"within noise (q > {LEVEL}, {self.shuffles} shuffles): {shown}; shuffled targets score as high, so these "
+            "scores are no sign that the slots depend on the source"
+        ]
 
 
-def shuffled_information(sides: Marginals, shuffles: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """I(X; Y) in bits, (shuffles,), of random joint counts with the given counts of X and of Y."""
-    rows, columns = sides
-    total = int(rows.sum())
-    margins = _n_log_n(rows).sum() + _n_log_n(columns).sum()
-    if len(rows) == 0 or rows.max() == 1:  # every x seen once: I(X; Y) = H(Y) however they are shuffled
-        return np.full(shuffles, np.log2(total) - _n_log_n(columns).sum() / total if total else 0.0)
-    information = np.empty(shuffles)
-    for shuffle in range(shuffles):
-        left, cells = rows.copy(), 0.0
-        for n in columns[:-1]:
-            drawn = rng.multivariate_hypergeometric(left, int(n), method="marginals")
-            cells += _n_log_n(drawn).sum()
-            left -= drawn
-        cells += _n_log_n(left).sum()
-        information[shuffle] = np.log2(total) + (cells - margins) / total
-    return information
+def significance(measure: Measure, shuffles: int | None, seed: int) -> Significance:
+    """Test the scores with nothing emitted against shuffled targets.
+
+    Args:
+        measure: a criterion, counted.
+        shuffles: how many; None draws `enough` of them, 0 none.
+        seed: of the shuffles.
+    """
+    first = measure.scores(())
+    drawn, p = (0, []) if shuffles == 0 else p_values(measure, first, shuffles, seed)
+    q = benjamini_hochberg(p).tolist()
+    return Significance(
+        drawn,
+        p,
+        q,
+        [round(float(effective), 6) for effective in first.effective],
+        [slot for slot, value in enumerate(q) if value > LEVEL],
+    )
 
 
-def _n_log_n(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    return (counts * np.log2(np.maximum(counts, 1))).astype(np.float64)
+def p_values(measure: Measure, first: Scores, shuffles: int | None, seed: int) -> tuple[int, list[float]]:
+    """Shuffles drawn, and one-sided p-value of each slot's score with nothing emitted.
+
+    ``p = (1 + #{null >= score}) / (1 + shuffles)`` (Davison and Hinkley 1997, eq. 4.11). Plug-in scores are compared,
+    whatever the estimator: a shuffle keeps what their bias depends on. A score that a shuffle reaches with a chance of
+    less than exp(-40) (`log_chance`) is not drawn for.
+    """
+    slots = len(first.plug_in)
+    tables = [measure.marginals(slot) for slot in range(slots)]
+    scores = [float(first.plug_in[slot]) * _scale(measure, tables[slot]) for slot in range(slots)]
+    open_slots = [s for s in range(slots) if log_chance(tables[s], scores[s] - 1e-9, measure.highest) > SURE]
+    if shuffles is None:
+        shuffles = enough(slots, sum(cost(tables[slot]) for slot in open_slots))
+    null, reached = Null(shuffles, seed), np.zeros(slots, np.int64)
+    for slot in open_slots:
+        drawn = null.draw(tables[slot], slot, measure.highest)
+        reached[slot] = np.count_nonzero(drawn >= scores[slot] - 1e-9)
+    return shuffles, [float(p) for p in (1 + reached) / (1 + shuffles)]
+
+
+def enough(slots: int, nanoseconds: float) -> int:
+    """How many shuffles to draw where nobody says.
+
+    40 a slot less one, so that a single slot that no shuffle reaches has a q-value of 1/40; where shuffling all slots
+    takes long, as many as take about half a second, but at least 19.
+    """
+    return int(min(40 * slots - 1, max(FEWEST, WORK // max(nanoseconds, 1.0))))
+
+
+def benjamini_hochberg(p_values: ArrayLike) -> NDArray[np.float64]:
+    """q-values: the smallest false discovery rate at which each test would be taken for one (Benjamini, Hochberg 1995).
+
+    ``q(i) = min_{j >= i} p(j) m / j`` over the m p-values in ascending order (Yekutieli and Benjamini 1999, eq. 3).
+    The rate holds for tests that are independent or depend on each other positively.
+    """
+    p = np.asarray(p_values, np.float64)
+    order = np.argsort(p, kind="stable")
+    steps = p[order] * (len(p) / np.arange(1, len(p) + 1))
+    q = np.empty(len(p))
+    q[order] = np.minimum(np.minimum.accumulate(steps[::-1])[::-1], 1.0)
+    return q
+
+
+def _scale(measure: Measure, tables: Sequence[Marginals]) -> float:
+    """Bits to a unit of the score: H(t_i) where scores are normalised by it."""
+    return entropy(tables[0][1]) if measure.normalised and tables else 1.0

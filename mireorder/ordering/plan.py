@@ -16,7 +16,7 @@ from mireorder.dataset.reading import Reading
 from mireorder.errors import InputError, PlanError
 from mireorder.files import write_text
 from mireorder.ordering.permutation import is_permutation
-from mireorder.ordering.restore import Restored, restore, slots_by_step
+from mireorder.ordering.restore import Restored, Restorer, slots_by_step
 
 FILE = "mireorder.json"
 FORMAT = 1
@@ -36,7 +36,7 @@ class Plan:
         tie_breaker: the criterion that decided between scores that tie.
         policy: that made the permutation.
         kind: how an output is restored: ``fixed`` or ``set``.
-        seed: of random orders and of the shuffles.
+        seed: of random orders, shuffles and resamples.
         units: names of the slots of a full target, in natural order.
         permutation: of a full target, ``permutation[step] = slot``.
         permutations: number of units -> permutation, for targets of every length (kind ``fixed``).
@@ -45,7 +45,12 @@ class Plan:
         scores_corrected: the same by Miller-Madow.
         noise: standard errors of the scores in bits, ``[step][slot]``.
         support: distinct cells each score rests on, ``[step][slot]``.
-        significance: p-value of each slot's first score against ``shuffles`` shuffled targets.
+        significance: of each slot's score with nothing emitted: ``p_values`` against ``shuffles`` shuffled targets,
+            ``q_values`` adjusted for the number of slots (Benjamini and Hochberg 1995), the ``effective_support``, and
+            ``within_noise``, the slots with q > 0.05.
+        stability: over ``resamples`` bootstrap resamples of the counts, each ordered by every estimator:
+            ``frequency[step][slot]`` of a slot at a step, and the share that is the ``same`` as the permutation, in all
+            and ``same_by_estimator``. No resamples and None for policies that don't look at scores.
         ties: scores that could not be told apart, and what decided.
         warnings: what to know before trusting the order.
         rows: rows counted.
@@ -74,6 +79,7 @@ class Plan:
     noise: list[list[float | None]]
     support: list[list[int]]
     significance: dict[str, Any]
+    stability: dict[str, Any]
     ties: list[dict[str, Any]]
     warnings: list[str]
     rows: int
@@ -98,12 +104,16 @@ class Plan:
         read: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in self.reading.items()}
         return Reading(**read)
 
-    @property
+    @cached_property
+    def _restorer(self) -> Restorer:
+        return Restorer(self.cut, self.permutation)
+
+    @cached_property
     def prompt_end(self) -> str:
         """What the prompt ends with."""
         return self.between.rstrip()
 
-    @property
+    @cached_property
     def completion_start(self) -> str:
         """The white space that opens the completion, so that BPE does not merge across it."""
         return self.between[len(self.prompt_end) :]
@@ -118,7 +128,7 @@ class Plan:
         Args:
             emitted: the completion, without prompt and end-of-sequence marker.
         """
-        return restore(self.cut, self.permutation, emitted.removeprefix(self.completion_start))
+        return self._restorer.restore(emitted.removeprefix(self.completion_start))
 
     def restore_all(self, emitted: Iterable[str]) -> list[Restored]:
         """`restore` for many outputs."""

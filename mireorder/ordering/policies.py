@@ -65,6 +65,8 @@ POLICIES: dict[str, Policy] = {
     "max": maximum,
     "min": minimum,
 }
+BLIND = frozenset({"plain", "reverse", "random"})
+"""Policies that don't look at scores: their order is the same whatever the sample."""
 
 
 def _ties(step: Step, best: int) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import cast
 
 from mireorder.cutting.cut import Cutter, FixedCutter
@@ -25,26 +26,46 @@ class Restored:
     problem: str | None = None
 
 
-def restore(cutter: Cutter, permutation: Sequence[int], emitted: str) -> Restored:
-    """The natural target of an emitted text.
+@dataclass(frozen=True)
+class Restorer:
+    """The way back of one plan.
 
     Args:
         cutter: the plan's.
         permutation: the plan's, over all slots.
-        emitted: what the model wrote behind the prompt.
     """
-    split = cutter.split(emitted)
-    if cutter.kind == "set":  # a set has no order: its units tell their own slots
-        pairs = sorted(zip(split.slots, split.units, strict=True))
-        text = cutter.glue([s for s, _ in pairs], [u for _, u in pairs])
-        nothing = split.problem is not None and not pairs  # which is not the same as an empty set
-        return _judged("" if nothing else text, split.problem, split.cut_short)
-    fixed = cast(FixedCutter, cutter)
-    slots = slots_by_step(fixed, permutation, len(split.units))
-    pairs = sorted(zip(slots, split.units, strict=False))  # units too many have no slot
-    slots, units = [s for s, _ in pairs], [u for _, u in pairs]
-    problem = split.problem or fixed.misplaced(slots, units)
-    return _judged(fixed.glue(slots, units), problem, split.cut_short)
+
+    cutter: Cutter
+    permutation: Sequence[int]
+
+    def restore(self, emitted: str) -> Restored:
+        """The natural target of what a model wrote behind the prompt."""
+        split = self.cutter.split(emitted)
+        if self.cutter.kind == "set":  # a set has no order: its units tell their own slots
+            pairs = sorted(zip(split.slots, split.units, strict=True))
+            text = self.cutter.glue([s for s, _ in pairs], [u for _, u in pairs])
+            nothing = split.problem is not None and not pairs  # which is not the same as an empty set
+            return _judged("" if nothing else text, split.problem, split.cut_short)
+        cutter = cast(FixedCutter, self.cutter)
+        pairs = sorted(zip(self._slots(len(split.units)), split.units, strict=False))  # units too many have no slot
+        slots, units = [s for s, _ in pairs], [u for _, u in pairs]
+        problem = split.problem or cutter.misplaced(slots, units)
+        return _judged(cutter.glue(slots, units), problem, split.cut_short)
+
+    def _slots(self, units: int) -> list[int]:
+        units = min(units, len(self.permutation))
+        if units not in self._known:
+            self._known[units] = slots_by_step(cast(FixedCutter, self.cutter), self.permutation, units)
+        return self._known[units]
+
+    @cached_property
+    def _known(self) -> dict[int, list[int]]:
+        return {}
+
+
+def restore(cutter: Cutter, permutation: Sequence[int], emitted: str) -> Restored:
+    """`Restorer.restore` of one text."""
+    return Restorer(cutter, permutation).restore(emitted)
 
 
 def slots_by_step(cutter: FixedCutter, permutation: Sequence[int], units: int) -> list[int]:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from mireorder.dataset.check import LAWS, Checked
 from mireorder.ordering.plan import Plan
+from mireorder.ordering.policies import BLIND
 
 _MOST_SLOTS = 12  # columns of the score table; a plan with more shows the chosen score of each step
 _COLD, _HOT = (247, 251, 255), (8, 81, 156)
@@ -26,6 +27,7 @@ def plan_view(plan: Plan, sha256: bool = True) -> RenderableType:
     facts.add_row("permutation", str(plan.permutation))
     facts.add_row("policy", f"{plan.policy} of {plan.criterion['name']} ({plan.estimator}), kind {plan.kind}")
     facts.add_row("counted", f"{plan.rows:,} rows{rejected}")
+    facts.add_row("stability", _steadiness(plan))
     if sha256:
         facts.add_row("plan", plan.sha256)
     parts: list[RenderableType] = [facts, "", _scores(plan)]
@@ -36,28 +38,61 @@ def plan_view(plan: Plan, sha256: bool = True) -> RenderableType:
 
 def _scores(plan: Plan) -> Table:
     wide = len(plan.units) > _MOST_SLOTS
-    p_values = plan.significance["p_values"]
-    table = Table(title="score in bits, by step" + ("" if wide else " and slot"), title_justify="left")
+    unit = "as a share of the slot's entropy" if plan.criterion.get("normalised") else "in bits"
+    table = Table(title=f"score {unit}, by step" + ("" if wide else " and slot"), title_justify="left")
+    q_values = plan.significance["q_values"]
     table.add_column("step", justify="right")
     table.add_column("emits")
     slots = [] if wide else range(len(plan.units))
     for slot in slots:
         table.add_column(plan.units[slot], justify="right")
     if wide:
-        for name in ("score", "noise", "p at step 0"):
+        for name in ("score", "noise", *(["q at step 0"] if q_values else [])):
             table.add_column(name, justify="right")
+    if plan.stability["resamples"]:
+        table.add_column("kept", justify="right")
+        table.add_column("or else", no_wrap=True)
     top = max((s for row in plan.scores for s in row if s is not None), default=0.0) or 1.0
     for step, chosen in enumerate(plan.permutation):
         scores = plan.scores[step]
         cells = [_cell(scores[slot], top, slot == chosen) for slot in slots]
         if wide:
-            p = f"{p_values[chosen]:.3f}" if p_values else "-"
-            cells = [_cell(scores[chosen], top, True), Text(f"{plan.noise[step][chosen]:.4f}"), Text(p)]
-        table.add_row(str(step), plan.units[chosen], *cells)
-    if p_values and not wide:
+            cells = [_cell(scores[chosen], top, True), Text(f"{plan.noise[step][chosen]:.4f}")]
+            cells += [_tested(plan, chosen, q_values)] if q_values else []
+        table.add_row(str(step), plan.units[chosen], *cells, *_kept(plan, step))
+    if not wide:
         table.add_section()
-        table.add_row("", "p at step 0", *(f"{p:.3f}" for p in p_values))
+        for name, values in ("p at step 0", plan.significance["p_values"]), ("q at step 0", q_values):
+            if values:
+                table.add_row("", name, *(_tested(plan, slot, values) for slot in slots))
+        table.add_row("", "eff. support", *(f"{cells:,.0f}" for cells in plan.significance["effective_support"]))
     return table
+
+
+def _tested(plan: Plan, slot: int, values: list[float]) -> Text:
+    """A p- or q-value, marked where the slot is within noise."""
+    noise = slot in plan.significance["within_noise"]
+    return Text(f"{values[slot]:.3f}{'~' if noise else ''}", "yellow" if noise else "")
+
+
+def _kept(plan: Plan, step: int) -> list[Text]:
+    """How often resamples have the plan's slot at this step, and which other slot comes next."""
+    if not plan.stability["resamples"]:
+        return []
+    shares, chosen = plan.stability["frequency"][step], plan.permutation[step]
+    kept = Text(f"{shares[chosen]:.0%}", "yellow" if shares[chosen] < 0.5 else "")
+    others = [slot for slot in range(len(shares)) if slot != chosen and shares[slot]]
+    other = max(others, key=lambda slot: shares[slot], default=None)
+    return [kept, Text("" if other is None else f"{plan.units[other]} {shares[other]:.0%}")]
+
+
+def _steadiness(plan: Plan) -> str:
+    """How often resamples have the plan's order."""
+    found = plan.stability
+    if not found["resamples"]:
+        return "not looked at" if plan.policy not in BLIND else "whatever the sample"
+    by = ", ".join(f"{name} {share:.0%}" for name, share in found["same_by_estimator"].items())
+    return f"{found['same']:.0%} of the orders of {found['resamples']} resamples are the same ({by})"
 
 
 def _cell(score: float | None, top: float, chosen: bool) -> Text:

@@ -12,6 +12,7 @@ A criterion is a frozen dataclass, listed by name in `CRITERIA`, with three step
 
 from __future__ import annotations
 
+from mireorder.information.criteria.bigram import Bigram
 from mireorder.information.criteria.criterion import Criterion, Measure, Scores
 from mireorder.information.criteria.joint import Joint
 from mireorder.information.criteria.pairwise import Pairwise
@@ -23,6 +24,7 @@ CRITERIA: dict[str, type[Criterion]] = {
     "pairwise": Pairwise,
     "subset": Subset,
     "presence": Presence,
+    "bigram": Bigram,
 }
 
-__all__ = ["CRITERIA", "Criterion", "Joint", "Measure", "Pairwise", "Presence", "Scores", "Subset"]
+__all__ = ["CRITERIA", "Bigram", "Criterion", "Joint", "Measure", "Pairwise", "Presence", "Scores", "Subset"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -11,8 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mireorder.information.estimators import Estimate
-
-Marginals = tuple[NDArray[np.int64], NDArray[np.int64]]
+from mireorder.information.null import Marginals
 
 
 @dataclass(frozen=True)
@@ -24,22 +23,26 @@ class Scores:
         corrected: float64 (slots,), Miller-Madow.
         noise: float64 (slots,), standard errors.
         support: int64 (slots,), distinct cells seen.
+        effective: float64 (slots,), effective support: 2^H of the cells' counts, the number of cells that would have
+            their plug-in entropy H were all filled alike (Hill 1973, order 1; Jost 2006). At most the support, and
+            like it summed over the pair tables that a score sums over.
     """
 
     plug_in: NDArray[np.float64]
     corrected: NDArray[np.float64]
     noise: NDArray[np.float64]
     support: NDArray[np.int64]
+    effective: NDArray[np.float64]
 
     @classmethod
     def of(cls, slots: int, estimates: Mapping[int, Estimate]) -> Scores:
         """Scores from the estimates of the slots not yet emitted."""
         columns = np.full((3, slots), np.nan)
-        support = np.zeros(slots, np.int64)
+        support, effective = np.zeros(slots, np.int64), np.zeros(slots)
         for slot, e in estimates.items():
             columns[:, slot] = e.plug_in, e.corrected, e.noise
-            support[slot] = e.support
-        return cls(columns[0], columns[1], columns[2], support)
+            support[slot], effective[slot] = e.support, e.effective
+        return cls(columns[0], columns[1], columns[2], support, effective)
 
     def by(self, estimator: str) -> NDArray[np.float64]:
         """The scores by the estimator of that name."""
@@ -58,20 +61,35 @@ class Scores:
         return abs(float(values[a] - values[b])) <= tolerance
 
 
+Score = Callable[[Sequence[int]], Scores]
+"""Scores of the slots left when those are given that are emitted."""
+
+
 class Measure(Protocol):
     """A criterion, counted: scores of slots.
 
     Attributes:
         highest: whether a score is the highest MI of its pair tables; else it is their sum.
+        normalised: whether scores are divided by H(t_i).
     """
 
     highest: ClassVar[bool]
+
+    @property
+    def normalised(self) -> bool: ...  # noqa: D102
 
     def scores(self, emitted: Sequence[int]) -> Scores:
         """Scores of the slots left when ``emitted`` are given."""
 
     def marginals(self, slot: int) -> list[Marginals]:
         """Counts of both sides of every pair table whose MI goes into the score with nothing emitted."""
+
+    def resample(self, rng: np.random.Generator) -> Score:
+        """The scores of a bootstrap resample: as many rows, drawn from the counts with replacement."""
+
+    @property
+    def replay_cost(self) -> float:
+        """Nanoseconds on one core, about, that drawing and ordering a resample takes."""
 
     @property
     def warnings(self) -> list[str]:

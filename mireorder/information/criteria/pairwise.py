@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mireorder.counting.tables import PairTables
+from mireorder.counting.pairs import Entries, PairTables
 from mireorder.cutting.source import NumbersSurvey, number_codes, survey_numbers
 from mireorder.errors import InputError
-from mireorder.information.criteria.criterion import Marginals, Scores
-from mireorder.information.estimators import Estimate, conditional_mutual_information
+from mireorder.information.criteria.criterion import Score, Scores
+from mireorder.information.estimators import Estimate, conditional_mutual_information, refine
+from mireorder.information.null import Marginals
+from mireorder.information.resampling import resampled
+
+Pairs = dict[tuple[int, int], Estimate]
+"""Pair of columns -> their MI."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ class PairwiseMeasure:
     """Scores by `pairwise`."""
 
     highest: ClassVar[bool] = False
+    normalised: ClassVar[bool] = False
 
     table: PairTables
     sources: int
@@ -59,38 +65,59 @@ class PairwiseMeasure:
 
     def scores(self, emitted: Sequence[int]) -> Scores:
         """Sums of pair MI for every slot left; standard errors of the terms add in quadrature."""
-        left = [slot for slot in range(self.slots) if slot not in emitted]
-        return Scores.of(self.slots, {i: self._sum(i, emitted) for i in left})
+        return self._scores(self._pair, emitted)
 
     def marginals(self, slot: int) -> list[Marginals]:
         """Both sides of every (source slot, slot) table."""
-        tables = self.table.tables()
-        return [_sides(tables[j, self.sources + slot]) for j in range(self.sources)]
+        entries = self.table.entries()
+        return [_sides(*entries[j, self.sources + slot]) for j in range(self.sources)]
+
+    def resample(self, rng: np.random.Generator) -> Score:
+        """A multinomial draw over the cells of each pair table by itself.
+
+        Pair tables don't say which rows their counts share, so tables that in truth vary together vary apart here.
+        """
+        entries = self.table.entries()
+        drawn = {pair: (x, y, resampled(counts, rng)) for pair, (x, y, counts) in entries.items()}
+        return partial(self._scores, _information(drawn))
+
+    @property
+    def replay_cost(self) -> float:
+        """Of the MI of each table."""
+        return sum(3e5 + 200 * len(counts) for _, _, counts in self.table.entries().values())
 
     @property
     def warnings(self) -> list[str]:
         """None."""
         return []
 
-    def _sum(self, slot: int, emitted: Sequence[int]) -> Estimate:
-        terms = [self._pair[j, self.sources + slot] for j in range(self.sources)]
-        terms += [self._pair[self.sources + min(k, slot), self.sources + max(k, slot)] for k in emitted]
+    def _scores(self, pair: Pairs, emitted: Sequence[int]) -> Scores:
+        left = [slot for slot in range(self.slots) if slot not in emitted]
+        return Scores.of(self.slots, {i: self._sum(pair, i, emitted) for i in left})
+
+    def _sum(self, pair: Pairs, slot: int, emitted: Sequence[int]) -> Estimate:
+        terms = [pair[j, self.sources + slot] for j in range(self.sources)]
+        terms += [pair[self.sources + min(k, slot), self.sources + max(k, slot)] for k in emitted]
         return Estimate(
             sum(t.plug_in for t in terms),
             sum(t.corrected for t in terms),
             float(np.sqrt(sum(t.noise**2 for t in terms))),
             sum(t.support for t in terms),
+            sum(t.effective for t in terms),
         )
 
     @cached_property
-    def _pair(self) -> dict[tuple[int, int], Estimate]:
-        return {pair: table_information(counts) for pair, counts in self.table.tables().items()}
+    def _pair(self) -> Pairs:
+        return _information(self.table.entries())
 
 
-def table_information(counts: NDArray[np.int64]) -> Estimate:
-    """I(X; Y) in bits of joint counts (|X|, |Y|)."""
-    x, y = np.nonzero(counts)
-    return conditional_mutual_information(x, y, np.zeros_like(x), counts[x, y])
+def _information(entries: dict[tuple[int, int], Entries]) -> Pairs:
+    found = {}
+    for pair, (x, y, counts) in entries.items():
+        seen = counts > 0
+        none = np.zeros(int(seen.sum()), np.int64)
+        found[pair] = conditional_mutual_information(refine(none, x[seen]), refine(none, y[seen]), none, counts[seen])
+    return found
 
 
 def need_numbers(survey: NumbersSurvey, criterion: str) -> None:
@@ -102,6 +129,6 @@ def need_numbers(survey: NumbersSurvey, criterion: str) -> None:
         )
 
 
-def _sides(counts: NDArray[np.int64]) -> Marginals:
-    rows, columns = counts.sum(1), counts.sum(0)
+def _sides(x: NDArray[np.int64], y: NDArray[np.int64], counts: NDArray[np.int64]) -> Marginals:
+    rows, columns = (np.bincount(side, counts).astype(np.int64) for side in (x, y))
     return rows[rows > 0], columns[columns > 0]

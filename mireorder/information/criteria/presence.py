@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 from numpy.typing import NDArray
 
-from mireorder.counting.tables import KeyTable, Packing
+from mireorder.counting.keys import KeyTable, Packing
 from mireorder.cutting.source import WordsSurvey, present_words, survey_words
 from mireorder.errors import InputError
-from mireorder.information.criteria.criterion import Marginals, Scores
-from mireorder.information.estimators import Estimate, refine
+from mireorder.information.criteria.criterion import Score, Scores
+from mireorder.information.estimators import Estimate
+from mireorder.information.null import Marginals
+from mireorder.information.presence import Partition, presence_information
+from mireorder.information.resampling import resampled
+
+MOST_KNOWN = 64
+"""Partitions kept for the next resample."""
 
 
 @dataclass(frozen=True)
@@ -58,18 +63,16 @@ class PresenceMeasure:
     """Scores by `presence`."""
 
     highest: ClassVar[bool] = False
+    normalised: ClassVar[bool] = False
 
     table: KeyTable
     radices: tuple[int, ...]
     words: int
+    _known: dict[tuple[int, ...], Partition] = field(default_factory=dict, repr=False)
 
     def scores(self, emitted: Sequence[int]) -> Scores:
         """Sums over words for every slot left; standard errors of the words add in quadrature."""
-        given = np.zeros(len(self._codes), np.int64)
-        for slot in emitted:
-            given = refine(given, self._codes[:, slot])
-        left = [slot for slot in range(len(self.radices)) if slot not in emitted]
-        return Scores.of(len(self.radices), {slot: self._sum(slot, given) for slot in left})
+        return self._scores(self._rows, self._counts, emitted)
 
     def marginals(self, slot: int) -> list[Marginals]:
         """Both sides of every (word, slot) table."""
@@ -79,24 +82,56 @@ class PresenceMeasure:
         total = int(self._rows.sum())
         return [(np.array([n, total - n]), values) for n in present.tolist() if n < total]
 
+    def resample(self, rng: np.random.Generator) -> Score:
+        """Rows by target, a multinomial draw, then the rows with each word of the target's rows, a binomial one.
+
+        That is what drawing rows does to each word by itself. The counts don't say which words stand in the same rows,
+        so words that in truth vary together vary apart here.
+        """
+        return partial(self._scores, *self._drawn(rng))
+
+    @property
+    def replay_cost(self) -> float:
+        """Of a pass over the counts at each step."""
+        return 3.0 * len(self.radices) * (15 * len(self._counts) + 60 * self.words * len(self.radices))
+
     @property
     def warnings(self) -> list[str]:
         """None."""
         return []
 
-    def _sum(self, slot: int, given: NDArray[np.int64]) -> Estimate:
-        cell = refine(given, self._codes[:, slot])
-        cells = np.bincount(cell, self._rows).astype(np.int64)
-        parent = np.zeros(len(cells), np.int64)
-        parent[cell] = given
-        parents = np.bincount(given, self._rows).astype(np.int64)
-        information, variance, support, bias = presence_information(
-            self._starts, cell[self._target], self._counts, cells, parent, parents
-        )
-        total = cells.sum()
-        plug_in = float(information.sum())
-        corrected = plug_in + float(bias.sum()) / (2 * total * np.log(2))
-        return Estimate(plug_in, corrected, float(np.sqrt(variance.sum() / total)), int(support.sum()))
+    def _scores(self, rows: NDArray[np.int64], counts: NDArray[np.int64], emitted: Sequence[int]) -> Scores:
+        partition = self._partition(emitted)
+        found = presence_information(self._starts, self._target, counts, rows, partition)
+        total = int(rows.sum())
+        estimates = {}
+        for slot in partition.left.tolist():
+            plug_in = float(found.bits[slot])
+            corrected = plug_in + float(found.bias[slot]) / (2 * total * np.log(2))
+            noise = float(np.sqrt(found.variance[slot] / total))
+            support, effective = int(found.support[slot]), float(found.effective[slot])
+            estimates[slot] = Estimate(plug_in, corrected, noise, support, effective)
+        return Scores.of(len(self.radices), estimates)
+
+    def _drawn(self, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows by target, and rows by word and target, of a resample."""
+        rows = resampled(self._rows, rng)
+        return rows, rng.binomial(rows[self._target], self._counts / self._rows[self._target])
+
+    def _partition(self, emitted: Sequence[int]) -> Partition:
+        key = tuple(emitted)
+        found = self._known.get(key)
+        if found is None:
+            found = Partition.of(self._codes, self._usual, key)
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[key] = found
+        return found
+
+    @cached_property
+    def _usual(self) -> NDArray[np.int64]:
+        """int64 (slots,): the code most rows have in each slot."""
+        return np.array([np.bincount(column, self._rows).argmax() for column in self._codes.T], np.int64)
 
     @cached_property
     def _split(self) -> int:
@@ -129,56 +164,3 @@ class PresenceMeasure:
         of_target = np.empty(index.max() + 1, np.int64)
         of_target[index.ravel()[: self._split]] = np.arange(self._split)
         return of_target[index.ravel()[self._split :]]
-
-
-@njit(nogil=True, cache=True)
-def presence_information(
-    starts: NDArray[np.int64],
-    cell_of: NDArray[np.int64],
-    counts: NDArray[np.int64],
-    cells: NDArray[np.int64],
-    parent: NDArray[np.int64],
-    parents: NDArray[np.int64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """I(word; y | z) of every word, from the rows in which the word is present.
-
-    Args:
-        starts: (words + 1,): entries ``starts[w]:starts[w + 1]`` belong to word ``w``.
-        cell_of: (entries,): the (y, z) cell of an entry.
-        counts: (entries,): rows in which the word is present with that target.
-        cells: (cells,): rows in each (y, z) cell.
-        parent: (cells,): the z group of each cell.
-        parents: (groups,): rows in each z group.
-
-    Returns:
-        Bits, variance of the pointwise information, (word, y, z) cells seen, and Miller-Madow's
-        ``m_xz + m_yz - m_xyz - m_z``; each (words,).
-    """
-    words = len(starts) - 1
-    total = parents.sum()
-    information, variance = np.zeros(words), np.zeros(words)
-    support, bias = np.zeros(words, np.int64), np.zeros(words, np.int64)
-    for word in range(words):
-        with_word = np.zeros(len(cells), np.int64)
-        with_parent = np.zeros(len(parents), np.int64)
-        for entry in range(starts[word], starts[word + 1]):
-            with_word[cell_of[entry]] += counts[entry]
-            with_parent[parent[cell_of[entry]]] += counts[entry]
-        mean, square = 0.0, 0.0
-        for cell in range(len(cells)):
-            z = parent[cell]
-            for present in range(2):
-                n = with_word[cell] if present else cells[cell] - with_word[cell]
-                if n > 0:
-                    n_xz = with_parent[z] if present else parents[z] - with_parent[z]
-                    pointwise = np.log2(n * (parents[z] / (n_xz * float(cells[cell]))))
-                    mean += n * pointwise
-                    square += n * pointwise * pointwise
-                    support[word] += 1
-        groups = 0
-        for z in range(len(parents)):
-            groups += (with_parent[z] > 0) + (with_parent[z] < parents[z])
-        information[word] = mean / total
-        variance[word] = max(square / total - information[word] * information[word], 0.0)
-        bias[word] = groups + len(cells) - support[word] - len(parents)
-    return information, variance, support, bias

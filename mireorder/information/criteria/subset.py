@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from itertools import combinations
+from math import comb
 from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mireorder.counting.tables import KeyTable, Packing
+from mireorder.counting.keys import KeyTable, Packing
 from mireorder.cutting.source import NumbersSurvey, number_codes, survey_numbers
 from mireorder.errors import InputError
-from mireorder.information.criteria.criterion import Marginals, Scores
+from mireorder.information.criteria.criterion import Score, Scores
 from mireorder.information.criteria.pairwise import need_numbers
-from mireorder.information.estimators import Estimate, conditional_mutual_information, refine
+from mireorder.information.estimators import Estimate, miller_madow, plug_in
+from mireorder.information.null import Marginals
+from mireorder.information.resampling import resampled
+from mireorder.information.subsets import Search
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,13 @@ class Subset:
 
     Args:
         k: size of the subsets, 1 to 4.
+        normalised: divide by H(t_i): the share of slot i that is fixed, from 0 to 1; 0 where H(t_i) is 0.
     """
 
     name: ClassVar[str] = "subset"
 
     k: int = 2
+    normalised: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.k <= 4:
@@ -54,7 +60,7 @@ class Subset:
 
     def measure(self, table: KeyTable, radices: tuple[int, ...], survey: NumbersSurvey) -> SubsetMeasure:
         """Scores from those counts."""
-        return SubsetMeasure(table, survey.radices, radices, self.k)
+        return SubsetMeasure(table, survey.radices, radices, self.k, self.normalised)
 
 
 @dataclass(frozen=True)
@@ -67,46 +73,58 @@ class SubsetMeasure:
     source_radices: tuple[int, ...]
     radices: tuple[int, ...]
     k: int
-    _known: dict[tuple[tuple[int, ...], int], Estimate] = field(default_factory=dict, repr=False)
+    normalised: bool = False
 
     def scores(self, emitted: Sequence[int]) -> Scores:
         """The largest I(A; t_i) of every slot left."""
-        first = len(self.source_radices)
-        inputs = sorted([*range(first), *(first + k for k in emitted)])
-        size = min(self.k, len(inputs))
-        left = [slot for slot in range(len(self.radices)) if slot not in emitted]
-        best = {}
-        for slot in left:
-            found = [self._information(chosen, slot) for chosen in combinations(inputs, size)]
-            best[slot] = max(found, key=lambda e: e.plug_in)
-        return Scores.of(len(self.radices), best)
+        return self._scores(self._search, emitted)
 
     def marginals(self, slot: int) -> list[Marginals]:
         """Both sides of every subset's table: shuffled targets have their pick of the best, too."""
         first = len(self.source_radices)
-        values = np.bincount(self._codes[:, first + slot], self.table.counts).astype(np.int64)
-        values = values[values > 0]
-        subsets = combinations(range(first), min(self.k, first))
-        return [(np.bincount(self._group(a), self.table.counts).astype(np.int64), values) for a in subsets]
+        values = self._search.counts((first + slot,))
+        return [(rows, values[values > 0]) for rows in self._rows]
+
+    def resample(self, rng: np.random.Generator) -> Score:
+        """A multinomial draw over the distinct rows."""
+        counts = resampled(self._search.weights, rng)
+        return partial(self._scores, Search(self._search.codes, counts))
+
+    @property
+    def replay_cost(self) -> float:
+        """Of the table of each subset and slot, were none left out."""
+        slots, rows = len(self.radices), len(self._search.weights)
+        subsets = comb(len(self.source_radices) + slots - 1, self.k) * slots / 2
+        return 100.0 * rows + subsets * (1e5 + (1 + self.k) * rows)
 
     @property
     def warnings(self) -> list[str]:
         """None."""
         return []
 
-    def _information(self, chosen: tuple[int, ...], slot: int) -> Estimate:
-        if (chosen, slot) not in self._known:
-            y = self._codes[:, len(self.source_radices) + slot]
-            x = self._group(chosen)
-            self._known[chosen, slot] = conditional_mutual_information(x, y, np.zeros_like(x), self.table.counts)
-        return self._known[chosen, slot]
+    def _scores(self, search: Search, emitted: Sequence[int]) -> Scores:
+        first = len(self.source_radices)
+        inputs = [*range(first), *(first + k for k in emitted)]
+        left = [slot for slot in range(len(self.radices)) if slot not in emitted]
+        return Scores.of(len(self.radices), {slot: self._highest(search, inputs, first + slot) for slot in left})
 
-    def _group(self, chosen: tuple[int, ...]) -> NDArray[np.int64]:
-        group = np.zeros(len(self._codes), np.int64)
-        for column in chosen:
-            group = refine(group, self._codes[:, column])
-        return group
+    def _highest(self, search: Search, inputs: Sequence[int], column: int) -> Estimate:
+        found = search.estimate(search.best(inputs, column, self.k), column)
+        if not self.normalised:
+            return found
+        counts = search.counts((column,))
+        bits, corrected = max(plug_in(counts), 1e-300), max(miller_madow(counts), 1e-300)
+        share, shared = found.plug_in / bits, found.corrected / corrected
+        return replace(found, plug_in=share, corrected=shared, noise=found.noise / bits)
 
     @cached_property
-    def _codes(self) -> NDArray[np.int64]:
-        return Packing((*self.source_radices, *self.radices)).unpack(self.table.keys).astype(np.int64)
+    def _rows(self) -> list[NDArray[np.int64]]:
+        """Counts of every subset's values."""
+        first = len(self.source_radices)
+        found = (self._search.counts(chosen) for chosen in combinations(range(first), min(self.k, first)))
+        return [counts[counts > 0] for counts in found]
+
+    @cached_property
+    def _search(self) -> Search:
+        codes = Packing((*self.source_radices, *self.radices)).unpack(self.table.keys)
+        return Search(codes.T, self.table.counts)

@@ -1,0 +1,181 @@
+"""Co-occurrence of token ids: bigrams, and pairs of ids within a window, counted as sorted keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numba import njit
+from numpy.typing import NDArray
+
+from mireorder.counting.keys import KeyTable
+from mireorder.counting.spill import gather
+from mireorder.engine.local import map_ordered
+from mireorder.errors import InputError
+
+PAIRS_AT_ONCE = 1 << 22
+MOST_IDS = 1 << 31  # so that two of them make a 64-bit key
+
+
+def count_cooccurrences(
+    offsets: NDArray[np.int64],
+    ids: NDArray[np.int32],
+    vocabulary: int,
+    window: int = 1,
+    *,
+    memory: int | None = None,
+    workers: int | None = None,
+) -> KeyTable:
+    """Counts of the pairs ``(ids[i], ids[i + d])``, ``1 <= d <= window``, both in the same row.
+
+    Args:
+        offsets: int64 (rows + 1,): row ``r`` is ``ids[offsets[r]:offsets[r + 1]]``.
+        ids: int32, in ``[0, vocabulary)``. Both arrays may be read-only.
+        vocabulary: number of ids there are.
+        window: how far apart two ids are at most; 1 counts bigrams.
+        memory: bytes that counts may take before they go to disk; None sets no bound.
+        workers: threads; None takes one a core.
+
+    Returns:
+        Keys of one word, ``Packing((vocabulary, vocabulary))``: sorted by the first id, then by the second.
+
+    Raises:
+        InputError: a row's offsets or an id are out of range, or vocabulary, window or memory too small.
+        OutputError: counts past the memory don't fit on the disk.
+    """
+    tables = cooccurrences(offsets, ids, vocabulary, window, memory=memory, workers=workers)
+    table = gather(tables, memory)
+    return KeyTable(np.zeros((0, 1), np.uint64), np.zeros(0, np.int64)) if table is None else table
+
+
+def cooccurrences(
+    offsets: NDArray[np.int64],
+    ids: NDArray[np.int32],
+    vocabulary: int,
+    window: int = 1,
+    *,
+    memory: int | None = None,
+    workers: int | None = None,
+) -> Iterator[KeyTable]:
+    """The parts that `count_cooccurrences` merges, for a `gather` over several arrays of rows."""
+    if not 1 <= vocabulary <= MOST_IDS:
+        raise InputError(f"a vocabulary of {vocabulary:,} ids can't be counted", remedy=f"take 1 to {MOST_IDS:,}")
+    if window < 1:
+        raise InputError(f"a window of {window} ids holds no pairs", remedy="take 1 for bigrams, or more")
+    _refuse_ragged(offsets, len(ids))
+    _refuse_out_of_range(offsets, ids, vocabulary)
+    longest = int(np.diff(offsets).max(initial=0))
+    window = min(window, max(longest - 1, 1))
+    # A part is held by the merge (three times over) or waits for it, and every thread works on one more.
+    pairs = PAIRS_AT_ONCE if memory is None else min(PAIRS_AT_ONCE, memory // (48 * (1 + (workers or 2))))
+    step = max(1, pairs // window)
+    first, last = int(offsets[0]), int(offsets[-1])
+    count = partial(_count, offsets, ids, vocabulary, window, step)
+    yield from map_ordered(count, range(first, last, step), workers)
+
+
+def rows_of_ids(rows: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Offsets int64 (n + 1,) and ids int32 of a list array; the ids of a list of int32 are not copied.
+
+    Raises:
+        InputError: the array is no list of integers, a row or an id is null, or an id lies outside [0, 2^31).
+    """
+    kind = rows.type
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)) or not pa.types.is_integer(kind.value_type):
+        raise InputError(f"{kind} is no list of integers", remedy="pass token ids, a list a row")
+    if rows.null_count:
+        raise InputError("the row is null", row=rows.is_null().index(True).as_py(), remedy="drop it, or make it empty")
+    offsets = rows.offsets.to_numpy().astype(np.int64, copy=False)
+    first, last = int(offsets[0]), int(offsets[-1])
+    nulls = rows.values.slice(first, last - first).is_null()
+    if nulls.true_count:
+        at = first + nulls.index(True).as_py()
+        raise InputError("an id is null", row=_row_of(offsets, at), remedy="drop the row, or mend it")
+    ids = (rows.values.fill_null(0) if rows.values.null_count else rows.values).to_numpy()
+    if ids.dtype != np.int32:
+        _refuse_out_of_range(offsets, ids, MOST_IDS)
+    return offsets, ids.astype(np.int32, copy=False)
+
+
+def _count(
+    offsets: NDArray[np.int64], ids: NDArray[np.int32], vocabulary: int, window: int, step: int, first: int
+) -> KeyTable:
+    """Counts of the pairs whose first id is one of ``ids[first:first + step]``."""
+    last = min(first + step, int(offsets[-1]))
+    small = vocabulary * vocabulary <= 1 << 32  # sorts in half the time
+    keys = np.empty((last - first) * window, np.uint32 if small else np.uint64)
+    keys = keys[: _fill_keys(offsets, ids, vocabulary, window, first, last, _row_of(offsets, first), keys)]
+    keys.sort()
+    return KeyTable(*_run_lengths(keys))
+
+
+def _refuse_ragged(offsets: NDArray[np.int64], ids: int) -> None:
+    if len(offsets) == 0:
+        raise InputError("there are no offsets", remedy="pass one more than there are rows")
+    wrong = (offsets[1:] < offsets[:-1]) | (offsets[1:] > ids) | (offsets[:-1] < 0)
+    if wrong.any() or offsets[0] < 0 or offsets[0] > ids:
+        row = int(wrong.argmax()) if len(wrong) else 0
+        start, end = int(offsets[row]), int(offsets[min(row + 1, len(offsets) - 1)])
+        raise InputError(
+            f"offsets {start:,} to {end:,} are no part of {ids:,} ids", row=row, remedy="offsets must ascend within ids"
+        )
+
+
+def _refuse_out_of_range(offsets: NDArray[np.int64], ids: NDArray[Any], vocabulary: int) -> None:
+    first, last = int(offsets[0]), int(offsets[-1])
+    seen = ids[first:last]
+    if len(seen) and (seen.min() < 0 or seen.max() >= vocabulary):
+        at = first + int(((seen < 0) | (seen >= vocabulary)).argmax())
+        row = _row_of(offsets, at)
+        raise InputError(
+            f"id {ids[at]} at place {at - int(offsets[row])} lies outside [0, {vocabulary:,})",
+            row=row,
+            remedy="pass the vocabulary of the tokenizer that made the ids",
+        )
+
+
+def _row_of(offsets: NDArray[np.int64], place: int) -> int:
+    """The row that ``ids[place]`` stands in."""
+    return int(np.searchsorted(offsets, place, "right")) - 1
+
+
+@njit(nogil=True, cache=True)
+def _fill_keys(
+    offsets: NDArray[np.int64],
+    ids: NDArray[np.int32],
+    vocabulary: int,
+    window: int,
+    first: int,
+    last: int,
+    row: int,
+    keys: NDArray[np.uint64],
+) -> int:
+    """Write the key of every pair that opens in ``ids[first:last]``; ``first`` is in ``row``. Returns how many."""
+    filled = 0
+    for at in range(first, last):
+        while offsets[row + 1] <= at:
+            row += 1
+        base = np.uint64(ids[at]) * np.uint64(vocabulary)
+        for other in range(at + 1, min(at + window + 1, offsets[row + 1])):
+            keys[filled] = base + np.uint64(ids[other])
+            filled += 1
+    return filled
+
+
+@njit(nogil=True, cache=True)
+def _run_lengths(keys: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Distinct keys, uint64 (distinct, 1), of sorted ones, and how often each comes."""
+    runs = 1 if len(keys) else 0
+    for at in range(1, len(keys)):
+        runs += keys[at] != keys[at - 1]
+    distinct, counts = np.empty((runs, 1), np.uint64), np.zeros(runs, np.int64)
+    run = -1
+    for at in range(len(keys)):
+        if at == 0 or keys[at] != keys[at - 1]:
+            run += 1
+            distinct[run, 0] = keys[at]
+        counts[run] += 1
+    return distinct, counts

@@ -1,0 +1,174 @@
+"""Joint counts of many pairs of columns, in one pass.
+
+Neighbouring columns are counted as one block: 3 + 3 blocks of two digits need 9 updates a row for the 36 tables of
+6 + 6 digits, which are margins of the 9. Where the tables would outgrow the cache, cells are counted as keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import pairwise
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mireorder.counting.kernels import count_pairs, frozen
+from mireorder.counting.keys import CACHED_ROWS, Columns, KeyTable, Packing, append_columns, columns_of, slices
+
+BLOCK_CODES = 256  # codes of a block at most: two decimal digits, not three
+DENSE_CELLS = 1 << 20  # 8 MB of counts: past that, most updates would miss the cache
+
+Pair = tuple[int, int]
+Entries = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which tables are counted so that every pair is one, or a margin of one.
+
+    Args:
+        pairs: the pairs of columns.
+        radices: number of codes in each column.
+    """
+
+    pairs: tuple[Pair, ...]
+    radices: tuple[int, ...]
+
+    @cached_property
+    def blocks(self) -> list[list[int]]:
+        """Columns of each block."""
+        rights = {b for _, b in self.pairs}
+        blocks: list[list[int]] = []
+        size = 1
+        for column, radix in enumerate(self.radices):
+            same_side = column > 0 and (column in rights) == (column - 1 in rights)
+            if not same_side or size * radix > BLOCK_CODES:
+                blocks.append([])
+                size = 1
+            blocks[-1].append(column)
+            size *= radix
+        return blocks
+
+    @cached_property
+    def block_of(self) -> NDArray[np.int64]:
+        """int64 (columns,): the block of each column."""
+        return np.array([block for block, columns in enumerate(self.blocks) for _ in columns], np.int64)
+
+    @cached_property
+    def sizes(self) -> NDArray[np.int64]:
+        """int64 (blocks,): codes of each block."""
+        return np.array([np.prod([self.radices[c] for c in columns]) for columns in self.blocks], np.int64)
+
+    @cached_property
+    def tables(self) -> list[Pair]:
+        """Pairs of blocks that are counted; ``(block, -1)`` for one that stands in no other."""
+        of = self.block_of
+        crossing = {(int(min(of[a], of[b])), int(max(of[a], of[b]))) for a, b in self.pairs if of[a] != of[b]}
+        within = {int(of[a]) for a, b in self.pairs if of[a] == of[b]}
+        return sorted(crossing) + [(block, -1) for block in sorted(within - {b for pair in crossing for b in pair})]
+
+    @cached_property
+    def bases(self) -> NDArray[np.int64]:
+        """int64 (tables + 1,): first cell of each table."""
+        cells = [int(self.sizes[a]) * (int(self.sizes[b]) if b >= 0 else 1) for a, b in self.tables]
+        return np.concatenate([[0], np.cumsum(cells)]).astype(np.int64)
+
+    @property
+    def dense(self) -> bool:
+        """Whether the tables fit in cache."""
+        return int(self.bases[-1]) <= DENSE_CELLS
+
+
+_layout = lru_cache(maxsize=64)(Layout)
+
+
+@dataclass(frozen=True)
+class PairTables:
+    """Joint counts of many pairs of columns.
+
+    Attributes:
+        pairs: the pairs of columns.
+        radices: number of codes in each column.
+        counts: int64: the tables of `Layout` one behind the other, or None where they are sparse.
+        cells: where they are sparse, counts by (pair, code of its left column, code of its right column).
+    """
+
+    pairs: tuple[Pair, ...]
+    radices: tuple[int, ...]
+    counts: NDArray[np.int64] | None
+    cells: KeyTable | None
+
+    @classmethod
+    def of(cls, codes: Columns, pairs: Sequence[Pair], radices: Sequence[int]) -> Self:
+        """Count all pairs in one pass over codes int32 (rows, columns), or over a list of columns (rows,).
+
+        Raises:
+            InputError: a code is out of range.
+        """
+        layout = _layout(tuple(pairs), tuple(radices))
+        columns = columns_of(codes, layout.radices)
+        if not layout.dense:
+            return cls(layout.pairs, layout.radices, None, _sparse(columns, layout))
+        counts = np.zeros(layout.bases[-1], np.int64)
+        rows = len(columns[0]) if columns else 0
+        numbers = np.zeros((len(layout.blocks) + 1, min(rows, CACHED_ROWS)), np.int32)  # the last stays 0
+        for part in slices(rows):
+            here = numbers[:, : part.stop - part.start]
+            here[:] = 0
+            for number, block in zip(here, layout.blocks, strict=False):
+                append_columns(number, [columns[c][part] for c in block], [radices[c] for c in block], block, part)
+            here = frozen(here)
+            for (left, right), base, end in zip(layout.tables, layout.bases, layout.bases[1:], strict=False):
+                width = layout.sizes[right] if right >= 0 else 1
+                count_pairs(here[left], here[right], int(width), counts[base:end])
+        return cls(layout.pairs, layout.radices, counts, None)
+
+    def merge(self, other: Self) -> Self:
+        """The counts of both."""
+        if self.counts is not None and other.counts is not None:
+            return type(self)(self.pairs, self.radices, self.counts + other.counts, None)
+        assert self.cells is not None and other.cells is not None  # noqa: S101 (the layout decides, not the data)
+        return type(self)(self.pairs, self.radices, None, self.cells.merge(other.cells))
+
+    def entries(self) -> dict[Pair, Entries]:
+        """Pair -> codes of its left column, codes of its right column, and counts, of the cells seen."""
+        if self.cells is not None:
+            pair, left, right = self.cells.keys.astype(np.int64).T
+            bounds = np.searchsorted(pair, np.arange(len(self.pairs) + 1))
+            spans = [slice(a, b) for a, b in pairwise(bounds)]
+            return {p: (left[s], right[s], self.cells.counts[s]) for p, s in zip(self.pairs, spans, strict=True)}
+        found: dict[Pair, Entries] = {}
+        for (a, b), table in self.tables().items():
+            left, right = np.nonzero(table)
+            found[a, b] = left, right, table[left, right]
+        return found
+
+    def tables(self) -> dict[Pair, NDArray[np.int64]]:
+        """Pair of columns -> counts int64 (radix of the left, radix of the right); only where they are dense."""
+        layout = _layout(self.pairs, self.radices)
+        assert self.counts is not None  # noqa: S101
+        whole = {}
+        for (a, b), base, end in zip(layout.tables, layout.bases, layout.bases[1:], strict=False):
+            columns = layout.blocks[a] + (layout.blocks[b] if b >= 0 else [])
+            shape = [self.radices[c] for c in columns]
+            whole[frozenset(columns)] = (columns, self.counts[base:end].reshape(shape))
+        found = {}
+        for a, b in self.pairs:
+            columns, table = next(t for held, t in whole.items() if {a, b} <= held)
+            margin = table.sum(axis=tuple(i for i, c in enumerate(columns) if c not in (a, b)))
+            found[a, b] = margin if columns.index(a) < columns.index(b) else margin.T
+        return found
+
+
+def _sparse(columns: list[NDArray[np.int32]], layout: Layout) -> KeyTable:
+    """Cells as keys (pair, left code, right code): one sort a pair, so that no more than the rows is held."""
+    tables = []
+    for number, (a, b) in enumerate(layout.pairs):
+        packing = Packing((layout.radices[a], layout.radices[b]))
+        table = KeyTable.of(packing.pack([columns[a], columns[b]]))
+        codes = packing.unpack(table.keys).astype(np.uint64)
+        tables.append(KeyTable(np.column_stack([np.full(len(codes), number, np.uint64), codes]), table.counts))
+    return KeyTable(np.concatenate([t.keys for t in tables]), np.concatenate([t.counts for t in tables]))

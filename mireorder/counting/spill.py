@@ -1,0 +1,115 @@
+"""Counts of any size within a memory budget: sorted runs go to disk and are merged range by range."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import chain
+from typing import IO, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mireorder.counting.keys import KeyTable
+from mireorder.counting.pairs import PairTables
+from mireorder.engine.local import map_ordered
+from mireorder.errors import InputError, OutputError
+
+SAMPLES = 256  # keys looked at in each run to find ranges of about equal size
+
+
+def gather(tables: Iterable[KeyTable], budget: int | None = None, workers: int = 1) -> KeyTable | None:
+    """All tables merged, None of no tables.
+
+    Args:
+        tables: drawn one by one.
+        budget: bytes that counts may take in memory; None sets no bound. Past it, sorted runs are written to
+            unnamed temporary files, which vanish with the process however it ends, and the result is read from one.
+        workers: threads to merge with.
+
+    Raises:
+        InputError: a single table takes more than a third of the budget.
+        OutputError: the disk is full.
+    """
+    runs: list[KeyTable] = []
+    stack: list[KeyTable] = []
+    held = 0
+    for table in tables:
+        if budget is not None and 3 * table.nbytes > budget:
+            raise InputError(
+                f"one batch needs {table.nbytes:,} bytes of counts, more than a third of the budget of {budget:,}",
+                remedy=f"pass --memory {-(-3 * table.nbytes // 2**20)}MB or more",
+            )
+        # Merging holds both sides and the result: three times what it merges.
+        if budget is not None and 3 * (held + table.nbytes) > budget:
+            runs.append(_to_disk([_merged(stack, workers)]))
+            stack, held = [], 0
+        merged = table
+        while stack and stack[-1].nbytes <= merged.nbytes:
+            merged = stack.pop().merge(merged, workers)
+        stack.append(merged)
+        held = sum(t.nbytes for t in stack)
+    if budget is None or not runs:
+        return _merged(stack, workers) if stack else None
+    if stack:
+        runs.append(_to_disk([_merged(stack, workers)]))
+    return _to_disk(map_ordered(_merged, _ranges(runs, budget), workers))
+
+
+def gather_tables(
+    tables: Iterable[KeyTable | PairTables], budget: int | None = None, workers: int = 1
+) -> KeyTable | PairTables | None:
+    """`gather` for tables of either form, all of the same; dense ones have one size, and are added."""
+    remaining = iter(tables)
+    first = next(remaining, None)
+    if isinstance(first, KeyTable):
+        return gather(chain([first], cast(Iterator[KeyTable], remaining)), budget, workers)
+    if first is None or first.cells is None:
+        if first is None or first.counts is None:
+            return first
+        counts = first.counts.copy()
+        for table in remaining:
+            counts += cast(NDArray[np.int64], cast(PairTables, table).counts)
+        return replace(first, counts=counts)
+    cells = (cast(PairTables, table).cells for table in chain([first], remaining))
+    return replace(first, cells=gather(cast(Iterator[KeyTable], cells), budget, workers))
+
+
+def _merged(stack: list[KeyTable], workers: int = 1) -> KeyTable:
+    """Tables in one, the two smallest first."""
+    left = sorted(stack, key=lambda table: table.nbytes)
+    while len(left) > 1:
+        left = sorted([left[0].merge(left[1], workers), *left[2:]], key=lambda table: table.nbytes)
+    return left[0]
+
+
+def _to_disk(parts: Iterable[KeyTable]) -> KeyTable:
+    """Tables of ascending key ranges as one, read from unnamed files."""
+    with tempfile.TemporaryFile() as keys, tempfile.TemporaryFile() as counts:
+        words, rows = 1, 0
+        try:
+            for part in parts:
+                words = part.keys.shape[1]
+                rows += len(part.keys)
+                keys.write(part.keys.data)
+                counts.write(part.counts.data)
+            keys.flush()
+            counts.flush()
+        except OSError as error:
+            raise OutputError(f"counts don't fit on the disk ({error}); free some, or pass a larger --memory") from None
+        return KeyTable(_mapped(keys, np.uint64, (rows, words)), _mapped(counts, np.int64, (rows,)))
+
+
+def _mapped(file: IO[bytes], dtype: type, shape: tuple[int, ...]) -> NDArray[Any]:
+    """The file's content; the mapping outlives the file's name and handle."""
+    return np.asarray(np.memmap(file, dtype, "r", shape=shape)) if shape[0] else np.zeros(shape, dtype)
+
+
+def _ranges(runs: list[KeyTable], budget: int) -> Iterator[list[KeyTable]]:
+    """The runs' parts, one range of first words after another, each range small enough for the budget."""
+    samples = np.sort(np.concatenate([run.keys[:: max(1, len(run.keys) // SAMPLES), 0] for run in runs]))
+    total = sum(run.nbytes for run in runs)
+    wanted = -(-16 * total // budget)  # some ranges at once are read, merged and written
+    bounds = np.unique(samples[np.linspace(0, len(samples) - 1, wanted + 1).astype(int)[1:-1]])
+    yield from map(list, zip(*(run.slices(bounds) for run in runs), strict=True))

@@ -1,0 +1,145 @@
+"""The subset of columns that tells most about another column, by branch and bound over weighted rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from mireorder.information.estimators import Estimate, conditional_mutual_information, refine
+from mireorder.information.null import entropy
+
+SAME = 1e-11
+"""Bits within which two sums are one value, rounded differently."""
+DENSE_CELLS = 1 << 16
+BLOCK = 2048
+
+
+class Search:
+    """Joint counts of any columns of weighted rows, and the best subsets of columns.
+
+    Args:
+        codes: integers (columns, rows), 0 or more; a row for each distinct combination.
+        counts: int64 (rows,), how often each was seen; 0 is not at all.
+    """
+
+    def __init__(self, codes: NDArray[Any], counts: NDArray[np.int64]) -> None:
+        self.radices = codes.max(axis=1, initial=0).astype(np.int64) + 1
+        small = np.uint8 if self.radices.max(initial=0) <= 256 else np.int32
+        self.codes, self.weights = np.ascontiguousarray(codes, small), counts
+        self._known: dict[tuple[tuple[int, ...], int], float] = {}
+
+    def best(self, inputs: Sequence[int], target: int, size: int) -> tuple[int, ...]:
+        """The subset A of the inputs, of at most ``size`` columns, with the largest I(A; target).
+
+        Of those that tell as much the smallest is taken, then the first when columns are sorted by their own I.
+
+        Subsets are searched by size, and a branch is left where none of its ends can tell more than the best so far:
+        ``I(A + B; t) <= min(H(t), I(A; t) + sum of H(b) over B)`` (from Cover and Thomas 2006, eqs. 2.40 and 2.62).
+        """
+        limit, most = float(self.entropies[target]), 0.0
+        best: tuple[int, ...] = ()
+        order = [column for column in inputs if self.entropies[column] > SAME]
+        order.sort(key=lambda column: (-round(self.information((column,), target), 9), column))
+        for length in range(1, min(size, len(order)) + 1):
+            most, best = self._longer((), 0, order, target, length, limit, most, best)
+        return tuple(sorted(best))
+
+    def information(self, chosen: Sequence[int], target: int) -> float:
+        """Plug-in I(chosen; target) in bits."""
+        columns = tuple(sorted(chosen))
+        if (columns, target) not in self._known:
+            both = self.counts((*columns, target))
+            dense = self._dense((*columns, target))
+            alone = both.reshape(-1, int(self.radices[target])).sum(1) if dense else self.counts(columns)
+            self._known[columns, target] = entropy(alone) + float(self.entropies[target]) - entropy(both)
+        return self._known[columns, target]
+
+    def estimate(self, chosen: Sequence[int], target: int) -> Estimate:
+        """I(chosen; target) by all estimators."""
+        if self._dense((*chosen, target)):
+            both = self.counts((*chosen, target)).reshape(-1, int(self.radices[target]))
+            x, y = np.nonzero(both)
+            return conditional_mutual_information(x, y, np.zeros_like(x), both[x, y])
+        seen = self.weights > 0
+        none = np.zeros(int(seen.sum()), np.int64)
+        x, y = (refine(none, groups[seen]) for groups in (self.groups(chosen), self.groups((target,))))
+        return conditional_mutual_information(x, y, none, self.weights[seen])
+
+    def counts(self, columns: Sequence[int]) -> NDArray[np.int64]:
+        """int64 (cells,): counts of combinations of codes, row-major where the cells are few, else in no set order."""
+        if self._dense(columns):
+            found = np.zeros(int(np.prod(self.radices[list(columns)])), np.int64)
+            count_cells(self.codes, np.array(columns, np.int64), self.radices, self.weights, found)
+            return found
+        return np.bincount(self.groups(columns), self.weights).astype(np.int64)
+
+    def groups(self, columns: Sequence[int]) -> NDArray[np.int64]:
+        """int64 (rows,): ids 0.. of the combinations of codes."""
+        group = np.zeros(len(self.weights), np.int64)
+        for column in columns:
+            group = refine(group, self.codes[column].astype(np.int64))
+        return group
+
+    @cached_property
+    def entropies(self) -> NDArray[np.float64]:
+        """Plug-in entropy of each column, in bits."""
+        return np.array([entropy(self.counts((column,))) for column in range(len(self.codes))])
+
+    def _longer(
+        self,
+        chosen: tuple[int, ...],
+        start: int,
+        order: Sequence[int],
+        target: int,
+        length: int,
+        limit: float,
+        most: float,
+        best: tuple[int, ...],
+    ) -> tuple[float, tuple[int, ...]]:
+        """The best so far, or of the subsets of that length that go on from the chosen columns with ``order[start:]``.
+
+        Returns:
+            Its bits and its columns.
+        """
+        if len(chosen) == length:
+            found = self.information(chosen, target)
+            return (found, chosen) if found > most + SAME else (most, best)
+        told = self.information(chosen, target) if chosen else 0.0
+        wanted = length - len(chosen)
+        for at in range(start, len(order) - wanted + 1):
+            more = self.entropies[order[at]] + np.sort(self.entropies[list(order[at + 1 :])])[::-1][: wanted - 1].sum()
+            if min(limit, told + more) > most + SAME:
+                most, best = self._longer((*chosen, order[at]), at + 1, order, target, length, limit, most, best)
+        return most, best
+
+    def _dense(self, columns: Sequence[int]) -> bool:
+        """Whether there are few cells for so many rows."""
+        cells = float(np.prod(self.radices[list(columns)], dtype=np.float64))
+        return cells <= max(DENSE_CELLS, 4 * len(self.weights))
+
+
+@njit(nogil=True, cache=True)
+def count_cells(
+    codes: NDArray[np.integer],
+    columns: NDArray[np.int64],
+    radices: NDArray[np.int64],
+    weights: NDArray[np.int64],
+    counts: NDArray[np.int64],
+) -> None:
+    """Add the weights of rows to the row-major cells of their codes in the columns; codes are (all columns, rows)."""
+    cell = np.empty(BLOCK, np.int64)
+    for start in range(0, codes.shape[1], BLOCK):
+        size = min(BLOCK, codes.shape[1] - start)
+        cell[:size] = 0
+        for i in range(len(columns)):
+            radix = radices[columns[i]]
+            column = codes[columns[i]]
+            for row in range(size):
+                cell[row] = cell[row] * radix + column[start + row]
+        for row in range(size):
+            counts[cell[row]] += weights[start + row]

@@ -1,0 +1,138 @@
+"""Stability: resamples are spread as rows drawn again are, and what the sample decides is told from what is sure."""
+
+import naive
+import numpy as np
+import pytest
+from test_information import counted
+from test_ordering import plan_of
+
+from mireorder import fit
+from mireorder.cutting import Digits
+from mireorder.dataset.reading import Reading
+from mireorder.errors import InputError
+from mireorder.information.criteria import Joint, Pairwise, Presence, Subset
+from mireorder.ordering.policies import POLICIES, order
+from mireorder.ordering.stability import Stability, stability
+from mireorder.report.tables import consoles, plan_view
+
+RADICES = (2, 2, 2)
+CRITERIA = {
+    Joint(): naive.joint,
+    Pairwise(): naive.pairwise,
+    Subset(1): lambda rows, emitted: naive.subset(rows, emitted, 1),
+    Presence(2): lambda rows, emitted: naive.presence(rows, emitted, 2),
+}
+
+
+def noisy(rows, flips, seed=0):
+    """Sources of two bits; slot i is the first bit, flipped in a share ``flips[i]`` of the rows."""
+    rng = np.random.default_rng(seed)
+    source = rng.integers(0, 2, (rows, 2))
+    codes = source[:, :1] ^ (rng.random((rows, len(flips))) < np.array(flips))
+    return [" ".join(map(str, row)) for row in source], codes.astype(np.int32), (2,) * len(flips)
+
+
+def steadiness(measure, permutation=(0, 1, 2), second=None, resamples=40, seed=0, **options):
+    return stability(permutation, POLICIES["max"], measure, second, resamples=resamples, seed=seed, **options)
+
+
+@pytest.mark.parametrize("emitted", [[], [1]])
+@pytest.mark.parametrize("criterion", CRITERIA, ids=str)
+def test_scores_of_resamples_are_spread_like_those_of_rows_drawn_again(criterion, emitted):
+    sources, codes, radices = noisy(30, (0.1, 0.2, 0.5))
+    measure = counted(criterion, sources, codes, radices)
+    found = np.array([measure.resample(np.random.default_rng(r))(emitted).plug_in for r in range(400)])
+    rng, rows = np.random.default_rng(0), [*zip(sources, codes.tolist(), strict=True)]
+    drawn = [[rows[i] for i in rng.integers(0, 30, 30)] for _ in range(400)]
+    expected = np.array([CRITERIA[criterion](some, emitted) for some in drawn], float)
+    for slot in {0, 1, 2} - {*emitted}:
+        error = expected[:, slot].std() * np.sqrt(2 / 400)
+        assert abs(found[:, slot].mean() - expected[:, slot].mean()) < 5 * error
+        assert 0.6 < found[:, slot].std() / expected[:, slot].std() < 1.6
+
+
+@pytest.mark.parametrize("criterion", CRITERIA, ids=str)
+def test_what_every_resample_shows_is_sure(criterion):
+    measure = counted(criterion, *noisy(3000, (0.2, 0.01, 0.4)))
+    found = steadiness(measure, (1, 0, 2))
+    assert found.frequency == [[0, 1, 0], [1, 0, 0], [0, 0, 1]]
+    assert found.same == 1 and found.same_by_estimator == {"plug-in": 1, "miller-madow": 1}
+    assert found.warnings == []
+    other = steadiness(measure, (1, 2, 0))
+    assert other.same == 0 and other.frequency == found.frequency and "wavers" in other.warnings[0]
+
+
+def test_what_the_sample_decides_is_not():
+    measure = counted(Pairwise(), *noisy(60, (0.1, 0.18, 0.45)))
+    found = steadiness(measure, resamples=100)
+    frequency = np.array(found.frequency)
+    assert frequency.sum(0) == pytest.approx(1) and frequency.sum(1) == pytest.approx(1)
+    assert 0.05 < frequency[0, 1] < 0.95
+    assert found.same == pytest.approx(np.mean([*found.same_by_estimator.values()]))
+
+
+def test_frequencies_count_the_orders_of_the_resamples():
+    measure, second = (counted(c, *noisy(40, (0.1, 0.2, 0.3), seed=1)) for c in (Pairwise(), Subset()))
+    found = steadiness(measure, second=second, resamples=10, seed=5)
+    orders = []
+    for resample in range(10):
+        scores = [m.resample(np.random.default_rng([5, resample, i])) for i, m in enumerate((measure, second))]
+        for estimator in ("plug-in", "miller-madow"):
+            options = {"tie_breaker": "subset", "estimator": estimator, "seed": 0}
+            orders.append(order(POLICIES["max"], 3, *scores, **options).permutation)
+    assert found.frequency == [[np.mean([o[step] == slot for o in orders]) for slot in range(3)] for step in range(3)]
+    assert found.same == np.mean([o == [0, 1, 2] for o in orders])
+
+
+def test_the_same_for_any_number_of_workers_and_by_the_seed():
+    measure = counted(Presence(), *noisy(50, (0.1, 0.2, 0.3)))
+    assert steadiness(measure, workers=1) == steadiness(measure, workers=3) != steadiness(measure, seed=1)
+
+
+def test_fewer_resamples_are_drawn_where_they_cost_much(monkeypatch):
+    measure = counted(Joint(), *noisy(50, (0.1, 0.2, 0.3)))
+    assert steadiness(measure, resamples=None).resamples == 100
+    monkeypatch.setattr(type(measure), "replay_cost", 1e8)
+    assert steadiness(measure, resamples=None).resamples == 30
+    monkeypatch.setattr(type(measure), "replay_cost", 1e12)
+    assert steadiness(measure, resamples=None).resamples == 5
+
+
+def test_without_resamples_nothing_is_said(products):
+    measure = counted(Joint(), *noisy(50, (0.1, 0.2, 0.3)))
+    assert steadiness(measure, resamples=0) == Stability() and Stability().warnings == []
+    for options in {"policy": "reverse"}, {"resamples": 0}:
+        plan = fit(str(products), reading=Reading(separator="="), cutter="digits", shuffles=0, **options)
+        assert plan.stability == Stability().as_dict()
+    with pytest.raises(InputError, match="-1 resamples can't be drawn"):
+        fit(str(products), reading=Reading(separator="="), cutter="digits", resamples=-1)
+
+
+def shown(plan):
+    console, _ = consoles()
+    with console.capture() as captured:
+        console.print(plan_view(plan))
+    return captured.get()
+
+
+def test_inspect_shows_noise_and_how_sure_each_step_is(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    significance = {
+        "shuffles": 159,
+        "p_values": [0.00625, 0.5, 0.3, 0.00625],
+        "q_values": [0.0125, 0.5, 0.4, 0.0125],
+        "effective_support": [1234.5, 7.0, 8.0, 9.0],
+        "within_noise": [1, 2],
+    }
+    frequency = [[0.4, 0.6, 0, 0], [0.6, 0.4, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+    steady = {"resamples": 5, "frequency": frequency, "same": 0.4, "same_by_estimator": {"plug-in": 0.2, "mm": 0.6}}
+    plan = plan_of(
+        Digits("pad", width=4), range(4), significance=significance, stability=steady, scores=[[1.0] * 4] * 4, ties=[]
+    )
+    text = shown(plan)
+    assert "40% of the orders of 5 resamples are the same (plug-in 20%, mm 60%)" in text
+    assert "0.500~" in text and "0.400~" in text and "0.013" in text and "1,234" in text
+    assert "40% │ 10^2 60%" in text and "100% │" in text
+    assert "not looked at" in shown(plan_of(Digits("pad", width=4), range(4), scores=[[1.0] * 4] * 4, ties=[]))
+    blind = plan_of(Digits("pad", width=4), range(4), policy="plain", scores=[[1.0] * 4] * 4, ties=[])
+    assert "whatever the sample" in shown(blind)
