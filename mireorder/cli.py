@@ -64,7 +64,7 @@ def fit(
 
     Example: mireorder fit mul.txt --split = --cutter digits --criterion joint --policy max --out plan/
     """
-    from mireorder.dataset.folder import require_empty
+    from mireorder.files import require_empty
     from mireorder.stages import fit as fit_stage
 
     require_empty(out)

@@ -1,10 +1,12 @@
-"""Files written whole or not at all, and their hashes."""
+"""Files written whole or not at all, their hashes, and the folder they go to."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from pathlib import Path
+
+from mireorder.errors import OutputError
 
 PARTS = ".*.part"  # what `atomic` leaves when the process is killed
 
@@ -40,3 +42,11 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def require_empty(folder: Path) -> None:
+    """Raise OutputError unless the folder is empty or absent."""
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder}: is a file, not a folder; choose another")
+    if folder.exists() and any(folder.iterdir()):
+        raise OutputError(f"{folder}: the output folder is not empty; choose another or empty it")

@@ -157,7 +157,7 @@ def test_what_can_not_be_compared_is_refused(tmp_path):
         compare_prepared({"plain": both["plain"], "max": other}, tmp_path / "out")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "kept.txt").write_text("mine")
-    with pytest.raises(MireorderError, match="not an empty folder"):
+    with pytest.raises(MireorderError, match="output folder is not empty"):
         compare_prepared(both, tmp_path / "full")
 
 

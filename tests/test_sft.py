@@ -334,7 +334,7 @@ def test_what_can_not_be_trained_is_refused_before_anything_is_written(sums, tmp
     full = tmp_path / "full"
     full.mkdir()
     (full / "kept.txt").write_text("mine")
-    with pytest.raises(OutputError, match="not an empty folder"):
+    with pytest.raises(OutputError, match="output folder is not empty"):
         train(sums, "tiny", full)
     with pytest.raises(MireorderError, match="without LoRA"):
         train(sums, "tiny", tmp_path / "m", lora=True)

@@ -21,7 +21,7 @@ from mireorder.counting.kernels import (
     merged_length,
     run_lengths,
     run_lengths_of_numbers,
-    unpack,
+    take_digits,
 )
 from mireorder.engine.local import map_ordered
 from mireorder.errors import InputError
@@ -76,7 +76,16 @@ class Packing:
 
     def unpack(self, keys: NDArray[np.uint64]) -> NDArray[np.int32]:
         """int32 (rows, columns)."""
-        return unpack(frozen(keys), self.words, np.array(self.radices, np.int64))
+        codes = np.empty((len(keys), len(self.radices)), np.int32)
+        digits = np.empty(min(len(keys), CACHED_ROWS), np.int32)
+        for part in slices(len(keys)):
+            here = digits[: part.stop - part.start]
+            for word in range(keys.shape[1]):
+                numbers = keys[part, word].copy()
+                for column in reversed([c for c, at in enumerate(self.words) if at == word]):
+                    take_digits(numbers, self.radices[column], here)
+                    codes[part, column] = here
+        return codes
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from mireorder.dataset.reorder import Reordering, reorder
 from mireorder.dataset.writer import finish, schema, shard_path, write_shard
 from mireorder.engine.local import map_ordered
 from mireorder.errors import InputError, OutputError
-from mireorder.files import PARTS, file_sha256, write_text
+from mireorder.files import PARTS, file_sha256, require_empty, write_text
 from mireorder.ordering.plan import FILE, Plan
 
 
@@ -97,14 +97,6 @@ def _write_shards(
         raise InputError("there are no rows to write", shard=some_of(shard.name for shard, _ in jobs), remedy=remedy)
     manifest.write(folder, entries)
     return entries
-
-
-def require_empty(folder: Path) -> None:
-    """Raise OutputError unless the folder is empty or absent."""
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder}: is a file, not a folder; choose another")
-    if folder.exists() and any(folder.iterdir()):
-        raise OutputError(f"{folder}: the output folder is not empty; choose another or empty it")
 
 
 def _claim(folder: Path, plan: Plan) -> None:

@@ -12,9 +12,10 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from mireorder.dataset.reading import Reading
-from mireorder.errors import MireorderError, OutputError
+from mireorder.errors import MireorderError
 from mireorder.evaluate.held_out import split_rows, write_job_data
 from mireorder.evaluate.runs import Job, Row, run_all
+from mireorder.files import require_empty
 
 if TYPE_CHECKING:
     from mireorder.cutting import Cutter
@@ -173,8 +174,7 @@ def compare_prepared(
 def _refuse(policies: Sequence[str], out: Path) -> None:
     if len(policies) < 2 or len(set(policies)) < len(policies):
         raise MireorderError(f"a comparison needs two or more different policies, not {', '.join(policies) or 'none'}")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputError(f"{out}: exists and is not an empty folder; name a new one or remove it")
+    require_empty(out)
 
 
 def _jobs(policies: Sequence[str], scratch: Path, out: Path, setup: Setup) -> list[Job]:

@@ -10,6 +10,7 @@ is worth.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,6 +31,7 @@ CELLS_AT_ONCE = 1 << 21  # logits held at a time
 FEWEST_BATCHES = 16  # a pass, so that few sources are no reason for few steps
 RATE, SLOWEST = 0.05, 0.002  # step size of Adam: halved whenever held-out bits stop falling
 MOST_PASSES, PATIENCE = 400, 4
+WORTHWHILE = 1e-3  # what a pass must add to the bits gained over p(t), or it is as good as none
 SAFE = 60.0  # logits that neither overflow nor vanish in single precision
 SPREAD = 0.3  # standard deviation of the right layer at the start
 PRIOR = 1.0  # precision of the normal prior of both layers: a source seen once hardly moves
@@ -169,13 +171,13 @@ class LowRank:
         sums = np.bincount(kept.group_of, counts + 1)
         log_base = np.log((counts + 1) / sums[kept.group_of])
         total = int(held.n.sum())
-        unigram = -float(held.n @ log_base[held.t]) / np.log(2) / max(total, 1)
+        unigram = -float(held.n @ log_base[held.t]) / math.log(2) / max(total, 1)
         group = kept.group_of[kept.t]
         behind = kept.by_group[kept.s, group] + np.array(kept.groups)[group]
         conditional = -float(held.n @ np.log2((kept.n + 1) / behind)) / max(total, 1)
         descent = _Descent(kept, log_base, self.rank, np.random.default_rng([self.seed, 1]))
         best = descent.run(held, unigram) if total and kept.n.any() else descent.now(unigram, 0)
-        numbers = (best.bits, unigram, conditional) if total else (np.nan, np.nan, np.nan)
+        numbers = (best.bits, unigram, conditional) if total else (math.nan, math.nan, math.nan)
         left, right = best.left.astype(np.float64), best.right.astype(np.float64)
         return Bigram(left, right, log_base, kept.groups, HeldOut(total, *numbers), best.passes, self.rank, self.seed)
 
@@ -222,7 +224,7 @@ class _Descent:
         self._seen = np.flatnonzero(kept.by_group.sum(1))
 
     def run(self, held: _Counts, unigram: float) -> Best:
-        """Pass after pass; back to the best and at half the rate when held-out bits have not fallen for some."""
+        """Pass after pass; back to the best and at half the rate when held-out bits have hardly fallen for some."""
         best = self.now(unigram, 0)
         rate, since, steps = RATE, 0, 0
         for number in range(1, MOST_PASSES + 1):
@@ -231,8 +233,10 @@ class _Descent:
                 steps += 1
                 self._step(sources, rate, number, steps)
             bits, since = self._bits(held), since + 1
-            if bits < best.bits - 1e-6:
-                best, since = self.now(bits, number), 0
+            if best.bits - bits > WORTHWHILE * (unigram - bits):
+                since = 0
+            if bits < best.bits:
+                best = self.now(bits, number)
             if since >= PATIENCE:
                 rate, since = rate / 2, 0
                 self.left[:], self.right[:] = best.left, best.right
@@ -269,7 +273,7 @@ class _Descent:
             t, n = held.t[cells], held.n[cells]
             chosen = np.einsum("ij,ij->i", left[place], self.right[t]) + self._log_base[t]
             nats += float(n @ (log_z[place, held.group_of[t]] - chosen).astype(np.float64))
-        return nats / np.log(2) / float(held.n.sum())
+        return nats / math.log(2) / int(held.n.sum())
 
 
 class _Spans:

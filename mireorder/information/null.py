@@ -16,6 +16,8 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.special import gammaln, logsumexp, xlogy
 
+from mireorder.information.estimators import n_log_n
+
 Marginals = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Counts of both sides of a pair table, none of them 0."""
 Floats = NDArray[np.float64]
@@ -109,17 +111,6 @@ def log_chance(tables: Sequence[Marginals], bits: float, highest: bool) -> float
     logs = np.minimum(rows.log_tables(columns.lengths), columns.log_tables(rows.lengths))
     logs += rows.sum(_g(rows.counts)) + columns.sum(_g(columns.counts)) - _g(np.array([total]))
     return float((logsumexp(logs) if highest else logs.sum()) - total * bits * np.log(2))
-
-
-def n_log_n(counts: NDArray[np.int64] | Floats) -> Floats:
-    """``n log2 n`` of every count, 0 of 0."""
-    return xlogy(counts, counts) / np.log(2)
-
-
-def entropy(counts: NDArray[np.int64]) -> float:
-    """Plug-in entropy in bits."""
-    total = counts.sum()
-    return float(np.log2(total) - n_log_n(counts).sum() / total) if total else 0.0
 
 
 def _joined(found: Floats, drawn: Floats, highest: bool) -> Floats:

@@ -10,8 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from mireorder.information.estimators import refine
-from mireorder.information.null import n_log_n
+from mireorder.information.estimators import n_log_n, refine
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -10,8 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from mireorder.information.estimators import Estimate, conditional_mutual_information, refine
-from mireorder.information.null import entropy
+from mireorder.information.estimators import Estimate, conditional_mutual_information, entropy, refine
 
 SAME = 1e-11
 """Bits within which two sums are one value, rounded differently."""

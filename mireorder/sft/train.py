@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mireorder.errors import MireorderError, OutputError
+from mireorder.errors import MireorderError
+from mireorder.files import require_empty
 from mireorder.ordering.plan import FILE as PLAN_FILE
 from mireorder.ordering.plan import Plan
 from mireorder.sft.budget import Budget
@@ -123,8 +124,7 @@ def save(model: Any, tokenizer: Any, plan_file: Path, out: Path, longest_complet
 
 
 def _refuse(folder: Path, model: str, out: Path, lora: bool) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputError(f"{out}: exists and is not an empty folder; name a new one or remove it")
+    require_empty(out)
     if lora and model in PRESETS:
         raise MireorderError(
             f"preset {model!r} starts from random weights, so an adapter alone is useless; train without LoRA"

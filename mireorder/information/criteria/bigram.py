@@ -17,8 +17,7 @@ from mireorder.information.bigram import Bigram as Fitted
 from mireorder.information.bigram import LowRank, folds
 from mireorder.information.criteria.criterion import Score, Scores
 from mireorder.information.criteria.presence import Presence, PresenceMeasure
-from mireorder.information.estimators import Estimate
-from mireorder.information.null import n_log_n
+from mireorder.information.estimators import Estimate, n_log_n
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from mireorder.counting.keys import KeyTable, Packing
 from mireorder.cutting.source import hash_strings
 from mireorder.information.criteria.criterion import Score, Scores
-from mireorder.information.estimators import Estimate, conditional_mutual_information, refine
-from mireorder.information.null import Marginals, n_log_n
+from mireorder.information.estimators import Estimate, conditional_mutual_information, n_log_n, refine
+from mireorder.information.null import Marginals
 from mireorder.information.resampling import resampled
 
 NEARLY_UNIQUE = 0.9

@@ -18,7 +18,8 @@ from mireorder.cutting.source import NumbersSurvey, number_codes, survey_numbers
 from mireorder.errors import InputError
 from mireorder.information.criteria.criterion import Score, Scores
 from mireorder.information.criteria.pairwise import need_numbers
-from mireorder.information.estimators import Estimate, miller_madow, plug_in
+from mireorder.information.entropy import miller_madow, plug_in
+from mireorder.information.estimators import Estimate
 from mireorder.information.null import Marginals
 from mireorder.information.resampling import resampled
 from mireorder.information.subsets import Search
@@ -113,7 +114,7 @@ class SubsetMeasure:
         if not self.normalised:
             return found
         counts = search.counts((column,))
-        bits, corrected = max(plug_in(counts), 1e-300), max(miller_madow(counts), 1e-300)
+        bits, corrected = max(float(plug_in(counts)), 1e-300), max(float(miller_madow(counts)), 1e-300)
         share, shared = found.plug_in / bits, found.corrected / corrected
         return replace(found, plug_in=share, corrected=shared, noise=found.noise / bits)
 
