@@ -22,7 +22,8 @@ lint: .venv/done  ## style, docstrings, annotations, types
 	$(BIN)/mypy
 
 bench: .venv/done  ## speed against named peers, written to tests/benchmarks/RESULTS.md
-	$(BIN)/python -m tests.benchmarks
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python tests/benchmarks
 
 clean:  ## remove what the other targets made
 	rm -rf .venv demo build *.egg-info

@@ -158,6 +158,23 @@ def test_counts_that_would_overflow_are_refused():
         KeyTable.of(np.zeros((1, 1), np.uint64), np.array([-1]))
 
 
+@given(st.lists(st.integers(0, 50)), st.lists(st.integers(0, 50)), st.integers(2, 5))
+def test_threads_merge_tables_as_one_does(left, right, workers):
+    a, b = (KeyTable.of(np.array(keys, np.uint64).reshape(-1, 1)) for keys in (left, right))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mireorder.counting.keys.PARALLEL_KEYS", 0)
+        assert content(a.merge(b, workers)) == content(a.merge(b))
+
+
+def test_columns_count_like_rows():
+    codes = np.arange(24, dtype=np.int32).reshape(6, 4) % np.array([3, 1, 4, 2])
+    columns = [column.astype(np.int32) for column in codes.T]
+    assert content(PairTables.of(columns, PAIRS, RADICES)) == content(
+        PairTables.of(codes.astype(np.int32), PAIRS, RADICES)
+    )
+    assert Packing(RADICES).pack(columns).tolist() == Packing(RADICES).pack(codes.astype(np.int32)).tolist()
+
+
 def test_kernels_take_read_only_and_strided_arrays():
     codes = np.arange(24, dtype=np.int32).reshape(6, 4) % 2
     wide = np.repeat(codes, 2, axis=1)

@@ -186,9 +186,7 @@ def test_invalid_utf8_names_the_row_of_a_line_and_the_byte(tmp_path, monkeypatch
     monkeypatch.setattr(formats, "BLOCK_BYTES", 3)
     path = write(tmp_path / "a.txt", b"\xef\xbb\xbf1=1\n2=2\n3=\xff\n")
     message = refusal(path, LINES)
-    assert message.startswith(
-        "a.txt, row 2: line 3, byte 13 of the file is not UTF-8; save the file as UTF-8"
-    )
+    assert message.startswith("a.txt, row 2: line 3, byte 13 of the file is not UTF-8; save the file as UTF-8")
     path = write(tmp_path / "a.csv", b"q,a\n1,1\n2,\xe9\n")
     assert refusal(path).startswith("a.csv: line 3, byte 10 of the file is not UTF-8; save")
 
@@ -213,9 +211,7 @@ def test_csv_takes_fields_far_longer_than_a_block(tmp_path, monkeypatch):
 )
 def test_broken_quoting_is_refused_with_its_row(tmp_path, text, row):
     message = refusal(write(tmp_path / "a.csv", text))
-    assert (
-        message.startswith(f"a.csv, row {row}: broken CSV (") and "; close the quote in this row" in message
-    )
+    assert message.startswith(f"a.csv, row {row}: broken CSV (") and "; close the quote in this row" in message
 
 
 @pytest.mark.parametrize(("suffix", "comma"), [(".csv", ","), (".tsv", "\t")])
@@ -347,9 +343,7 @@ def test_every_kind_of_text_comes_as_string(tmp_path, kind):
 
 def test_numbers_become_text_without_loss(tmp_path):
     table = pa.table({"q": pa.array([2**63 - 1], pa.int64()), "a": [0.1 + 0.2]})
-    assert pairs(write_stream(tmp_path / "a.arrow", table)) == [
-        ("9223372036854775807", "0.30000000000000004")
-    ]
+    assert pairs(write_stream(tmp_path / "a.arrow", table)) == [("9223372036854775807", "0.30000000000000004")]
 
 
 @pytest.mark.parametrize("value", [{"k": 1}, [0.5], [True], [["a"]], b"\xff"])
@@ -541,9 +535,7 @@ def test_arithmetic():
 def test_goemotions():
     reading = Reading(("text",), ("labels",), columns=("text", "labels", "id"))
     files = {split: DATA / "goemotions" / f"{split}.tsv" for split in ("train", "dev", "test")}
-    counts = Counter(
-        s.split for s in open_shards(files, reading) for b in s.batches() for _ in range(b.num_rows)
-    )
+    counts = Counter(s.split for s in open_shards(files, reading) for b in s.batches() for _ in range(b.num_rows))
     assert counts == {"train": 43_410, "dev": 5_426, "test": 5_427}
     naive = [line.split("\t")[:2] for line in files["train"].read_text("utf-8").split("\n") if line]
     assert pairs(files["train"], reading) == [tuple(row) for row in naive]

@@ -27,7 +27,7 @@ def append_digits(numbers: NDArray[Any], digits: NDArray[np.int32], radix: int) 
     for row in range(len(digits)):
         largest = max(largest, np.uint32(digits[row]))  # a digit below 0 reads as one of 2^31 or more
         numbers[row] = numbers[row] * times + numbers.dtype.type(digits[row])
-    return largest <= top
+    return bool(largest <= top)
 
 
 @njit(nogil=True, cache=True)
@@ -40,9 +40,9 @@ def count_pairs(left: NDArray[np.int32], right: NDArray[np.int32], width: int, c
 @njit(nogil=True, cache=True)
 def count_distinct(keys: NDArray[Any]) -> int:
     """Distinct numbers in a sorted array (n,)."""
-    distinct = np.int64(len(keys) > 0)
+    distinct = int(len(keys) > 0)
     for row in range(1, len(keys)):
-        distinct += keys[row] != keys[row - 1]
+        distinct += int(keys[row] != keys[row - 1])
     return distinct
 
 
@@ -53,7 +53,7 @@ def run_lengths_of_numbers(keys: NDArray[Any], distinct: NDArray[np.uint64], cou
     for row in range(last):
         distinct[to] = keys[row]
         counts[to] = row + 1
-        to += keys[row + 1] != keys[row]
+        to += int(keys[row + 1] != keys[row])
     distinct[to], counts[to] = keys[last], last + 1
     for run in range(to, 0, -1):
         counts[run] -= counts[run - 1]
@@ -65,9 +65,9 @@ def merged_length(keys_a: NDArray[np.uint64], keys_b: NDArray[np.uint64]) -> int
     a, b, both = 0, 0, 0
     while a < len(keys_a) and b < len(keys_b):
         key_a, key_b = keys_a[a], keys_b[b]
-        a += np.int64(key_a <= key_b)
-        b += np.int64(key_b <= key_a)
-        both += np.int64(key_a == key_b)
+        a += int(key_a <= key_b)
+        b += int(key_b <= key_a)
+        both += int(key_a == key_b)
     return len(keys_a) + len(keys_b) - both
 
 
@@ -84,7 +84,7 @@ def merge_numbers(
     a, b, to = 0, 0, 0
     while a < len(keys_a) and b < len(keys_b):
         key_a, key_b = keys_a[a], keys_b[b]
-        from_a, from_b = np.int64(key_a <= key_b), np.int64(key_b <= key_a)
+        from_a, from_b = int(key_a <= key_b), int(key_b <= key_a)
         keys[to] = min(key_a, key_b)
         counts[to] = (counts_a[a] & -from_a) + (counts_b[b] & -from_b)
         a += from_a

@@ -135,7 +135,8 @@ class KeyTable:
             sides = (frozen(a) for a in (self.keys, self.counts, other.keys, other.counts))
             return type(self)(*merge_sorted(*sides))
         parts = workers if len(self.keys) + len(other.keys) > PARALLEL_KEYS else 1
-        mine, theirs = self.slices(self.bounds(parts)), other.slices(self.bounds(parts))
+        bounds = max(self, other, key=lambda table: len(table.keys)).bounds(parts)
+        mine, theirs = self.slices(bounds), other.slices(bounds)
         lengths = list(map_ordered(_merged_length, zip(mine, theirs, strict=True), parts))
         ends = np.cumsum([0, *lengths])
         keys, counts = np.empty(ends[-1], np.uint64), np.empty(ends[-1], np.int64)

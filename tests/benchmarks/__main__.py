@@ -29,9 +29,21 @@ from contest import MB, Case, Outcome, time_all, weigh
 HERE = Path(__file__).parent
 GROUPS = [dense_counts, sparse_counts, corrected, fitting, applying, first_use]
 CASES: dict[str, Case] = {case.name: case for group in GROUPS for case in group.CASES}
-LIBRARIES = (
-    "mireorder numpy numba pyarrow polars pandas duckdb scikit-learn infomeasure pyitlib gensim nltk datasets".split()
-)
+LIBRARIES = [
+    "mireorder",
+    "numpy",
+    "numba",
+    "pyarrow",
+    "polars",
+    "pandas",
+    "duckdb",
+    "scikit-learn",
+    "infomeasure",
+    "pyitlib",
+    "gensim",
+    "nltk",
+    "datasets",
+]
 
 
 def main() -> None:
@@ -83,7 +95,7 @@ def _run(case: Case, options: argparse.Namespace, scratch: str) -> str:
 
 def _child(arguments: list[str], scratch: str) -> Any:
     command = [sys.executable, str(HERE), *arguments, "--scratch", scratch]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(arguments)} failed:\n{done.stderr[-3000:]}")
     return json.loads(done.stdout.splitlines()[-1])

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-
 from contest import Case, Contender, faster, slower, within
 from fitting import parquet, plan
+
 from mireorder import apply
-from mireorder.dataset.reading import Reading
 from mireorder.ordering.plan import Plan
 
 Given = tuple[Path, Plan, Path]

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from contest import Case, Contender, Outcome, Target, faster
 from numpy.typing import NDArray
 
 from mireorder.counting.pairs import PairTables
 from mireorder.information import entropy
 from mireorder.information.mutual import information_from_marginals
-from contest import Case, Contender, Outcome, Target, faster
 
 SYMBOLS = 1000
 LINKED = 0.3

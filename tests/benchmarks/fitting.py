@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-
 from contest import Case, Contender, Outcome, Target, faster
+
 from mireorder import fit
 from mireorder.dataset.reading import Reading
 from mireorder.ordering.plan import Plan

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from contest import MB, Case, Contender, faster, slower, smaller
 from numpy.typing import NDArray
 
 from mireorder.counting.keys import KeyTable, Packing
 from mireorder.counting.spill import gather
 from mireorder.engine.local import map_ordered
-from contest import MB, Case, Contender, faster, slower, smaller
 
 VOCABULARY = 50_000
 PACKING = Packing((VOCABULARY, VOCABULARY))
@@ -131,8 +131,8 @@ CASE = Case(
         slower(ROOMY, 2, TIGHT, "with a 128 MB budget at most 2x slower than with 512 MB"),
     ],
     notes=lambda rows, scratch: [
-        "Rows are counted 10 million at a time, 2.5 million under 128 MB: a caller's choice. gensim and nltk get words, "
-        "made before the clock starts; gensim counts single words as well."
+        "Rows are counted 10 million at a time, 2.5 million under 128 MB: a caller's choice. gensim and nltk get "
+        "words, made before the clock starts; gensim counts single words as well."
     ],
 )
 CASES = [CASE]
