@@ -128,7 +128,7 @@ def test_the_same_rows_come_from_every_format_and_block_size(tmp_path, monkeypat
         monkeypatch.setattr(formats, "BLOCK_BYTES", block)
         monkeypatch.setattr(formats, "BATCH_ROWS", block)
         monkeypatch.setattr(formats, "OBJECT_ROWS", block)
-        monkeypatch.setattr(reader, "BATCH_ROWS", block)
+        monkeypatch.setattr(reader, "DATASET_ROWS", block)
     data = writer(tmp_path)
     assert pairs(data) == [(row["q"], row["a"]) for row in ROWS]
     two_sources = Reading(source=("x", "q"), target=("a",))
@@ -171,9 +171,9 @@ def test_a_lone_carriage_return_and_later_separators_belong_to_the_text(tmp_path
 
 
 def test_lines_come_in_bounded_batches(tmp_path):
-    path = write(tmp_path / "a.txt", "".join(f"{i}={i}\n" for i in range(40_000)))
+    path = write(tmp_path / "a.txt", "".join(f"{i}={i}\n" for i in range(140_000)))
     sizes = [batch.num_rows for batch in open_shards(path, LINES)[0].batches()]
-    assert sum(sizes) == 40_000 and max(sizes) <= 16_384
+    assert sum(sizes) == 140_000 and max(sizes) <= 65_536
 
 
 def test_lines_without_a_separator_are_refused_at_once(tmp_path):

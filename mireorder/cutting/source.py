@@ -26,7 +26,9 @@ def hash_strings(strings: pa.Array) -> NDArray[np.uint64]:
     Two different strings share a hash with probability 2^-64; among 10 million distinct sources a single
     collision has probability 3e-6.
     """
-    return _hash_strings(*string_bytes(strings))
+    hashes = np.empty(len(strings), np.uint64)
+    _hash_strings(*string_bytes(strings), hashes)
+    return hashes
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,10 @@ def survey_numbers(source: pa.Array) -> NumbersSurvey:
     """Digits of each number and the text around the numbers, of a batch of sources."""
     offsets, data = string_bytes(source)
     digits = np.zeros(MOST_NUMBERS + 1, np.int64)
-    templates = np.unique(_scan_numbers(offsets, data, digits))[: MOST_TEMPLATES + 1]
+    templates = _templates(offsets, data, digits)
+    if len(templates) and (templates == templates[0]).all():  # the usual case, without a sort
+        templates = templates[:1]
+    templates = np.unique(templates)[: MOST_TEMPLATES + 1]
     return NumbersSurvey(tuple(int(d) for d in np.trim_zeros(digits, "b")), templates)
 
 
@@ -85,11 +90,19 @@ def number_codes(source: pa.Array, survey: NumbersSurvey) -> NDArray[np.int32]:
     offsets, data = string_bytes(source)
     digits = np.array(survey.digits, np.int64)
     codes = np.zeros((len(source), int(digits.sum())), np.int32)
-    templates = _digit_codes(offsets, data, digits, codes)
+    _digit_codes(offsets, data, digits, codes)
     if len(survey.templates) <= 1:  # no row lacks a number
         return codes - 1
+    templates = _templates(offsets, data, np.zeros(len(digits) + 1, np.int64))
     around = np.searchsorted(survey.templates, templates).astype(np.int32)
     return np.column_stack([around, codes])
+
+
+def _templates(offsets: NDArray[np.int64], data: NDArray[np.uint8], digits: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Hash of the text around the numbers of each row; ``digits[k]`` rises to the longest k-th number."""
+    templates = np.empty(len(offsets) - 1, np.uint64)
+    _scan_numbers(offsets, data, digits, templates)
+    return templates
 
 
 @dataclass(frozen=True)
@@ -135,9 +148,8 @@ def _words(source: pa.Array) -> pl.DataFrame:
 
 
 @njit(nogil=True, cache=True)
-def _hash_strings(offsets: NDArray[np.int64], data: NDArray[np.uint8]) -> NDArray[np.uint64]:
+def _hash_strings(offsets: NDArray[np.int64], data: NDArray[np.uint8], hashes: NDArray[np.uint64]) -> None:
     """FNV-1a over the bytes, finished with the mixer of MurmurHash3."""
-    hashes = np.empty(len(offsets) - 1, np.uint64)
     for row in range(len(hashes)):
         h = np.uint64(0xCBF29CE484222325)
         for at in range(offsets[row], offsets[row + 1]):
@@ -145,15 +157,14 @@ def _hash_strings(offsets: NDArray[np.int64], data: NDArray[np.uint8]) -> NDArra
         h = (h ^ (h >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
         h = (h ^ (h >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
         hashes[row] = h ^ (h >> np.uint64(33))
-    return hashes
 
 
 @njit(nogil=True, cache=True)
-def _scan_numbers(offsets: NDArray[np.int64], data: NDArray[np.uint8], digits: NDArray[np.int64]) -> NDArray[np.uint64]:
+def _scan_numbers(
+    offsets: NDArray[np.int64], data: NDArray[np.uint8], digits: NDArray[np.int64], templates: NDArray[np.uint64]
+) -> None:
     """Hash of the text around the numbers of each row; ``digits[k]`` rises to the longest k-th number."""
-    rows = len(offsets) - 1
-    templates = np.empty(rows, np.uint64)
-    for row in range(rows):
+    for row in range(len(templates)):
         h = np.uint64(0xCBF29CE484222325)
         number, length = 0, 0
         for at in range(offsets[row], offsets[row + 1] + 1):
@@ -169,16 +180,13 @@ def _scan_numbers(offsets: NDArray[np.int64], data: NDArray[np.uint8], digits: N
             if at < offsets[row + 1]:
                 h = (h ^ np.uint64(data[at])) * np.uint64(0x100000001B3)
         templates[row] = h
-    return templates
 
 
 @njit(nogil=True, cache=True)
 def _digit_codes(
     offsets: NDArray[np.int64], data: NDArray[np.uint8], digits: NDArray[np.int64], codes: NDArray[np.int32]
-) -> NDArray[np.uint64]:
-    """Fill ``codes`` with the digits of each number, right-aligned behind zeros; hashes as `_scan_numbers`."""
-    scratch = np.zeros(len(digits) + 1, np.int64)
-    templates = _scan_numbers(offsets, data, scratch)
+) -> None:
+    """Fill ``codes`` with 1 + the digits of each number, right-aligned behind zeros."""
     for row in range(len(offsets) - 1):
         first, number, length = 0, 0, 0
         for at in range(offsets[row], offsets[row + 1] + 1):
@@ -193,4 +201,3 @@ def _digit_codes(
                 first += width
                 number += 1
             length = 0
-    return templates

@@ -24,7 +24,8 @@ import pyarrow.parquet as pq
 from mireorder.dataset.reading import Reading
 from mireorder.errors import InputError
 
-BATCH_ROWS = 16_384  # small enough that 32-bit string offsets hold rows of 100 kB
+BATCH_ROWS = 65_536
+BATCH_BYTES = 64 << 20  # far from the 2 GB that 32-bit string offsets hold, in case rows differ in length
 OBJECT_ROWS = 2_048  # rows held as Python objects at once; more fall out of the cache, at half the speed
 BLOCK_BYTES = 4 << 20
 CSV_FIELD_BYTES = 64 << 20  # an unclosed quote swallows the rest of a file: stop it before memory does
@@ -55,6 +56,16 @@ def wanted_columns(names: Sequence[str], shard: str, reading: Reading, hint: str
         if list(names).count(name) > 1:
             raise InputError(f"has several columns called {name!r}", shard=shard, remedy=there)
     return wanted
+
+
+def batch_rows(rows: int, nbytes: int) -> int:
+    """Rows of a batch, such that it takes about 64 MB at most.
+
+    Args:
+        rows: of the whole.
+        nbytes: of the whole.
+    """
+    return max(1, min(BATCH_ROWS, BATCH_BYTES * rows // max(nbytes, 1)))
 
 
 def read_lines(path: Path, shard: str, reading: Reading) -> Iterator[pa.RecordBatch]:
@@ -144,7 +155,8 @@ def read_parquet(path: Path, shard: str, reading: Reading) -> Iterator[pa.Record
     try:
         with pq.ParquetFile(path) as file:
             wanted = wanted_columns(file.schema_arrow.names, shard, reading)
-            yield from file.iter_batches(BATCH_ROWS, columns=wanted)
+            nbytes = sum(file.metadata.row_group(i).total_byte_size for i in range(file.num_row_groups))
+            yield from file.iter_batches(batch_rows(file.metadata.num_rows, nbytes), columns=wanted)
     except (pa.ArrowException, OSError) as error:
         raise _damaged("Parquet", shard, error) from error
 

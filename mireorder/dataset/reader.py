@@ -26,6 +26,7 @@ from mireorder.dataset.formats import (
 from mireorder.dataset.reading import Reading
 from mireorder.errors import InputError
 
+DATASET_ROWS = 16_384  # rows of a batch; a dataset's digest depends on it
 SHARD_ROWS = 1_000_000  # a `datasets.Dataset` is cut into shards of this many rows
 SPLIT_WORDS = {"train", "test", "dev", "val", "valid", "validation", "eval"}
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
@@ -50,7 +51,7 @@ class Shard:
         """Stream the rows; an empty shard yields nothing.
 
         Yields:
-            Batches of at most 16,384 rows, all of one schema: `source` (string), then `target`, or the
+            Batches of at most 65,536 rows, all of one schema: `source` (string), then `target`, or the
             binary label columns under their own names where the target has several columns. Text is
             `string`; lists are `list<string>` or `list<int64>`; nulls stay null. Batches may be slices.
 
@@ -241,7 +242,7 @@ def _dataset_shards(dataset: Any, split: str, reading: Reading) -> list[Shard]:
 
 def _dataset_batches(dataset: Any, shard: str, reading: Reading) -> Iterator[pa.RecordBatch]:
     columns = wanted_columns(dataset.column_names, shard, reading)
-    for table in dataset.select_columns(columns).with_format("arrow").iter(batch_size=BATCH_ROWS):
+    for table in dataset.select_columns(columns).with_format("arrow").iter(batch_size=DATASET_ROWS):
         yield from table.combine_chunks().to_batches()
 
 

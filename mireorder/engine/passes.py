@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -98,7 +99,7 @@ class Passes:
                 seen = Counted(None, seen.rows + part.rows, seen.rejected + part.rejected, fingerprint)
                 yield part.table
 
-        table = gather_tables(tables(), self.memory)
+        table = gather_tables(tables(), self.memory, self.workers or os.cpu_count() or 1)
         if seen.rows == 0:
             raise InputError("no row could be cut", shard=self._names, remedy="check --target and --cutter")
         return replace(seen, table=table)
