@@ -20,10 +20,10 @@ from typing import ClassVar, Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numba import njit
 from numpy.typing import NDArray
 
 from mireorder.cutting.cut import NO_TARGET, Cut, Split, present_codes, string_array, string_bytes
+from mireorder.cutting.numbers import Shape, fill_padded, fill_plain, shape_of
 from mireorder.errors import InputError
 
 ALIGNMENTS = ("pad", "left", "right")
@@ -61,19 +61,6 @@ class DigitsSurvey:
 
 
 @dataclass(frozen=True)
-class _Shape:
-    """Per row: bytes of the text, sign character (0 if none), digits before and after the point, validity."""
-
-    offsets: NDArray[np.int64]
-    data: NDArray[np.uint8]
-    sign: NDArray[np.uint8]
-    whole: NDArray[np.int32]
-    decimals: NDArray[np.int32]
-    zero: NDArray[np.bool_]
-    valid: NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
 class Digits:
     """Cuts ``[+-]digits[.digits]`` into its characters.
 
@@ -108,7 +95,7 @@ class Digits:
 
     def survey(self, batch: pa.RecordBatch) -> DigitsSurvey:
         """Widths, decimals and signs of the numbers in the batch."""
-        shape = _shape(batch)
+        shape = shape_of(batch)
         if not shape.valid.any():
             return DigitsSurvey()
         whole, decimals = shape.whole[shape.valid], shape.decimals[shape.valid]
@@ -151,7 +138,7 @@ class Digits:
 
     def cut(self, batch: pa.RecordBatch) -> Cut:
         """Characters, zero-padded where ``align`` is ``pad``."""
-        shape = _shape(batch)
+        shape = shape_of(batch)
         problems = _problems(shape, batch.column("target"))
         self._check_fit(shape, problems)
         good = shape.valid.copy()
@@ -162,11 +149,11 @@ class Digits:
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         flat, slots = np.empty(offsets[-1], np.uint8), np.empty(offsets[-1], np.int32)
         if self.align == "pad":
-            _fill_padded(shape.offsets, shape.data, good, shape.sign, self._whole, shape.whole, self.signed, flat)
+            fill_padded(shape.offsets, shape.data, good, shape.sign, self._whole, shape.whole, self.signed, flat)
             slots[:] = np.tile(np.arange(len(self.slots), dtype=np.int32), int(good.sum()))
         else:
             first = np.where(good, self.length - lengths, 0) if self.align == "right" else np.zeros_like(lengths)
-            _fill_plain(shape.offsets, shape.data, good, first, flat, slots)
+            fill_plain(shape.offsets, shape.data, good, first, flat, slots)
         return Cut(offsets, slots, string_array(np.arange(len(flat) + 1), flat), problems)
 
     def codes(self, cut: Cut, survey: DigitsSurvey) -> NDArray[np.int32]:
@@ -251,7 +238,7 @@ class Digits:
     def _whole(self) -> int:
         return (self.width or 0) - self.decimals
 
-    def _check_fit(self, shape: _Shape, problems: dict[int, str]) -> None:
+    def _check_fit(self, shape: Shape, problems: dict[int, str]) -> None:
         """Add the rows that the settled widths and signs can't take, and give back byte for byte."""
         length = shape.offsets[1:] - shape.offsets[:-1]
         if self.align != "pad":
@@ -299,21 +286,7 @@ def _is_number(text: str) -> bool:
     return signs <= 1 and whole.isdigit() and ("." not in text or fraction.isdigit())
 
 
-def _shape(batch: pa.RecordBatch) -> _Shape:
-    target = batch.column("target")
-    if not pa.types.is_string(target.type):
-        raise InputError(
-            f"cutter digits needs one text or number target, not {target.type}", remedy="pass --cutter labels"
-        )
-    offsets, data = string_bytes(target)
-    rows = len(target)
-    sign, whole, decimals = np.zeros(rows, np.uint8), np.zeros(rows, np.int32), np.zeros(rows, np.int32)
-    zero, valid = np.zeros(rows, np.bool_), np.zeros(rows, np.bool_)
-    _parse(offsets, data, sign, whole, decimals, zero, valid)
-    return _Shape(offsets, data, sign, whole, decimals, zero, valid)
-
-
-def _problems(shape: _Shape, target: pa.Array) -> dict[int, str]:
+def _problems(shape: Shape, target: pa.Array) -> dict[int, str]:
     problems = {}
     for row in np.flatnonzero(~shape.valid).tolist():
         text = target[row].as_py()
@@ -324,88 +297,3 @@ def _problems(shape: _Shape, target: pa.Array) -> dict[int, str]:
         else:
             problems[row] = f"target {text[:40]!r} is not a number; fit with another --cutter or pass --reject"
     return problems
-
-
-@njit(nogil=True, cache=True)
-def _parse(
-    offsets: NDArray[np.int64],
-    data: NDArray[np.uint8],
-    sign: NDArray[np.uint8],
-    whole: NDArray[np.int32],
-    decimals: NDArray[np.int32],
-    zero: NDArray[np.bool_],
-    valid: NDArray[np.bool_],
-) -> None:
-    """Fill in sign, digits before and after the point, superfluous leading zero and validity of every number.
-
-    The arrays (rows,) hold zeros: made outside, since making them here would double the time to compile.
-    """
-    for row in range(len(sign)):
-        at, end = offsets[row], offsets[row + 1]
-        if at < end and (data[at] == 43 or data[at] == 45):
-            sign[row] = data[at]
-            at += 1
-        start = at
-        while at < end and 48 <= data[at] <= 57:
-            at += 1
-        whole[row] = at - start
-        zero[row] = at - start > 1 and data[start] == 48
-        if at < end and data[at] == 46:
-            start = at + 1
-            at = start
-            while at < end and 48 <= data[at] <= 57:
-                at += 1
-            decimals[row] = at - start
-            valid[row] = at == end and whole[row] > 0 and decimals[row] > 0
-        else:
-            valid[row] = at == end and whole[row] > 0
-
-
-@njit(nogil=True, cache=True)
-def _fill_padded(
-    offsets: NDArray[np.int64],
-    data: NDArray[np.uint8],
-    good: NDArray[np.bool_],
-    sign: NDArray[np.uint8],
-    width: int,
-    whole: NDArray[np.int32],
-    signed: bool,
-    flat: NDArray[np.uint8],
-) -> None:
-    """Write each good row's sign, zeros and characters behind one another into ``flat``."""
-    to = 0
-    for row in range(len(good)):
-        if not good[row]:
-            continue
-        at, end = offsets[row], offsets[row + 1]
-        if sign[row] != 0:
-            at += 1
-        if signed:
-            flat[to] = 45 if sign[row] == 45 else 43
-            to += 1
-        for _ in range(width - whole[row]):
-            flat[to] = 48
-            to += 1
-        while at < end:
-            flat[to] = data[at]
-            at += 1
-            to += 1
-
-
-@njit(nogil=True, cache=True)
-def _fill_plain(
-    offsets: NDArray[np.int64],
-    data: NDArray[np.uint8],
-    good: NDArray[np.bool_],
-    first: NDArray[np.int64],
-    flat: NDArray[np.uint8],
-    slots: NDArray[np.int32],
-) -> None:
-    """Copy each good row's characters into ``flat``; the first stands at slot ``first[row]``."""
-    to = 0
-    for row in range(len(good)):
-        if good[row]:
-            for at in range(offsets[row], offsets[row + 1]):
-                flat[to] = data[at]
-                slots[to] = first[row] + at - offsets[row]
-                to += 1
