@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from mireorder.counting.keys import KeyTable
 from mireorder.counting.spill import gather
-from mireorder.engine.local import map_ordered
 from mireorder.errors import InputError
+from mireorder.threads import map_ordered
 
 PAIRS_AT_ONCE = 1 << 22
 MOST_IDS = 1 << 31  # so that two of them make a 64-bit key

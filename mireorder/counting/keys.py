@@ -23,8 +23,8 @@ from mireorder.counting.kernels import (
     run_lengths_of_numbers,
     take_digits,
 )
-from mireorder.engine.local import map_ordered
 from mireorder.errors import InputError
+from mireorder.threads import map_ordered
 
 CACHED_ROWS = 1 << 14
 PARALLEL_KEYS = 1 << 18  # fewer are merged before a second thread has begun

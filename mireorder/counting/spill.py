@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from mireorder.counting.keys import KeyTable
 from mireorder.counting.pairs import PairTables
-from mireorder.engine.local import map_ordered
 from mireorder.errors import InputError, OutputError
+from mireorder.threads import map_ordered
 
 SAMPLES = 256  # keys looked at in each run to find ranges of about equal size
 

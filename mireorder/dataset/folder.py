@@ -12,10 +12,10 @@ from mireorder.dataset.card import card
 from mireorder.dataset.reader import Shard, some_of
 from mireorder.dataset.reorder import Reordering, reorder
 from mireorder.dataset.writer import finish, schema, shard_path, write_shard
-from mireorder.engine.local import map_ordered
 from mireorder.errors import InputError, OutputError
 from mireorder.files import PARTS, file_sha256, require_empty, write_text
 from mireorder.ordering.plan import FILE, Plan
+from mireorder.threads import map_ordered
 
 
 def write_folder(

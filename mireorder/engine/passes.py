@@ -17,9 +17,9 @@ from mireorder.cutting import Cutter
 from mireorder.cutting.rows import Batch, Progress, cut_batch, numbered
 from mireorder.cutting.source import hash_strings
 from mireorder.dataset.reader import Shard, some_of
-from mireorder.engine.local import map_ordered, merge_all
 from mireorder.errors import InputError, within
 from mireorder.information.criteria import Criterion, Measure
+from mireorder.threads import map_ordered, merge_all
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from mireorder.engine.local import map_ordered
 from mireorder.information.criteria.criterion import Measure, Score
 from mireorder.information.estimators import ESTIMATORS
 from mireorder.ordering.policies import Policy, order
+from mireorder.threads import map_ordered
 
 FEWEST, MOST, WORK = 5, 100, 3e9
 WAVERS = 0.5

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mireorder.counting.pairs import PairTables
 from mireorder.counting.spill import gather_tables
-from mireorder.engine.local import map_ordered
+from mireorder.threads import map_ordered
 
 SIZES = (10_000, 10)
 CHUNK = 1 << 18

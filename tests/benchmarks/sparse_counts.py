@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mireorder.counting.keys import KeyTable, Packing
 from mireorder.counting.spill import gather
-from mireorder.engine.local import map_ordered
+from mireorder.threads import map_ordered
 
 VOCABULARY = 50_000
 PACKING = Packing((VOCABULARY, VOCABULARY))

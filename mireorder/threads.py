@@ -1,4 +1,4 @@
-"""Stages on this machine: threads (kernels release the GIL), results in the order of the work."""
+"""Work spread over the threads of this machine (kernels release the GIL), results in the order of the work."""
 
 from __future__ import annotations
 
