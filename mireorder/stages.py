@@ -1,33 +1,31 @@
-"""The two sentences the whole library says: `fit` a plan to a dataset, `apply` it to a dataset."""
+"""The two sentences the whole library says: `fit` a plan to a dataset, `apply` it to a dataset.
+
+The first has a pause in it: what is counted can be kept (`count`, `count_like`), and planned from later (`plan_of`).
+"""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mireorder.cutting import CUTTERS, Cutter, Digits, Labels
 from mireorder.cutting.rows import Progress
+from mireorder.cutting.targets import Targets
 from mireorder.dataset.folder import load, write_folder
 from mireorder.dataset.reader import Shard, label_names, open_shards
 from mireorder.dataset.reading import Reading
 from mireorder.dataset.reorder import Reordering, reorder
 from mireorder.dataset.writer import FORMS, in_memory
+from mireorder.engine.counts import Counts, Tally
 from mireorder.engine.passes import Passes
-from mireorder.errors import InputError
-from mireorder.information.criteria import CRITERIA, Criterion, Measure, Scores
-from mireorder.information.estimators import ESTIMATORS
-from mireorder.information.significance import significance
-from mireorder.ordering.plan import Plan, describe_cutter, permutations_by_length
-from mireorder.ordering.policies import BLIND, POLICIES, order
-from mireorder.ordering.stability import Stability, stability
+from mireorder.errors import InputError, within
+from mireorder.information.criteria import CRITERIA, Criterion
+from mireorder.ordering.plan import Plan
+from mireorder.ordering.planning import TieBreaker, one_of, plan_from, refuse_choices
 
 T = TypeVar("T")
 
@@ -75,61 +73,124 @@ def fit(
     Raises:
         InputError: the input can't be read, a row can't be cut, or a name is unknown.
     """
-    chosen = _one_of(policy, POLICIES, "policy")
-    _one_of(estimator, ESTIMATORS, "estimator")
-    for what, number in ("shuffles", shuffles), ("resamples", resamples):
-        if number is not None and number < 0:
-            raise InputError(f"{number} {what} can't be drawn", remedy="take 0 for none, or leave it out")
-    criterion = _made(criterion, CRITERIA, "criterion")
-    breaker = None if tie_breaker in (None, criterion.name) else _made(str(tie_breaker), CRITERIA, "criterion")
-    open_cutter = complete(cutter, data, reading, policy)
-    shards = _to_count(open_shards(data, reading))
-    passes = Passes(shards, open_cutter, criterion, reject, memory, workers, progress)
-    second = _TieBreaker(replace(passes, criterion=breaker)) if breaker else None
-    measure, settled = passes.measure, passes.cutter
-    found = order(
-        chosen,
-        len(settled.slots),
-        measure.scores,
-        second.scores if second else None,
-        tie_breaker=breaker.name if breaker else "",
-        estimator=estimator,
-        seed=seed,
-    )
-    tested = significance(measure, shuffles, seed)
-    steady = Stability()
-    if policy not in BLIND:
-        other = second.measure if second else None
-        steady = stability(found.permutation, chosen, measure, other, resamples=resamples, seed=seed, workers=workers)
-    return Plan(
-        library=f"mireorder {version('mireorder')}",
-        reading=asdict(reading) | {k: list(v) for k, v in asdict(reading).items() if isinstance(v, tuple)},
-        between=between if between is not None else reading.separator or " ",
-        cutter=describe_cutter(settled),
-        criterion=_described(criterion),
-        estimator=estimator,
-        tie_breaker=breaker.name if breaker else None,
+    refuse_choices(policy, estimator, shuffles, resamples)
+    criterion, breaker = _criteria(criterion, tie_breaker)
+    cutter = complete(cutter, data, reading, policy)
+    passes = Passes(_to_count(open_shards(data, reading)), reject, memory, workers, progress)
+    counts = _count(passes, cutter, [criterion], reading, between)
+    second = None
+    if breaker:
+        second = TieBreaker(breaker, partial(_count_later, passes, counts.targets, breaker), counts.targets.radices)
+    return plan_from(
+        counts,
+        second,
         policy=policy,
-        kind=settled.kind,
+        estimator=estimator,
+        shuffles=shuffles,
+        resamples=resamples,
         seed=seed,
-        units=list(settled.slots),
-        permutation=found.permutation,
-        permutations=permutations_by_length(settled, found.permutation),
-        scores=[_rounded(s.by(estimator)) for s in found.scores],
-        scores_plug_in=[_rounded(s.plug_in) for s in found.scores],
-        scores_corrected=[_rounded(s.corrected) for s in found.scores],
-        noise=[_rounded(s.noise) for s in found.scores],
-        support=[s.support.tolist() for s in found.scores],
-        significance=tested.as_dict(),
-        stability=steady.as_dict(),
-        ties=[asdict(tie) | {"slots": list(tie.slots)} for tie in found.ties],
-        warnings=measure.warnings
-        + (second.warnings if second else [])
-        + tested.warnings(settled.slots)
-        + steady.warnings,
-        rows=passes.counted.rows,
-        rejected=passes.counted.rejected,
-        source_fingerprint=f"{passes.counted.fingerprint:016x}",
+        workers=workers,
+    )
+
+
+def count(
+    data: Any,
+    *,
+    reading: Reading,
+    cutter: Cutter | str,
+    criterion: Criterion | str = "joint",
+    tie_breaker: str | None = "subset",
+    between: str | None = None,
+    reject: bool = False,
+    memory: int | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Counts:
+    """Count what `fit` would look at, to be saved, merged and planned from: read, cut, count.
+
+    The tie-breaker is counted too: whether scores tie shows only when they are known. Digits are padded, as they must
+    be to be moved; count with ``Digits("left")`` what is to stay in plain order.
+
+    The arguments are those of `fit`.
+
+    Raises:
+        InputError: the input can't be read, a row can't be cut, or a name is unknown.
+    """
+    criterion, breaker = _criteria(criterion, tie_breaker)
+    cutter = complete(cutter, data, reading, "max")
+    passes = Passes(_to_count(open_shards(data, reading)), reject, memory, workers, progress)
+    return _count(passes, cutter, [criterion, breaker] if breaker else [criterion], reading, between)
+
+
+def count_like(
+    data: Any,
+    like: Counts,
+    *,
+    reject: bool = False,
+    memory: int | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Counts:
+    """Count more rows as others were counted, so that both can be merged: nothing is settled anew.
+
+    Args:
+        data: whatever `open_shards` reads, in columns of the same names.
+        like: counts whose cutter, criteria, words, templates and values are taken over.
+        reject: leave rows out that can't be cut, or that these don't cover, and count them.
+        memory: bytes that counts may take before they go to disk; None sets no bound.
+        workers: threads; None takes one a core.
+        progress: called with the number of rows read, after each batch.
+
+    Raises:
+        InputError: the input can't be read, or a row can't be cut or is not covered (an unknown value or label, a
+            longer number).
+    """
+    passes = Passes(_to_count(open_shards(data, like.reading)), reject, memory, workers, progress)
+    first, second = like.first, like.second
+    assert first.sources is not None  # noqa: S101 (there are no counts without)
+    counted = passes.count(like.targets, first.criterion, first.sources, like.misfits)
+    if second and second.sources:
+        second = replace(second, table=passes.count(like.targets, second.criterion, second.sources, like.misfits).table)
+    return replace(
+        like,
+        first=replace(first, table=counted.table),
+        second=second,
+        rows=counted.rows,
+        rejected=counted.rejected,
+        fingerprint=counted.fingerprint,
+        place="new counts",
+    )
+
+
+def plan_of(
+    counts: Counts,
+    *,
+    policy: str = "max",
+    estimator: str = "plug-in",
+    shuffles: int | None = None,
+    resamples: int | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+) -> Plan:
+    """The plan of counts: measure, order. It is the plan that `fit` would make of their rows, byte for byte.
+
+    The other arguments are those of `fit`.
+
+    Raises:
+        InputError: a name is unknown.
+    """
+    refuse_choices(policy, estimator, shuffles, resamples)
+    tally = counts.second
+    second = TieBreaker(tally.criterion, lambda: tally, counts.targets.radices) if tally else None
+    return plan_from(
+        counts,
+        second,
+        policy=policy,
+        estimator=estimator,
+        shuffles=shuffles,
+        resamples=resamples,
+        seed=seed,
+        workers=workers,
     )
 
 
@@ -165,7 +226,7 @@ def apply(
         InputError: the input can't be read, or a row does not fit the plan.
         OutputError: the folder holds something else.
     """
-    _one_of(form, FORMS, "form")
+    one_of(form, FORMS, "form")
     shards = open_shards(data, reading or plan.read_by)
     encode, tokenizer_hash = None, None
     if form == "token":
@@ -193,28 +254,6 @@ def _save_tokenizer(tokenizer: Any, folder: Path) -> None:
         shutil.rmtree(part, ignore_errors=True)
         tokenizer.save_pretrained(str(part))
         part.rename(folder / "tokenizer")
-
-
-class _TieBreaker:
-    """The second criterion. It is counted when the first tie is met, and not at all without one."""
-
-    def __init__(self, passes: Passes) -> None:
-        self._passes, self._unfit, self.warnings = passes, False, list[str]()
-        self.measure: Measure | None = None
-        """Once it is counted."""
-
-    def scores(self, emitted: Sequence[int]) -> Scores | None:
-        """Its scores; None if it can't score these sources."""
-        if self._unfit:
-            return None
-        try:
-            self.measure = self._passes.measure
-            return self.measure.scores(emitted)
-        except InputError as error:
-            self._unfit = True
-            name = self._passes.criterion.name
-            self.warnings.append(f"ties are broken by the lowest slot: {name} can't score this data ({error.problem})")
-            return None
 
 
 def complete(cutter: Cutter | str, data: Any, reading: Reading, policy: str) -> Cutter:
@@ -252,20 +291,46 @@ def _to_count(shards: list[Shard]) -> list[Shard]:
     return [shard for shard in shards if shard.split == "train"]
 
 
-def _one_of(name: str, known: Mapping[str, T], what: str) -> T:
-    if name not in known:
-        raise InputError(f"there is no {what} {name!r}", remedy=f"the {what} is one of {', '.join(known)}")
-    return known[name]
+def _criteria(criterion: Criterion | str, tie_breaker: str | None) -> tuple[Criterion, Criterion | None]:
+    """Criterion and tie-breaker; None where that would be the same."""
+    first = _made(criterion, CRITERIA, "criterion")
+    return first, None if tie_breaker in (None, first.name) else _made(str(tie_breaker), CRITERIA, "criterion")
+
+
+def _count(
+    passes: Passes, cutter: Cutter, criteria: Sequence[Criterion], reading: Reading, between: str | None
+) -> Counts:
+    """Counts of one or both criteria, after one survey for all."""
+    survey = passes.survey(cutter, criteria)
+    with within(passes.names):
+        targets = Targets.settled(cutter, survey.cutter)
+        sources = criteria[0].settle(survey.criteria[0])
+    counted = passes.count(targets, criteria[0], sources)
+    return Counts(
+        reading,
+        between if between is not None else reading.separator or " ",
+        targets,
+        Tally(criteria[0], sources, counted.table),
+        _tally(passes, targets, criteria[1], survey.criteria[1]) if len(criteria) > 1 else None,
+        counted.rows,
+        counted.rejected,
+        counted.fingerprint,
+    )
+
+
+def _count_later(passes: Passes, targets: Targets, criterion: Criterion) -> Tally:
+    """Counts of a tie-breaker of which nothing is surveyed yet."""
+    return _tally(passes, targets, criterion, passes.survey(None, [criterion]).criteria[0])
+
+
+def _tally(passes: Passes, targets: Targets, criterion: Criterion, survey: Any) -> Tally:
+    """Counts of a tie-breaker, or why it can't score these sources."""
+    try:
+        sources = criterion.settle(survey)
+    except InputError as error:
+        return Tally(criterion, None, None, error.problem)
+    return Tally(criterion, sources, passes.count(targets, criterion, sources).table)
 
 
 def _made(given: T | str, known: Mapping[str, type[T]], what: str) -> T:
-    return _one_of(given, known, what)() if isinstance(given, str) else given
-
-
-def _described(criterion: Criterion) -> dict[str, Any]:
-    return {"name": criterion.name} | asdict(criterion)  # type: ignore[call-overload]
-
-
-def _rounded(values: NDArray[np.float64]) -> list[float | None]:
-    """Scores for the plan: 12 decimals, None where there is none."""
-    return [None if np.isnan(v) else round(float(v), 12) + 0.0 for v in values]
+    return one_of(given, known, what)() if isinstance(given, str) else given

@@ -186,8 +186,8 @@ def rows_of_words(rows, rng):
 
 def measured(source, codes, criterion=None):
     criterion = criterion or Bigram(words=10, rank=4)
-    survey = criterion.survey(source)
-    return criterion.measure(criterion.count(source, codes, RADICES, survey), RADICES, survey)
+    settled = criterion.settle(criterion.survey(source))
+    return criterion.measure(criterion.count(source, codes, RADICES, settled), RADICES, settled)
 
 
 def naive_scores(measure, present, codes, emitted):
@@ -260,12 +260,12 @@ def test_a_model_no_better_than_the_unigram_is_warned_of_and_one_that_is_better_
 def test_counts_do_not_depend_on_how_rows_are_split():
     _, source, codes = rows_of_words(300, np.random.default_rng(10))
     criterion = Bigram(words=10, rank=2)
-    survey = criterion.survey(source)
+    settled = criterion.settle(criterion.survey(source))
     parts = [slice(0, 100), slice(250, 300), slice(100, 250)]
     table = reduce(
-        lambda a, b: a.merge(b), (criterion.count(source[part], codes[part], RADICES, survey) for part in parts)
+        lambda a, b: a.merge(b), (criterion.count(source[part], codes[part], RADICES, settled) for part in parts)
     )
-    split, whole = criterion.measure(table, RADICES, survey), measured(source, codes, criterion)
+    split, whole = criterion.measure(table, RADICES, settled), measured(source, codes, criterion)
     assert split.scores([1]).plug_in.tobytes() == whole.scores([1]).plug_in.tobytes()
     assert split.scores([1]).corrected.tobytes() == whole.scores([1]).corrected.tobytes()
 
@@ -296,7 +296,7 @@ def test_threads_may_ask_at_the_same_time():
 
 def test_it_counts_what_presence_counts():
     _, source, codes = rows_of_words(50, np.random.default_rng(13))
-    tables = [c.count(source, codes, RADICES, c.survey(source)) for c in (Bigram(words=3), Presence(words=3))]
+    tables = [c.count(source, codes, RADICES, c.settle(c.survey(source))) for c in (Bigram(words=3), Presence(words=3))]
     assert tables[0].keys.tobytes() == tables[1].keys.tobytes()
     assert CRITERIA["bigram"] is Bigram
     with pytest.raises(InputError, match="rank 0"):

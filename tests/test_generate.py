@@ -11,8 +11,9 @@ pytest.importorskip("trl")
 from datasets import Dataset, DatasetDict
 
 from mireorder.cutting import Digits
+from mireorder.described import describe
 from mireorder.errors import MireorderError
-from mireorder.ordering.plan import Plan, describe_cutter
+from mireorder.ordering.plan import Plan
 from mireorder.sft.budget import Budget
 from mireorder.sft.generate import generate, load_pipeline
 from mireorder.sft.train import SLACK, train
@@ -28,7 +29,7 @@ def plan_of(permutation, policy="max"):
         library="mireorder",
         reading={"source": "source", "target": "target", "separator": None, "columns": None},
         between="",
-        cutter=describe_cutter(Digits(align="pad", width=len(permutation), zeros=True)),
+        cutter=describe(Digits(align="pad", width=len(permutation), zeros=True)),
         criterion={"name": "joint"},
         estimator="plug-in",
         tie_breaker=None,

@@ -38,8 +38,8 @@ def measured(criterion, pairs):
 
 def counted(criterion, sources, codes, radices):
     sources = pa.array(sources, pa.string())
-    survey = criterion.survey(sources)
-    return criterion.measure(criterion.count(sources, codes, radices, survey), radices, survey)
+    settled = criterion.settle(criterion.survey(sources))
+    return criterion.measure(criterion.count(sources, codes, radices, settled), radices, settled)
 
 
 def information(x, y, z=None, weights=None):

@@ -13,11 +13,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from test_information import ADDITION, CHICKEN_RABBIT, MULTIPLICATION, RADICES, counted, datasets, measured, sums
 
+from mireorder import cutting
 from mireorder.cutting import Digits, Fields, Labels
+from mireorder.described import describe, make
 from mireorder.errors import PlanError
 from mireorder.information.criteria import Joint, Pairwise, Scores, Subset
 from mireorder.ordering.permutation import invert, is_permutation, restrict, restrict_rows
-from mireorder.ordering.plan import FILE, Plan, describe_cutter, make_cutter, permutations_by_length
+from mireorder.ordering.plan import FILE, Plan, permutations_by_length
 from mireorder.ordering.policies import POLICIES, Tie, order
 from mireorder.ordering.restore import restore, slots_by_step
 
@@ -341,7 +343,7 @@ def plan_of(cutter, permutation, **changed):
         "library": "mireorder 0",
         "reading": {"source": ["q"], "target": ["a"], "separator": None, "columns": None},
         "between": " ",
-        "cutter": describe_cutter(cutter),
+        "cutter": describe(cutter),
         "criterion": {"name": "joint"},
         "estimator": "plug-in",
         "tie_breaker": "subset",
@@ -377,7 +379,7 @@ def test_plans_come_back_from_their_file_with_the_same_identity(plan, tmp_path):
     assert file == tmp_path / "new" / "folder" / FILE
     assert Plan.load(file) == Plan.load(file.parent) == plan
     assert hashlib.sha256(file.read_bytes()).hexdigest() == plan.sha256 == Plan.load(file).sha256
-    assert Plan.load(file).cut == plan.cut == make_cutter(describe_cutter(plan.cut))
+    assert Plan.load(file).cut == plan.cut == make(describe(plan.cut), cutting.CUTTERS)
     assert Plan.load(file).read_by == plan.read_by
 
 

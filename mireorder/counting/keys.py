@@ -129,8 +129,7 @@ class KeyTable:
         Raises:
             InputError: they add up to more than 64 bits hold.
         """
-        if int(self.counts.sum()) + int(other.counts.sum()) > _MOST_ROWS:
-            raise InputError("counts of both tables add up to more than 64 bits hold", remedy="count fewer rows")
+        refuse_overflow([self, other])
         if self.keys.shape[1] > 1:
             sides = (frozen(a) for a in (self.keys, self.counts, other.keys, other.counts))
             return type(self)(*merge_sorted(*sides))
@@ -187,6 +186,12 @@ def append_columns(
         wrong = int(outside[:, row].argmax())
         code, radix = columns[wrong][row], radices[wrong]
         raise InputError(f"code {code} of column {names[wrong]} lies outside [0, {radix})", row=at.start + row)
+
+
+def refuse_overflow(tables: Sequence[KeyTable]) -> None:
+    """Raise InputError if the counts of all tables add up to more than 64 bits hold."""
+    if sum(int(table.counts.sum()) for table in tables) > _MOST_ROWS:
+        raise InputError("counts of all tables add up to more than 64 bits hold", remedy="count fewer rows")
 
 
 def _merged_length(sides: tuple[KeyTable, KeyTable]) -> int:

@@ -133,6 +133,16 @@ class PairTables:
         assert self.cells is not None and other.cells is not None  # noqa: S101 (the layout decides, not the data)
         return type(self)(self.pairs, self.radices, None, self.cells.merge(other.cells))
 
+    def sparse(self) -> Self:
+        """The same counts as cells: what is kept must not depend on how tables are laid out for a cache."""
+        if self.cells is not None:
+            return self
+        found = list(self.entries().values())
+        pair = np.repeat(np.arange(len(found)), [len(counts) for _, _, counts in found])
+        sides = [np.concatenate([np.zeros(0, np.int64), *(cells[side] for cells in found)]) for side in range(3)]
+        cells = KeyTable(np.column_stack([pair, sides[0], sides[1]]).astype(np.uint64), sides[2])
+        return type(self)(self.pairs, self.radices, None, cells)
+
     def entries(self) -> dict[Pair, Entries]:
         """Pair -> codes of its left column, codes of its right column, and counts, of the cells seen."""
         if self.cells is not None:

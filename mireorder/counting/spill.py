@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import IO, Any, cast
@@ -11,7 +11,7 @@ from typing import IO, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mireorder.counting.keys import KeyTable
+from mireorder.counting.keys import KeyTable, refuse_overflow
 from mireorder.counting.pairs import PairTables
 from mireorder.errors import InputError, OutputError
 from mireorder.threads import map_ordered
@@ -54,6 +54,24 @@ def gather(tables: Iterable[KeyTable], budget: int | None = None, workers: int =
         return _merged(stack, workers) if stack else None
     if stack:
         runs.append(_to_disk([_merged(stack, workers)]))
+    return merge_runs(runs, budget, workers)
+
+
+def merge_runs(runs: Sequence[KeyTable], budget: int | None = None, workers: int = 1) -> KeyTable:
+    """Tables that may lie on the disk already, merged: range by range and to the disk again, past the budget.
+
+    Args:
+        runs: at least one.
+        budget: bytes that counts may take in memory; None sets no bound.
+        workers: threads to merge with.
+
+    Raises:
+        InputError: the counts add up to more than 64 bits hold.
+        OutputError: the disk is full.
+    """
+    refuse_overflow(runs)
+    if budget is None or 3 * sum(run.nbytes for run in runs) <= budget:
+        return _merged(list(runs), workers)
     return _to_disk(map_ordered(_merged, _ranges(runs, budget), workers))
 
 
@@ -106,7 +124,7 @@ def _mapped(file: IO[bytes], dtype: type, shape: tuple[int, ...]) -> NDArray[Any
     return np.asarray(np.memmap(file, dtype, "r", shape=shape)) if shape[0] else np.zeros(shape, dtype)
 
 
-def _ranges(runs: list[KeyTable], budget: int) -> Iterator[list[KeyTable]]:
+def _ranges(runs: Sequence[KeyTable], budget: int) -> Iterator[list[KeyTable]]:
     """The runs' parts, one range of first words after another, each range small enough for the budget."""
     samples = np.sort(np.concatenate([run.keys[:: max(1, len(run.keys) // SAMPLES), 0] for run in runs]))
     total = sum(run.nbytes for run in runs)

@@ -13,7 +13,8 @@ A cutter is a frozen dataclass with these members, listed by name in `CUTTERS`:
 ``cut(batch)``
     A `Cut`: the units of every row and the slot of each.
 ``codes(cut, survey)`` / ``radices(survey)``
-    The units as small integers, for counting.
+    The units as small integers, for counting; -1 for a unit that the survey has not seen. Of the survey only its
+    `values` are looked at.
 ``natural(cut, batch)``
     The natural targets, a string array.
 ``emit(units)``

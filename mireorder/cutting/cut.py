@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, Self
 
@@ -42,8 +42,15 @@ class Cut:
 
 
 class Survey(Protocol):
-    """What a cutter learned from some rows. Merging is associative and commutative."""
+    """What a cutter learned from some rows. Merging is associative and commutative.
 
+    Attributes:
+        values: slot -> sorted uint64 hashes of the units seen in it, for cutters whose units are not known beforehand;
+            empty for the others.
+    """
+
+    @property
+    def values(self) -> Mapping[str, NDArray[np.uint64]]: ...  # noqa: D102
     def merge(self, other: Self) -> Self:
         """The survey of both."""
 

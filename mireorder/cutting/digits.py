@@ -41,6 +41,8 @@ _ALIGN_REMEDY = "fit with --align left or --align right"
 class DigitsSurvey:
     """Shapes of the numbers seen; every field merges by maximum, minimum or union."""
 
+    values: ClassVar[dict[str, NDArray[np.uint64]]] = {}
+
     whole_max: int = 0
     whole_min: int = 1 << 30
     length_max: int = 0

@@ -124,12 +124,14 @@ class Fields:
         return Cut(np.array(offsets, np.int64), np.array(slots, np.int32), pa.array(units, pa.string()), problems)
 
     def codes(self, cut: Cut, survey: FieldsSurvey) -> NDArray[np.int32]:
-        """int32 (rows, keys): 0 absent, else 1 + rank of the member's hash among those seen."""
+        """int32 (rows, keys): 0 absent, else 1 + rank of the member's hash among those seen; -1 if it was not seen."""
         hashes = np.array([_hash(unit) for unit in cut.units.to_pylist()], np.uint64)
         values = np.zeros(len(hashes), np.int32)
         for slot, key in enumerate(self.keys):
-            of_key = cut.slots == slot
-            values[of_key] = np.searchsorted(survey.values[key], hashes[of_key])
+            of_key, known = cut.slots == slot, survey.values[key]
+            rank = np.searchsorted(known, hashes[of_key])
+            seen = np.append(known, np.uint64(0))[rank] == hashes[of_key]
+            values[of_key] = np.where(seen & (rank < len(known)), rank, -2)
         return present_codes(cut, values, len(self.keys))
 
     def radices(self, survey: FieldsSurvey) -> tuple[int, ...]:

@@ -22,6 +22,8 @@ _TRUTH = {"0": 0, "1": 1, "false": 0, "true": 1}
 class LabelsSurvey:
     """The labels seen, as written in the data."""
 
+    values: ClassVar[dict[str, NDArray[np.uint64]]] = {}
+
     seen: frozenset[str] = frozenset()
 
     def merge(self, other: Self) -> Self:

@@ -12,6 +12,8 @@ from mireorder.cutting.cut import Cut, Cutter
 from mireorder.errors import InputError, within
 
 Progress = Callable[[int], None]
+Misfits = Callable[[pa.RecordBatch, Cut], dict[int, str]]
+"""0-based row of the batch -> why a row that can be cut is of no use, and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +72,14 @@ def numbered(shard: str, batches: Iterable[pa.RecordBatch]) -> Iterator[Batch]:
             first += rows.num_rows
 
 
-def cut_batch(cutter: Cutter, batch: Batch, reject: bool) -> CutRows:
+def cut_batch(cutter: Cutter, batch: Batch, reject: bool, misfits: Misfits | None = None) -> CutRows:
     """Cut a batch.
 
     Args:
         cutter: settled.
         batch: its rows.
         reject: whether to set rows aside that can't be cut.
+        misfits: what else is to be treated like a row that can't be cut.
 
     Raises:
         InputError: a row can't be cut and ``reject`` is off; names the shard, the row and the remedy.
@@ -88,6 +91,8 @@ def cut_batch(cutter: Cutter, batch: Batch, reject: bool) -> CutRows:
     source = rows.column("source")
     for row in np.flatnonzero(source.is_null().to_numpy(zero_copy_only=False)).tolist():
         problems[row] = "source is null; fill it in or pass --reject"
+    if misfits:
+        problems = misfits(rows, cut) | problems
     if problems and not reject:
         row = min(problems)
         raise InputError(problems[row], shard=batch.shard, row=first + row)

@@ -1,10 +1,15 @@
-"""The source, cut for counting only: as one symbol, as the digits of its numbers, or as the words present."""
+"""The source, cut for counting only: as one symbol, as the digits of its numbers, or as the words present.
+
+What a criterion reads off sources, once that is settled (`Sources`): `Whole`, `NumbersSurvey` or `Words`.
+"""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import polars as pl
@@ -18,6 +23,39 @@ from mireorder.errors import InputError
 MOST_NUMBERS = 16
 MOST_TEMPLATES = 256
 _PATTERN = r"\w+"
+
+
+class Sources(Protocol):
+    """What counting needs to know of the sources."""
+
+    def misfits(self, source: pa.Array) -> dict[int, str]:
+        """0-based row of the batch -> why a source that was not surveyed has no codes."""
+
+    def as_dict(self) -> dict[str, list[Any]]:
+        """For the counts' file."""
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, list[Any]]) -> Self:
+        """The way back."""
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Sources as symbols, known by their hashes: there is nothing to know beforehand."""
+
+    def misfits(self, source: pa.Array) -> dict[int, str]:
+        """None: every source has a hash."""
+        del source
+        return {}
+
+    def as_dict(self) -> dict[str, list[Any]]:
+        """Nothing."""
+        return {}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, list[Any]]) -> Self:
+        """From nothing."""
+        return cls(**content)
 
 
 def hash_strings(strings: pa.Array) -> NDArray[np.uint64]:
@@ -69,6 +107,33 @@ class NumbersSurvey:
         digits = sum(self.digits)
         return (len(self.templates), *(11,) * digits) if len(self.templates) > 1 else (10,) * digits
 
+    def misfits(self, source: pa.Array) -> dict[int, str]:
+        """Rows with other text around their numbers, or with longer numbers."""
+        digits = np.zeros(len(self.digits) + 1, np.int64)
+        unknown = ~np.isin(_templates(*string_bytes(source), digits), self.templates)
+        forms = "not the one form" if len(self.templates) == 1 else f"none of the {len(self.templates):,} forms"
+        problem = f"the text around its source's numbers is {forms} that was counted"
+        found = dict.fromkeys(np.flatnonzero(unknown).tolist(), problem)
+        if not (digits[:-1] > self.digits).any():
+            return found
+        for row, text in enumerate(source.to_pylist()):
+            for number, (length, most) in enumerate(zip(_lengths(text or ""), self.digits, strict=False), 1):
+                if length > most:
+                    problem = (
+                        f"number {number} of its source has {length} digits, more than the {most} of those counted"
+                    )
+                    found.setdefault(row, problem)
+        return found
+
+    def as_dict(self) -> dict[str, list[Any]]:
+        """Digits of each number, and hashes in hex of the text around them."""
+        return {"digits": list(self.digits), "templates": [f"{template:016x}" for template in self.templates.tolist()]}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, list[Any]]) -> Self:
+        """The way back."""
+        return cls(tuple(content["digits"]), np.array([int(t, 16) for t in content["templates"]], np.uint64))
+
 
 def survey_numbers(source: pa.Array) -> NumbersSurvey:
     """Digits of each number and the text around the numbers, of a batch of sources."""
@@ -105,6 +170,11 @@ def _templates(offsets: NDArray[np.int64], data: NDArray[np.uint8], digits: NDAr
     return templates
 
 
+def _lengths(text: str) -> list[int]:
+    """Digits of each number in a source."""
+    return [len(number) for number in re.findall("[0-9]+", text)]
+
+
 @dataclass(frozen=True)
 class WordsSurvey:
     """Rows each word is present in."""
@@ -120,6 +190,27 @@ class WordsSurvey:
         if not self.rows:
             raise InputError("sources hold no words", remedy="check --source")
         return tuple(sorted(sorted(self.rows, key=lambda w: (-self.rows[w], w))[:words]))
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words that are looked at, sorted. Others are passed over."""
+
+    words: tuple[str, ...]
+
+    def misfits(self, source: pa.Array) -> dict[int, str]:
+        """None: a source may hold none of these words."""
+        del source
+        return {}
+
+    def as_dict(self) -> dict[str, list[Any]]:
+        """The words."""
+        return {"words": list(self.words)}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, list[Any]]) -> Self:
+        """The way back."""
+        return cls(tuple(content["words"]))
 
 
 def survey_words(source: pa.Array) -> WordsSurvey:

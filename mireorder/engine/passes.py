@@ -1,39 +1,46 @@
-"""The passes of `fit` over the data: survey what is there, then count it."""
+"""The passes over the data: survey what is there, then count it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mireorder.counting.pairs import PairTables
 from mireorder.counting.spill import gather_tables
 from mireorder.cutting import Cutter
-from mireorder.cutting.rows import Batch, Progress, cut_batch, numbered
-from mireorder.cutting.source import hash_strings
+from mireorder.cutting.rows import Batch, Misfits, Progress, cut_batch, numbered
+from mireorder.cutting.source import Sources, hash_strings
+from mireorder.cutting.targets import Targets
 from mireorder.dataset.reader import Shard, some_of
 from mireorder.errors import InputError, within
-from mireorder.information.criteria import Criterion, Measure
+from mireorder.information.criteria import Criterion
 from mireorder.threads import map_ordered, merge_all
 
 
 @dataclass(frozen=True)
-class _Survey:
-    """What cutter and criterion learned of some rows; a monoid."""
+class Survey:
+    """What a cutter and criteria learned of some rows; a monoid.
 
-    rows: int
+    Attributes:
+        cutter: the cutter's survey.
+        criteria: the survey of each criterion, None where it has nothing to learn.
+    """
+
     cutter: Any
-    criterion: Any
+    criteria: tuple[Any, ...]
 
     def merge(self, other: Self) -> Self:
         """The survey of both."""
-        criterion = None if self.criterion is None else self.criterion.merge(other.criterion)
-        return type(self)(self.rows + other.rows, self.cutter.merge(other.cutter), criterion)
+        both = zip(self.criteria, other.criteria, strict=True)
+        criteria = tuple(None if mine is None else mine.merge(theirs) for mine, theirs in both)
+        return type(self)(None if self.cutter is None else self.cutter.merge(other.cutter), criteria)
 
 
 @dataclass(frozen=True)
@@ -55,12 +62,10 @@ class Counted:
 
 @dataclass(frozen=True)
 class Passes:
-    """A dataset as one cutter and one criterion see it. Each pass runs when it is first asked for.
+    """A dataset, read once by each call.
 
     Args:
         shards: to read.
-        open_cutter: the cutter, not settled yet.
-        criterion: what to count.
         reject: leave rows out that can't be cut.
         memory: bytes that counts may take before they go to disk; None sets no bound.
         workers: threads; None takes one a core.
@@ -68,61 +73,68 @@ class Passes:
     """
 
     shards: Sequence[Shard]
-    open_cutter: Cutter
-    criterion: Criterion
     reject: bool = False
     memory: int | None = None
     workers: int | None = None
     progress: Progress | None = None
 
-    @cached_property
-    def cutter(self) -> Cutter:
-        """The cutter, settled."""
-        with within(self._names):
-            return self.open_cutter.settle(self._survey.cutter)
+    @property
+    def names(self) -> str:
+        """The shards, for errors."""
+        return some_of(shard.name for shard in self.shards)
 
-    @cached_property
-    def counted(self) -> Counted:
-        """Counts, rows, rows left out and fingerprint.
+    def survey(self, cutter: Cutter | None, criteria: Sequence[Criterion]) -> Survey:
+        """What they learn of the rows; nothing of the targets without a cutter.
 
         Raises:
-            InputError: a row can't be cut (without ``reject``), or none can; or the budget is too small.
+            InputError: there are no rows, or targets are of no type that can be cut.
+        """
+        found = merge_all(map_ordered(partial(_look, cutter, criteria), self._batches(), self.workers))
+        if found is None:
+            raise self._no_rows()
+        return found
+
+    def count(
+        self, targets: Targets, criterion: Criterion, sources: Sources, misfits: Misfits | None = None
+    ) -> Counted:
+        """Counts, rows, rows left out and fingerprint.
+
+        Args:
+            targets: how they become codes.
+            criterion: what to count.
+            sources: what it settled of them.
+            misfits: rows that can be cut but not counted; None where all rows have been surveyed.
+
+        Raises:
+            InputError: a row can't be cut or counted (without ``reject``), or none can; or the budget is too small.
             OutputError: counts past the budget don't fit on the disk.
         """
-        self._radices  # noqa: B018 (settled here, before threads ask for it)
+        targets.radices  # noqa: B018 (settled here, before threads ask for it)
         seen = Counted(None, 0, 0, 0)
+
+        def count(batch: Batch) -> Counted:
+            rows = cut_batch(targets.cutter, batch, self.reject, misfits)
+            source, target = rows.batch.column("source"), targets.cutter.natural(rows.cut, rows.batch)
+            with within(batch.shard):
+                table = criterion.count(source, targets.codes(rows.cut), targets.radices, sources)
+            return Counted(table, len(rows.rows), len(rows.bad), _fingerprint(source, target))
 
         def tables() -> Iterator[Any]:
             nonlocal seen
-            for part in map_ordered(self._count, self._batches(), self.workers):
+            for part in map_ordered(count, self._batches(), self.workers):
                 fingerprint = (seen.fingerprint + part.fingerprint) % (1 << 64)
                 seen = Counted(None, seen.rows + part.rows, seen.rejected + part.rejected, fingerprint)
                 yield part.table
 
         table = gather_tables(tables(), self.memory, self.workers or os.cpu_count() or 1)
         if seen.rows == 0:
-            raise InputError("no row could be cut", shard=self._names, remedy="check --target and --cutter")
-        return replace(seen, table=table)
+            raise self._no_rows(seen.rejected)
+        return replace(seen, table=table.sparse() if isinstance(table, PairTables) else table)
 
-    @cached_property
-    def measure(self) -> Measure:
-        """The criterion's scores."""
-        return self.criterion.measure(self.counted.table, self._radices, self._survey.criterion)
-
-    @cached_property
-    def _radices(self) -> tuple[int, ...]:
-        return self.cutter.radices(self._survey.cutter)
-
-    @cached_property
-    def _survey(self) -> _Survey:
-        survey = merge_all(map_ordered(self._look, self._batches(), self.workers))
-        if survey is None:
-            raise InputError("there are no rows", shard=self._names, remedy="name a file that has some")
-        return survey
-
-    @property
-    def _names(self) -> str:
-        return some_of(shard.name for shard in self.shards)
+    def _no_rows(self, rejected: int = 0) -> InputError:
+        if rejected:
+            return InputError("no row could be cut", shard=self.names, remedy="check --target and --cutter")
+        return InputError("there are no rows", shard=self.names, remedy="name a file that has some")
 
     def _batches(self) -> Iterator[Batch]:
         for shard in self.shards:
@@ -131,20 +143,12 @@ class Passes:
                 if self.progress:
                     self.progress(batch.rows.num_rows)
 
-    def _look(self, batch: Batch) -> _Survey:
-        with within(batch.shard):
-            source = batch.rows.column("source")
-            return _Survey(batch.rows.num_rows, self.open_cutter.survey(batch.rows), self.criterion.survey(source))
 
-    def _count(self, batch: Batch) -> Counted:
-        cutter, survey = self.cutter, self._survey
-        rows = cut_batch(cutter, batch, self.reject)
-        source = rows.batch.column("source")
-        codes = cutter.codes(rows.cut, survey.cutter)
-        with within(batch.shard):
-            table = self.criterion.count(source, codes, self._radices, survey.criterion)
-        target = cutter.natural(rows.cut, rows.batch)
-        return Counted(table, len(rows.rows), len(rows.bad), _fingerprint(source, target))
+def _look(cutter: Cutter | None, criteria: Sequence[Criterion], batch: Batch) -> Survey:
+    source = batch.rows.column("source")
+    with within(batch.shard):
+        of_cutter = cutter.survey(batch.rows) if cutter else None
+        return Survey(of_cutter, tuple(criterion.survey(source) for criterion in criteria))
 
 
 def _fingerprint(source: pa.Array, target: pa.Array) -> int:

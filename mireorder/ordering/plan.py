@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +13,7 @@ from typing import Any, cast
 from mireorder.cutting import CUTTERS, Cutter
 from mireorder.cutting.cut import FixedCutter
 from mireorder.dataset.reading import Reading
+from mireorder.described import make, with_options
 from mireorder.errors import InputError, PlanError
 from mireorder.files import write_text
 from mireorder.ordering.permutation import is_permutation
@@ -96,13 +97,12 @@ class Plan:
     @cached_property
     def cut(self) -> Cutter:
         """The settled cutter."""
-        return make_cutter(self.cutter)
+        return make(self.cutter, CUTTERS)
 
     @cached_property
     def read_by(self) -> Reading:
         """How the rows it was fitted on were read."""
-        read: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in self.reading.items()}
-        return Reading(**read)
+        return with_options(Reading, self.reading)
 
     @cached_property
     def _restorer(self) -> Restorer:
@@ -183,18 +183,6 @@ class Plan:
         if not agree or plan.kind != plan.cut.kind:
             raise PlanError(f"{place}: permutation, kind and cutter do not fit together; {remedy}")
         return plan
-
-
-def describe_cutter(cutter: Cutter) -> dict[str, Any]:
-    """Name and settled options, as they stand in a plan."""
-    options = asdict(cast(Any, cutter))
-    return {"name": cutter.name} | {k: list(v) if isinstance(v, tuple) else v for k, v in options.items()}
-
-
-def make_cutter(description: dict[str, Any]) -> Cutter:
-    """The cutter of a description. Raises KeyError or TypeError on one that names none."""
-    options = {k: tuple(v) if isinstance(v, list) else v for k, v in description.items() if k != "name"}
-    return CUTTERS[description["name"]](**options)
 
 
 def permutations_by_length(cutter: Cutter, permutation: list[int]) -> dict[str, list[int]]:

@@ -1,12 +1,15 @@
 """Criteria: what mutual information ranks the slots. One criterion a file.
 
-A criterion is a frozen dataclass, listed by name in `CRITERIA`, with three steps that follow one another:
+A criterion is a frozen dataclass, listed by name in `CRITERIA`, with four steps that follow one another:
 
 ``survey(source)``
     What it must learn of the sources before it counts (numbers, words), a monoid; None if nothing.
-``count(source, codes, radices, survey)``
+``settle(survey)``
+    What of that it counts by: a `Sources`, of the class that ``reads`` names. Raises `InputError` if it can't score
+    such sources.
+``count(source, codes, radices, sources)``
     A count table of one batch, a monoid; ``codes`` are the targets' units, int32 (rows, slots).
-``measure(table, radices, survey)``
+``measure(table, radices, sources)``
     A `Measure`: the score of every slot given the slots already emitted.
 """
 

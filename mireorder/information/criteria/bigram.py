@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, vstack
 
 from mireorder.counting.keys import KeyTable, Packing
-from mireorder.cutting.source import WordsSurvey
+from mireorder.cutting.source import Words
 from mireorder.information.bigram import Bigram as Fitted
 from mireorder.information.bigram import LowRank, folds
 from mireorder.information.criteria.criterion import Score, Scores
@@ -46,9 +46,9 @@ class Bigram(Presence):
         super().__post_init__()
         LowRank(self.rank)
 
-    def measure(self, table: KeyTable, radices: tuple[int, ...], survey: WordsSurvey) -> BigramMeasure:
+    def measure(self, table: KeyTable, radices: tuple[int, ...], sources: Words) -> BigramMeasure:
         """Scores from those counts."""
-        return BigramMeasure(table, radices, len(survey.top(self.words)), model=LowRank(self.rank, seed=self.seed))
+        return BigramMeasure(table, radices, len(sources.words), model=LowRank(self.rank, seed=self.seed))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mireorder.counting.keys import KeyTable
+from mireorder.counting.pairs import PairTables
+from mireorder.cutting.source import Sources
 from mireorder.information.estimators import Estimate
 from mireorder.information.null import Marginals
 
@@ -100,9 +103,11 @@ class Criterion(Protocol):
     """See the package's docstring."""
 
     name: ClassVar[str]
+    reads: ClassVar[type[Sources]]
 
     def survey(self, source: pa.Array) -> Any: ...  # noqa: D102
+    def settle(self, survey: Any) -> Sources: ...  # noqa: D102
     def count(  # noqa: D102
-        self, source: pa.Array, codes: NDArray[np.int32], radices: tuple[int, ...], survey: Any
-    ) -> Any: ...
-    def measure(self, table: Any, radices: tuple[int, ...], survey: Any) -> Measure: ...  # noqa: D102
+        self, source: pa.Array, codes: NDArray[np.int32], radices: tuple[int, ...], sources: Any
+    ) -> KeyTable | PairTables: ...
+    def measure(self, table: Any, radices: tuple[int, ...], sources: Any) -> Measure: ...  # noqa: D102

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mireorder.counting.keys import KeyTable, Packing
-from mireorder.cutting.source import hash_strings
+from mireorder.cutting.source import Sources, Whole, hash_strings
 from mireorder.information.criteria.criterion import Score, Scores
 from mireorder.information.estimators import Estimate, conditional_mutual_information, n_log_n, refine
 from mireorder.information.null import Marginals
@@ -26,18 +26,24 @@ class Joint:
     """Mutual information of the source and slot i, given the slots already emitted."""
 
     name: ClassVar[str] = "joint"
+    reads: ClassVar[type[Sources]] = Whole
 
     def survey(self, source: pa.Array) -> None:
         """Nothing to learn: a source is known by its hash."""
 
-    def count(self, source: pa.Array, codes: NDArray[np.int32], radices: tuple[int, ...], survey: None) -> KeyTable:
-        """Counts of (source, target)."""
+    def settle(self, survey: None) -> Whole:
+        """Whole sources."""
         del survey
+        return Whole()
+
+    def count(self, source: pa.Array, codes: NDArray[np.int32], radices: tuple[int, ...], sources: Whole) -> KeyTable:
+        """Counts of (source, target)."""
+        del sources
         return KeyTable.of(np.column_stack([hash_strings(source), Packing(radices).pack(codes)]))
 
-    def measure(self, table: KeyTable, radices: tuple[int, ...], survey: None) -> JointMeasure:
+    def measure(self, table: KeyTable, radices: tuple[int, ...], sources: Whole) -> JointMeasure:
         """Scores from those counts."""
-        del survey
+        del sources
         return JointMeasure(table, radices)
 
 

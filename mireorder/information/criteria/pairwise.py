@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mireorder.counting.pairs import Entries, PairTables
-from mireorder.cutting.source import NumbersSurvey, number_codes, survey_numbers
+from mireorder.cutting.source import NumbersSurvey, Sources, number_codes, survey_numbers
 from mireorder.errors import InputError
 from mireorder.information.criteria.criterion import Score, Scores
 from mireorder.information.estimators import Estimate, conditional_mutual_information, refine
@@ -28,28 +28,29 @@ class Pairwise:
     """Mutual information of single source slots, and of single emitted slots, with slot i."""
 
     name: ClassVar[str] = "pairwise"
+    reads: ClassVar[type[Sources]] = NumbersSurvey
 
     def survey(self, source: pa.Array) -> NumbersSurvey:
         """The numbers in the sources."""
         return survey_numbers(source)
 
-    def count(
-        self, source: pa.Array, codes: NDArray[np.int32], radices: tuple[int, ...], survey: NumbersSurvey
-    ) -> PairTables:
-        """Joint counts of every (source slot, target slot) and (target slot, target slot) pair.
-
-        Raises:
-            InputError: the sources can't be cut into slots.
-        """
+    def settle(self, survey: NumbersSurvey) -> NumbersSurvey:
+        """Those numbers. Raises InputError if the sources can't be cut into slots."""
         need_numbers(survey, self.name)
-        columns = np.column_stack([number_codes(source, survey), codes])
-        first = len(survey.radices)
-        pairs = [(a, b) for b in range(first, columns.shape[1]) for a in range(b)]
-        return PairTables.of(columns, pairs, (*survey.radices, *radices))
+        return survey
 
-    def measure(self, table: PairTables, radices: tuple[int, ...], survey: NumbersSurvey) -> PairwiseMeasure:
+    def count(
+        self, source: pa.Array, codes: NDArray[np.int32], radices: tuple[int, ...], sources: NumbersSurvey
+    ) -> PairTables:
+        """Joint counts of every (source slot, target slot) and (target slot, target slot) pair."""
+        columns = np.column_stack([number_codes(source, sources), codes])
+        first = len(sources.radices)
+        pairs = [(a, b) for b in range(first, columns.shape[1]) for a in range(b)]
+        return PairTables.of(columns, pairs, (*sources.radices, *radices))
+
+    def measure(self, table: PairTables, radices: tuple[int, ...], sources: NumbersSurvey) -> PairwiseMeasure:
         """Scores from those counts."""
-        return PairwiseMeasure(table, len(survey.radices), len(radices))
+        return PairwiseMeasure(table, len(sources.radices), len(radices))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mireorder.counting.keys import KeyTable, Packing
-from mireorder.cutting.source import WordsSurvey, present_words, survey_words
+from mireorder.cutting.source import Sources, Words, WordsSurvey, present_words, survey_words
 from mireorder.errors import InputError
 from mireorder.information.criteria.criterion import Score, Scores
 from mireorder.information.estimators import Estimate
@@ -33,6 +33,7 @@ class Presence:
     """
 
     name: ClassVar[str] = "presence"
+    reads: ClassVar[type[Sources]] = Words
 
     words: int = 1000
 
@@ -44,18 +45,20 @@ class Presence:
         """Rows each word is present in."""
         return survey_words(source)
 
-    def count(
-        self, source: pa.Array, codes: NDArray[np.int32], radices: tuple[int, ...], survey: WordsSurvey
-    ) -> KeyTable:
+    def settle(self, survey: WordsSurvey) -> Words:
+        """The words present in most rows. Raises InputError if there are no words."""
+        return Words(survey.top(self.words))
+
+    def count(self, source: pa.Array, codes: NDArray[np.int32], radices: tuple[int, ...], sources: Words) -> KeyTable:
         """Counts of (word, target); key 0 stands for any row, word ``w`` of the top words for ``1 + w``."""
         targets = Packing(radices).pack(codes)
-        rows, words = present_words(source, survey.top(self.words))
+        rows, words = present_words(source, sources.words)
         word = np.concatenate([np.zeros(len(codes), np.uint64), 1 + words.astype(np.uint64)])
         return KeyTable.of(np.column_stack([word, np.concatenate([targets, targets[rows]])]))
 
-    def measure(self, table: KeyTable, radices: tuple[int, ...], survey: WordsSurvey) -> PresenceMeasure:
+    def measure(self, table: KeyTable, radices: tuple[int, ...], sources: Words) -> PresenceMeasure:
         """Scores from those counts."""
-        return PresenceMeasure(table, radices, len(survey.top(self.words)))
+        return PresenceMeasure(table, radices, len(sources.words))
 
 
 @dataclass(frozen=True)

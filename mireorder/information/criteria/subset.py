@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mireorder.counting.keys import KeyTable, Packing
-from mireorder.cutting.source import NumbersSurvey, number_codes, survey_numbers
+from mireorder.cutting.source import NumbersSurvey, Sources, number_codes, survey_numbers
 from mireorder.errors import InputError
 from mireorder.information.criteria.criterion import Score, Scores
 from mireorder.information.criteria.pairwise import need_numbers
@@ -35,6 +35,7 @@ class Subset:
     """
 
     name: ClassVar[str] = "subset"
+    reads: ClassVar[type[Sources]] = NumbersSurvey
 
     k: int = 2
     normalised: bool = False
@@ -47,21 +48,21 @@ class Subset:
         """The numbers in the sources."""
         return survey_numbers(source)
 
-    def count(
-        self, source: pa.Array, codes: NDArray[np.int32], radices: tuple[int, ...], survey: NumbersSurvey
-    ) -> KeyTable:
-        """Counts of (source slots, target slots).
-
-        Raises:
-            InputError: the sources can't be cut into slots.
-        """
+    def settle(self, survey: NumbersSurvey) -> NumbersSurvey:
+        """Those numbers. Raises InputError if the sources can't be cut into slots."""
         need_numbers(survey, self.name)
-        columns = np.column_stack([number_codes(source, survey), codes])
-        return KeyTable.of(Packing((*survey.radices, *radices)).pack(columns))
+        return survey
 
-    def measure(self, table: KeyTable, radices: tuple[int, ...], survey: NumbersSurvey) -> SubsetMeasure:
+    def count(
+        self, source: pa.Array, codes: NDArray[np.int32], radices: tuple[int, ...], sources: NumbersSurvey
+    ) -> KeyTable:
+        """Counts of (source slots, target slots)."""
+        columns = np.column_stack([number_codes(source, sources), codes])
+        return KeyTable.of(Packing((*sources.radices, *radices)).pack(columns))
+
+    def measure(self, table: KeyTable, radices: tuple[int, ...], sources: NumbersSurvey) -> SubsetMeasure:
         """Scores from those counts."""
-        return SubsetMeasure(table, survey.radices, radices, self.k, self.normalised)
+        return SubsetMeasure(table, sources.radices, radices, self.k, self.normalised)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,107 @@
+"""A folder of saved counts: `counts.json`, which people can read, and the arrays beside it as .npy files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mireorder.errors import InputError
+from mireorder.files import atomic, file_sha256, require_empty, write_text
+
+FILE = "counts.json"
+FORMAT = 1
+AGAIN = "count again with 'mireorder count', into another folder"
+
+
+def write_counts(folder: Path, content: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Path:
+    """Write a folder; `counts.json`, which says it is whole, comes last. What fails leaves nothing behind.
+
+    Args:
+        folder: new or empty.
+        content: for `counts.json`. Format, library and hashes are added to it.
+        arrays: name -> array; the same values make the same bytes.
+
+    Returns:
+        `counts.json`.
+
+    Raises:
+        OutputError: the folder holds something.
+    """
+    require_empty(folder)
+    existed = folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        hashes = {f"{name}.npy": _write(folder / f"{name}.npy", array) for name, array in arrays.items()}
+        made = {"format": FORMAT, "library": f"mireorder {version('mireorder')}", "arrays": hashes}
+        write_text(folder / FILE, _json(_sealed({**content, **made})))
+    except BaseException:
+        for name in arrays:
+            (folder / f"{name}.npy").unlink(missing_ok=True)
+        if not existed:
+            folder.rmdir()
+        raise
+    return folder / FILE
+
+
+def read_counts(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """The content of `counts.json`, and the arrays, memory-mapped and read-only. All hashes are checked.
+
+    Raises:
+        InputError: there are no counts, they are not whole, or of a format that this version does not read.
+    """
+    path = folder / FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(
+            f"there are no finished counts here ({FILE} is missing)", shard=str(folder), remedy=AGAIN
+        ) from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"not readable counts ({error})", shard=str(path), remedy=AGAIN) from None
+    if not isinstance(content, dict) or not {"format", "library", "arrays", "sha256"} <= content.keys():
+        raise InputError("these are no counts of mireorder", shard=str(path), remedy=AGAIN)
+    if content["format"] != FORMAT:
+        raise InputError(
+            f"counts of format {content['format']!r}, written by {content['library']}; this version reads {FORMAT}",
+            shard=str(path),
+            remedy="upgrade mireorder, or " + AGAIN,
+        )
+    if content != _sealed(content):
+        raise InputError("altered since it was written: its SHA-256 is another", shard=str(path), remedy=AGAIN)
+    return content, {name.removesuffix(".npy"): _read(folder / name, sha) for name, sha in content["arrays"].items()}
+
+
+def _write(path: Path, array: NDArray[Any]) -> str:
+    """Write an array, whole or not at all. Returns the file's SHA-256 in hex."""
+    with atomic(path) as part:
+        with part.open("wb") as file:
+            np.save(file, np.ascontiguousarray(array, array.dtype.newbyteorder("<")), allow_pickle=False)
+        return file_sha256(part)
+
+
+def _read(path: Path, sha256: str) -> NDArray[Any]:
+    try:
+        found = file_sha256(path)
+    except OSError as error:
+        raise InputError(f"can't be read ({error.strerror})", shard=str(path), remedy=AGAIN) from None
+    if found != sha256:
+        raise InputError("damaged: its SHA-256 is not the one that was written", shard=str(path), remedy=AGAIN)
+    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+
+
+def _sealed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The content with the hash of all the rest of it."""
+    rest = {name: value for name, value in content.items() if name != "sha256"}
+    return rest | {"sha256": hashlib.sha256(_json(rest).encode()).hexdigest()}
+
+
+def _json(content: Mapping[str, Any]) -> str:
+    """Canonical: sorted keys, two spaces, a newline at the end."""
+    return json.dumps(content, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,0 +1,133 @@
+"""From counts to a plan: measure, order, test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mireorder.described import describe, options_of
+from mireorder.engine.counts import Counts, Tally
+from mireorder.errors import InputError
+from mireorder.information.criteria import Criterion, Measure, Scores
+from mireorder.information.estimators import ESTIMATORS
+from mireorder.information.significance import significance
+from mireorder.ordering.plan import Plan, permutations_by_length
+from mireorder.ordering.policies import BLIND, POLICIES, order
+from mireorder.ordering.stability import Stability, stability
+
+T = TypeVar("T")
+
+
+class TieBreaker:
+    """The second criterion. Its counts are asked for when the first tie is met, and not at all without one.
+
+    Args:
+        criterion: the tie-breaker.
+        tally: gives its counts.
+        radices: number of codes in each slot of the target.
+    """
+
+    def __init__(self, criterion: Criterion, tally: Callable[[], Tally], radices: tuple[int, ...]) -> None:
+        self.name, self.warnings = criterion.name, list[str]()
+        self.measure: Measure | None = None
+        """Once it is counted."""
+        self._tally, self._radices, self._unfit = tally, radices, False
+
+    def scores(self, emitted: Sequence[int]) -> Scores | None:
+        """Its scores; None if it can't score these sources."""
+        if self.measure is None and not self._unfit:
+            tally = self._tally()
+            if tally.problem is None:
+                self.measure = tally.measure(self._radices)
+            else:
+                self._unfit = True
+                self.warnings.append(
+                    f"ties are broken by the lowest slot: {self.name} can't score this data ({tally.problem})"
+                )
+        return self.measure.scores(emitted) if self.measure else None
+
+
+def refuse_choices(policy: str, estimator: str, shuffles: int | None, resamples: int | None) -> None:
+    """Raise InputError if a name is unknown or a number can't be drawn: before anything is read."""
+    one_of(policy, POLICIES, "policy")
+    one_of(estimator, ESTIMATORS, "estimator")
+    for what, number in ("shuffles", shuffles), ("resamples", resamples):
+        if number is not None and number < 0:
+            raise InputError(f"{number} {what} can't be drawn", remedy="take 0 for none, or leave it out")
+
+
+def plan_from(
+    counts: Counts,
+    second: TieBreaker | None,
+    *,
+    policy: str,
+    estimator: str,
+    shuffles: int | None,
+    resamples: int | None,
+    seed: int,
+    workers: int | None,
+) -> Plan:
+    """The plan of counts; the arguments are those of `mireorder.stages.fit`."""
+    chosen, cutter, criterion = POLICIES[policy], counts.targets.cutter, counts.first.criterion
+    measure = counts.first.measure(counts.targets.radices)
+    found = order(
+        chosen,
+        len(cutter.slots),
+        measure.scores,
+        second.scores if second else None,
+        tie_breaker=second.name if second else "",
+        estimator=estimator,
+        seed=seed,
+    )
+    tested = significance(measure, shuffles, seed)
+    steady = Stability()
+    if policy not in BLIND:
+        other = second.measure if second else None
+        steady = stability(found.permutation, chosen, measure, other, resamples=resamples, seed=seed, workers=workers)
+    return Plan(
+        library=f"mireorder {version('mireorder')}",
+        reading=options_of(counts.reading),
+        between=counts.between,
+        cutter=describe(cutter),
+        criterion=describe(criterion),
+        estimator=estimator,
+        tie_breaker=second.name if second else None,
+        policy=policy,
+        kind=cutter.kind,
+        seed=seed,
+        units=list(cutter.slots),
+        permutation=found.permutation,
+        permutations=permutations_by_length(cutter, found.permutation),
+        scores=[_rounded(s.by(estimator)) for s in found.scores],
+        scores_plug_in=[_rounded(s.plug_in) for s in found.scores],
+        scores_corrected=[_rounded(s.corrected) for s in found.scores],
+        noise=[_rounded(s.noise) for s in found.scores],
+        support=[s.support.tolist() for s in found.scores],
+        significance=tested.as_dict(),
+        stability=steady.as_dict(),
+        ties=[asdict(tie) | {"slots": list(tie.slots)} for tie in found.ties],
+        warnings=measure.warnings
+        + (second.warnings if second else [])
+        + tested.warnings(cutter.slots)
+        + steady.warnings,
+        rows=counts.rows,
+        rejected=counts.rejected,
+        source_fingerprint=f"{counts.fingerprint:016x}",
+    )
+
+
+def one_of(name: str, known: Mapping[str, T], what: str) -> T:
+    """What the name stands for. Raises InputError if it is unknown."""
+    if name not in known:
+        raise InputError(f"there is no {what} {name!r}", remedy=f"the {what} is one of {', '.join(known)}")
+    return known[name]
+
+
+def _rounded(values: NDArray[np.float64]) -> list[float | None]:
+    """Scores for the plan: 12 decimals, None where there is none."""
+    return [None if np.isnan(v) else round(float(v), 12) + 0.0 for v in values]
