@@ -1,7 +1,8 @@
 """mireorder: find the order in which a decoder should learn to emit its target, and undo it after generation.
 
 The whole library says two sentences: ``plan = fit(data, ...)`` and ``dataset = apply(data, plan)``. What a
-model trained on that dataset emits, ``plan.restore`` brings back into natural order.
+model trained on that dataset emits, ``plan.restore`` brings back into natural order. The counts that a plan is made
+from can be kept: ``count``, ``count_like``, `Counts` and ``plan_of``.
 """
 
 from importlib.metadata import version
@@ -9,15 +10,17 @@ from importlib.metadata import version
 from mireorder.cutting import Digits, Fields, Labels
 from mireorder.dataset.check import check
 from mireorder.dataset.reading import Reading
+from mireorder.engine.counts import Counts
 from mireorder.errors import InputError, MireorderError, OutputError, PlanError
 from mireorder.information.criteria import Joint, Pairwise, Presence, Subset
 from mireorder.ordering.plan import Plan
 from mireorder.ordering.restore import Restored
-from mireorder.stages import apply, fit
+from mireorder.stages import apply, count, count_like, fit, plan_of
 
 __version__ = version("mireorder")
 
 __all__ = [
+    "Counts",
     "Digits",
     "Fields",
     "InputError",
@@ -34,5 +37,8 @@ __all__ = [
     "Subset",
     "apply",
     "check",
+    "count",
+    "count_like",
     "fit",
+    "plan_of",
 ]

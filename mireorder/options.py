@@ -15,6 +15,9 @@ from mireorder.errors import InputError
 T = TypeVar("T")
 
 Data = Annotated[list[str], typer.Argument(help="files, globs, a saved dataset or a hub id; NAME=FILE names a split")]
+SomeData = Annotated[
+    list[str] | None, typer.Argument(help="files, globs, a saved dataset or a hub id; NAME=FILE names a split")
+]
 Split = Annotated[str | None, typer.Option(help="separator between source and target in lines of text, such as =")]
 Columns = Annotated[str | None, typer.Option(help="names of the columns of a file without header: a,b,c")]
 Source = Annotated[str | None, typer.Option(help="source column; several, a,b, are joined by a line end")]
@@ -75,6 +78,29 @@ def criterion(name: str, **options: Any) -> Any:
     from mireorder.information.criteria import CRITERIA
 
     return _with_options(name, CRITERIA, "criterion", options)
+
+
+def required(data: list[str] | None) -> list[str]:
+    """The data, where nothing else was given in its place."""
+    if not data:
+        raise InputError("no data is named", remedy="name files, or counts with --counts")
+    return data
+
+
+def refuse_beside(context: typer.Context, option: str, taken: set[str], why: str) -> None:
+    """Raise InputError if anything is given beside this option that it does not go with.
+
+    Args:
+        context: of the command.
+        option: as it is written.
+        taken: names of the command's parameters that go with it.
+        why: the others don't.
+    """
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "")
+        if given is not None and given.name == "COMMANDLINE" and parameter.name not in taken:
+            name = parameter.opts[0] if parameter.param_type_name == "option" else "DATA"
+            raise InputError(f"{name} can't be given with {option}: {why}", remedy="leave one of the two out")
 
 
 def _with_options(name: str, known: Mapping[str, Callable[..., T]], what: str, options: dict[str, Any]) -> T:

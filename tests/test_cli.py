@@ -9,7 +9,7 @@ import pytest
 
 from mireorder import Plan, cli
 
-COMMANDS = ["fit", "apply", "check", "inspect", "train", "generate", "restore", "compare"]
+COMMANDS = ["fit", "count", "merge", "apply", "check", "inspect", "train", "generate", "restore", "compare"]
 
 
 @pytest.fixture

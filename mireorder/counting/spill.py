@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, pairwise
 from typing import IO, Any, cast
 
 import numpy as np
@@ -16,7 +16,7 @@ from mireorder.counting.pairs import PairTables
 from mireorder.errors import InputError, OutputError
 from mireorder.threads import map_ordered
 
-SAMPLES = 256  # keys looked at in each run to find ranges of about equal size
+SAMPLES = 256  # keys looked at in as many counts as the budget holds, to find ranges of about equal size
 
 
 def gather(tables: Iterable[KeyTable], budget: int | None = None, workers: int = 1) -> KeyTable | None:
@@ -125,9 +125,26 @@ def _mapped(file: IO[bytes], dtype: type, shape: tuple[int, ...]) -> NDArray[Any
 
 
 def _ranges(runs: Sequence[KeyTable], budget: int) -> Iterator[list[KeyTable]]:
-    """The runs' parts, one range of first words after another, each range small enough for the budget."""
-    samples = np.sort(np.concatenate([run.keys[:: max(1, len(run.keys) // SAMPLES), 0] for run in runs]))
+    """The runs' parts, one range of keys after another, each range small enough for the budget."""
+    steps = [max(1, len(run.keys) * budget // (SAMPLES * run.nbytes)) if run.nbytes else 1 for run in runs]
+    samples = np.concatenate([run.keys[::step] for run, step in zip(runs, steps, strict=True)])
+    samples = samples[np.lexsort(samples.T[::-1])]
     total = sum(run.nbytes for run in runs)
     wanted = -(-16 * total // budget)  # some ranges at once are read, merged and written
-    bounds = np.unique(samples[np.linspace(0, len(samples) - 1, wanted + 1).astype(int)[1:-1]])
-    yield from map(list, zip(*(run.slices(bounds) for run in runs), strict=True))
+    bounds = np.unique(samples[np.linspace(0, len(samples) - 1, wanted + 1).astype(int)[1:-1]], axis=0)
+    yield from map(list, zip(*(_split(run, bounds) for run in runs), strict=True))
+
+
+def _split(run: KeyTable, bounds: NDArray[np.uint64]) -> list[KeyTable]:
+    """The run, split where its keys reach the bounds (bounds, words)."""
+    ends = [0, *(_place(run.keys, bound) for bound in bounds), len(run.keys)]
+    return [KeyTable(run.keys[a:b], run.counts[a:b]) for a, b in pairwise(ends)]
+
+
+def _place(keys: NDArray[np.uint64], bound: NDArray[np.uint64]) -> int:
+    """How many of the sorted keys (n, words) come before the bound (words,)."""
+    low, high = 0, len(keys)
+    for word, value in enumerate(bound):
+        column = keys[low:high, word]
+        low, high = low + int(np.searchsorted(column, value)), low + int(np.searchsorted(column, value, "right"))
+    return low

@@ -43,6 +43,8 @@ class Targets:
     def misfits(self, cut: Cut) -> dict[int, str]:
         """0-based row of the batch -> why one that can be cut has no codes."""
         found: dict[int, str] = {}
+        if not self.values:  # every unit is known beforehand
+            return found
         for row, slot in np.argwhere(self.codes(cut) < 0).tolist():
             name = self.cutter.slots[slot]
             found.setdefault(row, f"its {name!r} is none of the {len(self.values[name]):,} that were counted")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -115,7 +115,7 @@ class Counts:
     rows: int
     rejected: int
     fingerprint: int
-    place: str = field(default="these counts", compare=False)
+    place: str = "these counts"
 
     def merge(self, *others: Self, memory: int | None = None, workers: int = 1) -> Self:
         """The counts of all.
@@ -194,12 +194,13 @@ class Counts:
             own = {key.removeprefix(f"{name}-"): array for key, array in arrays.items() if key.startswith(f"{name}-")}
             tallies.append(Tally.from_dict(content[name], own) if content[name] else None)
         first, second = tallies
-        if first is None or first.table is None:
+        targets = Targets(make(content["cutter"], CUTTERS), dict(zip(sizes, parts, strict=True)))
+        if first is None or first.table is None or not targets.radices:
             raise ValueError("nothing is counted")
         return cls(
             with_options(Reading, content["reading"]),
             content["between"],
-            Targets(make(content["cutter"], CUTTERS), dict(zip(sizes, parts, strict=True))),
+            targets,
             first,
             second,
             content["rows"],

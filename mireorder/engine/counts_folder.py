@@ -16,7 +16,7 @@ from mireorder.errors import InputError
 from mireorder.files import atomic, file_sha256, require_empty, write_text
 
 FILE = "counts.json"
-FORMAT = 1
+FORMAT = 1  # another hash, packing or order of pairs is another format
 AGAIN = "count again with 'mireorder count', into another folder"
 
 
@@ -58,7 +58,8 @@ def read_counts(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """
     path = folder / FILE
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text)
     except FileNotFoundError:
         raise InputError(
             f"there are no finished counts here ({FILE} is missing)", shard=str(folder), remedy=AGAIN
@@ -73,8 +74,8 @@ def read_counts(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
             shard=str(path),
             remedy="upgrade mireorder, or " + AGAIN,
         )
-    if content != _sealed(content):
-        raise InputError("altered since it was written: its SHA-256 is another", shard=str(path), remedy=AGAIN)
+    if text != _json(_sealed(content)):
+        raise InputError("altered since it was written: its hash is another", shard=str(path), remedy=AGAIN)
     return content, {name.removesuffix(".npy"): _read(folder / name, sha) for name, sha in content["arrays"].items()}
 
 
@@ -93,7 +94,10 @@ def _read(path: Path, sha256: str) -> NDArray[Any]:
         raise InputError(f"can't be read ({error.strerror})", shard=str(path), remedy=AGAIN) from None
     if found != sha256:
         raise InputError("damaged: its SHA-256 is not the one that was written", shard=str(path), remedy=AGAIN)
-    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    try:
+        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    except ValueError as error:
+        raise InputError(f"not an array of numbers ({error})", shard=str(path), remedy=AGAIN) from None
 
 
 def _sealed(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,5 @@
+"""`python -m mireorder.cli`."""
+
+from mireorder.cli import main
+
+main()

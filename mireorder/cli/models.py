@@ -1,0 +1,137 @@
+"""Commands that need a model: train, generate, compare."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mireorder import options
+from mireorder.cli.shown import OUT, one_line, print_json, report, steps_bar
+from mireorder.report.tables import comparison_view
+
+
+def train(
+    dataset: Annotated[Path, typer.Argument(help="a reordered dataset's folder")],
+    model: Annotated[str, typer.Option(help="preset (tiny, nano, micro, mini), model folder or hub id")],
+    out: options.Out,
+    steps: Annotated[int, typer.Option(help="optimiser steps")] = 1000,
+    batch_size: Annotated[int, typer.Option(help="rows a step")] = 64,
+    learning_rate: Annotated[float | None, typer.Option(help="peak; the default depends on the model")] = None,
+    lora: Annotated[bool, typer.Option("--lora", help="train a LoRA adapter")] = False,
+    seed: Annotated[int, typer.Option(help="of weights and row order")] = 0,
+    as_json: options.Json = False,
+) -> None:
+    """Train a model on a reordered dataset with TRL's SFTTrainer; the plan goes into the model's folder.
+
+    Example: mireorder train reordered/ --model nano --steps 2000 --out model/
+    """
+    from mireorder.sft.budget import Budget
+    from mireorder.sft.train import train as train_model
+
+    budget = Budget(steps=steps, batch_size=batch_size, learning_rate=learning_rate, seed=seed)
+    with steps_bar("training", steps, "steps") as bar:
+        trained = train_model(
+            dataset,
+            model,
+            out,
+            budget,
+            lora=lora,
+            progress=lambda step, _, loss: bar(step, f"loss {loss:.3f}"),
+        )
+    if as_json:
+        print_json(asdict(trained) | {"folder": str(trained.folder)})
+        return
+    held_out = "" if trained.held_out_loss is None else f", held-out loss {trained.held_out_loss:.3f}"
+    OUT.print(f"loss {trained.losses[-1][1]:.3f} after {steps:,} steps on {trained.device}{held_out}")
+    OUT.print(f"model written to {out}")
+
+
+def generate(
+    model: Annotated[Path, typer.Argument(help="a trained model's folder")],
+    prompts: Annotated[Path, typer.Option(help="file with a prompt a line, - for standard input")],
+    batch_size: Annotated[int, typer.Option(help="prompts at a time")] = 64,
+    max_new_tokens: Annotated[int | None, typer.Option(help="by default as many as the longest completion")] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Answer prompts, in natural order, a line each.
+
+    Example: mireorder generate model/ --prompts prompts.txt
+    """
+    from mireorder.sft.generate import generate as generate_answers
+
+    lines = options.lines(prompts)
+    bad = []
+    with steps_bar("generating", len(lines), "prompts") as bar:
+        answers = generate_answers(model, lines, batch_size=batch_size, max_new_tokens=max_new_tokens)
+        for number, answer in enumerate(answers, 1):
+            bar(number, "")
+            print(json.dumps(answer, ensure_ascii=False) if as_json else one_line(answer["generated_text"]))
+            if answer["verdict"] != "complete":
+                bad.append(f"line {number}: {answer['verdict']}: {answer['problem']}")
+    report(bad)
+
+
+def compare(
+    data: options.Data,
+    policies: Annotated[str, typer.Option(help="two or more policies: plain,max")],
+    out: options.Out,
+    split: options.Split = None,
+    columns: options.Columns = None,
+    source: options.Source = None,
+    target: options.Target = None,
+    labels: options.LabelColumns = None,
+    cutter: options.CutterName = None,
+    names: options.Names = None,
+    delimiter: options.Delimiter = None,
+    align: options.Align = None,
+    width: options.Width = None,
+    criterion: options.CriterionName = "joint",
+    k: options.SubsetSize = None,
+    normalised: options.Normalised = None,
+    words: options.Words = None,
+    model: Annotated[str, typer.Option(help="preset (tiny, nano, micro, mini), model folder or hub id")] = "tiny",
+    seeds: Annotated[int, typer.Option(help="runs of each policy")] = 2,
+    steps: Annotated[int, typer.Option(help="optimiser steps of each run")] = 2000,
+    batch_size: Annotated[int, typer.Option(help="rows a step")] = 64,
+    learning_rate: Annotated[float | None, typer.Option(help="peak")] = None,
+    workers: Annotated[int | None, typer.Option(help="runs at a time; by default one a core")] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Train the same model on several orders of the same data, and compare the restored answers.
+
+    Example: mireorder compare mul.txt --split = --cutter digits --policies plain,max --seeds 2 --steps 2000 --out c/
+    """
+    from mireorder.evaluate.compare import Setup
+    from mireorder.evaluate.compare import compare as compare_policies
+    from mireorder.sft.budget import Budget
+
+    names_of = [name for name in policies.split(",") if name]
+    budget = Budget(steps=steps, batch_size=batch_size, learning_rate=learning_rate)
+    setup = Setup(model=model, seeds=seeds, budget=budget, workers=workers)
+    with steps_bar("training", steps * seeds * len(names_of), "steps") as bar:
+        reached: dict[tuple[str, int], int] = {}
+
+        def progress(row: Mapping[str, Any]) -> None:
+            reached[row["policy"], row["seed"]] = row["step"]
+            bar(sum(reached.values()), f"{row['policy']}: {row['exact_match']:.1%}")
+
+        comparison = compare_policies(
+            data,
+            names_of,
+            out,
+            setup,
+            reading=options.reading(split, columns, source, target, labels),
+            cutter=options.cutter(cutter, names, labels, delimiter=delimiter, align=align, width=width),
+            progress=progress,
+            criterion=options.criterion(criterion, k=k, normalised=normalised, words=words),
+        )
+    if as_json:
+        print_json({"folder": str(out), "outcomes": [asdict(o) | {"mean": o.mean} for o in comparison.outcomes]})
+        return
+    OUT.print(comparison_view(comparison))
+    OUT.print(f"results and picture written to {out}")

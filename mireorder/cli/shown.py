@@ -1,0 +1,58 @@
+"""What commands print: answers on standard output, bars and problems on standard error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from mireorder.report.tables import consoles
+
+OUT, ERR = consoles()
+MOST_REPORTED = 20
+
+
+def one_line(text: str) -> str:
+    """A restored text on a line of its own, so that lines in and out stay in step."""
+    return text.replace("\r", "\\r").replace("\n", "\\n")
+
+
+def print_json(content: Any) -> None:
+    """An answer for a script."""
+    print(json.dumps(content, indent=2, ensure_ascii=False, default=str))
+
+
+def report(bad: list[str]) -> None:
+    """Answers that are not complete; if there are any, the exit status is 1."""
+    for line in bad[:MOST_REPORTED]:
+        ERR.print(line, style="yellow", markup=False)
+    if bad:
+        ERR.print(f"{len(bad):,} answers are not complete", style="yellow")
+        raise typer.Exit(1)
+
+
+@contextmanager
+def rows_bar(what: str) -> Iterator[Callable[[int], None]]:
+    """A bar that counts rows, of which nobody knows how many there are."""
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description} {task.completed:,.0f} rows"), TimeElapsedColumn(),
+        console=ERR, transient=True, disable=not ERR.is_terminal,
+    ) as progress:  # fmt: skip
+        task = progress.add_task(what)
+        yield lambda rows: progress.advance(task, rows)
+
+
+@contextmanager
+def steps_bar(what: str, total: int, unit: str) -> Iterator[Callable[[int, str], None]]:
+    """A bar with a known end and a remark."""
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(),
+        TextColumn("{task.completed:,.0f} of {task.total:,.0f} " + unit + "  {task.fields[remark]}"),
+        TimeElapsedColumn(), console=ERR, transient=True, disable=not ERR.is_terminal,
+    ) as progress:  # fmt: skip
+        task = progress.add_task(what, total=total, remark="")
+        yield lambda done, remark: progress.update(task, completed=done, remark=remark)
