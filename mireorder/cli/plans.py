@@ -129,6 +129,8 @@ def count(
 ) -> None:
     """Count what fit looks at and keep it: counts can be merged, and planned from with fit --counts.
 
+    Digits are padded, unless --align says otherwise, whatever policy they are for.
+
     Example: mireorder count monday.txt --split = --cutter digits --out monday/
 
     Example: mireorder count tuesday.txt --like monday/ --out tuesday/

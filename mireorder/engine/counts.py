@@ -195,7 +195,8 @@ class Counts:
             tallies.append(Tally.from_dict(content[name], own) if content[name] else None)
         first, second = tallies
         targets = Targets(make(content["cutter"], CUTTERS), dict(zip(sizes, parts, strict=True)))
-        if first is None or first.table is None or not targets.radices:
+        targets.radices  # noqa: B018 (raises KeyError where values are missing)
+        if first is None or first.table is None:
             raise ValueError("nothing is counted")
         return cls(
             with_options(Reading, content["reading"]),

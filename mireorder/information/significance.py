@@ -99,7 +99,7 @@ def enough(slots: int, nanoseconds: float) -> int:
     40 a slot less one, so that a single slot that no shuffle reaches has a q-value of 1/40; where shuffling all slots
     takes long, as many as take about half a second, but at least 19.
     """
-    return int(min(40 * slots - 1, max(FEWEST, WORK // max(nanoseconds, 1.0))))
+    return int(min(max(40 * slots - 1, 0), max(FEWEST, WORK // max(nanoseconds, 1.0))))
 
 
 def benjamini_hochberg(p_values: ArrayLike) -> NDArray[np.float64]:
