@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 from numpy.typing import NDArray
 
+from mireorder.compiled import kernel
 from mireorder.counting.keys import KeyTable
 from mireorder.counting.spill import gather
 from mireorder.errors import InputError
@@ -142,7 +142,7 @@ def _row_of(offsets: NDArray[np.int64], place: int) -> int:
     return int(np.searchsorted(offsets, place, "right")) - 1
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _fill_keys(
     offsets: NDArray[np.int64],
     ids: NDArray[np.int32],
@@ -165,7 +165,7 @@ def _fill_keys(
     return filled
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _run_lengths(keys: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """Distinct keys, uint64 (distinct, 1), of sorted ones, and how often each comes."""
     runs = 1 if len(keys) else 0

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from mireorder.compiled import kernel
 
 
 def frozen(array: NDArray[Any]) -> NDArray[Any]:
@@ -20,7 +21,7 @@ def frozen(array: NDArray[Any]) -> NDArray[Any]:
     return view
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def append_digits(numbers: NDArray[Any], digits: NDArray[np.int32], radix: int) -> bool:
     """Append a digit to each mixed-radix number, ``number * radix + digit``. Whether all digits are below radix."""
     times, top, largest = numbers.dtype.type(radix), np.uint32(radix - 1), np.uint32(0)
@@ -30,14 +31,14 @@ def append_digits(numbers: NDArray[Any], digits: NDArray[np.int32], radix: int) 
     return bool(largest <= top)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def count_pairs(left: NDArray[np.int32], right: NDArray[np.int32], width: int, counts: NDArray[np.int64]) -> None:
     """Add every row to a row-major table of ``width`` columns."""
     for row in range(len(left)):
         counts[np.int64(left[row]) * width + right[row]] += 1
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def count_distinct(keys: NDArray[Any]) -> int:
     """Distinct numbers in a sorted array (n,)."""
     distinct = int(len(keys) > 0)
@@ -46,7 +47,7 @@ def count_distinct(keys: NDArray[Any]) -> int:
     return distinct
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def run_lengths_of_numbers(keys: NDArray[Any], distinct: NDArray[np.uint64], counts: NDArray[np.int64]) -> None:
     """`run_lengths` of sorted numbers (n,), n > 0, into arrays of `count_distinct`; without branches."""
     last, to = len(keys) - 1, 0
@@ -59,7 +60,7 @@ def run_lengths_of_numbers(keys: NDArray[Any], distinct: NDArray[np.uint64], cou
         counts[run] -= counts[run - 1]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def merged_length(keys_a: NDArray[np.uint64], keys_b: NDArray[np.uint64]) -> int:
     """How many distinct numbers two sorted arrays of distinct numbers hold together."""
     a, b, both = 0, 0, 0
@@ -71,7 +72,7 @@ def merged_length(keys_a: NDArray[np.uint64], keys_b: NDArray[np.uint64]) -> int
     return len(keys_a) + len(keys_b) - both
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def merge_numbers(
     keys_a: NDArray[np.uint64],
     counts_a: NDArray[np.int64],
@@ -98,7 +99,7 @@ def merge_numbers(
         to += 1
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def run_lengths(keys: NDArray[np.uint64], counts: NDArray[np.int64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """Distinct rows of sorted keys (n, words), with the sum of their counts; no counts, (0,), count each once."""
     n, words = keys.shape
@@ -120,7 +121,7 @@ def run_lengths(keys: NDArray[np.uint64], counts: NDArray[np.int64]) -> tuple[ND
     return distinct[: last + 1].copy(), sums[: last + 1].copy()
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def merge_sorted(
     keys_a: NDArray[np.uint64], counts_a: NDArray[np.int64], keys_b: NDArray[np.uint64], counts_b: NDArray[np.int64]
 ) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
@@ -148,7 +149,7 @@ def merge_sorted(
     return keys[:to].copy(), counts[:to].copy()
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def take_digits(numbers: NDArray[np.uint64], radix: int, digits: NDArray[np.int32]) -> None:
     """Take the last digit off each mixed-radix number: the inverse of `append_digits`."""
     by = np.uint64(radix)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 from numpy.typing import NDArray
 
+from mireorder.compiled import kernel
 from mireorder.cutting.cut import string_bytes
 from mireorder.errors import InputError
 
@@ -41,7 +41,7 @@ def shape_of(batch: pa.RecordBatch) -> Shape:
     return Shape(offsets, data, sign, whole, decimals, zero, valid)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _parse(
     offsets: NDArray[np.int64],
     data: NDArray[np.uint8],
@@ -76,7 +76,7 @@ def _parse(
             valid[row] = at == end and whole[row] > 0
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def fill_padded(
     offsets: NDArray[np.int64],
     data: NDArray[np.uint8],
@@ -107,7 +107,7 @@ def fill_padded(
             to += 1
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def fill_plain(
     offsets: NDArray[np.int64],
     data: NDArray[np.uint8],

@@ -14,9 +14,9 @@ from typing import Any, Protocol, Self
 import numpy as np
 import polars as pl
 import pyarrow as pa
-from numba import njit
 from numpy.typing import NDArray
 
+from mireorder.compiled import kernel
 from mireorder.cutting.cut import string_bytes
 from mireorder.errors import InputError
 
@@ -238,7 +238,7 @@ def _words(source: pa.Array) -> pl.DataFrame:
     )
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _hash_strings(offsets: NDArray[np.int64], data: NDArray[np.uint8], hashes: NDArray[np.uint64]) -> None:
     """FNV-1a over the bytes, finished with the mixer of MurmurHash3."""
     for row in range(len(hashes)):
@@ -250,7 +250,7 @@ def _hash_strings(offsets: NDArray[np.int64], data: NDArray[np.uint8], hashes: N
         hashes[row] = h ^ (h >> np.uint64(33))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _scan_numbers(
     offsets: NDArray[np.int64], data: NDArray[np.uint8], digits: NDArray[np.int64], templates: NDArray[np.uint64]
 ) -> None:
@@ -273,7 +273,7 @@ def _scan_numbers(
         templates[row] = h
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _digit_codes(
     offsets: NDArray[np.int64], data: NDArray[np.uint8], digits: NDArray[np.int64], codes: NDArray[np.int32]
 ) -> None:

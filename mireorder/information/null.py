@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.special import gammaln, logsumexp, xlogy
 
+from mireorder.compiled import kernel
 from mireorder.information.estimators import n_log_n
 
 Marginals = tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -220,7 +220,7 @@ def _hypergeometric(
     return np.clip(drawn, np.maximum(sample - bad, 0), np.minimum(good, sample))
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def _draw_pairs(
     pairs: NDArray[np.int64], order: NDArray[np.int32], uniform: Floats, highest: bool, found: Floats
 ) -> None:

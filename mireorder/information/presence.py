@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from mireorder.compiled import kernel
 from mireorder.information.estimators import n_log_n, refine
 
 Ints = NDArray[np.int64]
@@ -120,7 +120,7 @@ def presence_information(starts: Ints, target: Ints, counts: Ints, rows: Ints, p
     return Information(found[0], found[1], whole[0], whole[1], found[2])
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel
 def _sum_words(
     starts: Ints,
     target: Ints,

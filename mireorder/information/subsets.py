@@ -7,9 +7,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from mireorder.compiled import kernel
 from mireorder.information.estimators import Estimate, conditional_mutual_information, entropy, refine
 
 SAME = 1e-11
@@ -122,7 +122,7 @@ class Search:
         return cells <= max(DENSE_CELLS, 4 * len(self.weights))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def count_cells(
     codes: NDArray[np.integer],
     columns: NDArray[np.int64],
