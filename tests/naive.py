@@ -5,8 +5,9 @@ A row is a pair (source text, tuple of target units); bits throughout.
 
 import re
 from collections import Counter
-from itertools import combinations, permutations
-from math import log, log2, sqrt
+from fractions import Fraction
+from itertools import combinations, permutations, product
+from math import comb, log, log2, sqrt
 
 # --- information ---------------------------------------------------------------------------------------------
 
@@ -214,3 +215,147 @@ def unpadded(text, signed, plus, zeros):
     while not zeros and re.match("0[0-9]", digits):
         digits = digits[1:]
     return ("" if sign == "+" and not plus else sign) + digits
+
+
+# --- kernels: one oracle each, of the same name; what a kernel writes into an array is returned ----------------
+
+
+def append_digits(numbers, digits, radix):
+    """The numbers with a digit behind them; None if a digit is none of the radix."""
+    fit = all(0 <= digit < radix for digit in digits)
+    return [number * radix + digit for number, digit in zip(numbers, digits, strict=True)] if fit else None
+
+
+def take_digits(numbers, radix):
+    """The numbers without their last digit, and that digit."""
+    return [list(part) for part in zip(*(divmod(number, radix) for number in numbers), strict=True)] or [[], []]
+
+
+def count_pairs(left, right, width, cells):
+    seen = Counter(zip(left, right, strict=True))
+    return [seen[divmod(cell, width)] for cell in range(cells)]
+
+
+def count_distinct(keys):
+    return len(set(keys))
+
+
+def run_lengths_of_numbers(keys):
+    return sorted(Counter(keys).items())
+
+
+def merged_length(a, b):
+    return len({*a, *b})
+
+
+def merge_numbers(a, b):
+    """The sum of two tables, dicts from key to count."""
+    return sorted((Counter(a) + Counter(b)).items())
+
+
+def run_lengths(keys, counts):
+    sums = Counter()
+    for key, count in zip(keys, counts or [1] * len(keys), strict=True):
+        sums[key] += count
+    return sorted(sums.items())
+
+
+merge_sorted = merge_numbers
+
+
+def fill_keys(rows, vocabulary, window):
+    """Keys of the pairs of ids at most ``window`` apart, in the order of the first and then of the second."""
+    return [
+        row[i] * vocabulary + row[j]
+        for row in rows
+        for i in range(len(row))
+        for j in range(i + 1, len(row))
+        if j - i <= window
+    ]
+
+
+def parse(text):
+    """Sign (0 if none), digits before and after the point, a superfluous zero, validity."""
+    sign, whole, point, decimals = re.match(r"([+-]?)([0-9]*)(\.?)([0-9]*)", text).groups()
+    if not point:
+        decimals = ""
+    return ord(sign or "\0"), len(whole), len(decimals), bool(re.match("0.", whole)), is_number(text)
+
+
+def hash_strings(text):
+    return mixed(fnv(text.encode()))
+
+
+def scan_numbers(texts, places):
+    """Hash of the text around the numbers of each, and the longest number of each place, the last for all later."""
+    longest = [0] * places
+    for text in texts:
+        for place, number in enumerate(numbers(text)):
+            longest[min(place, places - 1)] = max(longest[min(place, places - 1)], len(number))
+    return [fnv(around(text).encode()) for text in texts], longest
+
+
+def digit_codes(text, widths):
+    """1 + digits of its numbers, behind 1s for the zeros that pad them; 0s for a number it lacks."""
+    found = numbers(text)
+    padded = [found[k].zfill(width) if k < len(found) else None for k, width in enumerate(widths)]
+    return [
+        1 + int(d) if number else 0 for number, width in zip(padded, widths, strict=True) for d in number or "0" * width
+    ]
+
+
+def count_cells(rows, columns, radices, weights):
+    """Weights of the rows by their codes in the columns, row-major."""
+    seen = Counter()
+    for row, weight in zip(rows, weights, strict=True):
+        seen[tuple(row[c] for c in columns)] += weight
+    return [seen[cell] for cell in product(*(range(radices[c]) for c in columns))]
+
+
+def draw_pairs(first_row, first_column, total, uniform):
+    """The counts of the first cell that a shuffle may draw for the uniform number: its quantile, give or take rounding.
+
+    The chance of a count is hypergeometric.
+    """
+    chances = {
+        cell: Fraction(comb(first_row, cell) * comb(total - first_row, first_column - cell), comb(total, first_column))
+        for cell in range(max(0, first_row + first_column - total), min(first_row, first_column) + 1)
+    }
+    allowed, below = set(), Fraction(0)
+    for cell, chance in chances.items():
+        if below - Fraction(1, 10**12) <= Fraction(uniform) <= below + chance + Fraction(1, 10**12):
+            allowed.add(cell)
+        below += chance
+    return allowed
+
+
+def fill_padded(text, whole, signed):
+    return padded(text, whole, signed)
+
+
+def fill_plain(texts, good, first):
+    """The bytes of the good texts, and the slot of each: its place behind the text's first."""
+    chosen = [(text.encode(), slot) for text, g, slot in zip(texts, good, first, strict=True) if g]
+    return b"".join(text for text, _ in chosen), [slot + at for text, slot in chosen for at in range(len(text))]
+
+
+def sum_words(rows, words, emitted):
+    """Sums over words of the information of each word's presence with every slot left, and of what it rests on.
+
+    A row is a pair (set of words, target); one list over the slots left each.
+    """
+    given = _given(rows, emitted)
+    has = [[word in own for own, _ in rows] for word in range(words)]
+    columns = [[target[slot] for _, target in rows] for slot in range(len(rows[0][1])) if slot not in emitted]
+
+    def cells_of(*columns):
+        return len(set(zip(*columns, strict=True)))
+
+    terms = {
+        "bits": information,
+        "variance": lambda x, y, z: noise(x, y, z) ** 2 * len(x),
+        "bias": lambda x, y, z: cells_of(x, z) + cells_of(y, z) - cells_of(x, y, z) - cells_of(z),
+        "support": cells,
+        "effective": effective,
+    }
+    return {name: [sum(term(w, y, given) for w in has) for y in columns] for name, term in terms.items()}

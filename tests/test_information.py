@@ -1,6 +1,5 @@
 """Information: estimators obey the laws of information theory, criteria equal their definitions."""
 
-from collections import Counter
 from itertools import chain, combinations
 from math import gcd, log, sqrt
 
@@ -12,12 +11,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mireorder.cutting import Digits
-from mireorder.cutting.source import hash_strings, number_codes, survey_numbers, survey_words
+from mireorder.cutting.source import number_codes, survey_numbers, survey_words
 from mireorder.errors import InputError
 from mireorder.information.criteria import Joint, Pairwise, Presence, Subset
 from mireorder.information.entropy import miller_madow, plug_in
 from mireorder.information.estimators import conditional_mutual_information, refine
-from mireorder.information.subsets import Search, count_cells
+from mireorder.information.subsets import Search
 
 TWO = range(100)
 MULTIPLICATION = [(f"{a}*{b}", str(a * b)) for a in TWO for b in TWO]
@@ -144,13 +143,6 @@ texts = st.lists(st.none() | st.text("01 9a+é", max_size=12) | st.text(max_size
 def sliced(values, kind):
     """An array of these values that does not start at its buffers' start."""
     return pa.array(["12x3", None, *values, "456"], kind)[2:-1]
-
-
-@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
-@given(values=texts)
-def test_hashes_equal_fnv_with_murmur_mixer_whatever_the_array_looks_like(kind, values):
-    expected = [naive.mixed(naive.fnv((v or "").encode())) for v in values]
-    assert hash_strings(sliced(values, kind)).tolist() == expected
 
 
 @given(texts)
@@ -281,18 +273,6 @@ def test_branch_and_bound_leaves_out_what_can_not_tell_more():
     search = Search(codes, np.ones(4000, np.int64))
     assert search.best(range(8), 8, 4) == (0, 1)
     assert {len(chosen) for chosen, _ in search._known} == {1, 2}  # no set of three: a pair tells all
-
-
-@given(rows=st.lists(st.tuples(*(st.integers(0, 3),) * 3), max_size=30), weights=st.data())
-def test_cells_are_counted_as_their_definition(rows, weights):
-    codes = np.array(rows, np.int64).reshape(-1, 3).T.copy()
-    times = np.array([weights.draw(st.integers(0, 5)) for _ in rows], np.int64)
-    counts = np.zeros(16, np.int64)
-    count_cells(codes.astype(np.uint8), np.array([2, 0]), np.array([4, 4, 4]), times, counts)
-    expected = Counter()
-    for row, often in zip(rows, times.tolist(), strict=True):
-        expected[row[2] * 4 + row[0]] += often
-    assert counts.tolist() == [expected[cell] for cell in range(16)]
 
 
 @given(datasets(st.sampled_from(["the cat", "The hat", "a cat sat", "", "sat"])))

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from scipy import stats
 from test_information import counted
 
-from mireorder.information import null
 from mireorder.information.criteria import Joint, Pairwise, Presence, Subset
 from mireorder.information.null import Null, cost, log_chance
 from mireorder.information.significance import benjamini_hochberg, enough, p_values, significance
@@ -67,25 +66,6 @@ def test_draws_are_spread_as_all_shuffles_are(name, highest):
     assert drawn.keys() <= expected.keys()
     for bits, chance in expected.items():
         assert abs(drawn[bits] / DRAWS - chance) < 5 * np.sqrt(chance * (1 - chance) / DRAWS) + 1e-9
-
-
-@given(
-    st.tuples(*(st.integers(1, 60),) * 3).filter(lambda n: n[0] + n[1] < n[2] * 2 and max(n[:2]) < n[2]),
-    st.lists(st.floats(1e-12, 1 - 1e-12), min_size=1, max_size=20, unique=True).map(sorted),
-)
-def test_two_by_two_tables_are_the_quantiles_of_their_hypergeometric_distribution(table, uniform):
-    n, c, total = table
-    found = np.zeros(len(uniform))
-    order = np.arange(len(uniform), dtype=np.int32)[None]
-    null._draw_pairs(np.array([table]), order, np.array([uniform]), False, found)
-    for u, bits in zip(uniform, found, strict=True):
-        allowed = {int(stats.hypergeom.ppf(v, total, n, c)) for v in (u * (1 - 1e-9), u, u + 1e-13)}
-        assert any(bits == pytest.approx(bits_of(cell, n, c, total), abs=1e-9) for cell in allowed)
-
-
-def bits_of(cell, n, c, total):
-    rows = [(0, 0)] * cell + [(0, 1)] * (n - cell) + [(1, 0)] * (c - cell) + [(1, 1)] * (total - n - c + cell)
-    return naive.information(*zip(*rows, strict=True), [0] * total)
 
 
 def test_big_tables_are_drawn_around_the_chi_squared_distribution_of_their_limit():

@@ -109,15 +109,20 @@ def string_array(offsets: NDArray[np.int64], data: NDArray[np.uint8]) -> pa.Stri
 
 
 def string_bytes(strings: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """Offsets int64 (n + 1,) and bytes uint8 of a string array, without copying the bytes; null reads as ''."""
+    """Offsets int64 (n + 1,) and bytes uint8 of a string array, without copying the bytes; null reads as ''.
+
+    The bytes are read-only, wherever the array comes from, so that kernels are compiled for nothing else.
+    """
     if strings.null_count:
         strings = strings.fill_null("")
     _, offsets, data = strings.buffers()
+    characters = np.frombuffer(data or b"", np.uint8)
+    characters.flags.writeable = False
     if len(strings) == 0 or offsets is None:
-        return np.zeros(len(strings) + 1, np.int64), np.zeros(0, np.uint8)
+        return np.zeros(len(strings) + 1, np.int64), characters
     width = np.int64 if pa.types.is_large_string(strings.type) else np.int32
     bounds = np.frombuffer(offsets, width)[strings.offset : strings.offset + len(strings) + 1].astype(np.int64)
-    return bounds, np.zeros(0, np.uint8) if data is None else np.frombuffer(data, np.uint8)
+    return bounds, characters
 
 
 def present_codes(cut: Cut, values: NDArray[np.int32], slots: int) -> NDArray[np.int32]:

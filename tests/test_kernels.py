@@ -1,0 +1,301 @@
+"""Every kernel does what its oracle of the same name in `naive` does: on read-only arrays, slices, nothing at all."""
+
+import ast
+from itertools import chain
+from pathlib import Path
+
+import naive
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+import mireorder
+from mireorder.counting import cooccurrence
+from mireorder.counting.kernels import (
+    append_digits,
+    count_distinct,
+    count_pairs,
+    frozen,
+    merge_numbers,
+    merge_sorted,
+    merged_length,
+    run_lengths,
+    run_lengths_of_numbers,
+    take_digits,
+)
+from mireorder.cutting.cut import string_bytes
+from mireorder.cutting.numbers import _parse, fill_padded, fill_plain
+from mireorder.cutting.source import _digit_codes, _hash_strings, _scan_numbers
+from mireorder.information.null import _draw_pairs
+from mireorder.information.presence import Partition, presence_information
+from mireorder.information.subsets import count_cells
+
+PACKAGE = Path(mireorder.__file__).parent
+
+
+def kernels():
+    """Names of all functions that are compiled."""
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and any("kernel" in ast.unparse(d) for d in node.decorator_list):
+                yield node.name.strip("_")
+
+
+def test_every_kernel_has_an_oracle_and_a_test():
+    names = list(kernels())
+    assert len(names) >= 18
+    assert [name for name in names if not hasattr(naive, name)] == []
+    assert [name for name in names if not callable(globals().get(f"test_{name}"))] == []
+
+
+def test_kernels_are_declared_in_one_way():
+    files = {path.name for path in PACKAGE.rglob("*.py") if "numba import" in path.read_text(encoding="utf-8")}
+    assert files == {"compiled.py"}, "declare kernels by mireorder.compiled.kernel"
+
+
+# --- counting ------------------------------------------------------------------------------------------------
+
+TOP = 2**64 - 1
+words = st.integers(0, 5) | st.integers(TOP - 3, TOP) | st.integers(2**53, 2**53 + 3)  # doubles can't tell these apart
+keys = st.lists(words, max_size=12) | st.integers(0, 12).map(lambda n: [7] * n)
+tables = st.dictionaries(words, st.integers(1, 1 << 40), max_size=8)
+wide_keys = st.lists(st.tuples(words, words), max_size=12)
+wide_tables = st.dictionaries(st.tuples(words, words), st.integers(1, 1 << 40), max_size=8)
+
+
+def array(values, dtype=np.uint64):
+    return frozen(np.array(values, dtype))
+
+
+def rows(values, width=2):
+    return frozen(np.array(values, np.uint64).reshape(-1, width))
+
+
+def sides(table, of=array):
+    """Sorted keys and counts, as kernels take them."""
+    ordered = sorted(table.items())
+    return of([key for key, _ in ordered]), array([count for _, count in ordered], np.int64)
+
+
+def items(found, counts):
+    """Keys and counts as the oracles return them."""
+    pairs = zip(found.tolist(), counts.tolist(), strict=True)
+    return [(tuple(key) if isinstance(key, list) else key, count) for key, count in pairs]
+
+
+@pytest.mark.parametrize(("dtype", "most"), [(np.uint64, (1 << 32) - 1), (np.int32, (1 << 12) - 1)])
+@given(data=st.data(), radix=st.integers(1, 1 << 12))
+def test_append_digits(dtype, most, data, radix):
+    numbers = data.draw(st.lists(st.integers(0, most), max_size=8))
+    some = st.integers(0, radix - 1) | (st.integers(-2, radix + 1) if data.draw(st.booleans()) else st.just(0))
+    digits = data.draw(st.lists(some, min_size=len(numbers), max_size=len(numbers)))
+    found = np.array(numbers, dtype)
+    with np.errstate(over="ignore"):  # what becomes of a number whose digit is refused does not matter
+        fit = append_digits(found, array(digits, np.int32), radix)
+    assert (found.tolist() if fit else None) == naive.append_digits(numbers, digits, radix)
+
+
+@given(keys, st.integers(1, 1 << 31))
+def test_take_digits(numbers, radix):
+    rest, digits = np.array(numbers, np.uint64), np.empty(len(numbers), np.int32)
+    take_digits(rest, radix, digits)
+    assert [rest.tolist(), digits.tolist()] == naive.take_digits(numbers, radix)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4)), max_size=20))
+def test_count_pairs(pairs):
+    left, right = ([pair[side] for pair in pairs] for side in (0, 1))
+    counts = np.ones(20, np.int64)
+    count_pairs(array(left, np.int32), array(right, np.int32), 5, counts)
+    assert (counts - 1).tolist() == naive.count_pairs(left, right, 5, 20)
+
+
+@pytest.mark.parametrize("dtype", [np.uint64, np.uint32])
+@given(keys)
+def test_count_distinct(dtype, keys):
+    numbers = [key % (np.iinfo(dtype).max + 1) for key in keys]
+    assert count_distinct(array(sorted(numbers), dtype)) == naive.count_distinct(numbers)
+
+
+@pytest.mark.parametrize("dtype", [np.uint64, np.uint32])
+@given(keys.filter(bool))
+def test_run_lengths_of_numbers(dtype, keys):
+    numbers = sorted(key % (np.iinfo(dtype).max + 1) for key in keys)
+    distinct, counts = np.empty(len(set(numbers)), np.uint64), np.empty(len(set(numbers)), np.int64)
+    run_lengths_of_numbers(array(numbers, dtype), distinct, counts)
+    assert items(distinct, counts) == naive.run_lengths_of_numbers(numbers)
+
+
+@given(tables, tables)
+def test_merged_length(a, b):
+    assert merged_length(sides(a)[0], sides(b)[0]) == naive.merged_length(a, b)
+
+
+@given(tables, tables)
+def test_merge_numbers(a, b):
+    length = naive.merged_length(a, b)
+    found, counts = np.empty(length, np.uint64), np.empty(length, np.int64)
+    merge_numbers(*sides(a), *sides(b), found, counts)
+    assert items(found, counts) == naive.merge_numbers(a, b)
+
+
+@given(wide_keys, st.data())
+def test_run_lengths(keys, data):
+    keys = sorted(keys)
+    counts = data.draw(st.just([]) | st.lists(st.integers(0, 1 << 40), min_size=len(keys), max_size=len(keys)))
+    assert items(*run_lengths(rows(keys), array(counts, np.int64))) == naive.run_lengths(keys, counts)
+
+
+@given(wide_tables, wide_tables)
+def test_merge_sorted(a, b):
+    assert items(*merge_sorted(*sides(a, rows), *sides(b, rows))) == naive.merge_sorted(a, b)
+
+
+@pytest.mark.parametrize(("vocabulary", "dtype"), [(5, np.uint32), (1 << 31, np.uint64)])
+@given(data=st.data(), window=st.integers(1, 9))
+def test_fill_keys(vocabulary, dtype, data, window):
+    ids = st.integers(0, 4).map(lambda n: n * (vocabulary // 5))
+    lists = [[0], *data.draw(st.lists(st.lists(ids, max_size=7), max_size=8))]
+    offsets = array(np.cumsum([0, *map(len, lists)]), np.int64)
+    flat = array(list(chain(*lists)), np.int32)
+    found = np.empty(window * len(flat), dtype)
+    filled = cooccurrence._fill_keys(offsets, flat, vocabulary, window, 1, len(flat), 1, found)
+    assert found[:filled].tolist() == naive.fill_keys(lists[1:], vocabulary, window)
+
+
+# --- text ----------------------------------------------------------------------------------------------------
+
+number_texts = st.lists(st.from_regex(r"[+-]?[0-9]{0,4}(\.[0-9]{0,3})?", fullmatch=True) | st.text("0+-.é", max_size=4))
+texts = st.lists(st.text("01 9a+é", max_size=12) | st.text(max_size=8), max_size=12)
+KINDS = [pa.string(), pa.large_string()]
+each_kind = pytest.mark.parametrize("kind", KINDS, ids=str)
+
+
+def bytes_of(values, kind=KINDS[0]):
+    """Offsets and bytes of an Arrow array that does not start where its buffers do."""
+    sliced = pa.array(["12x3", None, *values, "456"], kind)[2:-1]
+    offsets, data = string_bytes(sliced)
+    assert not data.flags.writeable and len(offsets) == len(values) + 1
+    return offsets, data
+
+
+@each_kind
+@given(values=number_texts)
+def test_parse(kind, values):
+    types = (np.uint8, np.int32, np.int32, np.bool_, np.bool_)
+    found = [np.zeros(len(values), dtype) for dtype in types]
+    _parse(*bytes_of(values, kind), *found)
+    assert list(zip(*(column.tolist() for column in found), strict=True)) == [naive.parse(v) for v in values]
+
+
+@given(number_texts, st.integers(4, 6), st.booleans(), st.data())
+def test_fill_padded(values, width, signed, data):
+    good = [naive.is_number(v) and data.draw(st.booleans()) for v in values]
+    signs, whole = np.array([naive.parse(v)[:2] for v in values], np.int32).reshape(-1, 2).T.copy()
+    expected = [naive.fill_padded(v, width, signed) for v, g in zip(values, good, strict=True) if g]
+    flat = np.zeros(sum(map(len, expected)), np.uint8)
+    fill_padded(*bytes_of(values), np.array(good, bool), signs.astype(np.uint8), width, whole, signed, flat)
+    assert flat.tobytes().decode() == "".join(expected)
+
+
+@given(number_texts, st.data())
+def test_fill_plain(values, data):
+    good = data.draw(st.lists(st.booleans(), min_size=len(values), max_size=len(values)))
+    first = data.draw(st.lists(st.integers(0, 9), min_size=len(values), max_size=len(values)))
+    text, expected = naive.fill_plain(values, good, first)
+    flat, slots = np.zeros(len(text), np.uint8), np.zeros(len(text), np.int32)
+    fill_plain(*bytes_of(values), np.array(good, bool), np.array(first, np.int64), flat, slots)
+    assert (flat.tobytes(), slots.tolist()) == (text, expected)
+
+
+@each_kind
+@given(values=texts | st.lists(st.none() | st.text(max_size=3)))
+def test_hash_strings(kind, values):
+    hashes = np.empty(len(values), np.uint64)
+    _hash_strings(*bytes_of(values, kind), hashes)
+    assert hashes.tolist() == [naive.hash_strings(v or "") for v in values]
+
+
+@given(texts, st.integers(1, 3))
+def test_scan_numbers(values, places):
+    longest, hashes = np.zeros(places, np.int64), np.empty(len(values), np.uint64)
+    _scan_numbers(*bytes_of(values), longest, hashes)
+    assert (hashes.tolist(), longest.tolist()) == naive.scan_numbers(values, places)
+
+
+@given(texts, st.integers(1, 3), st.integers(0, 2))
+def test_digit_codes(values, places, more):
+    widths = [width + more for width in naive.scan_numbers(values, places)[1]]
+    codes = np.zeros((len(values), sum(widths)), np.int32)
+    _digit_codes(*bytes_of(values), np.array(widths, np.int64), codes)
+    assert codes.tolist() == [naive.digit_codes(v, widths) for v in values]
+
+
+# --- information ---------------------------------------------------------------------------------------------
+
+
+@given(rows=st.lists(st.tuples(*(st.integers(0, 3),) * 3), max_size=30), data=st.data())
+def test_count_cells(rows, data):
+    weights = data.draw(st.lists(st.integers(0, 5), min_size=len(rows), max_size=len(rows)))
+    columns = data.draw(st.lists(st.integers(0, 2), min_size=1, max_size=3, unique=True))
+    counts = np.zeros(4 ** len(columns), np.int64)
+    codes = array(np.array(rows, np.uint8).reshape(-1, 3).T, np.uint8)
+    count_cells(codes, np.array(columns), np.array([4, 4, 4]), array(weights, np.int64), counts)
+    assert counts.tolist() == naive.count_cells(rows, columns, [4, 4, 4], weights)
+
+
+present = st.lists(st.tuples(st.sets(st.integers(0, 2)), st.tuples(*(st.integers(0, 2),) * 3)), min_size=1, max_size=20)
+
+
+@given(present, st.sampled_from([[], [1], [2, 0]]))
+@example([({0}, (1, 1, 1))], [])
+def test_sum_words(rows, emitted):
+    """Words (a set) and the target of each row."""
+    targets = sorted({target for _, target in rows})
+    seen = [[sum(w in have and t == target for have, t in rows) for target in targets] for w in range(3)]
+    codes, entries = np.array(targets, np.int64), np.arange(len(targets))  # with entries of 0 rows among them
+    found = presence_information(
+        np.arange(4) * len(targets),
+        array(np.tile(entries, 3), np.int64),
+        array(np.concatenate(seen), np.int64),
+        array([sum(t == target for _, t in rows) for target in targets], np.int64),
+        Partition.of(codes, np.array([np.bincount(column).argmax() for column in codes.T]), emitted),
+    )
+    left = [slot for slot in range(3) if slot not in emitted]
+    expected = naive.sum_words(rows, 3, emitted)
+    assert found.bits[left] == pytest.approx(expected["bits"], abs=1e-9)
+    assert found.variance[left] == pytest.approx(expected["variance"], abs=1e-9)
+    assert found.bias[left].tolist() == expected["bias"]
+    assert found.support[left].tolist() == expected["support"]
+    assert found.effective[left] == pytest.approx(expected["effective"])
+
+
+pairs = st.tuples(*(st.integers(1, 60),) * 3).filter(lambda n: n[0] + n[1] < n[2] * 2 and max(n[:2]) < n[2])
+
+
+@given(pairs, st.lists(st.floats(1e-12, 1 - 1e-12), max_size=20, unique=True).map(sorted))
+def test_draw_pairs(table, uniform):
+    found = np.zeros(len(uniform))
+    _draw_pairs(np.array([table]), np.arange(len(uniform), dtype=np.int32)[None], np.array([uniform]), False, found)
+    for u, bits in zip(uniform, found, strict=True):
+        assert any(bits == pytest.approx(bits_of(cell, *table), abs=1e-9) for cell in naive.draw_pairs(*table, u))
+
+
+@given(st.lists(pairs, min_size=2, max_size=3), st.permutations(range(4)))
+def test_draws_of_several_tables_are_joined_shuffle_by_shuffle(tables, shuffled):
+    uniform, order = np.array([[0.1, 0.3, 0.6, 0.9]] * 3), np.array([range(4), shuffled, shuffled[::-1]], np.int32)
+    alone = np.zeros((len(tables), 4))
+    for table, place, found in zip(tables, order, alone, strict=False):
+        _draw_pairs(np.array([table]), place[None].copy(), uniform, False, found)
+    for highest, joined in (False, alone.sum(0)), (True, alone.max(0)):
+        found = np.zeros(4)
+        _draw_pairs(np.array(tables), order, uniform, highest, found)
+        assert found == pytest.approx(joined, abs=1e-12)
+
+
+def bits_of(cell, n, c, total):
+    """Information of a two-by-two table with that count in its first cell."""
+    rows = [(0, 0)] * cell + [(0, 1)] * (n - cell) + [(1, 0)] * (c - cell) + [(1, 1)] * (total - n - c + cell)
+    return naive.information(*zip(*rows, strict=True), [0] * total)
