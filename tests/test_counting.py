@@ -1,6 +1,5 @@
 """Counting: tables are monoids, equal to plain counting however the rows are split."""
 
-import io
 from collections import Counter
 from functools import reduce
 from itertools import combinations
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from mireorder.counting.keys import KeyTable, Packing
 from mireorder.counting.pairs import PairTables
 from mireorder.counting.spill import gather
-from mireorder.errors import InputError, OutputError
+from mireorder.errors import InputError
 
 RADICES = (3, 1, 4, 2)
 PAIRS = tuple(combinations(range(len(RADICES)), 2))
@@ -136,17 +135,6 @@ def test_counts_past_the_budget_go_to_disk_and_come_back_the_same(batches, words
 def test_a_budget_too_small_for_one_batch_is_refused_with_the_remedy():
     with pytest.raises(InputError, match="pass --memory 1MB or more"):
         gather([key_table([(0, 0, 0, 0)])], budget=10)
-
-
-def test_a_full_disk_while_spilling_is_a_clear_error(monkeypatch):
-    class Full(io.BytesIO):
-        def write(self, data):
-            raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("tempfile.TemporaryFile", Full)
-    tables = [KeyTable.of(np.arange(n, n + 50, dtype=np.uint64)[:, None]) for n in range(4)]
-    with pytest.raises(OutputError, match=r"No space left on device.*--memory"):
-        gather(iter(tables), budget=4 * tables[0].nbytes)
 
 
 def test_counts_that_would_overflow_are_refused():

@@ -30,7 +30,7 @@ def gather(tables: Iterable[KeyTable], budget: int | None = None, workers: int =
 
     Raises:
         InputError: a single table takes more than a third of the budget.
-        OutputError: the disk is full.
+        OutputError: the disk is full, or there is no folder for temporary files.
     """
     runs: list[KeyTable] = []
     stack: list[KeyTable] = []
@@ -104,9 +104,9 @@ def _merged(stack: list[KeyTable], workers: int = 1) -> KeyTable:
 
 def _to_disk(parts: Iterable[KeyTable]) -> KeyTable:
     """Tables of ascending key ranges as one, read from unnamed files."""
-    with tempfile.TemporaryFile() as keys, tempfile.TemporaryFile() as counts:
-        words, rows = 1, 0
-        try:
+    words, rows = 1, 0
+    try:  # around the files: closing one that could not be written raises as well
+        with tempfile.TemporaryFile() as keys, tempfile.TemporaryFile() as counts:
             for part in parts:
                 words = part.keys.shape[1]
                 rows += len(part.keys)
@@ -114,9 +114,9 @@ def _to_disk(parts: Iterable[KeyTable]) -> KeyTable:
                 counts.write(part.counts.data)
             keys.flush()
             counts.flush()
-        except OSError as error:
-            raise OutputError(f"counts don't fit on the disk ({error}); free some, or pass a larger --memory") from None
-        return KeyTable(_mapped(keys, np.uint64, (rows, words)), _mapped(counts, np.int64, (rows,)))
+            return KeyTable(_mapped(keys, np.uint64, (rows, words)), _mapped(counts, np.int64, (rows,)))
+    except OSError as error:
+        raise OutputError(f"counts can't be written to disk ({error}); free some, or pass a larger --memory") from None
 
 
 def _mapped(file: IO[bytes], dtype: type, shape: tuple[int, ...]) -> NDArray[Any]:
