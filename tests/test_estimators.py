@@ -433,6 +433,45 @@ def test_plug_in_chain_rule(joint):
 
 @by_name
 @settings(deadline=None, max_examples=25)
+@given(joint=joints)
+def test_information_is_symmetric_and_what_y_leaves_of_the_entropy_of_x(name, joint):
+    entropy, pair = ENTROPIES[name], joint.sum(2)
+    bits, left = mutual_information(pair, entropy), conditional_entropy(pair, entropy)
+    assert mutual_information(pair.T, entropy) == pytest.approx(float(bits), abs=1e-9)
+    swapped = conditional_mutual_information(np.swapaxes(joint, 0, 1), entropy)
+    assert swapped == pytest.approx(float(conditional_mutual_information(joint, entropy)), abs=1e-9)
+    if name in SHRINKING:  # both sides as the joint distribution has them
+        weight = shrinkage(entropy, pair.ravel())
+        x, y = shrunk(pair.sum(1), weight), shrunk(pair.sum(0), weight)
+    else:
+        x, y = entropy(pair.sum(1)), entropy(pair.sum(0))
+    assert x == pytest.approx(float(bits + left), abs=1e-9)
+    assert entropy(pair.ravel()) == pytest.approx(float(y + left), abs=1e-9)  # H(X, Y) = H(Y) + H(X | Y)
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - set(SHRINKING)))
+@settings(deadline=None, max_examples=25)
+@given(joint=joints)
+def test_chain_rule_of_estimators_that_look_at_each_table_by_itself(name, joint):
+    # I(X; Y, Z) = I(X; Z) + I(X; Y | Z): the same entropies stand on both sides.
+    entropy = ENTROPIES[name]
+    whole = mutual_information(joint.reshape(joint.shape[0], -1), entropy)
+    parts = mutual_information(joint.sum(1), entropy) + conditional_mutual_information(joint, entropy)
+    assert whole == pytest.approx(float(parts), abs=1e-9)
+
+
+@settings(deadline=None)
+@given(joint=joints, data=st.data())
+def test_no_processing_adds_plug_in_information(joint, data):
+    function = data.draw(st.lists(st.integers(0, 3), min_size=joint.shape[0], max_size=joint.shape[0]))
+    processed = np.zeros((4, *joint.shape[1:]), np.int64)
+    np.add.at(processed, function, joint)
+    assert mutual_information(processed.sum(2)) <= mutual_information(joint.sum(2)) + 1e-12
+    assert conditional_mutual_information(processed) <= conditional_mutual_information(joint) + 1e-12
+
+
+@by_name
+@settings(deadline=None, max_examples=25)
 @given(joint=joints, seed=st.integers(0, 99))
 def test_information_is_unchanged_by_relabelling_and_by_any_split_into_batches(name, joint, seed):
     entropy, rng = ENTROPIES[name], np.random.default_rng(seed)

@@ -110,6 +110,15 @@ def test_information_does_not_change_under_relabelling(rows, a, b, c):
     assert relabelled.support == found.support
 
 
+@given(triples, st.lists(st.integers(0, 3), min_size=4, max_size=4))
+def test_no_processing_of_a_variable_adds_information(rows, function):
+    # Cover and Thomas 2006, theorem 2.8.1
+    x, y, z = columns(rows)
+    processed = np.array(function)[x]
+    for given_z in (None, z):
+        assert information(processed, y, given_z).plug_in <= information(x, y, given_z).plug_in + 1e-9
+
+
 @given(triples)
 def test_chain_rule(rows):
     x, y, z = columns(rows)
@@ -287,6 +296,18 @@ def test_presence_is_its_definition(dataset):
     assert (found.noise**2).tolist() == pytest.approx(
         [np.nan if e is None else e for e in squares], abs=1e-9, nan_ok=True
     )
+
+
+@pytest.mark.parametrize("criterion", [Joint(), Pairwise(), Subset(2), Subset(2, True), Presence(3)], ids=str)
+@given(dataset=datasets(sums), data=st.data())
+def test_scores_do_not_change_when_the_values_of_a_slot_get_other_names(criterion, dataset, data):
+    rows, emitted = dataset
+    assume(any(naive.numbers(source) for source, _ in rows))
+    names = [data.draw(st.permutations(range(radix))) for radix in RADICES]
+    renamed = [(source, tuple(new[code] for new, code in zip(names, target, strict=True))) for source, target in rows]
+    found, other = scores_of(criterion, rows, emitted), scores_of(criterion, renamed, emitted)
+    for before, after in zip(vars(found).values(), vars(other).values(), strict=True):
+        assert after == pytest.approx(before, abs=1e-6, nan_ok=True)
 
 
 EXACT = [
