@@ -244,6 +244,20 @@ def test_label_names_that_could_not_be_told_apart_are_refused(name):
         Labels(("a", name))
 
 
+@pytest.mark.parametrize("empty", ["", " ", " none", "none ", "no, none", ",", "a,b"])
+def test_a_word_for_no_labels_that_could_not_be_told_apart_is_refused(empty):
+    with pytest.raises(InputError, match=r"a row without labels can't read .*; pass a word for empty"):
+        Labels(("a", "b"), empty=empty)
+
+
+def test_a_label_that_reads_like_the_word_for_none_is_refused_also_where_labels_are_those_seen():
+    survey = Labels(empty="joy").survey(batch_of([["fear"], ["joy"], []], pa.list_(pa.string())))
+    with pytest.raises(InputError, match=r"label 'joy' can't be told apart .* reads 'joy'; rename it, or pass another"):
+        Labels(empty="joy").settle(survey)
+    assert Labels(empty="joyless").settle(survey).names == ("fear", "joy")
+    assert Labels(joiner="; ", empty="no, none").settle(survey).split("no, none").units == []
+
+
 def test_label_names_that_run_into_the_joiner_are_refused():
     with pytest.raises(InputError, match="rename it"):
         Labels(("a-", "b"), joiner="--")  # a---b

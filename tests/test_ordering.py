@@ -417,6 +417,16 @@ REFUSED = {
     "bad option": (spoilt_plan(cutter={"name": "digits", "align": "middle"}), "middle"),
     "option of a wrong type": (spoilt_plan(cutter={"name": "digits", "align": "pad", "width": "4"}), "mireorder fit"),
     "no cutter": (spoilt_plan(cutter=None), "mireorder fit"),
+    "no reading": (spoilt_plan(reading=None), "reading, cutter or permutation can't be read"),
+    "unknown entry of the reading": (spoilt_plan(reading={"colour": "red"}), "colour"),
+    "column names in one text": (spoilt_plan(reading={"source": "text"}), "source is 'text', no tuple of column names"),
+    "a column name that is none": (spoilt_plan(reading={"target": ["a", 1]}), "target is ('a', 1), no tuple"),
+    "a separator that is none": (spoilt_plan(reading={"separator": 1}), "the separator is 1, no text"),
+    "no text between": (spoilt_plan(between=None), "between is None, no text"),
+    "blank word for no labels": (
+        spoilt_plan(cutter={"name": "labels", "names": ["a"], "empty": " "}),
+        "a row without labels can't read ' '",
+    ),
 }
 
 

@@ -69,6 +69,20 @@ def refusal(data, reading=QA):
     return str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"source": "q"}, "source is 'q', no tuple of column names; write it as in"),
+        ({"target": (1,)}, r"target is \(1,\), no tuple of column names"),
+        ({"columns": "q,a"}, "columns is 'q,a', no tuple of column names"),
+        ({"separator": b"="}, "the separator is b'=', no text"),
+    ],
+)
+def test_a_reading_that_says_nothing_is_refused(wrong, says):
+    with pytest.raises(InputError, match=says):
+        Reading(**wrong)
+
+
 # One content, every format
 
 

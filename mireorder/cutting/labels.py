@@ -46,7 +46,8 @@ class Labels:
         empty: the target of a row without labels (list and binary columns); a text column must not be empty.
 
     Raises:
-        InputError: a label's name can't be told apart in the joined text, or there are over 10,000 labels.
+        InputError: a label's name, or the word for none, can't be told apart in the joined text, or there are over
+            10,000 labels.
     """
 
     name: ClassVar[str] = "labels"
@@ -60,6 +61,11 @@ class Labels:
     def __post_init__(self) -> None:
         if not self.delimiter or not self.joiner.strip():
             raise InputError("labels need a delimiter that is not blank", remedy="pass --delimiter")
+        if not self.empty.strip() or self.empty != self.empty.strip() or self.joiner.strip() in self.empty:
+            raise InputError(
+                f"a row without labels can't read {self.empty!r} where others are joined by {self.joiner!r}",
+                remedy="pass a word for empty",
+            )
         names = self.names or ()
         for name in names:
             ahead = (name + self.joiner.rstrip())[:-1]  # where the joiner must not be met before its time
@@ -67,7 +73,7 @@ class Labels:
                 raise InputError(
                     f"label {name!r} can't be told apart in a text joined by {self.joiner!r} where a row "
                     f"without labels reads {self.empty!r}",
-                    remedy="rename it",
+                    remedy="rename it, or pass another word for empty",
                 )
         if len(set(names)) < len(names):
             twice = sorted({n for n in names if names.count(n) > 1})

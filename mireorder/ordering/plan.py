@@ -177,9 +177,12 @@ class Plan:
             raise PlanError(f"{place}: {'missing' if missing else 'unknown'} entries: {found}; {remedy}")
         plan = cls(**content)
         try:
+            if not isinstance(plan.between, str):
+                raise TypeError(f"between is {plan.between!r}, no text")
+            plan.read_by  # noqa: B018 (raises on what is no reading)
             agree = is_permutation(plan.permutation) and len(plan.permutation) == len(plan.cut.slots)
         except (InputError, TypeError, ValueError, KeyError, AttributeError) as error:
-            raise PlanError(f"{place}: cutter or permutation can't be read ({error}); {remedy}") from None
+            raise PlanError(f"{place}: reading, cutter or permutation can't be read ({error}); {remedy}") from None
         if not agree or plan.kind != plan.cut.kind:
             raise PlanError(f"{place}: permutation, kind and cutter do not fit together; {remedy}")
         return plan
