@@ -4,8 +4,8 @@ BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-KERNEL_TESTS := $(addprefix tests/test_,$(addsuffix .py,kernels counting cooccurrence spilling information significance \
-    bigram cutting))
+KERNEL_TESTS := $(addprefix tests/test_,$(addsuffix .py,kernels counting cooccurrence merging spilling refusals \
+    information significance bigram cutting))
 
 .PHONY: help demo test test-nojit lint bench clean
 .DEFAULT_GOAL := help

@@ -113,6 +113,8 @@ def _count(
 
 
 def _refuse_ragged(offsets: NDArray[np.int64], ids: int) -> None:
+    if offsets.dtype.kind not in "iu":
+        raise InputError(f"offsets are {offsets.dtype}, not integers", remedy="convert them with .astype(np.int64)")
     if len(offsets) == 0:
         raise InputError("there are no offsets", remedy="pass one more than there are rows")
     wrong = (offsets[1:] < offsets[:-1]) | (offsets[1:] > ids) | (offsets[:-1] < 0)
@@ -125,6 +127,8 @@ def _refuse_ragged(offsets: NDArray[np.int64], ids: int) -> None:
 
 
 def _refuse_out_of_range(offsets: NDArray[np.int64], ids: NDArray[Any], vocabulary: int) -> None:
+    if ids.dtype.kind not in "iu":
+        raise InputError(f"ids are {ids.dtype}, not integers", remedy="convert them with .astype(np.int32)")
     first, last = int(offsets[0]), int(offsets[-1])
     seen = ids[first:last]
     if len(seen) and (seen.min() < 0 or seen.max() >= vocabulary):

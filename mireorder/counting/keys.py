@@ -33,7 +33,8 @@ Columns = NDArray[np.int32] | Sequence[NDArray[np.int32]]
 """Codes (rows, columns), or a list of columns (rows,)."""
 
 _ONCE = np.zeros(0, np.int64)
-_MOST_ROWS = (1 << 63) - 1
+_MOST_CODES = 1 << 31
+MOST_ROWS = (1 << 63) - 1
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,15 @@ class Packing:
 
     Args:
         radices: number of codes in each column.
+
+    Raises:
+        InputError: a column has no codes, or more than 2^31.
     """
 
     radices: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        refuse_radices(self.radices)
 
     @cached_property
     def words(self) -> NDArray[np.int64]:
@@ -75,7 +82,15 @@ class Packing:
         return keys
 
     def unpack(self, keys: NDArray[np.uint64]) -> NDArray[np.int32]:
-        """int32 (rows, columns)."""
+        """int32 (rows, columns).
+
+        Raises:
+            InputError: a key stands for no codes.
+        """
+        words = max(self.words, default=0) + 1
+        _refuse_other_keys(keys)
+        if keys.shape[1] != words:
+            raise InputError(f"keys of {keys.shape[1]} words, but columns of {_some(self.radices)} codes take {words}")
         codes = np.empty((len(keys), len(self.radices)), np.int32)
         digits = np.empty(min(len(keys), CACHED_ROWS), np.int32)
         for part in slices(len(keys)):
@@ -85,6 +100,10 @@ class Packing:
                 for column in reversed([c for c, at in enumerate(self.words) if at == word]):
                     take_digits(numbers, self.radices[column], here)
                     codes[part, column] = here
+                if numbers.any():
+                    row = part.start + int(numbers.argmax())
+                    problem = f"key {keys[row, word]} stands for no codes of columns of {_some(self.radices)} codes"
+                    raise InputError(problem, row=row, remedy="pass the radices that it was packed with")
         return codes
 
 
@@ -105,10 +124,12 @@ class KeyTable:
         """Count the rows of keys (n, words), each once or ``counts`` (n,) times.
 
         Raises:
-            InputError: the counts are negative, or add up to more than 64 bits hold.
+            InputError: keys or counts are of another type or shape, or counts are negative or add up to more than 64
+                bits hold.
         """
+        _refuse_other_keys(keys)
         if counts is not None:
-            _refuse_overflow(counts)
+            counts = _checked(counts, len(keys))
         if counts is None and keys.shape[1] == 1 and len(keys):
             numbers = keys[:, 0].astype(np.uint32) if keys.max() < 1 << 32 else keys[:, 0].copy()
             numbers.sort()  # of 32 bits: in a fifth of the time
@@ -127,9 +148,9 @@ class KeyTable:
             workers: threads, where the tables are worth it.
 
         Raises:
-            InputError: they add up to more than 64 bits hold.
+            InputError: they add up to more than 64 bits hold, or keys are of other words.
         """
-        refuse_overflow([self, other])
+        refuse_unmergeable([self, other])
         if self.keys.shape[1] > 1:
             sides = (frozen(a) for a in (self.keys, self.counts, other.keys, other.counts))
             return type(self)(*merge_sorted(*sides))
@@ -159,11 +180,19 @@ class KeyTable:
 
 
 def columns_of(codes: Columns, radices: Sequence[int]) -> list[NDArray[np.int32]]:
-    """The columns of codes."""
+    """The columns of codes.
+
+    Raises:
+        InputError: they are not int32 or fewer bits, or not as many as radices, or of different rows.
+    """
+    refuse_radices(radices)
     columns = list(codes.T) if isinstance(codes, np.ndarray) else list(codes)
     if len(columns) != len(radices) or len({len(column) for column in columns}) > 1:
         raise InputError(f"{len(columns)} columns of {[len(c) for c in columns][:4]} rows for {len(radices)} radices")
-    return [column.astype(np.int32, casting="safe", copy=False) for column in columns]
+    for column in columns:
+        if not np.can_cast(column.dtype, np.int32):
+            raise InputError(f"codes are {column.dtype}, not int32", remedy="convert them with .astype(np.int32)")
+    return [column.astype(np.int32, copy=False) for column in columns]
 
 
 def slices(rows: int) -> Iterator[slice]:
@@ -188,12 +217,6 @@ def append_columns(
         raise InputError(f"code {code} of column {names[wrong]} lies outside [0, {radix})", row=at.start + row)
 
 
-def refuse_overflow(tables: Sequence[KeyTable]) -> None:
-    """Raise InputError if the counts of all tables add up to more than 64 bits hold."""
-    if sum(int(table.counts.sum()) for table in tables) > _MOST_ROWS:
-        raise InputError("counts of all tables add up to more than 64 bits hold", remedy="count fewer rows")
-
-
 def _merged_length(sides: tuple[KeyTable, KeyTable]) -> int:
     a, b = sides
     return int(merged_length(frozen(a.keys[:, 0]), frozen(b.keys[:, 0])))
@@ -204,6 +227,49 @@ def _merge_into(work: tuple[KeyTable, KeyTable, tuple[NDArray[np.uint64], NDArra
     merge_numbers(frozen(a.keys[:, 0]), frozen(a.counts), frozen(b.keys[:, 0]), frozen(b.counts), *into)
 
 
-def _refuse_overflow(counts: NDArray[np.int64]) -> None:
-    if len(counts) and (counts.min() < 0 or float(counts.sum(dtype=np.float64)) > float(_MOST_ROWS)):
-        raise InputError("counts are negative or add up to more than 64 bits hold", remedy="count fewer rows")
+def refuse_radices(radices: Sequence[int]) -> None:
+    """Raise InputError if a column has no codes, or more than int32 holds."""
+    for column, radix in enumerate(radices):
+        if not 1 <= radix <= _MOST_CODES:
+            raise InputError(f"column {column} can't have {radix:,} codes", remedy=f"take 1 to {_MOST_CODES:,}")
+
+
+def refuse_unmergeable(tables: Sequence[KeyTable]) -> None:
+    """Raise InputError if keys are of different words, or all counts add up to more than 64 bits hold."""
+    words = sorted({table.keys.shape[1] for table in tables})
+    if len(words) > 1:
+        raise InputError(
+            f"keys of {words[0]} and of {words[1]} words can't be merged", remedy="merge tables that were counted alike"
+        )
+    if sum(int(table.counts.sum()) for table in tables) > MOST_ROWS:
+        raise InputError("counts of all tables add up to more than 64 bits hold", remedy="count fewer rows")
+
+
+def refuse_negative(counts: NDArray[np.int64]) -> None:
+    """Raise InputError if a count is below 0."""
+    if counts.min(initial=0) < 0:
+        row = int((counts < 0).argmax())
+        raise InputError(f"count {counts[row]} is below 0", row=row)
+
+
+def _checked(counts: NDArray[Any], keys: int) -> NDArray[np.int64]:
+    """Counts of so many keys, int64 (keys,)."""
+    if counts.dtype.kind not in "iu":
+        raise InputError(f"counts are {counts.dtype}, not integers", remedy="convert them with .astype(np.int64)")
+    if counts.shape != (keys,):
+        raise InputError(f"{len(counts)} counts for {keys} keys", remedy="pass one a key")
+    refuse_negative(counts)
+    whole = counts.astype(np.uint64)
+    if (int((whole >> 32).sum()) << 32) + int((whole & 0xFFFFFFFF).sum()) > MOST_ROWS:  # in halves: exactly
+        raise InputError("counts add up to more than 64 bits hold", remedy="count fewer rows")
+    return counts.astype(np.int64, copy=False)
+
+
+def _refuse_other_keys(keys: NDArray[np.uint64]) -> None:
+    if keys.ndim != 2 or keys.shape[1] == 0 or keys.dtype != np.uint64:
+        problem = f"keys are no uint64 (rows, words), but {keys.dtype} of shape {keys.shape}"
+        raise InputError(problem, remedy="make them by Packing.pack")
+
+
+def _some(radices: Sequence[int]) -> str:
+    return ", ".join(map(str, radices[:4])) + (", ..." if len(radices) > 4 else "")

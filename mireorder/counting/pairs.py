@@ -16,7 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mireorder.counting.kernels import count_pairs, frozen
-from mireorder.counting.keys import CACHED_ROWS, Columns, KeyTable, Packing, append_columns, columns_of, slices
+from mireorder.counting.keys import (
+    CACHED_ROWS,
+    MOST_ROWS,
+    Columns,
+    KeyTable,
+    Packing,
+    append_columns,
+    columns_of,
+    slices,
+)
+from mireorder.errors import InputError
 
 BLOCK_CODES = 256  # codes of a block at most: two decimal digits, not three
 DENSE_CELLS = 1 << 20  # 8 MB of counts: past that, most updates would miss the cache
@@ -32,10 +42,19 @@ class Layout:
     Args:
         pairs: the pairs of columns.
         radices: number of codes in each column.
+
+    Raises:
+        InputError: a pair names columns that are not there, or one twice.
     """
 
     pairs: tuple[Pair, ...]
     radices: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        columns = range(len(self.radices))
+        for a, b in self.pairs:
+            if a not in columns or b not in columns or a == b:
+                raise InputError(f"({a}, {b}) is no pair of {len(columns)} columns", remedy="name two, counted from 0")
 
     @cached_property
     def blocks(self) -> list[list[int]]:
@@ -127,7 +146,12 @@ class PairTables:
         return cls(layout.pairs, layout.radices, counts, None)
 
     def merge(self, other: Self) -> Self:
-        """The counts of both."""
+        """The counts of both.
+
+        Raises:
+            InputError: of other pairs or codes, or they add up to more than 64 bits hold.
+        """
+        self.refuse_unlike(other)
         if self.counts is not None and other.counts is not None:
             return type(self)(self.pairs, self.radices, self.counts + other.counts, None)
         assert self.cells is not None and other.cells is not None  # noqa: S101 (the layout decides, not the data)
@@ -142,6 +166,23 @@ class PairTables:
         sides = [np.concatenate([np.zeros(0, np.int64), *(cells[side] for cells in found)]) for side in range(3)]
         cells = KeyTable(np.column_stack([pair, sides[0], sides[1]]).astype(np.uint64), sides[2])
         return type(self)(self.pairs, self.radices, None, cells)
+
+    def refuse_unlike(self, other: Self) -> None:
+        """Raise InputError if the other's counts can't be added to these."""
+        if (self.pairs, self.radices) != (other.pairs, other.radices):
+            raise InputError(
+                "tables of other pairs of columns, or of other codes, can't be merged",
+                remedy="merge tables that were counted alike",
+            )
+        if self._rows + other._rows > MOST_ROWS:
+            raise InputError("counts of both tables add up to more than 64 bits hold", remedy="count fewer rows")
+
+    @property
+    def _rows(self) -> int:
+        """Rows counted, where tables are dense: the first holds all of them, as any other."""
+        if self.counts is None or not self.pairs:
+            return 0
+        return int(self.counts[: _layout(self.pairs, self.radices).bases[1]].sum())
 
     def entries(self) -> dict[Pair, Entries]:
         """Pair -> codes of its left column, codes of its right column, and counts, of the cells seen."""

@@ -11,7 +11,7 @@ from typing import IO, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mireorder.counting.keys import KeyTable, refuse_overflow
+from mireorder.counting.keys import KeyTable, refuse_unmergeable
 from mireorder.counting.pairs import PairTables
 from mireorder.errors import InputError, OutputError
 from mireorder.threads import map_ordered
@@ -29,7 +29,8 @@ def gather(tables: Iterable[KeyTable], budget: int | None = None, workers: int =
         workers: threads to merge with.
 
     Raises:
-        InputError: a single table takes more than a third of the budget.
+        InputError: a single table takes more than a third of the budget, or keys are of other words, or counts add up
+            to more than 64 bits hold.
         OutputError: the disk is full, or there is no folder for temporary files.
     """
     runs: list[KeyTable] = []
@@ -66,10 +67,10 @@ def merge_runs(runs: Sequence[KeyTable], budget: int | None = None, workers: int
         workers: threads to merge with.
 
     Raises:
-        InputError: the counts add up to more than 64 bits hold.
+        InputError: keys are of other words, or the counts add up to more than 64 bits hold.
         OutputError: the disk is full.
     """
-    refuse_overflow(runs)
+    refuse_unmergeable(runs)
     if budget is None or 3 * sum(run.nbytes for run in runs) <= budget:
         return _merged(list(runs), workers)
     return _to_disk(map_ordered(_merged, _ranges(runs, budget), workers))
@@ -87,9 +88,11 @@ def gather_tables(
         if first is None or first.counts is None:
             return first
         counts = first.counts.copy()
-        for table in remaining:
-            counts += cast(NDArray[np.int64], cast(PairTables, table).counts)
-        return replace(first, counts=counts)
+        merged = replace(first, counts=counts)
+        for table in cast(Iterator[PairTables], remaining):
+            merged.refuse_unlike(table)
+            counts += cast(NDArray[np.int64], table.counts)
+        return merged
     cells = (cast(PairTables, table).cells for table in chain([first], remaining))
     return replace(first, cells=gather(cast(Iterator[KeyTable], cells), budget, workers))
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mireorder.counting.keys import KeyTable
+from mireorder.counting.keys import MOST_ROWS, KeyTable
 from mireorder.counting.pairs import PairTables
 from mireorder.counting.spill import merge_runs
 from mireorder.cutting import CUTTERS, Cut
@@ -24,7 +24,6 @@ from mireorder.engine.counts_folder import AGAIN, FILE, read_counts, write_count
 from mireorder.errors import InputError
 from mireorder.information.criteria import CRITERIA, Criterion, Measure
 
-MOST_ROWS = (1 << 63) - 1
 MOST_SHOWN = 40  # characters of a value in an error
 MISFIT_REMEDY = "count all rows together, without --like, or pass --reject"
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
-from mireorder.counting.keys import KeyTable, Packing
+from mireorder.counting.keys import KeyTable, Packing, refuse_negative
 from mireorder.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -150,14 +150,18 @@ class LowRank:
             held: int64 (cells,), how many of each cell's counts are held out; None draws them.
 
         Raises:
-            InputError: there are no counts, or groups or base don't fit the targets.
+            InputError: there are no counts, or some are below 0, or of no source or target; or groups, base or counts
+                held out don't fit.
         """
         groups = (targets,) if groups is None else tuple(groups)
         if sum(groups) != targets or min(groups, default=0) < 1 or (base is not None and len(base) != targets):
             raise InputError(f"groups {groups} or base don't fit {targets} targets", remedy="pass sizes that add up")
-        if len(table.counts) == 0:
+        refuse_negative(table.counts)
+        if base is not None and np.min(base) < 0:
+            raise InputError(f"base counts are below 0: {np.min(base)}", remedy="pass counts of the targets")
+        if not table.counts.any():
             raise InputError("there are no bigrams to fit to", remedy="pass rows that hold some")
-        held = self.split(table.counts) if held is None else held
+        held = self.split(table.counts) if held is None else _checked_held(held, table.counts)
         codes = Packing((sources, targets)).unpack(table.keys)
         kept = _Counts(codes[:, 0], codes[:, 1], table.counts - held, sources, groups)
         return self._fitted(kept, _Counts(codes[:, 0], codes[:, 1], held, sources, groups), base)
@@ -334,6 +338,17 @@ def folds(counts: Ints, number: int, seed: int) -> Ints:
 def _group_of(groups: Sequence[int]) -> Ints:
     """int64 (targets,): the group of each target."""
     return np.repeat(np.arange(len(groups)), groups).astype(np.int64)
+
+
+def _checked_held(held: Ints, counts: Ints) -> Ints:
+    """Counts held out, refused where they are no part of the counts."""
+    if held.shape != counts.shape:
+        raise InputError(f"{len(held)} counts held out of {len(counts)} bigrams", remedy="pass one a bigram")
+    wrong = (held < 0) | (held > counts)
+    if wrong.any():
+        at = int(wrong.argmax())
+        raise InputError(f"{held[at]} of {counts[at]} counts of bigram {at} can't be held out", remedy="hold out fewer")
+    return held
 
 
 def _checked(ids: ArrayLike, bound: int, what: str) -> Ints:

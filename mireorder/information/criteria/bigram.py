@@ -15,7 +15,7 @@ from mireorder.counting.keys import KeyTable, Packing
 from mireorder.cutting.source import Words
 from mireorder.information.bigram import Bigram as Fitted
 from mireorder.information.bigram import LowRank, folds
-from mireorder.information.criteria.criterion import Score, Scores
+from mireorder.information.criteria.criterion import Score, Scores, refuse_no_rows
 from mireorder.information.criteria.presence import Presence, PresenceMeasure
 from mireorder.information.estimators import Estimate, n_log_n
 
@@ -48,6 +48,7 @@ class Bigram(Presence):
 
     def measure(self, table: KeyTable, radices: tuple[int, ...], sources: Words) -> BigramMeasure:
         """Scores from those counts."""
+        refuse_no_rows(table.counts)
         return BigramMeasure(table, radices, len(sources.words), model=LowRank(self.rank, seed=self.seed))
 
 

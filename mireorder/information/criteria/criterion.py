@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mireorder.counting.keys import KeyTable
 from mireorder.counting.pairs import PairTables
 from mireorder.cutting.source import Sources
+from mireorder.errors import InputError
 from mireorder.information.estimators import Estimate
 from mireorder.information.null import Marginals
 
@@ -111,3 +112,15 @@ class Criterion(Protocol):
         self, source: pa.Array, codes: NDArray[np.int32], radices: tuple[int, ...], sources: Any
     ) -> KeyTable | PairTables: ...
     def measure(self, table: Any, radices: tuple[int, ...], sources: Any) -> Measure: ...  # noqa: D102
+
+
+def refuse_other_rows(source: pa.Array, codes: NDArray[np.int32]) -> None:
+    """Raise InputError if there are not as many targets as sources."""
+    if len(source) != len(codes):
+        raise InputError(f"{len(source)} sources and {len(codes)} targets can't be counted", remedy="pass one a row")
+
+
+def refuse_no_rows(counts: NDArray[np.int64] | None) -> None:
+    """Raise InputError if nothing was counted."""
+    if counts is None or not counts.any():
+        raise InputError("no rows were counted, so there is nothing to measure", remedy="count some")

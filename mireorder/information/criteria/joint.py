@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mireorder.counting.keys import KeyTable, Packing
 from mireorder.cutting.source import Sources, Whole, hash_strings
-from mireorder.information.criteria.criterion import Score, Scores
+from mireorder.information.criteria.criterion import Score, Scores, refuse_no_rows, refuse_other_rows
 from mireorder.information.estimators import Estimate, conditional_mutual_information, n_log_n, refine
 from mireorder.information.null import Marginals
 from mireorder.information.resampling import resampled
@@ -39,11 +39,13 @@ class Joint:
     def count(self, source: pa.Array, codes: NDArray[np.int32], radices: tuple[int, ...], sources: Whole) -> KeyTable:
         """Counts of (source, target)."""
         del sources
+        refuse_other_rows(source, codes)
         return KeyTable.of(np.column_stack([hash_strings(source), Packing(radices).pack(codes)]))
 
     def measure(self, table: KeyTable, radices: tuple[int, ...], sources: Whole) -> JointMeasure:
         """Scores from those counts."""
         del sources
+        refuse_no_rows(table.counts)
         return JointMeasure(table, radices)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mireorder.counting.pairs import Entries, PairTables
 from mireorder.cutting.source import NumbersSurvey, Sources, number_codes, survey_numbers
 from mireorder.errors import InputError
-from mireorder.information.criteria.criterion import Score, Scores
+from mireorder.information.criteria.criterion import Score, Scores, refuse_no_rows, refuse_other_rows
 from mireorder.information.estimators import Estimate, conditional_mutual_information, refine
 from mireorder.information.null import Marginals
 from mireorder.information.resampling import resampled
@@ -43,6 +43,7 @@ class Pairwise:
         self, source: pa.Array, codes: NDArray[np.int32], radices: tuple[int, ...], sources: NumbersSurvey
     ) -> PairTables:
         """Joint counts of every (source slot, target slot) and (target slot, target slot) pair."""
+        refuse_other_rows(source, codes)
         columns = np.column_stack([number_codes(source, sources), codes])
         first = len(sources.radices)
         pairs = [(a, b) for b in range(first, columns.shape[1]) for a in range(b)]
@@ -50,6 +51,7 @@ class Pairwise:
 
     def measure(self, table: PairTables, radices: tuple[int, ...], sources: NumbersSurvey) -> PairwiseMeasure:
         """Scores from those counts."""
+        refuse_no_rows(table.counts if table.cells is None else table.cells.counts)
         return PairwiseMeasure(table, len(sources.radices), len(radices))
 
 

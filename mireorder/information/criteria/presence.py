@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mireorder.counting.keys import KeyTable, Packing
 from mireorder.cutting.source import Sources, Words, WordsSurvey, present_words, survey_words
 from mireorder.errors import InputError
-from mireorder.information.criteria.criterion import Score, Scores
+from mireorder.information.criteria.criterion import Score, Scores, refuse_no_rows, refuse_other_rows
 from mireorder.information.estimators import Estimate
 from mireorder.information.null import Marginals
 from mireorder.information.presence import Partition, presence_information
@@ -51,6 +51,7 @@ class Presence:
 
     def count(self, source: pa.Array, codes: NDArray[np.int32], radices: tuple[int, ...], sources: Words) -> KeyTable:
         """Counts of (word, target); key 0 stands for any row, word ``w`` of the top words for ``1 + w``."""
+        refuse_other_rows(source, codes)
         targets = Packing(radices).pack(codes)
         rows, words = present_words(source, sources.words)
         word = np.concatenate([np.zeros(len(codes), np.uint64), 1 + words.astype(np.uint64)])
@@ -58,6 +59,7 @@ class Presence:
 
     def measure(self, table: KeyTable, radices: tuple[int, ...], sources: Words) -> PresenceMeasure:
         """Scores from those counts."""
+        refuse_no_rows(table.counts)
         return PresenceMeasure(table, radices, len(sources.words))
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mireorder.counting.keys import KeyTable, Packing
 from mireorder.cutting.source import NumbersSurvey, Sources, number_codes, survey_numbers
 from mireorder.errors import InputError
-from mireorder.information.criteria.criterion import Score, Scores
+from mireorder.information.criteria.criterion import Score, Scores, refuse_no_rows, refuse_other_rows
 from mireorder.information.criteria.pairwise import need_numbers
 from mireorder.information.entropy import miller_madow, plug_in
 from mireorder.information.estimators import Estimate
@@ -57,11 +57,13 @@ class Subset:
         self, source: pa.Array, codes: NDArray[np.int32], radices: tuple[int, ...], sources: NumbersSurvey
     ) -> KeyTable:
         """Counts of (source slots, target slots)."""
+        refuse_other_rows(source, codes)
         columns = np.column_stack([number_codes(source, sources), codes])
         return KeyTable.of(Packing((*sources.radices, *radices)).pack(columns))
 
     def measure(self, table: KeyTable, radices: tuple[int, ...], sources: NumbersSurvey) -> SubsetMeasure:
         """Scores from those counts."""
+        refuse_no_rows(table.counts)
         return SubsetMeasure(table, sources.radices, radices, self.k, self.normalised)
 
 
