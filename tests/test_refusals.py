@@ -247,6 +247,14 @@ def test_criteria_refuse_to_measure_no_rows(criterion):
         counted(criterion, [], np.zeros((0, 2), np.int32), (2, 2))
 
 
+@pytest.mark.parametrize("kind", ["presence", "bigram"])
+def test_words_counted_with_a_target_that_no_row_has_are_refused(kind):
+    criterion = CRITERIA[kind]()
+    counts = table([[0, 1], [1, 0], [1, 1]], [2, 1, 1])  # target 1 alone is that of any row
+    with pytest.raises(InputError, match="a target that no row has"):
+        criterion.measure(counts, (2,), criterion.settle(criterion.survey(pa.array(["one"])))).scores(())
+
+
 @each_criterion
 def test_one_symbol_only_is_worth_nothing_and_breaks_nothing(criterion):
     measure = counted(criterion, ["1 one"] * 5, np.zeros((5, 2), np.int32), (1, 1))

@@ -166,6 +166,9 @@ class PresenceMeasure:
         """int64 (entries,): index of the entry's target among the targets of all rows."""
         both = self.table.keys[:, 1:]
         _, index = np.unique(both, axis=0, return_inverse=True)
-        of_target = np.empty(index.max() + 1, np.int64)
+        of_target = np.full(index.max() + 1, -1, np.int64)
         of_target[index.ravel()[: self._split]] = np.arange(self._split)
-        return of_target[index.ravel()[self._split :]]
+        found = of_target[index.ravel()[self._split :]]
+        if found.min(initial=0) < 0:
+            raise InputError("words are counted with a target that no row has", remedy="count the rows again")
+        return found
