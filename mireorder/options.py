@@ -46,7 +46,7 @@ Resamples = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="seed of random orders, shuffles and resamples")]
 Memory = Annotated[str | None, typer.Option(help="memory that counts may take before they go to disk, such as 512MB")]
-Reject = Annotated[bool, typer.Option("--reject", help="set rows aside that can't be cut, instead of stopping")]
+Reject = Annotated[bool, typer.Option("--reject", help="set rows aside that can't be used, instead of stopping")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 Out = Annotated[Path, typer.Option(help="output folder, new or empty")]
 

@@ -200,6 +200,7 @@ def apply(
     *,
     form: str = "text",
     tokenizer: Any = None,
+    max_tokens: int | None = None,
     out: str | Path | None = None,
     reading: Reading | None = None,
     reject: bool = False,
@@ -213,9 +214,12 @@ def apply(
         plan: from `fit`.
         form: ``text`` (`prompt`, `completion`) or ``token`` (`input_ids`, `labels`).
         tokenizer: for token form: a transformers tokenizer, its folder, or its hub id.
+        max_tokens: for token form: the most a row may have, prompt, completion and end together, so that no trainer
+            has to cut it. A longer row is refused, or set aside; None sets no bound. In another order a row may have
+            another number of tokens.
         out: folder to write to; None keeps the dataset in memory. An interrupted run is taken up again.
         reading: where the columns have other names than those the plan was fitted on.
-        reject: set rows aside that can't be cut (in ``rejected/``, with the reason) instead of refusing.
+        reject: set rows aside that can't be cut or encoded (in ``rejected/``, with the reason) instead of refusing.
         workers: threads; None takes one a core.
         progress: called with the number of rows written, after each batch.
 
@@ -228,6 +232,9 @@ def apply(
     """
     one_of(form, FORMS, "form")
     shards = open_shards(data, reading or plan.read_by)
+    if max_tokens is not None and (form != "token" or max_tokens < 1):
+        problem = f"at most {max_tokens} tokens a row leave none" if form == "token" else "text form counts no tokens"
+        raise InputError(problem, remedy="pass --max-tokens with --form token, 1 or more")
     encode, tokenizer_hash = None, None
     if form == "token":
         from mireorder.sft import tokens
@@ -235,8 +242,8 @@ def apply(
         if tokenizer is None:
             raise InputError("token form needs a tokenizer", remedy="pass --tokenizer, a folder or a hub id")
         tokenizer = tokens.load_tokenizer(tokenizer) if isinstance(tokenizer, str | Path) else tokenizer
-        encode, tokenizer_hash = partial(tokens.encode, tokenizer=tokenizer), tokens.fingerprint(tokenizer)
-    reordering = Reordering(plan, encode, reject, progress)
+        encode, tokenizer_hash = partial(tokens.encode_rows, tokenizer=tokenizer), tokens.fingerprint(tokenizer)
+    reordering = Reordering(plan, encode, reject, progress, max_tokens)
     if out is None:
         splits: dict[str, list[Any]] = {}
         for shard in shards:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,13 +93,31 @@ def cut_batch(cutter: Cutter, batch: Batch, reject: bool, misfits: Misfits | Non
         problems[row] = "source is null; fill it in or pass --reject"
     if misfits:
         problems = misfits(rows, cut) | problems
+    numbers = np.arange(first, first + rows.num_rows)
+    bad = set_aside(problems, rows, numbers, batch.shard, reject)
+    if bad:
+        kept = np.delete(np.arange(rows.num_rows), list(problems))
+        rows, numbers = rows.take(pa.array(kept)), numbers[kept]
+        cut = cutter.cut(rows)
+    return CutRows(rows, cut, numbers, bad)
+
+
+def set_aside(
+    problems: Mapping[int, str], rows: pa.RecordBatch, numbers: np.ndarray, shard: str, reject: bool
+) -> list[BadRow]:
+    """Refuse the rows that have a problem, or set them aside.
+
+    Args:
+        problems: row of the batch -> what is wrong, and the remedy.
+        rows: the batch.
+        numbers: the 0-based row within the shard of each of its rows.
+        shard: its name.
+        reject: whether to set rows aside.
+
+    Raises:
+        InputError: there is a problem and ``reject`` is off; names the shard, the first such row and the remedy.
+    """
     if problems and not reject:
         row = min(problems)
-        raise InputError(problems[row], shard=batch.shard, row=first + row)
-    kept = np.arange(rows.num_rows)
-    bad = [BadRow(first + row, problems[row], rows.slice(row, 1).to_pylist()[0]) for row in sorted(problems)]
-    if problems:
-        kept = np.delete(kept, list(problems))
-        rows = rows.take(pa.array(kept))
-        cut = cutter.cut(rows)
-    return CutRows(rows, cut, kept + first, bad)
+        raise InputError(problems[row], shard=shard, row=int(numbers[row]))
+    return [BadRow(int(numbers[row]), problems[row], rows.slice(row, 1).to_pylist()[0]) for row in sorted(problems)]

@@ -43,7 +43,7 @@ def write_folder(
         InputError: a row does not fit the plan, or there are no rows.
     """
     plan, form = reordering.plan, "token" if reordering.encode else "text"
-    jobs = _jobs(shards, plan, form, tokenizer)
+    jobs = _jobs(shards, plan, form, tokenizer, reordering.max_tokens)
     existed = folder.exists()
     is_plans = (folder / FILE).exists() and not (folder / manifest.FILE).exists()
     _claim(folder, plan)
@@ -130,7 +130,9 @@ def _rejected(folder: Path, entry: manifest.Entry) -> Path:
     return folder / "rejected" / (entry.output.replace("/", "-").removesuffix(".arrow") + ".jsonl")
 
 
-def _jobs(shards: list[Shard], plan: Plan, form: str, tokenizer: str | None) -> list[tuple[Shard, manifest.Entry]]:
+def _jobs(
+    shards: list[Shard], plan: Plan, form: str, tokenizer: str | None, max_tokens: int | None
+) -> list[tuple[Shard, manifest.Entry]]:
     """Every shard with the manifest row it will have; hashes are filled in later."""
     jobs = []
     of = {split: sum(s.split == split for s in shards) for split in (s.split for s in shards)}
@@ -138,7 +140,7 @@ def _jobs(shards: list[Shard], plan: Plan, form: str, tokenizer: str | None) -> 
     for shard in shards:
         output = shard_path(shard.split, index[shard.split], of[shard.split])
         index[shard.split] += 1
-        entry = manifest.Entry(shard.split, shard.name, "", plan.sha256, form, tokenizer, 0, 0, output, "")
+        entry = manifest.Entry(shard.split, shard.name, "", plan.sha256, form, tokenizer, 0, 0, output, "", max_tokens)
         jobs.append((shard, entry))
     return jobs
 

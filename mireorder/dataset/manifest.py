@@ -15,6 +15,7 @@ _IDENTITY = {
     "plan_sha256": "plan",
     "form": "form",
     "tokenizer": "tokenizer",
+    "max_tokens": "at most this many tokens a row:",
     "input": "input",
     "input_sha256": "another content of {self.input}: its SHA-256 was",
 }
@@ -35,6 +36,7 @@ class Entry:
         rejected: rows set aside.
         output: path of the shard within the dataset's folder.
         output_sha256: of that file.
+        max_tokens: the most a row may have (token form), None without a bound.
     """
 
     split: str
@@ -47,6 +49,7 @@ class Entry:
     rejected: int
     output: str
     output_sha256: str
+    max_tokens: int | None = None
 
     def same_work(self, other: Entry) -> str | None:
         """None if both come from the same input by the same plan, else the difference in words."""
@@ -88,6 +91,6 @@ def write(folder: Path, entries: list[Entry]) -> None:
     write_text(folder / FILE, "".join(json.dumps(asdict(e), ensure_ascii=False) + "\n" for e in entries))
 
 
-def _short(value: str | None) -> str:
+def _short(value: str | int | None) -> str:
     """A hash by its first digits, anything else as it is."""
-    return value[:12] if value and len(value) == 64 else str(value)
+    return value[:12] if isinstance(value, str) and len(value) == 64 else str(value)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mireorder.errors import InputError, MireorderError
+from mireorder.errors import InputError, MireorderError, within
 from mireorder.sft.characters import character_tokenizer
 from mireorder.sft.presets import PRESETS
 from mireorder.sft.tokens import IGNORED, encode, eos_id, fingerprint, load_tokenizer
@@ -24,6 +24,7 @@ class Encoded:
         held_out: the same of the test or validation split, at most 1,000 rows; None without one.
         tokenizer: the one they were encoded with.
         longest: tokens of the longest row of any split.
+        longest_at: which row that is.
         longest_completion: tokens of the longest completion of any split, EOS included.
     """
 
@@ -31,6 +32,7 @@ class Encoded:
     held_out: Any | None
     tokenizer: Any
     longest: int
+    longest_at: str
     longest_completion: int
 
     def refuse_longer_than(self, positions: int | None) -> None:
@@ -44,8 +46,9 @@ class Encoded:
         """
         if positions is not None and self.longest > positions:
             raise MireorderError(
-                f"the longest row has {self.longest} tokens, the model reads at most {positions}; choose a "
-                "model with a longer context, or drop or shorten long rows before ordering them"
+                f"{self.longest_at}: the longest row has {self.longest} tokens, the model reads at most {positions}; "
+                "choose a model with a longer context, or write the dataset again with --form token --max-tokens "
+                f"{positions}, which names every row that is too long (or sets it aside with --reject)"
             )
 
 
@@ -99,7 +102,8 @@ def encode_dataset(folder: Path, tokenizer: Any, scratch: Path) -> Encoded:
             encoded[name] = split.select_columns(["input_ids", "labels"])
         else:
             encoded[name] = _encode_split(split, name, tokenizer, scratch)
-    sizes = [size for split in encoded.values() for size in _sizes(split)]
+    sizes = [size for name, split in encoded.items() for size in _sizes(name, split)]
+    longest, longest_at, _ = max(sizes, key=lambda size: size[0])
     held_out = next((encoded[name] for name in ("test", "validation") if name in encoded and len(encoded[name])), None)
     if held_out is not None:
         held_out = held_out.select(range(min(len(held_out), HELD_OUT_ROWS)))
@@ -107,8 +111,9 @@ def encode_dataset(folder: Path, tokenizer: Any, scratch: Path) -> Encoded:
         train=encoded["train"],
         held_out=held_out,
         tokenizer=tokenizer,
-        longest=max(longest for longest, _ in sizes),
-        longest_completion=max(completion for _, completion in sizes),
+        longest=longest,
+        longest_at=longest_at,
+        longest_completion=max(completion for *_, completion in sizes),
     )
 
 
@@ -154,10 +159,8 @@ def _encode_split(split: Any, name: str, tokenizer: Any, scratch: Path) -> Any:
     import datasets
 
     def encode_batch(batch: dict[str, list[str]], indices: list[int]) -> dict[str, list[list[int]]]:
-        try:
+        with within(f"split {name}"):
             ids, labels = encode(batch["prompt"], batch["completion"], tokenizer, first_row=indices[0])
-        except MireorderError as error:
-            raise InputError(str(error), shard=f"split {name}") from error
         return {"input_ids": ids, "labels": labels}
 
     ints = datasets.List(datasets.Value("int64"))
@@ -179,11 +182,15 @@ def _encode_split(split: Any, name: str, tokenizer: Any, scratch: Path) -> Any:
             datasets.enable_progress_bars()
 
 
-def _sizes(split: Any) -> Iterator[tuple[int, int]]:
-    # (longest row, longest completion) of each batch
+def _sizes(name: str, split: Any) -> Iterator[tuple[int, str, int]]:
+    # (longest row, where it is, longest completion) of each batch
+    first = 0
     for batch in split.with_format("arrow").iter(batch_size=10_000):
         labels = batch["labels"].combine_chunks()
         offsets = np.asarray(labels.offsets)
         kept = np.asarray(labels.values) != IGNORED
         before = np.concatenate([[0], np.cumsum(kept)])
-        yield int(np.diff(offsets).max()), int(np.diff(before[offsets]).max())
+        lengths = np.diff(offsets)
+        row = int(lengths.argmax())
+        yield int(lengths[row]), f"split {name}, row {first + row}", int(np.diff(before[offsets]).max())
+        first += len(lengths)

@@ -2,17 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mireorder.errors import MireorderError
+from mireorder.errors import InputError, MireorderError
 from mireorder.ordering.plan import Plan
 from mireorder.ordering.restore import Restored
 
 IGNORED = -100
 """The label that a loss skips."""
+MOST_QUOTED = 60
 
 # Byte-level BPE as its authors published it, without a tokenizer.json: (vocabulary, merges).
 _BPE_FILES = [("encoder.json", "vocab.bpe"), ("vocab.json", "merges.txt")]
@@ -121,45 +122,89 @@ def encode(
         ``input_ids`` (prompt, completion, EOS) and ``labels`` (-100 on the prompt, the ids elsewhere).
 
     Raises:
-        MireorderError: the tokenizer has no EOS, or a completion holds it as text.
+        MireorderError: the tokenizer has no EOS.
+        InputError: a row can't be used; see `encode_rows`.
     """
-    end = eos_id(tokenizer)
-    input_ids, labels = [], []
-    heads, tails = encode_prompts(prompts, tokenizer), _bare(completions, tokenizer)
-    for row, (head, tail) in enumerate(zip(heads, tails, strict=True)):
-        if end in tail:
-            raise MireorderError(
-                f"row {first_row + row}: the completion {completions[row]!r} holds the end token "
-                f"{tokenizer.eos_token!r} itself; remove it from the target: it is added once, at the end"
-            )
-        input_ids.append([*head, *tail, end])
-        labels.append([IGNORED] * len(head) + [*tail, end])
+    input_ids, labels, problems = encode_rows(prompts, completions, tokenizer)
+    if problems:
+        row = min(problems)
+        raise InputError(problems[row], row=first_row + row)
     return input_ids, labels
 
 
-def restore_ids(ids: Sequence[int], tokenizer: Any, plan: Plan) -> tuple[str, Restored]:
+def encode_rows(
+    prompts: Sequence[str], completions: Sequence[str], tokenizer: Any
+) -> tuple[list[list[int]], list[list[int]], dict[int, str]]:
+    """`encode`, and what is wrong with rows that can't be used.
+
+    A row can't be used if its completion holds the end token as text, or if its ids don't decode to its completion:
+    an unknown character, a tokenizer that normalises Unicode.
+
+    Args:
+        prompts: what the model reads.
+        completions: what it must emit, one per prompt.
+        tokenizer: a transformers tokenizer that has an EOS token.
+
+    Returns:
+        ``input_ids``, ``labels``, and row -> what is wrong and the remedy.
+
+    Raises:
+        MireorderError: the tokenizer has no EOS.
+    """
+    end = eos_id(tokenizer)
+    input_ids, labels, problems = [], [], {}
+    heads, tails = encode_prompts(prompts, tokenizer), _bare(completions, tokenizer)
+    decoded = tokenizer.batch_decode(tails, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    for row, (head, tail, text, back) in enumerate(zip(heads, tails, completions, decoded, strict=True)):
+        input_ids.append([*head, *tail, end])
+        labels.append([IGNORED] * len(head) + [*tail, end])
+        if end in tail:
+            problems[row] = (
+                f"the completion {_short(text)} holds the end token {tokenizer.eos_token!r} itself; remove it from "
+                "the target: it is added once, at the end"
+            )
+        elif back not in (
+            text,
+            text.removeprefix(" "),
+        ):  # a SentencePiece opens words with a space, and drops the first
+            problems[row] = (
+                f"the tokenizer turns the completion {_short(text)} into {_short(back)}, so the target could never be "
+                "restored; mend or normalise the target (Unicode form NFC, if only accents differ) or take another "
+                "tokenizer"
+            )
+    return input_ids, labels, problems
+
+
+def restore_ids(
+    ids: Sequence[int], tokenizer: Any, plan: Plan, ends: Collection[int] | None = None
+) -> tuple[str, Restored]:
     """Turn what a model emitted behind a prompt into the natural answer.
 
     Args:
-        ids: the emitted tokens; what follows the first EOS is padding.
+        ids: the emitted tokens; what follows the first end is padding.
         tokenizer: the model's.
         plan: the model's.
+        ends: tokens that end an answer, such as a chat's end of turn; None takes the tokenizer's EOS.
 
     Returns:
         The text as it was emitted, and what it restores to. An answer that is whole but was never ended counts as
         cut short: more might have come.
     """
-    end = eos_id(tokenizer)
+    ends = {eos_id(tokenizer)} if ends is None else ends
     ids = list(ids)
-    ended = end in ids
-    ids = ids[: ids.index(end)] if ended else ids
+    stop = next((at for at, token in enumerate(ids) if token in ends), None)
+    ids = ids[:stop]
     # Special tokens stay visible: a dropped <unk> would make a broken answer look whole.
     text = tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
     restored = plan.restore(text)
-    if restored.verdict == "complete" and not ended:
+    if restored.verdict == "complete" and stop is None:
         problem = f"no end of the answer within {len(ids)} tokens"
         restored = replace(restored, verdict="cut short", problem=problem)
     return text, restored
+
+
+def _short(text: str) -> str:
+    return repr(text) if len(text) <= MOST_QUOTED else f"{text[:MOST_QUOTED]!r}..."
 
 
 def _first_line(error: Exception) -> str:

@@ -141,7 +141,7 @@ def _network(model: str, encoded: Encoded, seed: int, lora: bool) -> Any:
     path_or_id = str(Path(model).resolve()) if Path(model).is_dir() else model
     half = lora and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
     network = pretrained(path_or_id, half=half)
-    encoded.refuse_longer_than(getattr(network.config, "max_position_embeddings", None))
+    encoded.refuse_longer_than(getattr(network.config.get_text_config(), "max_position_embeddings", None))
     return network
 
 
