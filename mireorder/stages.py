@@ -235,21 +235,23 @@ def apply(
     if max_tokens is not None and (form != "token" or max_tokens < 1):
         problem = f"at most {max_tokens} tokens a row leave none" if form == "token" else "text form counts no tokens"
         raise InputError(problem, remedy="pass --max-tokens with --form token, 1 or more")
-    encode, tokenizer_hash = None, None
+    encode = None
     if form == "token":
         from mireorder.sft import tokens
 
         if tokenizer is None:
             raise InputError("token form needs a tokenizer", remedy="pass --tokenizer, a folder or a hub id")
         tokenizer = tokens.load_tokenizer(tokenizer) if isinstance(tokenizer, str | Path) else tokenizer
-        encode, tokenizer_hash = partial(tokens.encode_rows, tokenizer=tokenizer), tokens.fingerprint(tokenizer)
+        encode = partial(tokens.encode_rows, tokenizer=tokenizer)
     reordering = Reordering(plan, encode, reject, progress, max_tokens)
     if out is None:
         splits: dict[str, list[Any]] = {}
         for shard in shards:
             splits.setdefault(shard.split, []).extend(reorder(reordering, shard).batches)
         return in_memory(form, splits)
-    companion = partial(_save_tokenizer, tokenizer) if form == "token" else None
+    companion, tokenizer_hash = None, None
+    if form == "token":
+        companion, tokenizer_hash = partial(_save_tokenizer, tokenizer), tokens.fingerprint(tokenizer)
     write_folder(reordering, shards, Path(out), tokenizer_hash, workers, companion)
     return load(Path(out))
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 from mireorder.errors import InputError, MireorderError
 from mireorder.ordering.plan import Plan
@@ -160,17 +161,19 @@ def encode_rows(
         labels.append([IGNORED] * len(head) + [*tail, end])
         if end in tail:
             problems[row] = (
-                f"the completion {_short(text)} holds the end token {tokenizer.eos_token!r} itself; remove it from "
-                "the target: it is added once, at the end"
+                f"the completion {text[:MOST_QUOTED]!r} holds the end token {tokenizer.eos_token!r} itself; remove it "
+                "from the target: it is added once, at the end"
             )
         elif back not in (
             text,
             text.removeprefix(" "),
         ):  # a SentencePiece opens words with a space, and drops the first
+            alike = normalize("NFC", text) == normalize("NFC", back)
+            quoted = [ascii(t) if alike else repr(t) for t in (text[:MOST_QUOTED], back[:MOST_QUOTED])]
+            remedy = "write targets in Unicode form NFC" if alike else "mend the target"
             problems[row] = (
-                f"the tokenizer turns the completion {_short(text)} into {_short(back)}, so the target could never be "
-                "restored; mend or normalise the target (Unicode form NFC, if only accents differ) or take another "
-                "tokenizer"
+                f"the tokenizer turns the completion {quoted[0]} into {quoted[1]}, so the target could never be "
+                f"restored; {remedy}, or take another tokenizer"
             )
     return input_ids, labels, problems
 
@@ -201,10 +204,6 @@ def restore_ids(
         problem = f"no end of the answer within {len(ids)} tokens"
         restored = replace(restored, verdict="cut short", problem=problem)
     return text, restored
-
-
-def _short(text: str) -> str:
-    return repr(text) if len(text) <= MOST_QUOTED else f"{text[:MOST_QUOTED]!r}..."
 
 
 def _first_line(error: Exception) -> str:
