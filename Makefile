@@ -7,11 +7,15 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 KERNEL_TESTS := $(addprefix tests/test_,$(addsuffix .py,kernels counting cooccurrence merging spilling refusals \
     information significance bigram cutting))
 
-.PHONY: help demo test test-nojit lint bench clean
+# The oldest TRL that pyproject.toml allows lies beside the pinned one and is found first.
+OLDEST_TRL := $(shell sed -n 's/.*"trl>=\([0-9.]*\).*/\1/p' pyproject.toml)
+TRAINING := $(addprefix tests/test_,sft.py generate.py trainers.py ends.py boundaries.py lengths.py chat.py)
+
+.PHONY: help demo test test-nojit test-oldest lint bench clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: .venv/done  ## the main job on embedded data: plan, dataset, comparison, model, restored answers (in demo/)
 	$(BIN)/python examples/demo.py demo
@@ -21,6 +25,9 @@ test: .venv/done  ## all tests
 
 test-nojit: .venv/done  ## tests of counting, information and cutting with all kernels as plain Python
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m "not slow" $(KERNEL_TESTS)
+test-oldest: .venv/trl-$(OLDEST_TRL)  ## the tests of training, with the oldest TRL that is allowed
+	PYTHONPATH=$(CURDIR)/$< $(BIN)/python -c "import trl; assert trl.__version__ == '$(OLDEST_TRL)', trl.__version__"
+	PYTHONPATH=$(CURDIR)/$< $(BIN)/python -m pytest $(TRAINING)
 
 lint: .venv/done  ## style, docstrings, annotations, types
 	$(BIN)/ruff check .
@@ -38,3 +45,7 @@ clean:  ## remove what the other targets made
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,report,dev]'
 	touch $@
+
+.venv/trl-$(OLDEST_TRL): .venv/done
+	rm -rf $@
+	$(BIN)/pip install --quiet --no-deps --target $@ trl==$(OLDEST_TRL)

@@ -30,17 +30,18 @@ def ids_of(tokenizer, *texts):
     return [token for text in texts for token in tokenizer(text, add_special_tokens=False)["input_ids"]]
 
 
-def model_of(tokenizer):
+def model_of(tokenizer, n_positions):
     """Almost nothing but embeddings: these tests look at what goes in."""
     size = len(tokenizer)
-    config = GPT2Config(vocab_size=size, n_positions=64, n_embd=4, n_layer=1, n_head=1, eos_token_id=size - 1)
+    config = GPT2Config(vocab_size=size, n_positions=n_positions, n_embd=4, n_layer=1, n_head=1, eos_token_id=size - 1)
     return GPT2LMHeadModel(config)
 
 
-def reached_rows(rows, tokenizer, out):
+def reached_rows(rows, tokenizer, out, n_positions=64):
     """What reaches the model of a dataset's rows through TRL, in their order."""
     config = SFTConfig(str(out), **QUIET | {"max_length": None, "per_device_train_batch_size": 1})
-    trainer = SFTTrainer(model_of(tokenizer), args=config, train_dataset=rows, processing_class=tokenizer)
+    model = model_of(tokenizer, n_positions)
+    trainer = SFTTrainer(model, args=config, train_dataset=rows, processing_class=tokenizer)
     trainer._get_train_sampler = lambda *_: range(len(rows))
     return run(trainer).rows
 

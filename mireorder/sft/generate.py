@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from transformers.pipelines.text_generation import ReturnType
 
 from mireorder.errors import MireorderError
 from mireorder.ordering.plan import Plan
+from mireorder.sft.chat import end_of_turn, render
 from mireorder.sft.presets import pretrained
-from mireorder.sft.tokens import encode_prompts, load_tokenizer, restore_ids
+from mireorder.sft.tokens import encode_prompts, eos_id, load_tokenizer, restore_ids
 
 
 class RestoringPipeline(TextGenerationPipeline):  # type: ignore[misc]
@@ -21,8 +23,8 @@ class RestoringPipeline(TextGenerationPipeline):  # type: ignore[misc]
     ``pipeline("12*34=")`` gives ``[{"generated_text": "0408", "emitted_text": "4080", "verdict": "complete",
     "problem": None}]``: the natural answer, what the model wrote, and whether that was a whole answer
     (``complete``), one that stops too early (``cut short``) or no answer of the plan (``malformed``).
-    Decoding is greedy unless told otherwise; lists, batches and ``num_return_sequences`` work as in any
-    pipeline.
+    Decoding is greedy unless told otherwise; lists, batches, ``num_return_sequences`` and chats (lists of
+    messages, written by the tokenizer's chat template) work as in any pipeline.
 
     Args:
         plan: what the model's training data was reordered by.
@@ -33,33 +35,42 @@ class RestoringPipeline(TextGenerationPipeline):  # type: ignore[misc]
 
     def __init__(self, *args: Any, plan: Plan, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.model.eval()  # fresh from a trainer it would drop out, and lose its cache to gradient checkpointing
         self.plan = plan
+        self._ends = _ends(self.model, self.tokenizer)
         self._positions: int | None = getattr(self.model.config, "max_position_embeddings", None)
 
-    def preprocess(self, prompt_text: str, **_: Any) -> dict[str, Any]:
+    def preprocess(self, prompt_text: Any, tools: Any = None, **_: Any) -> dict[str, Any]:
         """Encode a prompt as it was encoded in training.
 
         Args:
-            prompt_text: the prompt.
+            prompt_text: the prompt, or a chat, which the model reads as its template writes it before an answer.
+            tools: descriptions of tools, for templates that list them.
 
         Returns:
             What the model reads, one row.
 
         Raises:
-            MireorderError: the prompt is empty, or leaves the model no room to answer.
+            MireorderError: the prompt is empty, leaves the model no room to answer, or has no chat template.
         """
-        (ids,) = encode_prompts([prompt_text], self.tokenizer)
+        if messages := getattr(prompt_text, "messages", None):
+            text = render(messages, "0", self.tokenizer, tools).prompt  # any answer would do
+            ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]  # the template writes its own
+        else:
+            text = prompt_text
+            (ids,) = encode_prompts([text], self.tokenizer)
         if not ids:
             raise MireorderError("a prompt is empty, so there is nothing to answer; give at least one character")
         if self._positions is not None and len(ids) >= self._positions:
             raise MireorderError(
-                f"prompt {prompt_text[:40]!r} has {len(ids)} tokens, the model reads {self._positions} in "
-                "all; shorten it, or train on rows this long"
+                f"prompt {text[:40]!r} has {len(ids)} tokens, the model reads {self._positions} in all; "
+                "shorten it, or train on rows this long"
             )
         read = torch.tensor([ids])
         return {"input_ids": read, "attention_mask": torch.ones_like(read), "prompt_text": prompt_text}
 
     def _forward(self, model_inputs: dict[str, Any], **generate_kwargs: Any) -> Any:
+        generate_kwargs.setdefault("eos_token_id", sorted(self._ends))
         # An answer may run to the end of the model's positions and no further: beyond, torch reports an
         # index error.
         if self._positions is not None:
@@ -90,14 +101,26 @@ class RestoringPipeline(TextGenerationPipeline):  # type: ignore[misc]
         opening = model_outputs["prompt_text"] if return_type == ReturnType.FULL_TEXT else ""
         return [self._record(sequence[start:], opening) for sequence in model_outputs["generated_sequence"][0].tolist()]
 
-    def _record(self, emitted: list[int], opening: str) -> dict[str, Any]:
-        text, restored = restore_ids(emitted, self.tokenizer, self.plan)
+    def _record(self, emitted: list[int], opening: Any) -> dict[str, Any]:
+        text, restored = restore_ids(emitted, self.tokenizer, self.plan, self._ends)
+        messages = getattr(opening, "messages", None)
+        answer = {"role": "assistant", "content": restored.text}
         return {
-            "generated_text": opening + restored.text,
+            "generated_text": [*messages, answer] if messages else opening + restored.text,
             "emitted_text": text,
             "verdict": restored.verdict,
             "problem": restored.problem,
         }
+
+
+def _ends(model: Any, tokenizer: Any) -> set[int]:
+    # Whatever ends an answer: the tokenizer's EOS, those the model is configured with, a chat template's end of turn.
+    configured = model.generation_config.eos_token_id
+    ends = {eos_id(tokenizer)} | set(configured if isinstance(configured, list) else [configured])
+    if tokenizer.chat_template:
+        with suppress(MireorderError):  # a template that can't end a turn matters only to those who chat by it
+            ends.add(end_of_turn(tokenizer))
+    return ends - {None}
 
 
 def load_pipeline(model_folder: str | Path, device: str | None = None) -> RestoringPipeline:
