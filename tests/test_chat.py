@@ -183,6 +183,17 @@ def test_the_loss_is_on_the_answer_and_its_end_alone(name, packing, reordered, t
         )
 
 
+def test_a_loss_on_assistant_turns_alone_needs_marks_and_then_changes_nothing(reordered, tmp_path):
+    plan, text = reordered
+    chats = text.map(as_messages, fn_kwargs={"plan": plan})
+    marked = chatter(TEMPLATES["marked"])
+    usual, alone = (run(trained(chats, marked, tmp_path, assistant_only_loss=only)) for only in (False, True))
+    assert Counter(usual.rows) == Counter(alone.rows)
+    assert usual.losses == pytest.approx(alone.losses, abs=1e-6)
+    with pytest.raises((ValueError, RuntimeError)):
+        trained(chats, chatter(TEMPLATES["plain"]), tmp_path, assistant_only_loss=True)
+
+
 def test_an_answer_that_follows_a_tool(reordered, real, tmp_path):
     """Qwen's template: the prompt is what a tool returned, behind a system turn, a question and a call."""
     plan, text = reordered
