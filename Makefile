@@ -25,6 +25,7 @@ test: .venv/done  ## all tests
 
 test-nojit: .venv/done  ## tests of counting, information and cutting with all kernels as plain Python
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m "not slow" $(KERNEL_TESTS)
+
 test-oldest: .venv/trl-$(OLDEST_TRL)  ## the tests of training, with the oldest TRL that is allowed
 	PYTHONPATH=$(CURDIR)/$< $(BIN)/python -c "import trl; assert trl.__version__ == '$(OLDEST_TRL)', trl.__version__"
 	PYTHONPATH=$(CURDIR)/$< $(BIN)/python -m pytest $(TRAINING)
