@@ -33,7 +33,13 @@ SubsetSize = Annotated[int | None, typer.Option("--k", help="size of the subsets
 Normalised = Annotated[bool | None, typer.Option("--normalised", help="divide scores by H(t_i) (subset)")]
 Words = Annotated[int | None, typer.Option(help="how many words are looked at (presence, bigram)")]
 PolicyName = Annotated[str, typer.Option("--policy", help="plain, reverse, random, max or min")]
-Estimator = Annotated[str, typer.Option(help="plug-in or miller-madow")]
+Estimator = Annotated[
+    str,
+    typer.Option(
+        help="whose scores decide: plug-in, miller-madow, laplace, kt, perks, minimax, james-stein, grassberger, "
+        "chao-shen, chao-wang-jost or nsb; with criterion bigram, plug-in or cross-fitted"
+    ),
+]
 Ties = Annotated[str, typer.Option(help="criterion that breaks ties, or none for the lowest slot")]
 Between = Annotated[
     str | None, typer.Option(help="text between source and target; by default the separator or a space")

@@ -58,7 +58,8 @@ def fit(
         cutter: a cutter or its name (`CUTTERS`).
         criterion: a criterion or its name (`CRITERIA`).
         policy: name in `POLICIES`.
-        estimator: ``plug-in`` or ``miller-madow``; whose scores decide.
+        estimator: whose scores decide: a name in `ENTROPIES`; of criterion bigram, ``plug-in`` or ``cross-fitted``. The
+            tie-breaker's do too, by plug-in if it has no such estimator.
         tie_breaker: criterion that decides between scores that tie; None takes the lowest slot.
         between: text between source and target; None takes the separator of line files, else a space.
         shuffles: shuffled targets that each score is tested against; None draws enough to tell all slots from noise,
@@ -73,8 +74,8 @@ def fit(
     Raises:
         InputError: the input can't be read, a row can't be cut, or a name is unknown.
     """
-    refuse_choices(policy, estimator, shuffles, resamples)
     criterion, breaker = _criteria(criterion, tie_breaker)
+    refuse_choices(policy, criterion, estimator, shuffles, resamples)
     cutter = complete(cutter, data, reading, policy)
     passes = Passes(_to_count(open_shards(data, reading)), reject, memory, workers, progress)
     counts = _count(passes, cutter, [criterion], reading, between)
@@ -179,7 +180,7 @@ def plan_of(
     Raises:
         InputError: a name is unknown.
     """
-    refuse_choices(policy, estimator, shuffles, resamples)
+    refuse_choices(policy, counts.first.criterion, estimator, shuffles, resamples)
     tally = counts.second
     second = TieBreaker(tally.criterion, lambda: tally, counts.targets.radices) if tally else None
     return plan_from(

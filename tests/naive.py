@@ -156,13 +156,13 @@ def pairwise(rows, emitted, measure=information):
     return _scores(rows, emitted, lambda t: sum(measure(s, t, nothing) for s in _columns(rows, emitted)))
 
 
-def subset(rows, emitted, k, normalised=False):
-    """max over A within S and K, |A| <= k, of I(A; t_i), divided by H(t_i) or not."""
+def subset(rows, emitted, k, normalised=False, measure=information):
+    """max over A within S and K, |A| <= k, of I(A; t_i), divided by the plug-in H(t_i) or not."""
     columns, nothing = _columns(rows, emitted), [0] * len(rows)
     sets = [chosen for size in range(1, k + 1) for chosen in combinations(columns, size)]
 
     def score(t):
-        best = max(information(list(zip(*chosen, strict=True)), t, nothing) for chosen in sets)
+        best = max(measure(list(zip(*chosen, strict=True)), t, nothing) for chosen in sets)
         return best / (entropy(t) or 1) if normalised else best
 
     return _scores(rows, emitted, score)

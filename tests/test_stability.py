@@ -1,5 +1,7 @@
 """Stability: resamples are spread as rows drawn again are, and what the sample decides is told from what is sure."""
 
+from functools import partial
+
 import naive
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from mireorder.cutting import Digits
 from mireorder.dataset.reading import Reading
 from mireorder.errors import InputError
 from mireorder.information.criteria import Joint, Pairwise, Presence, Subset
+from mireorder.information.entropy import ENTROPIES
 from mireorder.ordering.policies import POLICIES, order
 from mireorder.ordering.stability import Stability, stability
 from mireorder.report.tables import consoles, plan_view
@@ -32,8 +35,9 @@ def noisy(rows, flips, seed=0):
     return [" ".join(map(str, row)) for row in source], codes.astype(np.int32), (2,) * len(flips)
 
 
-def steadiness(measure, permutation=(0, 1, 2), second=None, resamples=40, seed=0, **options):
-    return stability(permutation, POLICIES["max"], measure, second, resamples=resamples, seed=seed, **options)
+def steadiness(measure, permutation=(0, 1, 2), second=None, **options):
+    options = {"resamples": 40, "seed": 0, "estimator": "plug-in", "known": tuple(ENTROPIES)} | options
+    return stability(permutation, POLICIES["max"], measure, second, **options)
 
 
 @pytest.mark.parametrize("emitted", [[], [1]])
@@ -56,7 +60,8 @@ def test_what_every_resample_shows_is_sure(criterion):
     measure = counted(criterion, *noisy(3000, (0.2, 0.01, 0.4)))
     found = steadiness(measure, (1, 0, 2))
     assert found.frequency == [[0, 1, 0], [1, 0, 0], [0, 0, 1]]
-    assert found.same == 1 and found.same_by_estimator == {"plug-in": 1, "miller-madow": 1}
+    assert found.same == 1 and found.same_by_estimator == {"plug-in": 1, "miller-madow": 1, "chao-wang-jost": 1}
+    assert found.order_by_estimator == dict.fromkeys(ENTROPIES, [1, 0, 2])
     assert found.warnings == []
     other = steadiness(measure, (1, 2, 0))
     assert other.same == 0 and other.frequency == found.frequency and "wavers" in other.warnings[0]
@@ -77,9 +82,10 @@ def test_frequencies_count_the_orders_of_the_resamples():
     orders = []
     for resample in range(10):
         scores = [m.resample(np.random.default_rng([5, resample, i])) for i, m in enumerate((measure, second))]
-        for estimator in ("plug-in", "miller-madow"):
+        for estimator in ("plug-in", "miller-madow", "chao-wang-jost"):
             options = {"tie_breaker": "subset", "estimator": estimator, "seed": 0}
-            orders.append(order(POLICIES["max"], 3, *scores, **options).permutation)
+            asked = [partial(score, estimators=[estimator]) for score in scores]
+            orders.append(order(POLICIES["max"], 3, *asked, **options).permutation)
     assert found.frequency == [[np.mean([o[step] == slot for o in orders]) for slot in range(3)] for step in range(3)]
     assert found.same == np.mean([o == [0, 1, 2] for o in orders])
 
@@ -92,10 +98,55 @@ def test_the_same_for_any_number_of_workers_and_by_the_seed():
 def test_fewer_resamples_are_drawn_where_they_cost_much(monkeypatch):
     measure = counted(Joint(), *noisy(50, (0.1, 0.2, 0.3)))
     assert steadiness(measure, resamples=None).resamples == 100
-    monkeypatch.setattr(type(measure), "replay_cost", 1e8)
+    monkeypatch.setattr(type(measure), "replay_cost", lambda self, estimators: 1e8)
     assert steadiness(measure, resamples=None).resamples == 30
-    monkeypatch.setattr(type(measure), "replay_cost", 1e12)
+    monkeypatch.setattr(type(measure), "replay_cost", lambda self, estimators: 1e12)
     assert steadiness(measure, resamples=None).resamples == 5
+
+
+@pytest.mark.parametrize(
+    ("seconds", "names", "resamples", "ordered"),
+    [
+        (0.01, {"plug-in", "miller-madow", "chao-wang-jost", "nsb"}, 60, set(ENTROPIES)),
+        (0.1, {"plug-in", "miller-madow", "nsb"}, 23, {*list(ENTROPIES)[:6], "nsb"}),
+        (5.9, {"plug-in", "miller-madow", "nsb"}, 5, {"plug-in", "miller-madow", "nsb"}),
+        (7, {"plug-in", "miller-madow"}, 100, {"plug-in", "miller-madow", "nsb"}),
+    ],
+)
+def test_estimators_that_cost_much_are_left_out(monkeypatch, seconds, names, resamples, ordered):
+    measure = counted(Pairwise(), *noisy(50, (0.1, 0.2, 0.3)))
+
+    def cost(self, estimators):
+        return 0.03e9 * ("plug-in" in estimators) + 1e9 * seconds * len({*estimators} - {"plug-in", "miller-madow"})
+
+    monkeypatch.setattr(type(measure), "replay_cost", cost)
+    found = steadiness(measure, resamples=None, estimator="nsb")
+    assert found.same_by_estimator.keys() == names
+    assert found.resamples == resamples
+    assert found.order_by_estimator.keys() == ordered
+    assert found.order_by_estimator["nsb"] == [0, 1, 2]  # the plan's
+
+
+def test_orders_by_estimator_are_those_of_the_counts():
+    measure = counted(Joint(), *noisy(40, (0.3, 0.2, 0.1)))
+    found = steadiness(measure, (2, 1, 0), resamples=5).order_by_estimator
+    assert list(found) == [name for name in ENTROPIES if name != "plug-in"] + ["plug-in"]
+    for name in set(ENTROPIES) - {"plug-in"}:
+        options = {"tie_breaker": "", "estimator": name, "seed": 0}
+        score = partial(measure.scores, estimators=[name])
+        assert found[name] == order(POLICIES["max"], 3, score, None, **options).permutation
+
+
+def test_what_resamples_add_is_what_they_are_corrected_for():
+    rng = np.random.default_rng(3)
+    source, codes = rng.integers(0, 100, (300, 1)), rng.integers(0, 10, (300, 2)).astype(np.int32)
+    measure = counted(Pairwise(), [" ".join(f"{n:02d}") for n in source[:, 0]], codes, (10, 10))
+    counts = measure.scores([], ["chao-wang-jost"])
+    drawn = [measure.resample(np.random.default_rng(r))([], ["chao-wang-jost"]) for r in range(60)]
+    plug_in, corrected = (np.mean([s.bits[name] for s in drawn], 0) for name in ("plug-in", "chao-wang-jost"))
+    assert (counts.bits["chao-wang-jost"] < 0.3 * counts.plug_in).all()  # nothing is there to be told
+    assert (plug_in > 1.5 * counts.plug_in).all()  # biased twice
+    assert (np.abs(corrected - counts.plug_in) < 0.3 * counts.plug_in).all()  # back at the plug-in scores of the counts
 
 
 def test_without_resamples_nothing_is_said(products):

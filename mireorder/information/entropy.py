@@ -9,7 +9,8 @@ Notation: n a cell's count, N their sum, m the cells seen, K the cells, f1 and f
 digamma function. A table without counts has nothing to say: 0 bits by every estimator. All other results are finite;
 those of corrected estimators are not clipped, and can exceed log2 K.
 
-An estimate depends on the counts through how many cells have each count, so that is what is computed on.
+An estimate depends on the counts through how many cells have each count, so that is what is computed on. Tables that
+are `Spectra` already, which know their cells, can be passed in place of counts; bits are then of shape (tables,).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from scipy.special import exp1, psi, xlogy
 
 from mireorder.errors import InputError
 from mireorder.information.nsb import posterior_entropy
-from mireorder.information.spectrum import Floats, Spectra, estimate
+from mireorder.information.spectrum import Counts, Floats, Spectra, estimate
 
 LN2 = float(np.log(2))
 
@@ -31,11 +32,11 @@ LN2 = float(np.log(2))
 class Entropy(Protocol):
     """An estimator of entropy."""
 
-    def __call__(self, counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
+    def __call__(self, counts: Counts, cells: ArrayLike | None = None) -> Floats:
         """Bits, shape (...), of counts (..., cells)."""
 
 
-def plug_in(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
+def plug_in(counts: Counts, cells: ArrayLike | None = None) -> Floats:
     """Entropy of the empirical distribution, ``-sum n/N log2 n/N`` (Shannon 1948; maximum likelihood).
 
     Biased downwards by about (m - 1)/2N nats. Singletons only: log2 N. One symbol only: 0.
@@ -50,7 +51,7 @@ def plug_in(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
     return estimate(_plug_in, counts, cells)
 
 
-def miller_madow(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
+def miller_madow(counts: Counts, cells: ArrayLike | None = None) -> Floats:
     """Plug-in entropy plus (m - 1)/2N nats, the first term of its bias (Miller 1955).
 
     Singletons only: log2 N + (N - 1)/2N nats. One symbol only: 0.
@@ -65,7 +66,7 @@ def miller_madow(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
     return estimate(lambda t: _plug_in(t) + (t.seen - 1) / (2 * LN2 * t.total), counts, cells)
 
 
-def shrunk(counts: ArrayLike, weight: ArrayLike, cells: ArrayLike | None = None) -> Floats:
+def shrunk(counts: Counts, weight: ArrayLike, cells: ArrayLike | None = None) -> Floats:
     """Plug-in entropy of ``w/K + (1 - w) n/N``, frequencies shrunk towards uniform.
 
     The Dirichlet family and `james_stein` are this, each with a weight of its own: see `shrinkage`.
@@ -86,7 +87,7 @@ def shrunk(counts: ArrayLike, weight: ArrayLike, cells: ArrayLike | None = None)
     return estimate(_shrunk, counts, cells, weight)
 
 
-def dirichlet(counts: ArrayLike, pseudocount: float, cells: ArrayLike | None = None) -> Floats:
+def dirichlet(counts: Counts, pseudocount: float, cells: ArrayLike | None = None) -> Floats:
     """Plug-in entropy of ``(n + a) / (N + K a)``, mean of a Dirichlet posterior (Hausser, Strimmer 2009, sec. 2.3).
 
     Singletons only and one symbol only: between the plug-in value and log2 K, the nearer to log2 K the larger K a / N.
@@ -107,27 +108,27 @@ def dirichlet(counts: ArrayLike, pseudocount: float, cells: ArrayLike | None = N
     return estimate(lambda t: _shrunk(t, _dirichlet_weight(t, pseudocount)), counts, cells)
 
 
-def laplace(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
+def laplace(counts: Counts, cells: ArrayLike | None = None) -> Floats:
     """`dirichlet` with pseudocount 1, the uniform prior (Hausser and Strimmer 2009, table 1)."""
     return dirichlet(counts, 1.0, cells)
 
 
-def krichevsky_trofimov(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
+def krichevsky_trofimov(counts: Counts, cells: ArrayLike | None = None) -> Floats:
     """`dirichlet` with pseudocount 1/2, Jeffreys' prior (Krichevsky, Trofimov 1981; Hausser, Strimmer, table 1)."""
     return dirichlet(counts, 0.5, cells)
 
 
-def perks(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
+def perks(counts: Counts, cells: ArrayLike | None = None) -> Floats:
     """`dirichlet` with pseudocount 1/K, one observation in all (Perks 1947; Hausser and Strimmer 2009, table 1)."""
     return estimate(lambda t: _shrunk(t, _perks_weight(t)), counts, cells)
 
 
-def minimax(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
+def minimax(counts: Counts, cells: ArrayLike | None = None) -> Floats:
     """`dirichlet` with pseudocount sqrt(N)/K (Trybula 1958; Hausser and Strimmer 2009, table 1)."""
     return estimate(lambda t: _shrunk(t, _minimax_weight(t)), counts, cells)
 
 
-def james_stein(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
+def james_stein(counts: Counts, cells: ArrayLike | None = None) -> Floats:
     """Plug-in entropy of ``w/K + (1 - w) n/N``, shrunk as far as the data ask (Hausser and Strimmer 2009, sec. 3).
 
     ``w = (1 - sum (n/N)^2) / ((N - 1) sum (1/K - n/N)^2)``, clipped to [0, 1], and 1 where N = 1 or all n are equal.
@@ -143,7 +144,7 @@ def james_stein(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
     return estimate(lambda t: _shrunk(t, _james_stein_weight(t)), counts, cells)
 
 
-def grassberger(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
+def grassberger(counts: Counts, cells: ArrayLike | None = None) -> Floats:
     """``log N - sum n/N (psi(n) + (-1)^n / (n + 1))`` nats (Grassberger 1988, Phys. Lett. A 128, 369).
 
     This is the estimator of 1988 that goes by the name; the paper of 2003 (arXiv physics/0307138) refines the second
@@ -159,7 +160,7 @@ def grassberger(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
     return estimate(_grassberger, counts, cells)
 
 
-def chao_shen(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
+def chao_shen(counts: Counts, cells: ArrayLike | None = None) -> Floats:
     """``-sum q log q / (1 - (1 - q)^N)`` with ``q = C n/N`` and coverage ``C = 1 - f1/N`` (Chao and Shen 2003).
 
     Singletons only would make C = 0; f1 is then taken as N - 1, as the R package entropy does, and the result is about
@@ -175,7 +176,7 @@ def chao_shen(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
     return estimate(_chao_shen, counts, cells)
 
 
-def chao_wang_jost(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
+def chao_wang_jost(counts: Counts, cells: ArrayLike | None = None) -> Floats:
     """Entropy from the slope of the species accumulation curve (Chao, Wang and Jost 2013, Methods Ecol. Evol. 4, 1091).
 
     ``sum n/N (psi(N) - psi(n)) + f1/N (1 - A)^(1 - N) (-log A - sum_{r<N} (1 - A)^r / r)`` nats, where A is
@@ -194,7 +195,7 @@ def chao_wang_jost(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
     return estimate(_chao_wang_jost, counts, cells)
 
 
-def nsb(counts: ArrayLike, cells: ArrayLike | None = None) -> Floats:
+def nsb(counts: Counts, cells: ArrayLike | None = None) -> Floats:
     """Posterior mean under a mixture of Dirichlet priors that is flat in entropy (Nemenman, Shafee and Bialek 2001).
 
     See `mireorder.information.nsb`. K matters: state it. Singletons only: near log2 K for K of the order of N, and
@@ -238,7 +239,11 @@ _SHRINKAGES: dict[Entropy, Callable[[Spectra], Floats]] = {
 }
 
 
-def shrinkage(entropy: Entropy, counts: ArrayLike, cells: ArrayLike | None = None) -> Floats | None:
+SHRINKING = frozenset(name for name, entropy in ENTROPIES.items() if entropy in _SHRINKAGES)
+"""Names of those that shrink frequencies towards uniform."""
+
+
+def shrinkage(entropy: Entropy, counts: Counts, cells: ArrayLike | None = None) -> Floats | None:
     """The weight by which an estimator shrinks frequencies towards uniform, or None if that is not what it does.
 
     Args:

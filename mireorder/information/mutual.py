@@ -13,7 +13,8 @@ and difference of entropies of the joint table and of its marginals.
 Values within 1e-12 bits of 0 are rounding and are returned as 0, so that plug-in information is never below 0.
 
 Big joint tables are kept sparse: `information_from_marginals` and `conditional_from_marginals` take the non-zero counts
-of the joint table and of its marginals as vectors, in any order.
+of the joint table and of its marginals as vectors, in any order. `information_from_spectra` takes many tables of any
+sizes at once, of which no more is known than how many cells have each count.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mireorder.errors import InputError
 from mireorder.information.entropy import Entropy, plug_in, shrinkage, shrunk
-from mireorder.information.spectrum import Floats, checked_counts
+from mireorder.information.spectrum import Counts, Floats, Spectra, checked_counts
 
 ROUNDING = 1e-12
 
@@ -93,9 +94,7 @@ def normalised_mutual_information(counts: ArrayLike, entropy: Entropy = plug_in,
     scales = {"min": np.minimum(x, y), "max": np.maximum(x, y), "mean": (x + y) / 2, "joint": xy}
     if by not in scales:
         raise InputError(f"mutual information can't be normalised by {by!r}", remedy=f"take one of {', '.join(scales)}")
-    scale = scales[by]
-    some = scale > ROUNDING
-    return np.where(some, _settled(x + y - xy) / np.where(some, scale, 1.0), 0.0)[()]
+    return _share(_settled(x + y - xy), scales[by])
 
 
 def total_correlation(counts: ArrayLike, entropy: Entropy = plug_in, *, variables: int | None = None) -> Floats:
@@ -159,6 +158,34 @@ def conditional_from_marginals(
     return float(_settled(np.asarray(first + second - joint - given)))
 
 
+def information_from_spectra(
+    xyz: Spectra,
+    xz: Spectra,
+    yz: Spectra,
+    z: Spectra | None = None,
+    entropy: Entropy = plug_in,
+    *,
+    normalised: bool = False,
+) -> Floats:
+    """I(X; Y | Z), or I(X; Y) without Z, of many joint tables, each with its marginals.
+
+    Args:
+        xyz: joint tables.
+        xz: as many marginals, or a single one that all joint tables have. Likewise yz and z.
+        yz: see xz.
+        z: see xz; None where nothing is given, so that xyz, xz and yz are xy, x and y.
+        entropy: estimator.
+        normalised: divide by H(Y | Z): the share of Y that X tells.
+
+    Returns:
+        Bits (tables,), or fractions; 0 where the denominator is not above 0.
+    """
+    tables = [xyz, xz, yz] if z is None else [xyz, xz, yz, z]
+    joint, x, y, *given = _bits(tables, [None] * len(tables), entropy)
+    bits = _settled(x + y - joint - sum(given))
+    return _share(bits, np.broadcast_to(y - sum(given), bits.shape)) if normalised else bits
+
+
 def _entropies(counts: ArrayLike, variables: int, kept: Sequence[tuple[int, ...]], entropy: Entropy) -> list[Floats]:
     """Entropies (...) of the marginals over the kept of so many last axes; the first is the whole joint table."""
     joint = checked_counts(counts)
@@ -174,7 +201,7 @@ def _entropies(counts: ArrayLike, variables: int, kept: Sequence[tuple[int, ...]
     return _bits(flat, [None] * len(flat), entropy)
 
 
-def _bits(tables: Sequence[NDArray[np.int64]], cells: Sequence[int | None], entropy: Entropy) -> list[Floats]:
+def _bits(tables: Sequence[Counts], cells: Sequence[int | None], entropy: Entropy) -> list[Floats]:
     """Entropy of each table; the first is the joint table, whose marginals the others are."""
     weight = shrinkage(entropy, tables[0], cells[0])
     if weight is None:
@@ -203,6 +230,12 @@ def _summable(counts: NDArray[np.int64], axes: tuple[int, ...]) -> None:
     """Raises InputError if sums over those axes overflow."""
     if float(counts.sum(axis=axes, dtype=np.float64).max(initial=0.0)) >= 2**63:
         raise InputError("counts sum to over 2^63 - 1")
+
+
+def _share(bits: Floats, scale: Floats) -> Floats:
+    """Bits divided by a scale; 0 where it is not above 0."""
+    some = scale > ROUNDING
+    return np.where(some, bits / np.where(some, scale, 1.0), 0.0)[()]
 
 
 def _settled(bits: Floats) -> Floats:

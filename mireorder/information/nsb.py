@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import polygamma, psi
+from scipy.special import psi
 
 Floats = NDArray[np.float64]
 
@@ -110,13 +110,24 @@ def _log_posterior(u: Floats, values: Floats, times: Floats, total: Floats, cell
 
 def _slope(kb: Floats, b: Floats) -> Floats:
     """The slope b d(xi)/db, without cancellation at either end."""
-    return np.where(b < 1, kb * polygamma(1, kb + 1) - b * polygamma(1, b + 1), _short_of_one(b) - _short_of_one(kb))
+    return np.where(b < 1, kb * _trigamma(kb) - b * _trigamma(b), _short_of_one(b) - _short_of_one(kb))
 
 
 def _short_of_one(x: Floats) -> Floats:
     """1 - x psi1(x + 1), which tends to 1/2x (Abramowitz and Stegun 6.4.12)."""
     y = 1 / np.maximum(x, 50.0)
-    return np.where(x < 50, 1 - x * polygamma(1, x + 1), y * (1 / 2 - y * (1 / 6 - y * y * (1 / 30 - y * y / 42))))
+    return np.where(x < 50, 1 - x * _trigamma(x), y * (1 / 2 - y * (1 / 6 - y * y * (1 / 30 - y * y / 42))))
+
+
+def _trigamma(x: Floats) -> Floats:
+    """psi1(x + 1), x >= 0: by recurrence to x + 9, then the asymptotic series (Abramowitz and Stegun 6.4.6, 6.4.12)."""
+    near = np.zeros_like(x)
+    for j in range(1, 9):
+        near += 1 / ((x + j) * (x + j))
+    y = 1 / (x + 9)
+    z = y * y
+    tail = 1 / 6 - z * (1 / 30 - z * (1 / 42 - z * (1 / 30 - z * (5 / 66 - z * (691 / 2730 - z * 7 / 6)))))
+    return near + y * (1 + y * (1 / 2 + y * tail))
 
 
 def _log_rising(b: Floats, n: Floats) -> Floats:

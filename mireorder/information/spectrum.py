@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +17,29 @@ BATCH_CELLS = 1 << 17
 """Cells worked on at once: their temporaries stay in cache."""
 LONG_TABLE = 4096
 """A table of so many cells is worked on by itself."""
+
+
+class Spectrum(NamedTuple):
+    """One table: counts, at least 1, and how many cells have each. A count may stand in it more than once."""
+
+    values: NDArray[np.int64]
+    times: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, counts: NDArray[np.int64]) -> Spectrum:
+        """From counts (cells,)."""
+        if int(counts.max(initial=0)) < 4 * len(counts) + 1024:
+            times = np.bincount(counts, minlength=1)
+            values = np.flatnonzero(times)
+            times = times[values]
+        else:
+            values, times = np.unique(counts, return_counts=True)
+        first = int(values[0] == 0) if len(values) else 0
+        return cls(values[first:], times[first:])
+
+    def joined(self, other: Spectrum) -> Spectrum:
+        """The cells of both."""
+        return Spectrum(*(np.concatenate(both) for both in zip(self, other, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -39,10 +63,22 @@ class Spectra:
     @classmethod
     def of(cls, counts: NDArray[np.int64], cells: Floats) -> Spectra:
         """From counts (tables, cells)."""
-        values, times = _spectrum(counts)
-        total = (times * values).sum(-1)
-        seen = times.sum(-1)
-        return cls(values, times, np.maximum(total, 1.0), seen, np.maximum(cells, 1.0))
+        return cls.of_times(*_spectrum(counts), cells)
+
+    @classmethod
+    def of_times(cls, values: Floats, times: Floats, cells: ArrayLike) -> Spectra:
+        """From values and times as in the attributes, and how many cells each table has, seen or not."""
+        cells = np.maximum(np.broadcast_to(np.asarray(cells, np.float64), len(times)), 1.0)
+        return cls(values, times, np.maximum((times * values).sum(-1), 1.0), times.sum(-1), cells)
+
+    @classmethod
+    def stacked(cls, tables: Sequence[Spectrum], cells: ArrayLike) -> Spectra:
+        """From tables one by one, and how many cells each has, seen or not."""
+        shape = len(tables), max((len(table.values) for table in tables), default=0)
+        values, times = np.ones(shape), np.zeros(shape)
+        for row, table in enumerate(tables):
+            values[row, : len(table.values)], times[row, : len(table.times)] = table
+        return cls.of_times(values, times, cells)
 
     def sum(self, terms: Floats) -> Floats:
         """(tables,): sum over the cells seen of terms, which are of the shape of values or (tables, m)."""
@@ -65,14 +101,8 @@ def _spectrum(counts: NDArray[np.int64]) -> tuple[Floats, Floats]:
     tables, width = counts.shape
     top = int(counts.max(initial=0))
     if tables == 1:
-        if top < 4 * width + 1024:
-            times = np.bincount(counts[0], minlength=1)
-            values = np.flatnonzero(times)
-            times = times[values]
-        else:
-            values, times = np.unique(counts[0], return_counts=True)
-        first = int(values[0] == 0) if len(values) else 0
-        return values[None, first:].astype(np.float64), times[None, first:].astype(np.float64)
+        values, times = Spectrum.of(counts[0])
+        return values[None].astype(np.float64), times[None].astype(np.float64)
     if 2 * (top + 1) <= width:
         cell = counts + np.arange(tables)[:, None] * (top + 1)
         histogram = np.bincount(cell.ravel(), minlength=tables * (top + 1)).reshape(tables, top + 1)
@@ -80,16 +110,18 @@ def _spectrum(counts: NDArray[np.int64]) -> tuple[Floats, Floats]:
     return np.maximum(counts, 1).astype(np.float64), (counts > 0).astype(np.float64)
 
 
-def estimate(
-    formula: Callable[..., Floats], given: ArrayLike, cells: ArrayLike | None, *parameters: ArrayLike
-) -> Floats:
-    """Apply a formula to tables, a batch at a time.
+Counts: TypeAlias = ArrayLike | Spectra
+"""Counts, integers (..., cells), or tables that are spectra already."""
+
+
+def estimate(formula: Callable[..., Floats], given: Counts, cells: ArrayLike | None, *parameters: ArrayLike) -> Floats:
+    """Apply a formula to tables, a batch at a time; to spectra, which know their cells, all at once.
 
     Args:
         formula: takes `Spectra` and the parameters of their tables, each (tables,), and returns (tables,).
-        given: counts (..., cells).
-        cells: cells there are, broadcast to shape (...); the length of the last axis if None.
-        parameters: see formula; broadcast to shape (...).
+        given: counts (..., cells), or spectra; the shape (...) of these is (tables,).
+        cells: cells there are, broadcast to shape (...); the length of the last axis if None. Not heeded of spectra.
+        parameters: see formula; broadcast to shape (...). Spectra of a single table are broadcast to theirs.
 
     Returns:
         float64 (...); 0 for tables without counts.
@@ -97,6 +129,8 @@ def estimate(
     Raises:
         InputError: the counts are none, or there are more of them than cells.
     """
+    if isinstance(given, Spectra):
+        return np.where(given.seen > 0, formula(given, *parameters), 0.0)
     counts = checked_counts(given)
     *shape, width = counts.shape
     flat = counts.reshape(int(np.prod(shape)), width)

@@ -1,16 +1,24 @@
-"""The subset of columns that tells most about another column, by branch and bound over weighted rows."""
+"""The subset of columns that tells most about another column of weighted rows.
+
+By plug-in it is found by branch and bound. The bounds are laws of entropies of one distribution, which other
+estimators don't keep: they correct a big table by more than a small one. By these all subsets are looked at.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mireorder.compiled import kernel
+from mireorder.information.entropy import Entropy
 from mireorder.information.estimators import Estimate, conditional_mutual_information, entropy, refine
+from mireorder.information.mutual import information_from_spectra
+from mireorder.information.spectrum import Spectra, Spectrum
 
 SAME = 1e-11
 """Bits within which two sums are one value, rounded differently."""
@@ -31,6 +39,7 @@ class Search:
         small = np.uint8 if self.radices.max(initial=0) <= 256 else np.int32
         self.codes, self.weights = np.ascontiguousarray(codes, small), counts
         self._known: dict[tuple[tuple[int, ...], int], float] = {}
+        self._told: dict[tuple[tuple[int, ...], int, str], float] = {}
 
     def best(self, inputs: Sequence[int], target: int, size: int) -> tuple[int, ...]:
         """The subset A of the inputs, of at most ``size`` columns, with the largest I(A; target).
@@ -48,13 +57,41 @@ class Search:
             most, best = self._longer((), 0, order, target, length, limit, most, best)
         return tuple(sorted(best))
 
+    def most(
+        self,
+        inputs: Sequence[int],
+        target: int,
+        size: int,
+        entropies: Mapping[str, Entropy],
+        *,
+        normalised: bool = False,
+    ) -> dict[str, float]:
+        """The largest I(A; target) over all subsets A of the inputs of at most ``size`` columns, by each estimator.
+
+        No subset tells less than the empty one: 0 bits.
+
+        Args:
+            inputs: columns to choose from.
+            target: a column.
+            size: 1 or more.
+            entropies: estimators by name.
+            normalised: divide by the estimator's H(target).
+        """
+        varied = sorted(column for column in inputs if self.entropies[column] > SAME)
+        subsets = [chosen for length in range(1, size + 1) for chosen in combinations(varied, length)]
+        unknown = [chosen for chosen in subsets if any((chosen, target, name) not in self._told for name in entropies)]
+        if unknown:
+            tables = self._spectra(unknown, target)
+            for name, by in entropies.items():
+                bits = information_from_spectra(*tables, entropy=by, normalised=normalised).tolist()
+                self._told.update(((chosen, target, name), told) for chosen, told in zip(unknown, bits, strict=True))
+        return {name: max([0.0, *(self._told[chosen, target, name] for chosen in subsets)]) for name in entropies}
+
     def information(self, chosen: Sequence[int], target: int) -> float:
         """Plug-in I(chosen; target) in bits."""
         columns = tuple(sorted(chosen))
         if (columns, target) not in self._known:
-            both = self.counts((*columns, target))
-            dense = self._dense((*columns, target))
-            alone = both.reshape(-1, int(self.radices[target])).sum(1) if dense else self.counts(columns)
+            both, alone = self._joint(columns, target)
             self._known[columns, target] = entropy(alone) + float(self.entropies[target]) - entropy(both)
         return self._known[columns, target]
 
@@ -88,6 +125,25 @@ class Search:
     def entropies(self) -> NDArray[np.float64]:
         """Plug-in entropy of each column, in bits."""
         return np.array([entropy(self.counts((column,))) for column in range(len(self.codes))])
+
+    def _joint(self, columns: Sequence[int], target: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Counts of the combinations of the columns' codes with the target's, and of these combinations alone."""
+        both = self.counts((*columns, target))
+        if self._dense((*columns, target)):
+            return both, both.reshape(-1, int(self.radices[target])).sum(1)
+        return both, self.counts(columns)
+
+    def _spectra(self, subsets: Sequence[Sequence[int]], target: int) -> tuple[Spectra, Spectra, Spectra]:
+        """Joint tables of subsets and the target, and both sides of them."""
+        joint = [self._joint(columns, target) for columns in subsets]
+        whole = self.counts((target,))
+        seen = np.array([np.count_nonzero(alone) for _, alone in joint])
+        values = np.count_nonzero(whole)
+        return (
+            Spectra.stacked([Spectrum.of(both) for both, _ in joint], seen * values),
+            Spectra.stacked([Spectrum.of(alone) for _, alone in joint], seen),
+            Spectra.stacked([Spectrum.of(whole)], values),
+        )
 
     def _longer(
         self,

@@ -33,7 +33,7 @@ class Plan:
         between: text between source and target; what is blank at its end opens the completion.
         cutter: its name and settled options.
         criterion: its name and options.
-        estimator: of the scores that decided.
+        estimator: of the scores that decided: a name in `ENTROPIES`, or ``cross-fitted``.
         tie_breaker: the criterion that decided between scores that tie.
         policy: that made the permutation.
         kind: how an output is restored: ``fixed`` or ``set``.
@@ -43,15 +43,17 @@ class Plan:
         permutations: number of units -> permutation, for targets of every length (kind ``fixed``).
         scores: bits, ``[step][slot]``, by the estimator; None for slots already emitted.
         scores_plug_in: the same by the plug-in estimator.
-        scores_corrected: the same by Miller-Madow.
-        noise: standard errors of the scores in bits, ``[step][slot]``.
+        scores_corrected: the same as ``scores``; where plug-in decided, by Miller-Madow (of criterion bigram:
+            cross-fitted), so that a corrected value always stands beside the plug-in one.
+        noise: standard errors of the plug-in scores in bits, ``[step][slot]``.
         support: distinct cells each score rests on, ``[step][slot]``.
         significance: of each slot's score with nothing emitted: ``p_values`` against ``shuffles`` shuffled targets,
             ``q_values`` adjusted for the number of slots (Benjamini and Hochberg 1995), the ``effective_support``, and
             ``within_noise``, the slots with q > 0.05.
-        stability: over ``resamples`` bootstrap resamples of the counts, each ordered by every estimator:
+        stability: over ``resamples`` bootstrap resamples of the counts, each ordered by several estimators:
             ``frequency[step][slot]`` of a slot at a step, and the share that is the ``same`` as the permutation, in all
-            and ``same_by_estimator``. No resamples and None for policies that don't look at scores.
+            and ``same_by_estimator``; and ``order_by_estimator``, permutations of the counts themselves. No resamples
+            and None for policies that don't look at scores.
         ties: scores that could not be told apart, and what decided.
         warnings: what to know before trusting the order.
         rows: rows counted.

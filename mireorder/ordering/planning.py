@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import version
 from typing import TypeVar
 
@@ -14,7 +15,6 @@ from mireorder.described import describe, options_of
 from mireorder.engine.counts import Counts, Tally
 from mireorder.errors import InputError
 from mireorder.information.criteria import Criterion, Measure, Scores
-from mireorder.information.estimators import ESTIMATORS
 from mireorder.information.significance import significance
 from mireorder.ordering.plan import Plan, permutations_by_length
 from mireorder.ordering.policies import BLIND, POLICIES, order
@@ -38,7 +38,7 @@ class TieBreaker:
         """Once it is counted."""
         self._tally, self._radices, self._unfit = tally, radices, False
 
-    def scores(self, emitted: Sequence[int]) -> Scores | None:
+    def scores(self, emitted: Sequence[int], estimators: Sequence[str] = ()) -> Scores | None:
         """Its scores; None if it can't score these sources."""
         if self.measure is None and not self._unfit:
             tally = self._tally()
@@ -49,13 +49,19 @@ class TieBreaker:
                 self.warnings.append(
                     f"ties are broken by the lowest slot: {self.name} can't score this data ({tally.problem})"
                 )
-        return self.measure.scores(emitted) if self.measure else None
+        return self.measure.scores(emitted, estimators) if self.measure else None
 
 
-def refuse_choices(policy: str, estimator: str, shuffles: int | None, resamples: int | None) -> None:
+def refuse_choices(
+    policy: str, criterion: Criterion, estimator: str, shuffles: int | None, resamples: int | None
+) -> None:
     """Raise InputError if a name is unknown or a number can't be drawn: before anything is read."""
     one_of(policy, POLICIES, "policy")
-    one_of(estimator, ESTIMATORS, "estimator")
+    if estimator not in criterion.estimators:
+        raise InputError(
+            f"criterion {criterion.name} has no estimator {estimator!r}",
+            remedy=f"the estimator is one of {', '.join(criterion.estimators)}",
+        )
     for what, number in ("shuffles", shuffles), ("resamples", resamples):
         if number is not None and number < 0:
             raise InputError(f"{number} {what} can't be drawn", remedy="take 0 for none, or leave it out")
@@ -78,8 +84,8 @@ def plan_from(
     found = order(
         chosen,
         len(cutter.slots),
-        measure.scores,
-        second.scores if second else None,
+        partial(measure.scores, estimators=(estimator,)),
+        partial(second.scores, estimators=(estimator,)) if second else None,
         tie_breaker=second.name if second else "",
         estimator=estimator,
         seed=seed,
@@ -88,7 +94,17 @@ def plan_from(
     steady = Stability()
     if policy not in BLIND:
         other = second.measure if second else None
-        steady = stability(found.permutation, chosen, measure, other, resamples=resamples, seed=seed, workers=workers)
+        steady = stability(
+            found.permutation,
+            chosen,
+            measure,
+            other,
+            estimator=estimator,
+            known=criterion.estimators,
+            resamples=resamples,
+            seed=seed,
+            workers=workers,
+        )
     return Plan(
         library=f"mireorder {version('mireorder')}",
         reading=options_of(counts.reading),
@@ -103,9 +119,9 @@ def plan_from(
         units=list(cutter.slots),
         permutation=found.permutation,
         permutations=permutations_by_length(cutter, found.permutation),
-        scores=[_rounded(s.by(estimator)) for s in found.scores],
+        scores=[_rounded(s.bits[estimator]) for s in found.scores],
         scores_plug_in=[_rounded(s.plug_in) for s in found.scores],
-        scores_corrected=[_rounded(s.corrected) for s in found.scores],
+        scores_corrected=[_rounded(s.corrected if estimator == "plug-in" else s.bits[estimator]) for s in found.scores],
         noise=[_rounded(s.noise) for s in found.scores],
         support=[s.support.tolist() for s in found.scores],
         significance=tested.as_dict(),
@@ -113,7 +129,7 @@ def plan_from(
         ties=[asdict(tie) | {"slots": list(tie.slots)} for tie in found.ties],
         warnings=measure.warnings
         + (second.warnings if second else [])
-        + tested.warnings(cutter.slots)
+        + ([] if measure.degenerate else tested.warnings(cutter.slots))
         + steady.warnings,
         rows=counts.rows,
         rejected=counts.rejected,

@@ -50,12 +50,12 @@ def random(step: Step) -> list[int]:
 
 def maximum(step: Step) -> list[int]:
     """The slot of maximum score, Max(MI(S; t)), and all that tie with it."""
-    return _ties(step, max(step.left, key=lambda slot: step.scores.by(step.estimator)[slot]))
+    return _ties(step, max(step.left, key=lambda slot: step.scores.bits[step.estimator][slot]))
 
 
 def minimum(step: Step) -> list[int]:
     """The slot of minimum score, and all that tie with it."""
-    return _ties(step, min(step.left, key=lambda slot: step.scores.by(step.estimator)[slot]))
+    return _ties(step, min(step.left, key=lambda slot: step.scores.bits[step.estimator][slot]))
 
 
 POLICIES: dict[str, Policy] = {
@@ -115,7 +115,7 @@ def order(
         slots: how many there are.
         score: scores given the emitted slots.
         break_tie: scores of a second criterion for slots that tie; where there are none, or they tie as
-            well, the lowest slot is taken.
+            well, the lowest slot is taken. Plug-in scores count if it has none by the estimator.
         tie_breaker: name of that criterion, for the record.
         estimator: the estimator whose scores count.
         seed: for policies that draw.
@@ -130,7 +130,8 @@ def order(
         tied, decided_by = tuple(candidates), "lowest slot"
         second = break_tie(emitted) if break_tie and len(tied) > 1 else None
         if second is not None:
-            candidates = policy(Step(tied, slots, second, estimator, seed))
+            by = estimator if estimator in second.bits else "plug-in"
+            candidates = policy(Step(tied, slots, second, by, seed))
             if len(candidates) < len(tied):
                 decided_by = tie_breaker if len(candidates) == 1 else f"{tie_breaker}, then lowest slot"
         if len(tied) > 1:

@@ -28,6 +28,8 @@ def plan_view(plan: Plan, sha256: bool = True) -> RenderableType:
     facts.add_row("policy", f"{plan.policy} of {plan.criterion['name']} ({plan.estimator}), kind {plan.kind}")
     facts.add_row("counted", f"{plan.rows:,} rows{rejected}")
     facts.add_row("stability", _steadiness(plan))
+    for line in _estimators(plan):
+        facts.add_row(*line)
     if sha256:
         facts.add_row("plan", plan.sha256)
     parts: list[RenderableType] = [facts, "", _scores(plan)]
@@ -43,11 +45,14 @@ def _scores(plan: Plan) -> Table:
     q_values = plan.significance["q_values"]
     table.add_column("step", justify="right")
     table.add_column("emits")
+    other, besides = (
+        ("corrected", plan.scores_corrected) if plan.estimator == "plug-in" else ("plug-in", plan.scores_plug_in)
+    )
     slots = [] if wide else range(len(plan.units))
     for slot in slots:
         table.add_column(plan.units[slot], justify="right")
     if wide:
-        for name in ("score", "noise", *(["q at step 0"] if q_values else [])):
+        for name in ("score", other, "noise", *(["q at step 0"] if q_values else [])):
             table.add_column(name, justify="right")
     if plan.stability["resamples"]:
         table.add_column("kept", justify="right")
@@ -57,11 +62,15 @@ def _scores(plan: Plan) -> Table:
         scores = plan.scores[step]
         cells = [_cell(scores[slot], top, slot == chosen) for slot in slots]
         if wide:
-            cells = [_cell(scores[chosen], top, True), Text(f"{plan.noise[step][chosen]:.4f}")]
+            cells = [
+                _cell(scores[chosen], top, False),
+                *(Text(f"{v[step][chosen]:.4f}") for v in (besides, plan.noise)),
+            ]
             cells += [_tested(plan, chosen, q_values)] if q_values else []
         table.add_row(str(step), plan.units[chosen], *cells, *_kept(plan, step))
     if not wide:
         table.add_section()
+        table.add_row("", f"{other} at step 0", *(f"{score:.3f} " for score in besides[0]))
         for name, values in ("p at step 0", plan.significance["p_values"]), ("q at step 0", q_values):
             if values:
                 table.add_row("", name, *(_tested(plan, slot, values) for slot in slots))
@@ -91,8 +100,30 @@ def _steadiness(plan: Plan) -> str:
     found = plan.stability
     if not found["resamples"]:
         return "not looked at" if plan.policy not in BLIND else "whatever the sample"
-    by = ", ".join(f"{name} {share:.0%}" for name, share in found["same_by_estimator"].items())
+    shares = {name: f"{share:.0%}" for name, share in found["same_by_estimator"].items()}
+    alike = len(shares) > 2 and len(set(shares.values())) == 1
+    by = f"with each of {len(shares)} estimators" if alike else ", ".join(map(" ".join, shares.items()))
     return f"{found['same']:.0%} of the orders of {found['resamples']} resamples are the same ({by})"
+
+
+def _estimators(plan: Plan) -> list[tuple[str, str]]:
+    """Which estimators order the counts as the plan does, and how the others do."""
+    orders = plan.stability.get("order_by_estimator") or {}
+    by: dict[str, list[str]] = {}
+    for name, found in orders.items():
+        step = next(
+            (i for i, slots in enumerate(zip(found, plan.permutation, strict=True)) if slots[0] != slots[1]), None
+        )
+        if step is None:
+            by.setdefault("this order", []).append(name)
+        elif len(found) > _MOST_SLOTS:
+            by.setdefault(f"another from step {step} on", []).append(name)
+        else:
+            by.setdefault(" ".join(plan.units[slot] for slot in found), []).append(name)
+    lines = sorted(by.items(), key=lambda item: (item[0] != "this order", -len(item[1])))
+    return [
+        ("" if i else "estimators", f"{order}: {', '.join(sorted(names))}") for i, (order, names) in enumerate(lines)
+    ]
 
 
 def _cell(score: float | None, top: float, chosen: bool) -> Text:

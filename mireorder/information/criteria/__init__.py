@@ -1,6 +1,7 @@
 """Criteria: what mutual information ranks the slots. One criterion a file.
 
-A criterion is a frozen dataclass, listed by name in `CRITERIA`, with four steps that follow one another:
+A criterion is a frozen dataclass, listed by name in `CRITERIA`. ``estimators`` are the names of those that its scores
+can be taken by: plug-in, what corrects it, and others. Four steps follow one another:
 
 ``survey(source)``
     What it must learn of the sources before it counts (numbers, words), a monoid; None if nothing.

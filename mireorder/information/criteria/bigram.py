@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 FOLDS = 5
+CROSS_FITTED = "cross-fitted"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Bigram(Presence):
     """
 
     name: ClassVar[str] = "bigram"
+    estimators: ClassVar[tuple[str, ...]] = ("plug-in", CROSS_FITTED)
 
     rank: int = 16
     seed: int = 0
@@ -57,9 +59,9 @@ class BigramMeasure(PresenceMeasure):
     """Scores by `bigram`: sums over blocks, one of all words and one of each slot emitted.
 
     plug_in: over all counts, by the first of these models.
-    corrected: cross-fitted: each fifth of the counts by a model fitted on the others, so that what a model learned of
-        chance does not count. Words of one row fall on both sides of a split and share its targets: of few, long rows
-        it still says too much.
+    corrected: cross-fitted, as estimators of entropy don't apply: each fifth of the counts by a model fitted on the
+        others, so that what a model learned of chance does not count. Words of one row fall on both sides of a split
+        and share its targets: of few, long rows it still says too much.
     noise: of the mean over rows, words in quadrature; the model is taken as it is.
     support, effective: of bigrams (s, t_i).
 
@@ -69,8 +71,9 @@ class BigramMeasure(PresenceMeasure):
 
     model: LowRank = field(default_factory=LowRank)
 
-    def scores(self, emitted: Sequence[int]) -> Scores:
+    def scores(self, emitted: Sequence[int], estimators: Sequence[str] = ()) -> Scores:
         """The sums for every slot left."""
+        del estimators
         return self._blocks.scores(emitted)
 
     def resample(self, rng: np.random.Generator) -> Score:
@@ -78,9 +81,9 @@ class BigramMeasure(PresenceMeasure):
         cells = self._cells_of(*self._drawn(rng))
         return self._blocks_of(cells, self.fitted.log_ratio(cells.s, cells.t), self._overrated).scores
 
-    @property
-    def replay_cost(self) -> float:
+    def replay_cost(self, estimators: Sequence[str] = ()) -> float:
         """Of the draw and the products; steps only add."""
+        del estimators
         return 10.0 * len(self.radices) * (len(self._counts) + len(self.radices) * len(self._rows))
 
     @property
@@ -208,8 +211,9 @@ class _Blocks(NamedTuple):
     support: Floats
     effective: Floats
 
-    def scores(self, emitted: Sequence[int]) -> Scores:
+    def scores(self, emitted: Sequence[int], estimators: Sequence[str] = ()) -> Scores:
         """Of the block of words and those of the slots emitted, for every slot left."""
+        del estimators
         slots = self.bits.shape[1]
         blocks = [0, *(1 + slot for slot in emitted)]
         bits, corrected, squared, support, effective = (column[blocks].sum(0).tolist() for column in self)
@@ -217,6 +221,7 @@ class _Blocks(NamedTuple):
         return Scores.of(
             slots,
             {i: Estimate(bits[i], corrected[i], squared[i] ** 0.5, int(support[i]), effective[i]) for i in left},
+            correction=CROSS_FITTED,
         )
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mireorder.counting.keys import KeyTable
 from mireorder.counting.pairs import PairTables
 from mireorder.cutting.source import Sources
 from mireorder.errors import InputError
+from mireorder.information.entropy import SHRINKING
 from mireorder.information.estimators import Estimate
 from mireorder.information.null import Marginals
 
@@ -24,12 +25,14 @@ class Scores:
 
     Attributes:
         plug_in: float64 (slots,).
-        corrected: float64 (slots,), Miller-Madow.
-        noise: float64 (slots,), standard errors.
+        corrected: float64 (slots,), the plug-in scores less their bias to first order, by ``correction``.
+        noise: float64 (slots,), standard errors of the plug-in scores, by the delta method.
         support: int64 (slots,), distinct cells seen.
         effective: float64 (slots,), effective support: 2^H of the cells' counts, the number of cells that would have
             their plug-in entropy H were all filled alike (Hill 1973, order 1; Jost 2006). At most the support, and
             like it summed over the pair tables that a score sums over.
+        others: estimator -> float64 (slots,), by the estimators asked for besides.
+        correction: ``miller-madow``, or what a criterion has in its place.
     """
 
     plug_in: NDArray[np.float64]
@@ -37,36 +40,53 @@ class Scores:
     noise: NDArray[np.float64]
     support: NDArray[np.int64]
     effective: NDArray[np.float64]
+    others: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    correction: str = "miller-madow"
 
     @classmethod
-    def of(cls, slots: int, estimates: Mapping[int, Estimate]) -> Scores:
-        """Scores from the estimates of the slots not yet emitted."""
+    def of(
+        cls,
+        slots: int,
+        estimates: Mapping[int, Estimate],
+        others: Mapping[str, ArrayLike] | None = None,
+        correction: str = "miller-madow",
+    ) -> Scores:
+        """Scores from the estimates of the slots not yet emitted; ``others`` in the order of these."""
         columns = np.full((3, slots), np.nan)
         support, effective = np.zeros(slots, np.int64), np.zeros(slots)
         for slot, e in estimates.items():
             columns[:, slot] = e.plug_in, e.corrected, e.noise
             support[slot], effective[slot] = e.support, e.effective
-        return cls(columns[0], columns[1], columns[2], support, effective)
+        besides = {name: np.full(slots, np.nan) for name in others or {}}
+        for name, bits in (others or {}).items():
+            besides[name][list(estimates)] = bits
+        return cls(columns[0], columns[1], columns[2], support, effective, besides, correction)
 
-    def by(self, estimator: str) -> NDArray[np.float64]:
-        """The scores by the estimator of that name."""
-        return self.corrected if estimator == "miller-madow" else self.plug_in
+    @property
+    def bits(self) -> dict[str, NDArray[np.float64]]:
+        """Estimator -> float64 (slots,)."""
+        return {"plug-in": self.plug_in, self.correction: self.corrected, **self.others}
 
     def same(self, a: int, b: int, estimator: str) -> bool:
         """Whether two scores tie: they differ by no more than two standard errors of their difference.
 
-        With the plug-in estimator the difference of their biases is allowed for as well.
+        With estimators that don't correct their bias (plug-in, and those that shrink frequencies) the difference of
+        their biases is allowed for as well, by `corrected`. Those that do spread somewhat more than the plug-in scores
+        whose standard errors these are, the more so the sparser the tables.
         """
-        values = self.by(estimator)
+        values = self.bits[estimator]
         tolerance = 2 * float(np.hypot(self.noise[a], self.noise[b])) + 1e-9
-        if estimator == "plug-in":
-            bias = self.corrected - self.plug_in
+        if estimator == "plug-in" or estimator in SHRINKING:
+            bias = self.corrected - values
             tolerance += abs(float(bias[a] - bias[b]))
         return abs(float(values[a] - values[b])) <= tolerance
 
 
-Score = Callable[[Sequence[int]], Scores]
-"""Scores of the slots left when those are given that are emitted."""
+class Score(Protocol):
+    """Scores of the slots left, by some estimators."""
+
+    def __call__(self, emitted: Sequence[int], estimators: Sequence[str] = ()) -> Scores:
+        """Those given the slots that are emitted: see `Measure.scores`."""
 
 
 class Measure(Protocol):
@@ -75,15 +95,27 @@ class Measure(Protocol):
     Attributes:
         highest: whether a score is the highest MI of its pair tables; else it is their sum.
         normalised: whether scores are divided by H(t_i).
+        degenerate: whether shuffled targets must score as high as these, which a warning then says.
     """
 
     highest: ClassVar[bool]
 
     @property
     def normalised(self) -> bool: ...  # noqa: D102
+    @property
+    def degenerate(self) -> bool: ...  # noqa: D102
 
-    def scores(self, emitted: Sequence[int]) -> Scores:
-        """Scores of the slots left when ``emitted`` are given."""
+    def scores(self, emitted: Sequence[int], estimators: Sequence[str] = ()) -> Scores:
+        """Scores of the slots left when ``emitted`` are given.
+
+        Estimators of entropy that need to know how many symbols there are (`SHRINKING` and NSB) are told those seen: a
+        source, a subset of units and the units emitted are one symbol each, and a cell is any combination of symbols.
+
+        Args:
+            emitted: slots.
+            estimators: by which the scores are wanted besides plug-in and its correction; those that the criterion
+                does not have are left out.
+        """
 
     def marginals(self, slot: int) -> list[Marginals]:
         """Counts of both sides of every pair table whose MI goes into the score with nothing emitted."""
@@ -91,9 +123,11 @@ class Measure(Protocol):
     def resample(self, rng: np.random.Generator) -> Score:
         """The scores of a bootstrap resample: as many rows, drawn from the counts with replacement."""
 
-    @property
-    def replay_cost(self) -> float:
-        """Nanoseconds on one core, about, that drawing and ordering a resample takes."""
+    def replay_cost(self, estimators: Sequence[str] = ()) -> float:
+        """Nanoseconds on one core, about, that drawing a resample takes and ordering it by each of these estimators.
+
+        By plug-in and its correction it is ordered in any case.
+        """
 
     @property
     def warnings(self) -> list[str]:
@@ -105,6 +139,7 @@ class Criterion(Protocol):
 
     name: ClassVar[str]
     reads: ClassVar[type[Sources]]
+    estimators: ClassVar[tuple[str, ...]]
 
     def survey(self, source: pa.Array) -> Any: ...  # noqa: D102
     def settle(self, survey: Any) -> Sources: ...  # noqa: D102

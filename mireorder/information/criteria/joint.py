@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
@@ -14,9 +14,19 @@ from numpy.typing import NDArray
 from mireorder.counting.keys import KeyTable, Packing
 from mireorder.cutting.source import Sources, Whole, hash_strings
 from mireorder.information.criteria.criterion import Score, Scores, refuse_no_rows, refuse_other_rows
-from mireorder.information.estimators import Estimate, conditional_mutual_information, n_log_n, refine
+from mireorder.information.entropy import ENTROPIES, Entropy
+from mireorder.information.estimators import (
+    Estimate,
+    besides,
+    conditional_mutual_information,
+    effort,
+    n_log_n,
+    refine,
+)
+from mireorder.information.mutual import information_from_spectra
 from mireorder.information.null import Marginals
 from mireorder.information.resampling import resampled
+from mireorder.information.spectrum import Floats, Spectra, Spectrum
 
 NEARLY_UNIQUE = 0.9
 
@@ -27,6 +37,7 @@ class Joint:
 
     name: ClassVar[str] = "joint"
     reads: ClassVar[type[Sources]] = Whole
+    estimators: ClassVar[tuple[str, ...]] = tuple(ENTROPIES)
 
     def survey(self, source: pa.Array) -> None:
         """Nothing to learn: a source is known by its hash."""
@@ -59,9 +70,9 @@ class JointMeasure:
     table: KeyTable
     radices: tuple[int, ...]
 
-    def scores(self, emitted: Sequence[int]) -> Scores:
+    def scores(self, emitted: Sequence[int], estimators: Sequence[str] = ()) -> Scores:
         """I(S; t_i | t_K) of every slot left."""
-        return self._cells.scores(emitted)
+        return self._cells.scores(emitted, estimators)
 
     def marginals(self, slot: int) -> list[Marginals]:
         """Counts of the sources and of the slot's values."""
@@ -71,49 +82,64 @@ class JointMeasure:
 
     def resample(self, rng: np.random.Generator) -> Score:
         """A multinomial draw over the distinct (source, target)."""
-        return self._cells.resample(rng).scores
+        return self._cells_of(resampled(self.table.counts, rng)).scores
+
+    def replay_cost(self, estimators: Sequence[str] = ()) -> float:
+        """Of the draw, and of a score a slot left and step."""
+        slots, rows, others = len(self.radices), len(self._cells.counts), besides(estimators)
+        score = 2e5 + 80 * rows + len(others) * (4e5 + 150 * rows) + 3 * effort(others)
+        return 80.0 * len(self.table.counts) + slots * (slots + 1) / 2 * score
 
     @property
-    def replay_cost(self) -> float:
-        """Of a score a slot left and step."""
-        slots = len(self.radices)
-        return slots * (slots + 1) / 2 * (3e5 + 150 * len(self._cells.counts))
+    def degenerate(self) -> bool:
+        """Whether sources are nearly unique."""
+        return len(np.bincount(self._source)) >= NEARLY_UNIQUE * int(self.table.counts.sum())
 
     @property
     def warnings(self) -> list[str]:
         """Says so where sources are nearly unique."""
         distinct, rows = len(np.bincount(self._source)), int(self.table.counts.sum())
-        if distinct < NEARLY_UNIQUE * rows:
+        if not self.degenerate:
             return []
         return [
             f"joint: {distinct:,} of {rows:,} rows have a source of their own, so that I(S; t_i) equals H(t_i) "
-            "whatever the targets are: the scores rank uncertainty, not dependence (see --criterion pairwise, subset)"
+            "whatever the targets are, shuffled ones included: the scores rank uncertainty, not dependence "
+            "(see --criterion pairwise, subset)"
         ]
 
     @cached_property
     def _cells(self) -> _Cells:
-        """The counts, with all sources that always have the same target merged into one source.
+        return self._cells_of(self.table.counts)
 
-        Of such a source is the whole target known, so it adds ``log p(t_K) / p(t_K, t_i)`` to the information, and a
-        cell each to (S, t_K) and (S, t_K, t_i), whether it is merged or not: scores stay the same, rows become few.
+    def _cells_of(self, counts: NDArray[np.int64]) -> _Cells:
+        """Cells of the distinct (source, target), seen so many times each."""
+        one, bundle, codes = self._bundles
+        sums = np.bincount(bundle, counts[one]).astype(np.int64)
+        ids = np.concatenate([np.arange(len(sums)), len(sums) + self._source[~one]])
+        weights = np.concatenate([sums, counts[~one]])
+        bundles, seen = int(np.count_nonzero(sums)), weights > 0
+        ids = refine(np.zeros(int(seen.sum()), np.int64), ids[seen])
+        return _Cells(ids, codes[seen], weights[seen], bundles, Spectrum.of(counts[one]))
+
+    @cached_property
+    def _bundles(self) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]:
+        """Which entries have a source that has no other target; these entries' targets, as ids 0..; and the codes.
+
+        The codes int64 (rows, slots) are first those of these targets, in the order of their ids, then those of the
+        other entries.
         """
         source, target = self._source, self.table.keys[:, 1:]
         change = np.any(target[1:] != target[:-1], axis=1) & (source[1:] == source[:-1])
         several = np.zeros(len(np.bincount(source)), bool)
         several[source[1:][change]] = True
         one = ~several[source]
-        of_target = np.zeros(int(one.sum()), np.int64)
+        bundle = np.zeros(int(one.sum()), np.int64)
         for word in target[one].T:
-            of_target = refine(of_target, np.unique(word, return_inverse=True)[1])
-        sums = np.bincount(of_target, self.table.counts[one]).astype(np.int64)
-        merged = np.empty((len(sums), target.shape[1]), np.uint64)
-        merged[of_target] = target[one]
-        codes = Packing(self.radices).unpack(np.concatenate([merged, target[~one]])).astype(np.int64)
-        counts = np.concatenate([sums, self.table.counts[~one]])
-        left = np.unique(source[~one], return_inverse=True)[1] + len(merged)
-        ids = np.concatenate([np.arange(len(merged)), left]).astype(np.int64)
-        lost = float(n_log_n(sums).sum() - n_log_n(self.table.counts[one]).sum()) / max(int(counts.sum()), 1)
-        return _Cells(ids, codes, counts, int(one.sum()) - len(merged), lost)
+            bundle = refine(bundle, np.unique(word, return_inverse=True)[1])
+        targets = np.empty((int(bundle.max(initial=-1)) + 1, target.shape[1]), np.uint64)
+        targets[bundle] = target[one]
+        codes = Packing(self.radices).unpack(np.concatenate([targets, target[~one]]))
+        return one, bundle, codes.astype(np.int64)
 
     @cached_property
     def _source(self) -> NDArray[np.int64]:
@@ -124,23 +150,28 @@ class JointMeasure:
 
 @dataclass(frozen=True)
 class _Cells:
-    """Distinct (source, target) and their counts.
+    """Distinct (source, target) and their counts, with all sources that always have the same target in one bundle.
+
+    Of a source in a bundle the whole target is known. So it adds ``log p(t_K) / p(t_K, t_i)`` to the plug-in
+    information whether it stands alone or in the bundle, and a cell each to (S, t_K) and (S, t_K, t_i), which
+    Miller-Madow takes from each other: both stay the same, and rows become few. Any other estimator is told the counts
+    that these cells have, which are the counts of the sources.
 
     Attributes:
-        source: int64 (rows,), ids 0.. of sources.
+        source: int64 (rows,), ids 0.. of bundles and of the other sources.
         codes: int64 (rows, slots), the targets' units.
         counts: int64 (rows,).
-        merged: sources that went up in others.
-        lost: bits of H(S, target) that went with them.
+        bundles: the first so many rows are bundles.
+        alone: how often the sources in them were seen.
     """
 
     source: NDArray[np.int64]
     codes: NDArray[np.int64]
     counts: NDArray[np.int64]
-    merged: int
-    lost: float
+    bundles: int
+    alone: Spectrum
 
-    def scores(self, emitted: Sequence[int]) -> Scores:
+    def scores(self, emitted: Sequence[int], estimators: Sequence[str] = ()) -> Scores:
         """I(S; t_i | t_K) of every slot left."""
         given = np.zeros(len(self.codes), np.int64)
         for slot in emitted:
@@ -148,15 +179,36 @@ class _Cells:
         slots = self.codes.shape[1]
         left = [slot for slot in range(slots) if slot not in emitted]
         found = {i: conditional_mutual_information(self.source, self.codes[:, i], given, self.counts) for i in left}
-        return Scores.of(slots, {i: self._unmerged(estimate) for i, estimate in found.items()})
+        others = self._information(given, left, besides(estimators))
+        return Scores.of(slots, {i: self._unbundled(estimate) for i, estimate in found.items()}, others)
 
-    def resample(self, rng: np.random.Generator) -> _Cells:
-        """A resample. Which of the merged sources were drawn is not known: its supports count merged ones."""
-        counts = resampled(self.counts, rng)
-        drawn = counts > 0
-        ids = refine(np.zeros(int(drawn.sum()), np.int64), self.source[drawn])
-        return _Cells(ids, self.codes[drawn], counts[drawn], 0, 0.0)
+    def _information(
+        self, given: NDArray[np.int64], left: Sequence[int], entropies: Mapping[str, Entropy]
+    ) -> dict[str, Floats]:
+        """I(S; t_i | t_K) of the slots left, by each estimator."""
+        if not entropies or not left:
+            return {}
 
-    def _unmerged(self, estimate: Estimate) -> Estimate:
-        effective = estimate.effective * float(np.exp2(self.lost))
-        return replace(estimate, support=estimate.support + self.merged, effective=effective)
+        def seen(ids: NDArray[np.int64], counts: NDArray[np.int64]) -> Spectrum:
+            return Spectrum.of(np.bincount(ids, counts).astype(np.int64))
+
+        def with_source(ids: NDArray[np.int64]) -> Spectrum:
+            return seen(ids[self.bundles :], self.counts[self.bundles :]).joined(self.alone)
+
+        xz, yz = refine(given, self.source), [refine(given, self.codes[:, slot]) for slot in left]
+        sources = int(self.source.max() + 1 - self.bundles + self.alone.times.sum())
+        values = np.array([len(np.unique(self.codes[:, slot])) for slot in left])
+        groups = int(given.max()) + 1
+        tables = (
+            Spectra.stacked([with_source(refine(xz, self.codes[:, slot])) for slot in left], values * sources * groups),
+            Spectra.stacked([with_source(xz)], sources * groups),
+            Spectra.stacked([seen(ids, self.counts) for ids in yz], values * groups),
+            Spectra.stacked([seen(given, self.counts)], groups) if groups > 1 else None,
+        )
+        return {name: information_from_spectra(*tables, entropy) for name, entropy in entropies.items()}
+
+    def _unbundled(self, estimate: Estimate) -> Estimate:
+        bundled = self.counts[: self.bundles]
+        lost = float(n_log_n(bundled).sum() - self.alone.times @ n_log_n(self.alone.values)) / int(self.counts.sum())
+        more = int(self.alone.times.sum()) - self.bundles
+        return replace(estimate, support=estimate.support + more, effective=estimate.effective * float(np.exp2(lost)))

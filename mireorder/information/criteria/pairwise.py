@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mireorder.counting.pairs import Entries, PairTables
+from mireorder.counting.pairs import Entries, Pair, PairTables
 from mireorder.cutting.source import NumbersSurvey, Sources, number_codes, survey_numbers
 from mireorder.errors import InputError
 from mireorder.information.criteria.criterion import Score, Scores, refuse_no_rows, refuse_other_rows
-from mireorder.information.estimators import Estimate, conditional_mutual_information, refine
+from mireorder.information.entropy import ENTROPIES
+from mireorder.information.estimators import Estimate, besides, conditional_mutual_information, effort, refine
+from mireorder.information.mutual import information_from_spectra
 from mireorder.information.null import Marginals
 from mireorder.information.resampling import resampled
-
-Pairs = dict[tuple[int, int], Estimate]
-"""Pair of columns -> their MI."""
+from mireorder.information.spectrum import Spectra, Spectrum
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Pairwise:
 
     name: ClassVar[str] = "pairwise"
     reads: ClassVar[type[Sources]] = NumbersSurvey
+    estimators: ClassVar[tuple[str, ...]] = tuple(ENTROPIES)
 
     def survey(self, source: pa.Array) -> NumbersSurvey:
         """The numbers in the sources."""
@@ -61,14 +62,15 @@ class PairwiseMeasure:
 
     highest: ClassVar[bool] = False
     normalised: ClassVar[bool] = False
+    degenerate: ClassVar[bool] = False
 
     table: PairTables
     sources: int
     slots: int
 
-    def scores(self, emitted: Sequence[int]) -> Scores:
+    def scores(self, emitted: Sequence[int], estimators: Sequence[str] = ()) -> Scores:
         """Sums of pair MI for every slot left; standard errors of the terms add in quadrature."""
-        return self._scores(self._pair, emitted)
+        return self._pairs.scores(emitted, estimators)
 
     def marginals(self, slot: int) -> list[Marginals]:
         """Both sides of every (source slot, slot) table."""
@@ -80,47 +82,95 @@ class PairwiseMeasure:
 
         Pair tables don't say which rows their counts share, so tables that in truth vary together vary apart here.
         """
-        entries = self.table.entries()
-        drawn = {pair: (x, y, resampled(counts, rng)) for pair, (x, y, counts) in entries.items()}
-        return partial(self._scores, _information(drawn))
+        entries = self._pairs.entries
+        drawn = {pair: _drawn(*cells, rng) for pair, cells in entries.items()}
+        return _Pairs(drawn, self.sources, self.slots).scores
 
-    @property
-    def replay_cost(self) -> float:
+    def replay_cost(self, estimators: Sequence[str] = ()) -> float:
         """Of the MI of each table."""
-        return sum(3e5 + 200 * len(counts) for _, _, counts in self.table.entries().values())
+        cells = [len(counts) for _, _, counts in self._pairs.entries.values()]
+        others = besides(estimators)
+        more = 5e4 + 3e4 * len(others) + 3 * effort(others) if others else 0.0
+        return sum(1.5e5 + 200 * n + more for n in cells)
 
     @property
     def warnings(self) -> list[str]:
         """None."""
         return []
 
-    def _scores(self, pair: Pairs, emitted: Sequence[int]) -> Scores:
-        left = [slot for slot in range(self.slots) if slot not in emitted]
-        return Scores.of(self.slots, {i: self._sum(pair, i, emitted) for i in left})
+    @cached_property
+    def _pairs(self) -> _Pairs:
+        return _Pairs(self.table.entries(), self.sources, self.slots)
 
-    def _sum(self, pair: Pairs, slot: int, emitted: Sequence[int]) -> Estimate:
-        terms = [pair[j, self.sources + slot] for j in range(self.sources)]
-        terms += [pair[self.sources + min(k, slot), self.sources + max(k, slot)] for k in emitted]
-        return Estimate(
-            sum(t.plug_in for t in terms),
-            sum(t.corrected for t in terms),
-            float(np.sqrt(sum(t.noise**2 for t in terms))),
-            sum(t.support for t in terms),
-            sum(t.effective for t in terms),
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Pair tables: codes of the left column, codes of the right column, and counts of the cells seen."""
+
+    entries: dict[Pair, Entries]
+    sources: int
+    slots: int
+
+    def scores(self, emitted: Sequence[int], estimators: Sequence[str] = ()) -> Scores:
+        """Sums of pair MI for every slot left."""
+        left = [slot for slot in range(self.slots) if slot not in emitted]
+        estimates = {slot: _sum([self._estimates[pair] for pair in self._terms(slot, emitted)]) for slot in left}
+        others = {}
+        for name in besides(estimators):
+            bits = self._bits(name)
+            others[name] = [sum(bits[pair] for pair in self._terms(slot, emitted)) for slot in left]
+        return Scores.of(self.slots, estimates, others)
+
+    def _terms(self, slot: int, emitted: Sequence[int]) -> list[Pair]:
+        """The pairs whose MI a score sums."""
+        pairs = [(j, self.sources + slot) for j in range(self.sources)]
+        return pairs + [(self.sources + min(k, slot), self.sources + max(k, slot)) for k in emitted]
+
+    def _bits(self, estimator: str) -> dict[Pair, float]:
+        """MI of each pair by an estimator of entropy."""
+        if estimator not in self._known:
+            found = information_from_spectra(*self._spectra, entropy=ENTROPIES[estimator])
+            self._known[estimator] = dict(zip(self.entries, found.tolist(), strict=True))
+        return self._known[estimator]
+
+    @cached_property
+    def _estimates(self) -> dict[Pair, Estimate]:
+        found = {}
+        for pair, (x, y, counts) in self.entries.items():
+            none = np.zeros(len(counts), np.int64)
+            found[pair] = conditional_mutual_information(refine(none, x), refine(none, y), none, counts)
+        return found
+
+    @cached_property
+    def _spectra(self) -> tuple[Spectra, Spectra, Spectra]:
+        """Of each pair table, its rows and its columns."""
+        sides = [_sides(*entries) for entries in self.entries.values()]
+        rows, columns = (np.array([len(pair[side]) for pair in sides]) for side in (0, 1))
+        return (
+            Spectra.stacked([Spectrum.of(counts) for _, _, counts in self.entries.values()], rows * columns),
+            Spectra.stacked([Spectrum.of(x) for x, _ in sides], rows),
+            Spectra.stacked([Spectrum.of(y) for _, y in sides], columns),
         )
 
     @cached_property
-    def _pair(self) -> Pairs:
-        return _information(self.table.entries())
+    def _known(self) -> dict[str, dict[Pair, float]]:
+        return {}
 
 
-def _information(entries: dict[tuple[int, int], Entries]) -> Pairs:
-    found = {}
-    for pair, (x, y, counts) in entries.items():
-        seen = counts > 0
-        none = np.zeros(int(seen.sum()), np.int64)
-        found[pair] = conditional_mutual_information(refine(none, x[seen]), refine(none, y[seen]), none, counts[seen])
-    return found
+def _drawn(x: NDArray[np.int64], y: NDArray[np.int64], counts: NDArray[np.int64], rng: np.random.Generator) -> Entries:
+    """The cells of a resample."""
+    drawn = resampled(counts, rng)
+    return x[drawn > 0], y[drawn > 0], drawn[drawn > 0]
+
+
+def _sum(terms: Sequence[Estimate]) -> Estimate:
+    return Estimate(
+        sum(t.plug_in for t in terms),
+        sum(t.corrected for t in terms),
+        float(np.sqrt(sum(t.noise**2 for t in terms))),
+        sum(t.support for t in terms),
+        sum(t.effective for t in terms),
+    )
 
 
 def need_numbers(survey: NumbersSurvey, criterion: str) -> None:

@@ -15,10 +15,12 @@ from mireorder.counting.keys import KeyTable, Packing
 from mireorder.cutting.source import Sources, Words, WordsSurvey, present_words, survey_words
 from mireorder.errors import InputError
 from mireorder.information.criteria.criterion import Score, Scores, refuse_no_rows, refuse_other_rows
-from mireorder.information.estimators import Estimate
+from mireorder.information.entropy import ENTROPIES
+from mireorder.information.estimators import Estimate, besides, effort
 from mireorder.information.null import Marginals
 from mireorder.information.presence import Partition, presence_information
 from mireorder.information.resampling import resampled
+from mireorder.information.words import Seen, word_information
 
 MOST_KNOWN = 64
 """Partitions kept for the next resample."""
@@ -34,6 +36,7 @@ class Presence:
 
     name: ClassVar[str] = "presence"
     reads: ClassVar[type[Sources]] = Words
+    estimators: ClassVar[tuple[str, ...]] = tuple(ENTROPIES)
 
     words: int = 1000
 
@@ -69,15 +72,16 @@ class PresenceMeasure:
 
     highest: ClassVar[bool] = False
     normalised: ClassVar[bool] = False
+    degenerate: ClassVar[bool] = False
 
     table: KeyTable
     radices: tuple[int, ...]
     words: int
     _known: dict[tuple[int, ...], Partition] = field(default_factory=dict, repr=False)
 
-    def scores(self, emitted: Sequence[int]) -> Scores:
+    def scores(self, emitted: Sequence[int], estimators: Sequence[str] = ()) -> Scores:
         """Sums over words for every slot left; standard errors of the words add in quadrature."""
-        return self._scores(self._rows, self._counts, emitted)
+        return self._scores(self._rows, self._counts, emitted, estimators)
 
     def marginals(self, slot: int) -> list[Marginals]:
         """Both sides of every (word, slot) table."""
@@ -95,17 +99,28 @@ class PresenceMeasure:
         """
         return partial(self._scores, *self._drawn(rng))
 
-    @property
-    def replay_cost(self) -> float:
+    def replay_cost(self, estimators: Sequence[str] = ()) -> float:
         """Of a pass over the counts at each step."""
-        return 3.0 * len(self.radices) * (15 * len(self._counts) + 60 * self.words * len(self.radices))
+        slots, entries, others = len(self.radices), len(self._counts), besides(estimators)
+        found = 3.0 * slots * (15 * entries + 60 * self.words * slots)
+        if others:
+            counts = 2 * entries + 30 * self.words
+            found += len(others) * (found + slots * slots / 2 * 18 * counts)
+            found += slots * slots * self.words * effort(others)
+        return found
 
     @property
     def warnings(self) -> list[str]:
         """None."""
         return []
 
-    def _scores(self, rows: NDArray[np.int64], counts: NDArray[np.int64], emitted: Sequence[int]) -> Scores:
+    def _scores(
+        self,
+        rows: NDArray[np.int64],
+        counts: NDArray[np.int64],
+        emitted: Sequence[int],
+        estimators: Sequence[str] = (),
+    ) -> Scores:
         partition = self._partition(emitted)
         found = presence_information(self._starts, self._target, counts, rows, partition)
         total = int(rows.sum())
@@ -116,7 +131,9 @@ class PresenceMeasure:
             noise = float(np.sqrt(found.variance[slot] / total))
             support, effective = int(found.support[slot]), float(found.effective[slot])
             estimates[slot] = Estimate(plug_in, corrected, noise, support, effective)
-        return Scores.of(len(self.radices), estimates)
+        words = Seen(self._starts, self._target, counts, rows)
+        others = word_information(words, self._codes, partition.group, list(estimates), besides(estimators))
+        return Scores.of(len(self.radices), estimates, others)
 
     def _drawn(self, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Rows by target, and rows by word and target, of a resample."""

@@ -18,8 +18,8 @@ from mireorder.cutting.source import NumbersSurvey, Sources, number_codes, surve
 from mireorder.errors import InputError
 from mireorder.information.criteria.criterion import Score, Scores, refuse_no_rows, refuse_other_rows
 from mireorder.information.criteria.pairwise import need_numbers
-from mireorder.information.entropy import miller_madow, plug_in
-from mireorder.information.estimators import Estimate
+from mireorder.information.entropy import ENTROPIES, miller_madow, plug_in
+from mireorder.information.estimators import Estimate, besides, effort
 from mireorder.information.null import Marginals
 from mireorder.information.resampling import resampled
 from mireorder.information.subsets import Search
@@ -36,6 +36,7 @@ class Subset:
 
     name: ClassVar[str] = "subset"
     reads: ClassVar[type[Sources]] = NumbersSurvey
+    estimators: ClassVar[tuple[str, ...]] = tuple(ENTROPIES)
 
     k: int = 2
     normalised: bool = False
@@ -69,9 +70,14 @@ class Subset:
 
 @dataclass(frozen=True)
 class SubsetMeasure:
-    """Scores by `subset`."""
+    """Scores by `subset`.
+
+    Miller-Madow corrects the plug-in score: its subset is the one that tells most by plug-in. Each other estimator has
+    a search of its own: what tells most by plug-in may well be what plug-in overrates most.
+    """
 
     highest: ClassVar[bool] = True
+    degenerate: ClassVar[bool] = False
 
     table: KeyTable
     source_radices: tuple[int, ...]
@@ -79,9 +85,9 @@ class SubsetMeasure:
     k: int
     normalised: bool = False
 
-    def scores(self, emitted: Sequence[int]) -> Scores:
+    def scores(self, emitted: Sequence[int], estimators: Sequence[str] = ()) -> Scores:
         """The largest I(A; t_i) of every slot left."""
-        return self._scores(self._search, emitted)
+        return self._scores(self._search, emitted, estimators)
 
     def marginals(self, slot: int) -> list[Marginals]:
         """Both sides of every subset's table: shuffled targets have their pick of the best, too."""
@@ -94,23 +100,29 @@ class SubsetMeasure:
         counts = resampled(self._search.weights, rng)
         return partial(self._scores, Search(self._search.codes, counts))
 
-    @property
-    def replay_cost(self) -> float:
+    def replay_cost(self, estimators: Sequence[str] = ()) -> float:
         """Of the table of each subset and slot, were none left out."""
-        slots, rows = len(self.radices), len(self._search.weights)
-        subsets = comb(len(self.source_radices) + slots - 1, self.k) * slots / 2
-        return 100.0 * rows + subsets * (1e5 + (1 + self.k) * rows)
+        slots, rows, others = len(self.radices), len(self._search.weights), besides(estimators)
+        inputs = len(self.source_radices) + slots - 1
+        found = 100.0 * rows + comb(inputs, self.k) * slots / 2 * (1e5 + (1 + self.k) * rows)
+        if others:
+            subsets = sum(comb(inputs, size) for size in range(1, self.k + 1)) * slots / 2
+            found += subsets * (1e5 + (1 + self.k) * rows + 2e4 * len(others) + 2 * effort(others))
+        return found
 
     @property
     def warnings(self) -> list[str]:
         """None."""
         return []
 
-    def _scores(self, search: Search, emitted: Sequence[int]) -> Scores:
+    def _scores(self, search: Search, emitted: Sequence[int], estimators: Sequence[str] = ()) -> Scores:
         first = len(self.source_radices)
         inputs = [*range(first), *(first + k for k in emitted)]
         left = [slot for slot in range(len(self.radices)) if slot not in emitted]
-        return Scores.of(len(self.radices), {slot: self._highest(search, inputs, first + slot) for slot in left})
+        found = {slot: self._highest(search, inputs, first + slot) for slot in left}
+        others = besides(estimators)
+        told = [search.most(inputs, first + slot, self.k, others, normalised=self.normalised) for slot in left]
+        return Scores.of(len(self.radices), found, {name: [most[name] for most in told] for name in others})
 
     def _highest(self, search: Search, inputs: Sequence[int], column: int) -> Estimate:
         found = search.estimate(search.best(inputs, column, self.k), column)
