@@ -1,4 +1,4 @@
-"""Criteria by every estimator: equal to dense tables, unchanged by relabelling, nearer to the truth on small samples."""
+"""Criteria by every estimator: equal to dense tables, unchanged by relabelling, near the truth on small samples."""
 
 from itertools import combinations
 
@@ -269,9 +269,9 @@ def test_plans_are_unchanged_by_relabelling(criterion):
 def test_bigram_is_decided_by_plug_in_or_cross_fitted_only():
     rows = list(comments(60))
     for name in set(ENTROPIES) - {"plug-in"}:
-        with pytest.raises(InputError, match=f"criterion bigram has no estimator '{name}'; .* plug-in, cross-fitted"):
+        with pytest.raises(InputError, match=rf"criterion bigram has no estimator '{name}'; .* plug-in, cross-fitted"):
             plans(rows, "labels", [name], criterion="bigram")
-    with pytest.raises(InputError, match="criterion joint has no estimator 'cross-fitted'; .*nsb"):
+    with pytest.raises(InputError, match=r"criterion joint has no estimator 'cross-fitted'; .*nsb"):
         plans(rows, "labels", ["cross-fitted"], criterion="joint")
     found = plans(rows, "labels", ["plug-in", "cross-fitted"], criterion=Bigram(words=4))
     assert found["cross-fitted"].scores == found["cross-fitted"].scores_corrected

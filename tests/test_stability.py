@@ -1,5 +1,6 @@
 """Stability: resamples are spread as rows drawn again are, and what the sample decides is told from what is sure."""
 
+from dataclasses import replace
 from functools import partial
 
 import naive
@@ -61,7 +62,7 @@ def test_what_every_resample_shows_is_sure(criterion):
     found = steadiness(measure, (1, 0, 2))
     assert found.frequency == [[0, 1, 0], [1, 0, 0], [0, 0, 1]]
     assert found.same == 1 and found.same_by_estimator == {"plug-in": 1, "miller-madow": 1, "chao-wang-jost": 1}
-    assert found.order_by_estimator == dict.fromkeys(ENTROPIES, [1, 0, 2])
+    assert found.order_by_estimator == {name: [1, 0, 2] for name in ENTROPIES}
     assert found.warnings == []
     other = steadiness(measure, (1, 2, 0))
     assert other.same == 0 and other.frequency == found.frequency and "wavers" in other.warnings[0]
@@ -177,13 +178,33 @@ def test_inspect_shows_noise_and_how_sure_each_step_is(monkeypatch):
     }
     frequency = [[0.4, 0.6, 0, 0], [0.6, 0.4, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
     steady = {"resamples": 5, "frequency": frequency, "same": 0.4, "same_by_estimator": {"plug-in": 0.2, "mm": 0.6}}
+    steady["order_by_estimator"] = {"plug-in": [0, 1, 2, 3], "kt": [3, 0, 1, 2], "mm": [0, 1, 2, 3]}
     plan = plan_of(
         Digits("pad", width=4), range(4), significance=significance, stability=steady, scores=[[1.0] * 4] * 4, ties=[]
     )
     text = shown(plan)
     assert "40% of the orders of 5 resamples are the same (plug-in 20%, mm 60%)" in text
+    assert "estimators   this order: mm, plug-in" in text and "10^0 10^3 10^2 10^1: kt" in text
+    assert "corrected at step 0" in text
+    assert "* emitted at this step; ~ within noise: shuffled targets score as high (q > 0.05); kept: share of" in text
     assert "0.500~" in text and "0.400~" in text and "0.013" in text and "1,234" in text
     assert "40% │ 10^2 60%" in text and "100% │" in text
+    shares = dict.fromkeys(("plug-in", "mm", "kt"), 0.4)
+    alike = replace(plan, stability=steady | {"same_by_estimator": shares}, estimator="kt")
+    assert "(with each of 3 estimators)" in shown(alike) and "plug-in at step 0" in shown(alike)
     assert "not looked at" in shown(plan_of(Digits("pad", width=4), range(4), scores=[[1.0] * 4] * 4, ties=[]))
     blind = plan_of(Digits("pad", width=4), range(4), policy="plain", scores=[[1.0] * 4] * 4, ties=[])
     assert "whatever the sample" in shown(blind)
+
+
+def test_inspect_shows_long_plans_by_step(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    steps = np.arange(14.0)
+    scores = np.where(steps[None] < steps[:, None], np.nan, 1 + steps).tolist()
+    scores = [[None if np.isnan(score) else score for score in row] for row in scores]
+    options = {"scores": scores, "scores_corrected": scores, "noise": scores, "ties": []}
+    orders = {"plug-in": [*range(14)], "kt": [*range(12), 13, 12]}
+    steady = {"resamples": 0, "order_by_estimator": orders}
+    text = shown(plan_of(Digits("pad", width=14), range(14), **options, stability=steady))
+    assert "this order: plug-in" in text and "another from step 12 on: kt" in text
+    assert "corrected" in text and "14.000" in text and "14.0000" in text  # corrected, noise

@@ -48,8 +48,10 @@ class Null:
     def draw(self, tables: Sequence[Marginals], stream: int, highest: bool) -> Floats:
         """Bits (shuffles,): sum, or the highest, of the MI of all tables.
 
-        Tables are drawn independently of each other: their margins don't say how they go together. For the highest
-        this errs on the safe side; a sum over sources that go together strongly spreads more than it is drawn here.
+        Tables are drawn independently of each other: their margins don't say how they go together, and to shuffle whole
+        rows, all sources of every row would have to be kept. For the highest this errs on the safe side. A sum has the
+        right mean, but over sources that go together it spreads more than it is drawn here: by 3 to 5% over 1,000 words
+        of GoEmotions, twice as much over four copies of one digit.
 
         Args:
             tables: margins.

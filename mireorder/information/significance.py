@@ -79,6 +79,10 @@ def p_values(measure: Measure, first: Scores, shuffles: int | None, seed: int) -
     ``p = (1 + #{null >= score}) / (1 + shuffles)`` (Davison and Hinkley 1997, eq. 4.11). Plug-in scores are compared,
     whatever the estimator: a shuffle keeps what their bias depends on. A score that a shuffle reaches with a chance of
     less than exp(-40) (`log_chance`) is not drawn for.
+
+    The pair tables of a score are shuffled one by one: each as a shuffle of whole rows would shuffle it, but apart
+    (`Null.draw`). So where a score is a sum over sources that repeat each other (`pairwise`, `presence`), a p-value
+    near the level is somewhat too small.
     """
     slots = len(first.plug_in)
     tables = [measure.marginals(slot) for slot in range(slots)]

@@ -62,8 +62,9 @@ def word_information(
     sums = {name: np.zeros(len(left)) for name in entropies}
     if not entropies:
         return sums
-    given = _Cells.of(group, words.rows)
-    cells = [_Cells.of(refine(group, codes[:, slot]), words.rows) for slot in left]
+    one_each = np.ones(len(group), np.int64), np.arange(len(group) + 1)
+    given = _Cells.of(group, words.rows, one_each)
+    cells = [_Cells.of(refine(group, codes[:, slot]), words.rows, one_each) for slot in left]
     groups = int(given.base.times.sum())
     values = [len(np.unique(codes[words.rows > 0, slot])) for slot in left]
     z = Spectra.stacked([given.base], groups) if groups > 1 else None
@@ -93,11 +94,12 @@ class _Cells(NamedTuple):
     place: Ints
 
     @classmethod
-    def of(cls, cell: Ints, rows: Ints) -> _Cells:
-        """From the cell of each target and its rows."""
+    def of(cls, cell: Ints, rows: Ints, one_each: tuple[Ints, Ints]) -> _Cells:
+        """From the cell of each target and its rows; a one and a bound for each target."""
         found = np.bincount(cell, rows).astype(np.int64)
         base = Spectrum.of(found)
-        one_hot = csr_array((np.ones(len(cell), np.int64), cell, np.arange(len(cell) + 1)), (len(cell), len(found)))
+        ones, bounds = one_each
+        one_hot = csr_array((ones, cell, bounds), (len(cell), len(found)))
         return cls(one_hot, found, base, np.searchsorted(base.values, found).astype(np.int64))
 
     def split(self, words: Any, cells: Ints) -> Spectra:
@@ -127,7 +129,8 @@ def _batches(words: Seen, cells: Sequence[_Cells]) -> Iterator[tuple[Any, Ints]]
     order = np.argsort(-widths, kind="stable")
     first = 0
     while first < len(order):
-        some = order[first : first + max(1, AT_ONCE // int(widths[order[first]]))]
-        present = whole[some].sum(1)
-        yield whole[some], 1 + ((present > 0) & (present < words.rows.sum()))
-        first += len(some)
+        last = first + max(1, AT_ONCE // int(widths[order[first]]))
+        some = whole[order[first:last]]
+        present = some.sum(1)
+        yield some, 1 + ((present > 0) & (present < words.rows.sum()))
+        first = last

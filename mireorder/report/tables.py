@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mireorder.dataset.check import LAWS, Checked
+from mireorder.information.significance import LEVEL
 from mireorder.ordering.plan import Plan
 from mireorder.ordering.policies import BLIND
 
@@ -42,6 +43,7 @@ def _scores(plan: Plan) -> Table:
     wide = len(plan.units) > _MOST_SLOTS
     unit = "as a share of the slot's entropy" if plan.criterion.get("normalised") else "in bits"
     table = Table(title=f"score {unit}, by step" + ("" if wide else " and slot"), title_justify="left")
+    table.caption, table.caption_justify = _legend(plan, wide), "left"
     q_values = plan.significance["q_values"]
     table.add_column("step", justify="right")
     table.add_column("emits")
@@ -62,20 +64,29 @@ def _scores(plan: Plan) -> Table:
         scores = plan.scores[step]
         cells = [_cell(scores[slot], top, slot == chosen) for slot in slots]
         if wide:
-            cells = [
-                _cell(scores[chosen], top, False),
-                *(Text(f"{v[step][chosen]:.4f}") for v in (besides, plan.noise)),
-            ]
+            numbers = f"{besides[step][chosen]:.3f}", f"{plan.noise[step][chosen]:.4f}"
+            cells = [_cell(scores[chosen], top, False), *map(Text, numbers)]
             cells += [_tested(plan, chosen, q_values)] if q_values else []
         table.add_row(str(step), plan.units[chosen], *cells, *_kept(plan, step))
     if not wide:
         table.add_section()
-        table.add_row("", f"{other} at step 0", *(f"{score:.3f} " for score in besides[0]))
+        at_first = ("" if score is None else f"{score:.3f} " for score in next(iter(besides), []))
+        table.add_row("", f"{other} at step 0", *at_first)
         for name, values in ("p at step 0", plan.significance["p_values"]), ("q at step 0", q_values):
             if values:
                 table.add_row("", name, *(_tested(plan, slot, values) for slot in slots))
         table.add_row("", "eff. support", *(f"{cells:,.0f}" for cells in plan.significance["effective_support"]))
     return table
+
+
+def _legend(plan: Plan, wide: bool) -> str:
+    """What the marks and the last columns mean, as far as they are there."""
+    signs = [] if wide else ["* emitted at this step"]
+    if plan.significance["within_noise"]:
+        signs.append(f"~ within noise: shuffled targets score as high (q > {LEVEL})")
+    if plan.stability["resamples"]:
+        signs.append("kept: share of the resampled orders with this slot at this step")
+    return "; ".join(signs)
 
 
 def _tested(plan: Plan, slot: int, values: list[float]) -> Text:

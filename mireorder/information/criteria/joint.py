@@ -197,7 +197,7 @@ class _Cells:
 
         xz, yz = refine(given, self.source), [refine(given, self.codes[:, slot]) for slot in left]
         sources = int(self.source.max() + 1 - self.bundles + self.alone.times.sum())
-        values = np.array([len(np.unique(self.codes[:, slot])) for slot in left])
+        values = np.array([len(np.unique(self.codes[:, slot])) for slot in left], np.float64)
         groups = int(given.max()) + 1
         tables = (
             Spectra.stacked([with_source(refine(xz, self.codes[:, slot])) for slot in left], values * sources * groups),
