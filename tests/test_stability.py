@@ -190,8 +190,11 @@ def test_inspect_shows_noise_and_how_sure_each_step_is(monkeypatch):
     assert "0.500~" in text and "0.400~" in text and "0.013" in text and "1,234" in text
     assert "40% │ 10^2 60%" in text and "100% │" in text
     shares = dict.fromkeys(("plug-in", "mm", "kt"), 0.4)
-    alike = replace(plan, stability=steady | {"same_by_estimator": shares}, estimator="kt")
-    assert "(with each of 3 estimators)" in shown(alike) and "plug-in at step 0" in shown(alike)
+    orders = {name: [0, 1, 2, 3] for name in shares}
+    steady |= {"same_by_estimator": shares, "order_by_estimator": orders}
+    text = shown(replace(plan, stability=steady, estimator="kt"))
+    assert "(with each of 3 estimators)" in text and "all 3 asked find this order" in text
+    assert "plug-in at step 0" in text
     assert "not looked at" in shown(plan_of(Digits("pad", width=4), range(4), scores=[[1.0] * 4] * 4, ties=[]))
     blind = plan_of(Digits("pad", width=4), range(4), policy="plain", scores=[[1.0] * 4] * 4, ties=[])
     assert "whatever the sample" in shown(blind)

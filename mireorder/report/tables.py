@@ -131,6 +131,8 @@ def _estimators(plan: Plan) -> list[tuple[str, str]]:
             by.setdefault(f"another from step {step} on", []).append(name)
         else:
             by.setdefault(" ".join(plan.units[slot] for slot in found), []).append(name)
+    if len(orders) > 2 and list(by) == ["this order"]:
+        return [("estimators", f"all {len(orders)} asked find this order")]
     lines = sorted(by.items(), key=lambda item: (item[0] != "this order", -len(item[1])))
     return [
         ("" if i else "estimators", f"{order}: {', '.join(sorted(names))}") for i, (order, names) in enumerate(lines)

@@ -33,7 +33,12 @@ NEARLY_UNIQUE = 0.9
 
 @dataclass(frozen=True)
 class Joint:
-    """Mutual information of the source and slot i, given the slots already emitted."""
+    """Mutual information of the source and slot i, given the slots already emitted.
+
+    A source is known by its hash, so that nobody knows how many there could be. Estimators that want to know are told
+    how many were seen, and that each could have come with any target: where nearly every source is seen once, the cells
+    not seen are so many that the shrinking ones and NSB find next to no information.
+    """
 
     name: ClassVar[str] = "joint"
     reads: ClassVar[type[Sources]] = Whole
