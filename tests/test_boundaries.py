@@ -17,7 +17,7 @@ from mireorder import Reading, apply, fit
 from mireorder.errors import InputError
 from mireorder.sft.tokens import IGNORED, encode, load_tokenizer, restore_ids
 
-READING = Reading(source="q", target="a")
+READING = Reading(source=("q",), target=("a",))
 VOCABULARIES = ["gpt2", "qwen2.5"]
 
 

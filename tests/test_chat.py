@@ -69,7 +69,7 @@ def chatter(template):
 @pytest.fixture(scope="module")
 def reordered():
     rows = Dataset.from_list([{"q": f"{a}*{b}", "a": str(a * b)} for a in (2, 30, 41) for b in (3, 50)])
-    plan = fit(rows, reading=Reading(source="q", target="a"), cutter="digits", policy="reverse", shuffles=0)
+    plan = fit(rows, reading=Reading(source=("q",), target=("a",)), cutter="digits", policy="reverse", shuffles=0)
     return plan, apply(rows, plan)["train"]
 
 

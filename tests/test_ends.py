@@ -47,7 +47,7 @@ def habits():
 
 
 def dataset_of(form, tokenizer):
-    plan = fit(ROWS, reading=Reading(source="q", target="a"), cutter="digits", policy="reverse", shuffles=0)
+    plan = fit(ROWS, reading=Reading(source=("q",), target=("a",)), cutter="digits", policy="reverse", shuffles=0)
     return plan, apply(ROWS, plan, form=form, tokenizer=tokenizer if form == "token" else None)["train"]
 
 

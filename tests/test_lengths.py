@@ -22,7 +22,7 @@ from mireorder.sft.presets import build
 from mireorder.sft.tokens import encode, load_tokenizer
 from mireorder.sft.train import train
 
-READING = Reading(source="q", target="a")
+READING = Reading(source=("q",), target=("a",))
 ROWS = [{"q": "x" * (row % 7) + "=", "a": str(100 + row)} for row in range(50)]
 
 
