@@ -226,18 +226,9 @@ def append_digits(numbers, digits, radix):
     return [number * radix + digit for number, digit in zip(numbers, digits, strict=True)] if fit else None
 
 
-def take_digits(numbers, radix):
-    """The numbers without their last digit, and that digit."""
-    return [list(part) for part in zip(*(divmod(number, radix) for number in numbers), strict=True)] or [[], []]
-
-
 def count_pairs(left, right, width, cells):
     seen = Counter(zip(left, right, strict=True))
     return [seen[divmod(cell, width)] for cell in range(cells)]
-
-
-def count_distinct(keys):
-    return len(set(keys))
 
 
 def run_lengths_of_numbers(keys):
@@ -263,15 +254,27 @@ def run_lengths(keys, counts):
 merge_sorted = merge_numbers
 
 
-def fill_keys(rows, vocabulary, window):
-    """Keys of the pairs of ids at most ``window`` apart, in the order of the first and then of the second."""
-    return [
-        row[i] * vocabulary + row[j]
-        for row in rows
-        for i in range(len(row))
-        for j in range(i + 1, len(row))
-        if j - i <= window
-    ]
+def pairs_of_ids(rows, window):
+    """Pairs of ids at most ``window`` apart, each with the place of the first among all ids."""
+    place = 0
+    for row in rows:
+        for i in range(len(row)):
+            yield from ((place + i, row[i], row[j]) for j in range(i + 1, len(row)) if j - i <= window)
+        place += len(row)
+
+
+def count_openings(rows, window, first, last, shift):
+    """How many pairs open at each first id, shifted right, at the places ``first`` to ``last``."""
+    return Counter(a >> shift for place, a, _ in pairs_of_ids(rows, window) if first <= place < last)
+
+
+def scatter_pairs(rows, vocabulary, window, first, last, shift, part_of):
+    """Numbers of those pairs, sorted, in the part of their first id."""
+    parts = [[] for _ in range(max(part_of) + 1)]
+    for place, a, b in pairs_of_ids(rows, window):
+        if first <= place < last:
+            parts[part_of[a >> shift]].append(a * vocabulary + b)
+    return [sorted(part) for part in parts]
 
 
 def parse(text):
@@ -329,14 +332,11 @@ def draw_pairs(first_row, first_column, total, uniform):
     return allowed
 
 
-def fill_padded(text, whole, signed):
-    return padded(text, whole, signed)
-
-
-def fill_plain(texts, good, first):
-    """The bytes of the good texts, and the slot of each: its place behind the text's first."""
-    chosen = [(text.encode(), slot) for text, g, slot in zip(texts, good, first, strict=True) if g]
-    return b"".join(text for text, _ in chosen), [slot + at for text, slot in chosen for at in range(len(text))]
+def copy_characters(data, first, length, to, flat):
+    found = list(flat)
+    for at, size, place in zip(first, length, to, strict=True):
+        found[place : place + size] = data[at : at + size]
+    return found
 
 
 def sum_words(rows, words, emitted):

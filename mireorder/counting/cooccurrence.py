@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mireorder.compiled import kernel
-from mireorder.counting.keys import KeyTable
+from mireorder.counting.kernels import frozen
+from mireorder.counting.keys import KeyTable, slices
+from mireorder.counting.partition import Partition, Rows, row_of
 from mireorder.counting.spill import gather
 from mireorder.errors import InputError
-from mireorder.threads import map_ordered
 
-PAIRS_AT_ONCE = 1 << 22
+PAIRS_AT_ONCE = 1 << 25
 MOST_IDS = 1 << 31  # so that two of them make a 64-bit key
 
 
@@ -46,8 +46,12 @@ def count_cooccurrences(
         InputError: a row's offsets or an id are out of range, or vocabulary, window or memory too small.
         OutputError: counts past the memory don't fit on the disk.
     """
+    rows = _checked(offsets, ids, vocabulary, window)
+    parts = _parts(rows, PAIRS_AT_ONCE if memory is None else 2 * memory // (3 * rows.key.itemsize))
+    if len(parts) == 1:
+        return Partition.of(rows, parts[0], workers).table(memory, workers)
     tables = cooccurrences(offsets, ids, vocabulary, window, memory=memory, workers=workers)
-    table = gather(tables, memory)
+    table = gather(tables, memory, workers or os.cpu_count() or 1)
     return KeyTable(np.zeros((0, 1), np.uint64), np.zeros(0, np.int64)) if table is None else table
 
 
@@ -60,7 +64,13 @@ def cooccurrences(
     memory: int | None = None,
     workers: int | None = None,
 ) -> Iterator[KeyTable]:
-    """The parts that `count_cooccurrences` merges, for a `gather` over several arrays of rows."""
+    """Tables that add up to what `count_cooccurrences` finds, for a `gather` over several arrays of rows."""
+    rows = _checked(offsets, ids, vocabulary, window)
+    for part in _parts(rows, PAIRS_AT_ONCE if memory is None else memory // 48):  # a table is merged, three times over
+        yield Partition.of(rows, part, workers).table(None, workers)
+
+
+def _checked(offsets: NDArray[np.int64], ids: NDArray[np.int32], vocabulary: int, window: int) -> Rows:
     if not 1 <= vocabulary <= MOST_IDS:
         raise InputError(f"a vocabulary of {vocabulary:,} ids can't be counted", remedy=f"take 1 to {MOST_IDS:,}")
     if window < 1:
@@ -68,13 +78,14 @@ def cooccurrences(
     _refuse_ragged(offsets, len(ids))
     _refuse_out_of_range(offsets, ids, vocabulary)
     longest = int(np.diff(offsets).max(initial=0))
-    window = min(window, max(longest - 1, 1))
-    # A part is held by the merge (three times over) or waits for it, and every thread works on one more.
-    pairs = PAIRS_AT_ONCE if memory is None else min(PAIRS_AT_ONCE, memory // (48 * (1 + (workers or 2))))
-    step = max(1, pairs // window)
-    first, last = int(offsets[0]), int(offsets[-1])
-    count = partial(_count, offsets, ids, vocabulary, window, step)
-    yield from map_ordered(count, range(first, last, step), workers)
+    offsets, ids = offsets.astype(np.int64, copy=False), ids.astype(np.int32, copy=False)
+    return Rows(frozen(offsets), frozen(ids).view(np.uint32), vocabulary, min(window, max(longest - 1, 1)))
+
+
+def _parts(rows: Rows, pairs: int) -> list[slice]:
+    """Places of first ids that open about so many pairs at most, at least one."""
+    pairs = min(pairs, PAIRS_AT_ONCE)
+    return list(slices(int(rows.offsets[-1]), max(1, pairs // rows.window), int(rows.offsets[0])))
 
 
 def rows_of_ids(rows: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
@@ -93,23 +104,11 @@ def rows_of_ids(rows: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     nulls = rows.values.slice(first, last - first).is_null()
     if nulls.true_count:
         at = first + nulls.index(True).as_py()
-        raise InputError("an id is null", row=_row_of(offsets, at), remedy="drop the row, or mend it")
+        raise InputError("an id is null", row=row_of(offsets, at), remedy="drop the row, or mend it")
     ids = (rows.values.fill_null(0) if rows.values.null_count else rows.values).to_numpy()
     if ids.dtype != np.int32:
         _refuse_out_of_range(offsets, ids, MOST_IDS)
     return offsets, ids.astype(np.int32, copy=False)
-
-
-def _count(
-    offsets: NDArray[np.int64], ids: NDArray[np.int32], vocabulary: int, window: int, step: int, first: int
-) -> KeyTable:
-    """Counts of the pairs whose first id is one of ``ids[first:first + step]``."""
-    last = min(first + step, int(offsets[-1]))
-    small = vocabulary * vocabulary <= 1 << 32  # sorts in half the time
-    keys = np.empty((last - first) * window, np.uint32 if small else np.uint64)
-    keys = keys[: _fill_keys(offsets, ids, vocabulary, window, first, last, _row_of(offsets, first), keys)]
-    keys.sort()
-    return KeyTable(*_run_lengths(keys))
 
 
 def _refuse_ragged(offsets: NDArray[np.int64], ids: int) -> None:
@@ -133,53 +132,9 @@ def _refuse_out_of_range(offsets: NDArray[np.int64], ids: NDArray[Any], vocabula
     seen = ids[first:last]
     if len(seen) and (seen.min() < 0 or seen.max() >= vocabulary):
         at = first + int(((seen < 0) | (seen >= vocabulary)).argmax())
-        row = _row_of(offsets, at)
+        row = row_of(offsets, at)
         raise InputError(
             f"id {ids[at]} at place {at - int(offsets[row])} lies outside [0, {vocabulary:,})",
             row=row,
             remedy="pass the vocabulary of the tokenizer that made the ids",
         )
-
-
-def _row_of(offsets: NDArray[np.int64], place: int) -> int:
-    """The row that ``ids[place]`` stands in."""
-    return int(np.searchsorted(offsets, place, "right")) - 1
-
-
-@kernel
-def _fill_keys(
-    offsets: NDArray[np.int64],
-    ids: NDArray[np.int32],
-    vocabulary: int,
-    window: int,
-    first: int,
-    last: int,
-    row: int,
-    keys: NDArray[np.uint64],
-) -> int:
-    """Write the key of every pair that opens in ``ids[first:last]``; ``first`` is in ``row``. Returns how many."""
-    filled = 0
-    for at in range(first, last):
-        while offsets[row + 1] <= at:
-            row += 1
-        base = np.uint64(ids[at]) * np.uint64(vocabulary)
-        for other in range(at + 1, min(at + window + 1, offsets[row + 1])):
-            keys[filled] = base + np.uint64(ids[other])
-            filled += 1
-    return filled
-
-
-@kernel
-def _run_lengths(keys: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """Distinct keys, uint64 (distinct, 1), of sorted ones, and how often each comes."""
-    runs = 1 if len(keys) else 0
-    for at in range(1, len(keys)):
-        runs += keys[at] != keys[at - 1]
-    distinct, counts = np.empty((runs, 1), np.uint64), np.zeros(runs, np.int64)
-    run = -1
-    for at in range(len(keys)):
-        if at == 0 or keys[at] != keys[at - 1]:
-            run += 1
-            distinct[run, 0] = keys[at]
-        counts[run] += 1
-    return distinct, counts

@@ -22,39 +22,32 @@ def frozen(array: NDArray[Any]) -> NDArray[Any]:
 
 
 @kernel
-def append_digits(numbers: NDArray[Any], digits: NDArray[np.int32], radix: int) -> bool:
+def append_digits(numbers: NDArray[np.uint32], digits: NDArray[np.uint32], radix: int) -> bool:
     """Append a digit to each mixed-radix number, ``number * radix + digit``. Whether all digits are below radix."""
-    times, top, largest = numbers.dtype.type(radix), np.uint32(radix - 1), np.uint32(0)
+    times, largest = np.uint32(radix), np.uint32(0)
     for row in range(len(digits)):
-        largest = max(largest, np.uint32(digits[row]))  # a digit below 0 reads as one of 2^31 or more
-        numbers[row] = numbers[row] * times + numbers.dtype.type(digits[row])
-    return bool(largest <= top)
+        if digits[row] > largest:
+            largest = digits[row]
+        numbers[row] = numbers[row] * times + digits[row]
+    return bool(largest < radix)
 
 
 @kernel
-def count_pairs(left: NDArray[np.int32], right: NDArray[np.int32], width: int, counts: NDArray[np.int64]) -> None:
+def count_pairs(left: NDArray[np.uint32], right: NDArray[np.uint32], width: int, counts: NDArray[np.uint32]) -> None:
     """Add every row to a row-major table of ``width`` columns."""
+    columns, one = np.uint64(width), np.uint32(1)
     for row in range(len(left)):
-        counts[np.int64(left[row]) * width + right[row]] += 1
-
-
-@kernel
-def count_distinct(keys: NDArray[Any]) -> int:
-    """Distinct numbers in a sorted array (n,)."""
-    distinct = int(len(keys) > 0)
-    for row in range(1, len(keys)):
-        distinct += int(keys[row] != keys[row - 1])
-    return distinct
+        counts[left[row] * columns + right[row]] += one  # unsigned: no index counts from the end
 
 
 @kernel
 def run_lengths_of_numbers(keys: NDArray[Any], distinct: NDArray[np.uint64], counts: NDArray[np.int64]) -> None:
-    """`run_lengths` of sorted numbers (n,), n > 0, into arrays of `count_distinct`; without branches."""
+    """`run_lengths` of sorted numbers (n,), n > 0, into arrays as long as they have distinct ones; without branches."""
     last, to = len(keys) - 1, 0
     for row in range(last):
         distinct[to] = keys[row]
         counts[to] = row + 1
-        to += int(keys[row + 1] != keys[row])
+        to += keys[row + 1] != keys[row]
     distinct[to], counts[to] = keys[last], last + 1
     for run in range(to, 0, -1):
         counts[run] -= counts[run - 1]
@@ -147,13 +140,3 @@ def merge_sorted(
             b += 1
         to += 1
     return keys[:to].copy(), counts[:to].copy()
-
-
-@kernel
-def take_digits(numbers: NDArray[np.uint64], radix: int, digits: NDArray[np.int32]) -> None:
-    """Take the last digit off each mixed-radix number: the inverse of `append_digits`."""
-    by = np.uint64(radix)
-    for row in range(len(numbers)):
-        rest = numbers[row] // by
-        digits[row] = np.int32(numbers[row] - rest * by)
-        numbers[row] = rest

@@ -7,26 +7,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from math import prod
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mireorder.counting.kernels import (
-    append_digits,
-    count_distinct,
     frozen,
     merge_numbers,
     merge_sorted,
     merged_length,
     run_lengths,
     run_lengths_of_numbers,
-    take_digits,
 )
 from mireorder.errors import InputError
 from mireorder.threads import map_ordered
 
-CACHED_ROWS = 1 << 14
+CACHED_ROWS = 1 << 16  # what a kernel makes of so many stays in cache, and its call costs little beside
 PARALLEL_KEYS = 1 << 18  # fewer are merged before a second thread has begun
 
 Columns = NDArray[np.int32] | Sequence[NDArray[np.int32]]
@@ -70,15 +68,27 @@ class Packing:
         Raises:
             InputError: a code lies outside ``[0, radix)`` of its column.
         """
+        return self._keys(codes, np.uint64)
+
+    def count(self, codes: Columns) -> KeyTable:
+        """Count the rows of codes: ``KeyTable.of(pack(codes))``, and where their keys take 32 bits at half the cost.
+
+        Raises:
+            InputError: a code lies outside ``[0, radix)`` of its column.
+        """
+        keys = self._keys(codes, np.uint32 if prod(self.radices) <= 1 << 32 else np.uint64)
+        return KeyTable.of_numbers(keys[:, 0]) if keys.shape[1] == 1 else KeyTable.of(keys)
+
+    def _keys(self, codes: Columns, dtype: type) -> NDArray[Any]:
         columns = columns_of(codes, self.radices)
-        rows, words = len(columns[0]) if columns else len(codes), max(self.words, default=0) + 1
-        keys = np.zeros((rows, words), np.uint64)
+        rows = len(columns[0]) if columns else len(codes)
+        keys = np.zeros((rows, max(self.words, default=0) + 1), dtype)
         for part in slices(rows):
-            for word in range(words):
-                here = keys[part, 0] if words == 1 else np.zeros(part.stop - part.start, np.uint64)
-                held = [c for c, at in enumerate(self.words) if at == word]
-                append_columns(here, [columns[c][part] for c in held], [self.radices[c] for c in held], held, part)
-                keys[part, word] = here
+            refuse_out_of_range(columns, self.radices, part)
+            for column, radix, word in zip(columns, self.radices, self.words, strict=True):
+                numbers = keys[part, word]
+                numbers *= radix
+                numbers += column[part].view(np.uint32)
         return keys
 
     def unpack(self, keys: NDArray[np.uint64]) -> NDArray[np.int32]:
@@ -92,14 +102,13 @@ class Packing:
         if keys.shape[1] != words:
             raise InputError(f"keys of {keys.shape[1]} words, but columns of {_some(self.radices)} codes take {words}")
         codes = np.empty((len(keys), len(self.radices)), np.int32)
-        digits = np.empty(min(len(keys), CACHED_ROWS), np.int32)
         for part in slices(len(keys)):
-            here = digits[: part.stop - part.start]
             for word in range(keys.shape[1]):
-                numbers = keys[part, word].copy()
+                numbers = keys[part, word]
                 for column in reversed([c for c, at in enumerate(self.words) if at == word]):
-                    take_digits(numbers, self.radices[column], here)
-                    codes[part, column] = here
+                    rest = numbers // self.radices[column]
+                    codes[part, column] = numbers - rest * self.radices[column]
+                    numbers = rest
                 if numbers.any():
                     row = part.start + int(numbers.argmax())
                     problem = f"key {keys[row, word]} stands for no codes of columns of {_some(self.radices)} codes"
@@ -130,15 +139,24 @@ class KeyTable:
         _refuse_other_keys(keys)
         if counts is not None:
             counts = _checked(counts, len(keys))
-        if counts is None and keys.shape[1] == 1 and len(keys):
-            numbers = keys[:, 0].astype(np.uint32) if keys.max() < 1 << 32 else keys[:, 0].copy()
-            numbers.sort()  # of 32 bits: in a fifth of the time
-            found = count_distinct(frozen(numbers))
-            distinct, times = np.empty(found, np.uint64), np.empty(found, np.int64)
-            run_lengths_of_numbers(frozen(numbers), distinct, times)
-            return cls(distinct[:, None], times)
+        if counts is None and keys.shape[1] == 1:
+            small = keys.max(initial=0) < 1 << 32
+            return cls.of_numbers(keys[:, 0].astype(np.uint32 if small else np.uint64))
         order = np.lexsort(keys.T[::-1])
         return cls(*run_lengths(frozen(keys[order]), frozen(_ONCE if counts is None else counts[order])))
+
+    @classmethod
+    def of_numbers(cls, numbers: NDArray[Any]) -> Self:
+        """Count numbers (n,), uint64 or uint32 (which sort in half the time). They are sorted where they lie."""
+        distinct = sorted_distinct(numbers)
+        table = cls(np.empty((distinct, 1), np.uint64), np.empty(distinct, np.int64))
+        table.fill(numbers)
+        return table
+
+    def fill(self, numbers: NDArray[Any]) -> None:
+        """Write the counts of sorted numbers (n,) here; there must be as many distinct ones as this table is long."""
+        if len(numbers):
+            run_lengths_of_numbers(frozen(numbers), self.keys[:, 0], self.counts)
 
     def merge(self, other: Self, workers: int = 1) -> Self:
         """The counts of both.
@@ -195,26 +213,27 @@ def columns_of(codes: Columns, radices: Sequence[int]) -> list[NDArray[np.int32]
     return [column.astype(np.int32, copy=False) for column in columns]
 
 
-def slices(rows: int) -> Iterator[slice]:
-    """Rows worked on at once: what is made of them stays in cache."""
-    return (slice(first, min(first + CACHED_ROWS, rows)) for first in range(0, rows, CACHED_ROWS))
+def slices(rows: int, step: int = CACHED_ROWS, start: int = 0) -> Iterator[slice]:
+    """Rows from start worked on at once."""
+    return (slice(first, min(first + step, rows)) for first in range(start, rows, step))
 
 
-def append_columns(
-    numbers: NDArray[Any], columns: Sequence[NDArray[np.int32]], radices: Sequence[int], names: Sequence[int], at: slice
-) -> None:
-    """Append columns of digits to numbers (rows,), whose rows are ``at`` in all codes.
+def refuse_out_of_range(columns: Sequence[NDArray[np.int32]], radices: Sequence[int], at: slice) -> None:
+    """Raise InputError for the first of the rows ``at`` that has a code outside ``[0, radix)``, with its column."""
+    codes = [column[at].view(np.uint32) for column in columns]  # a code below 0 reads as one of 2^31 or more
+    if all(found.max(initial=0) < radix for found, radix in zip(codes, radices, strict=True)):
+        return
+    outside = np.array([found >= radix for found, radix in zip(codes, radices, strict=True)])
+    row = int(outside.any(0).argmax())
+    column = int(outside[:, row].argmax())
+    problem = f"code {columns[column][at][row]} of column {column} lies outside [0, {radices[column]})"
+    raise InputError(problem, row=at.start + row)
 
-    Raises:
-        InputError: a code lies outside ``[0, radix)``; names row and column, by its number in ``names``.
-    """
-    fits = [append_digits(numbers, frozen(c), radix) for c, radix in zip(columns, radices, strict=True)]
-    if not all(fits):
-        outside = np.array([(c < 0) | (c >= radix) for c, radix in zip(columns, radices, strict=True)])
-        row = int(outside.any(0).argmax())
-        wrong = int(outside[:, row].argmax())
-        code, radix = columns[wrong][row], radices[wrong]
-        raise InputError(f"code {code} of column {names[wrong]} lies outside [0, {radix})", row=at.start + row)
+
+def sorted_distinct(numbers: NDArray[Any]) -> int:
+    """Sort numbers (n,) where they lie. Returns how many distinct ones there are."""
+    numbers.sort()
+    return int(np.count_nonzero(numbers[1:] != numbers[:-1])) + (len(numbers) > 0)
 
 
 def _merged_length(sides: tuple[KeyTable, KeyTable]) -> int:

@@ -8,28 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from itertools import pairwise
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mireorder.counting.kernels import count_pairs, frozen
+from mireorder.counting.kernels import append_digits, count_pairs, frozen
 from mireorder.counting.keys import (
     CACHED_ROWS,
     MOST_ROWS,
     Columns,
     KeyTable,
     Packing,
-    append_columns,
     columns_of,
+    refuse_out_of_range,
     slices,
 )
 from mireorder.errors import InputError
+from mireorder.threads import map_ordered
 
 BLOCK_CODES = 256  # codes of a block at most: two decimal digits, not three
-DENSE_CELLS = 1 << 20  # 8 MB of counts: past that, most updates would miss the cache
+DENSE_CELLS = 1 << 20  # 4 MB of counts: past that, most updates would miss the cache
+SHARES = 4  # of the rows for each thread, in case one is slowed down
+SHARE_ROWS = 1 << 31  # at most: counts of a share take 32 bits
 
 Pair = tuple[int, int]
 Entries = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
@@ -121,8 +124,14 @@ class PairTables:
     cells: KeyTable | None
 
     @classmethod
-    def of(cls, codes: Columns, pairs: Sequence[Pair], radices: Sequence[int]) -> Self:
+    def of(cls, codes: Columns, pairs: Sequence[Pair], radices: Sequence[int], workers: int = 1) -> Self:
         """Count all pairs in one pass over codes int32 (rows, columns), or over a list of columns (rows,).
+
+        Args:
+            codes: in ``[0, radix)``.
+            pairs: of columns.
+            radices: number of codes in each column.
+            workers: threads; each counts into tables of its own.
 
         Raises:
             InputError: a code is out of range.
@@ -130,19 +139,12 @@ class PairTables:
         layout = _layout(tuple(pairs), tuple(radices))
         columns = columns_of(codes, layout.radices)
         if not layout.dense:
-            return cls(layout.pairs, layout.radices, None, _sparse(columns, layout))
+            return cls(layout.pairs, layout.radices, None, _sparse(columns, layout, workers))
         counts = np.zeros(layout.bases[-1], np.int64)
         rows = len(columns[0]) if columns else 0
-        numbers = np.zeros((len(layout.blocks) + 1, min(rows, CACHED_ROWS)), np.int32)  # the last stays 0
-        for part in slices(rows):
-            here = numbers[:, : part.stop - part.start]
-            here[:] = 0
-            for number, block in zip(here, layout.blocks, strict=False):
-                append_columns(number, [columns[c][part] for c in block], [radices[c] for c in block], block, part)
-            here = frozen(here)
-            for (left, right), base, end in zip(layout.tables, layout.bases, layout.bases[1:], strict=False):
-                width = layout.sizes[right] if right >= 0 else 1
-                count_pairs(here[left], here[right], int(width), counts[base:end])
+        share = min(-(-rows // (SHARES * workers if workers > 1 else 1)), SHARE_ROWS)
+        for part in map_ordered(partial(_dense, columns, layout), slices(rows, max(share, CACHED_ROWS)), workers):
+            counts += part
         return cls(layout.pairs, layout.radices, counts, None)
 
     def merge(self, other: Self) -> Self:
@@ -214,12 +216,46 @@ class PairTables:
         return found
 
 
-def _sparse(columns: list[NDArray[np.int32]], layout: Layout) -> KeyTable:
+def _dense(columns: list[NDArray[np.int32]], layout: Layout, rows: slice) -> NDArray[np.uint32]:
+    """The tables of some rows, fewer than 32 bits can count, one behind the other."""
+    counts = np.zeros(layout.bases[-1], np.uint32)  # half of what 64 bits take of the cache
+    buffer = np.zeros((len(layout.blocks) + 1, min(rows.stop - rows.start, CACHED_ROWS)), np.uint32)
+    for part in slices(rows.stop, start=rows.start):
+        here = buffer[:, : part.stop - part.start]  # the last stays 0
+        numbers = [
+            _number(columns, layout.radices, block, part, n) for block, n in zip(layout.blocks, here, strict=False)
+        ]
+        numbers.append(frozen(here[-1]))
+        for (left, right), base, end in zip(layout.tables, layout.bases, layout.bases[1:], strict=False):
+            width = layout.sizes[right] if right >= 0 else 1
+            count_pairs(numbers[left], numbers[right], int(width), counts[base:end])
+    return counts
+
+
+def _number(
+    columns: list[NDArray[np.int32]], radices: Sequence[int], block: list[int], rows: slice, numbers: NDArray[np.uint32]
+) -> NDArray[np.uint32]:
+    """The block's code in each of the rows: in ``numbers``, or where a block of one column lies. Checks its codes."""
+    codes = [frozen(columns[c][rows]).view(np.uint32) for c in block]  # a code below 0 reads as one of 2^31 or more
+    if len(block) == 1:
+        fit = bool(codes[0].max() < radices[block[0]])
+    else:
+        numbers[:] = 0
+        fit = all(append_digits(numbers, code, radices[c]) for code, c in zip(codes, block, strict=True))
+    if not fit:
+        refuse_out_of_range(columns, radices, rows)
+    return codes[0] if len(block) == 1 else frozen(numbers)
+
+
+def _sparse(columns: list[NDArray[np.int32]], layout: Layout, workers: int) -> KeyTable:
     """Cells as keys (pair, left code, right code): one sort a pair, so that no more than the rows is held."""
-    tables = []
-    for number, (a, b) in enumerate(layout.pairs):
+
+    def cells(number: int) -> KeyTable:
+        a, b = layout.pairs[number]
         packing = Packing((layout.radices[a], layout.radices[b]))
-        table = KeyTable.of(packing.pack([columns[a], columns[b]]))
+        table = packing.count([columns[a], columns[b]])
         codes = packing.unpack(table.keys).astype(np.uint64)
-        tables.append(KeyTable(np.column_stack([np.full(len(codes), number, np.uint64), codes]), table.counts))
+        return KeyTable(np.column_stack([np.full(len(codes), number, np.uint64), codes]), table.counts)
+
+    tables = list(map_ordered(cells, range(len(layout.pairs)), workers))
     return KeyTable(np.concatenate([t.keys for t in tables]), np.concatenate([t.counts for t in tables]))

@@ -44,7 +44,7 @@ def gather(tables: Iterable[KeyTable], budget: int | None = None, workers: int =
             )
         # Merging holds both sides and the result: three times what it merges.
         if budget is not None and 3 * (held + table.nbytes) > budget:
-            runs.append(_to_disk([_merged(stack, workers)]))
+            runs.append(to_disk([_merged(stack, workers)]))
             stack, held = [], 0
         merged = table
         while stack and stack[-1].nbytes <= merged.nbytes:
@@ -54,7 +54,7 @@ def gather(tables: Iterable[KeyTable], budget: int | None = None, workers: int =
     if budget is None or not runs:
         return _merged(stack, workers) if stack else None
     if stack:
-        runs.append(_to_disk([_merged(stack, workers)]))
+        runs.append(to_disk([_merged(stack, workers)]))
     return merge_runs(runs, budget, workers)
 
 
@@ -73,7 +73,7 @@ def merge_runs(runs: Sequence[KeyTable], budget: int | None = None, workers: int
     refuse_unmergeable(runs)
     if budget is None or 3 * sum(run.nbytes for run in runs) <= budget:
         return _merged(list(runs), workers)
-    return _to_disk(map_ordered(_merged, _ranges(runs, budget), workers))
+    return to_disk(map_ordered(_merged, _ranges(runs, budget), workers))
 
 
 def gather_tables(
@@ -105,7 +105,7 @@ def _merged(stack: list[KeyTable], workers: int = 1) -> KeyTable:
     return left[0]
 
 
-def _to_disk(parts: Iterable[KeyTable]) -> KeyTable:
+def to_disk(parts: Iterable[KeyTable]) -> KeyTable:
     """Tables of ascending key ranges as one, read from unnamed files."""
     words, rows = 1, 0
     try:  # around the files: closing one that could not be written raises as well

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mireorder.cutting.cut import NO_TARGET, Cut, Split, present_codes, string_array, string_bytes
-from mireorder.cutting.numbers import Shape, fill_padded, fill_plain, shape_of
+from mireorder.cutting.numbers import Shape, copy_characters, shape_of
 from mireorder.errors import InputError
 
 ALIGNMENTS = ("pad", "left", "right")
@@ -145,17 +145,21 @@ class Digits:
         self._check_fit(shape, problems)
         good = shape.valid.copy()
         good[list(problems)] = False
-        lengths = np.where(good, shape.offsets[1:] - shape.offsets[:-1], 0)
-        if self.align == "pad":
-            lengths = np.where(good, len(self.slots), 0)
+        first, end = shape.offsets[:-1], shape.offsets[1:]
+        lengths = np.where(good, len(self.slots) if self.align == "pad" else end - first, 0)
         offsets = np.concatenate([[0], np.cumsum(lengths)])
-        flat, slots = np.empty(offsets[-1], np.uint8), np.empty(offsets[-1], np.int32)
+        flat = np.full(offsets[-1], ord("0"), np.uint8)
         if self.align == "pad":
-            fill_padded(shape.offsets, shape.data, good, shape.sign, self._whole, shape.whole, self.signed, flat)
-            slots[:] = np.tile(np.arange(len(self.slots), dtype=np.int32), int(good.sum()))
+            first = first + (shape.sign != 0)
+            digits = np.where(good, end - first, 0)
+            copy_characters(shape.data, first, digits, offsets[1:] - digits, flat)
+            if self.signed:
+                flat[offsets[:-1][good]] = np.where(shape.sign == ord("-"), ord("-"), ord("+"))[good]
+            slots = np.tile(np.arange(len(self.slots), dtype=np.int32), int(good.sum()))
         else:
-            first = np.where(good, self.length - lengths, 0) if self.align == "right" else np.zeros_like(lengths)
-            fill_plain(shape.offsets, shape.data, good, first, flat, slots)
+            copy_characters(shape.data, first, lengths, offsets[:-1], flat)
+            slot = self.length - lengths if self.align == "right" else np.zeros_like(lengths)
+            slots = (np.arange(len(flat)) + np.repeat(slot - offsets[:-1], lengths)).astype(np.int32)
         return Cut(offsets, slots, string_array(np.arange(len(flat) + 1), flat), problems)
 
     def codes(self, cut: Cut, survey: DigitsSurvey) -> NDArray[np.int32]:

@@ -77,50 +77,14 @@ def _parse(
 
 
 @kernel
-def fill_padded(
-    offsets: NDArray[np.int64],
+def copy_characters(
     data: NDArray[np.uint8],
-    good: NDArray[np.bool_],
-    sign: NDArray[np.uint8],
-    width: int,
-    whole: NDArray[np.int32],
-    signed: bool,
-    flat: NDArray[np.uint8],
-) -> None:
-    """Write each good row's sign, zeros and characters behind one another into ``flat``."""
-    to = 0
-    for row in range(len(good)):
-        if not good[row]:
-            continue
-        at, end = offsets[row], offsets[row + 1]
-        if sign[row] != 0:
-            at += 1
-        if signed:
-            flat[to] = 45 if sign[row] == 45 else 43
-            to += 1
-        for _ in range(width - whole[row]):
-            flat[to] = 48
-            to += 1
-        while at < end:
-            flat[to] = data[at]
-            at += 1
-            to += 1
-
-
-@kernel
-def fill_plain(
-    offsets: NDArray[np.int64],
-    data: NDArray[np.uint8],
-    good: NDArray[np.bool_],
     first: NDArray[np.int64],
+    length: NDArray[np.int64],
+    to: NDArray[np.int64],
     flat: NDArray[np.uint8],
-    slots: NDArray[np.int32],
 ) -> None:
-    """Copy each good row's characters into ``flat``; the first stands at slot ``first[row]``."""
-    to = 0
-    for row in range(len(good)):
-        if good[row]:
-            for at in range(offsets[row], offsets[row + 1]):
-                flat[to] = data[at]
-                slots[to] = first[row] + at - offsets[row]
-                to += 1
+    """Copy ``length[row]`` characters of each row, from ``data[first[row]]`` on, to ``flat[to[row]]`` on."""
+    for row in range(len(first)):
+        for i in range(length[row]):
+            flat[to[row] + i] = data[first[row] + i]

@@ -254,22 +254,24 @@ def _hash_strings(offsets: NDArray[np.int64], data: NDArray[np.uint8], hashes: N
 def _scan_numbers(
     offsets: NDArray[np.int64], data: NDArray[np.uint8], digits: NDArray[np.int64], templates: NDArray[np.uint64]
 ) -> None:
-    """Hash of the text around the numbers of each row; ``digits[k]`` rises to the longest k-th number."""
+    """Hash of the text around the numbers of each row, '0' in their place; ``digits[k]`` rises to the longest k-th."""
+    last = len(digits) - 1
     for row in range(len(templates)):
         h = np.uint64(0xCBF29CE484222325)
         number, length = 0, 0
-        for at in range(offsets[row], offsets[row + 1] + 1):
-            inside = at < offsets[row + 1] and 48 <= data[at] <= 57
-            if inside:
+        for at in range(offsets[row], offsets[row + 1]):
+            character = data[at]
+            if 48 <= character <= 57:
                 length += 1
-                continue
-            if length:
-                h = (h ^ np.uint64(48)) * np.uint64(0x100000001B3)
-                place = min(number, len(digits) - 1)
-                digits[place] = max(digits[place], length)
-                number, length = number + 1, 0
-            if at < offsets[row + 1]:
-                h = (h ^ np.uint64(data[at])) * np.uint64(0x100000001B3)
+                if length > digits[number]:
+                    digits[number] = length
+                if length > 1:
+                    continue
+                character = np.uint8(48)
+            elif length:
+                length = 0
+                number += number < last
+            h = (h ^ np.uint64(character)) * np.uint64(0x100000001B3)
         templates[row] = h
 
 

@@ -153,7 +153,7 @@ def read_json_lines(path: Path, shard: str, reading: Reading) -> Iterator[pa.Rec
 def read_parquet(path: Path, shard: str, reading: Reading) -> Iterator[pa.RecordBatch]:
     """Stream a Parquet file."""
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, pre_buffer=False) as file:  # which would hold the whole file, compressed
             wanted = wanted_columns(file.schema_arrow.names, shard, reading)
             nbytes = sum(file.metadata.row_group(i).total_byte_size for i in range(file.num_row_groups))
             yield from file.iter_batches(batch_rows(file.metadata.num_rows, nbytes), columns=wanted)

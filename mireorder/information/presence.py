@@ -116,30 +116,61 @@ def presence_information(starts: Ints, target: Ints, counts: Ints, rows: Ints, p
     spread = by_slot(*(n_log_n(n) for n in tables))
     logs = [np.log2(np.maximum(n, 1)) for n in tables]
     found, whole = np.zeros((3, slots)), np.zeros((2, slots), np.int64)
-    _sum_words(starts, target, counts, *tables, *logs, cells, spread, *partition, found, whole)
+    room = [np.zeros_like(table) for table in (in_group, in_cell, in_group)]
+    seen = _Seen(room[0], room[1], room[2], np.zeros(slots), np.zeros(slots), np.zeros(slots, np.int64))
+    words = _Words(starts, target, counts)
+    _sum_words(words, int(rows.sum()), cells, spread, partition, _Tables(*tables, *logs), seen, found, whole)
     return Information(found[0], found[1], whole[0], whole[1], found[2])
+
+
+class _Words(NamedTuple):
+    """Rows of each word by target, as `presence_information` takes them."""
+
+    starts: Ints
+    target: Ints
+    counts: Ints
+
+
+class _Tables(NamedTuple):
+    """Rows of each group, of each run's cell with the usual value, and of each cell; their logarithms to base 2."""
+
+    group: Ints
+    usual: Ints
+    cell: Ints
+    log_group: Floats
+    log_usual: Floats
+    log_cell: Floats
+
+
+class _Seen(NamedTuple):
+    """Room for what is seen of the word at hand; zeros.
+
+    Attributes:
+        group: (groups,): rows with it.
+        cell: (cells,): rows with it.
+        touched: (groups,): the groups that have some, in the order they were met.
+        mean: (slots,): sum over all rows of the pointwise information.
+        square: (slots,): of its square.
+        split: (slots,): cells that have rows with and without the word, less groups that have both.
+    """
+
+    group: Ints
+    cell: Ints
+    touched: Ints
+    mean: Floats
+    square: Floats
+    split: Ints
 
 
 @kernel
 def _sum_words(
-    starts: Ints,
-    target: Ints,
-    counts: Ints,
-    in_group: Ints,
-    usual: Ints,
-    in_cell: Ints,
-    log_groups: Floats,
-    log_usual: Floats,
-    log_cell: Floats,
+    words: _Words,
+    rows: int,
     cells: Ints,
     spread: Floats,
-    group: Ints,
-    first_cell: Ints,
-    cell: Ints,
-    first_run: Ints,
-    slot_of: Ints,
-    run: Ints,
-    left: Ints,
+    partition: Partition,
+    tables: _Tables,
+    seen: _Seen,
     found: Floats,
     whole: Ints,
 ) -> None:
@@ -149,10 +180,10 @@ def _sum_words(
     ``log2 w / n - log2 W / N`` in these and the same of n - w and N - W in the others, W of N the same in all of z.
     A group that the word does not touch, or where all of it is one cell, adds nothing.
     """
-    slots, groups, total = found.shape[1], len(in_group), in_group.sum()
-    with_group, with_cell = np.zeros(groups, np.int64), np.zeros(len(in_cell), np.int64)
-    touched = np.empty(groups, np.int64)
-    mean, square, split = np.zeros(slots), np.zeros(slots), np.zeros(slots, np.int64)
+    starts, target, counts = words  # names of their own: each look into a tuple would count references
+    group, first_cell, cell, first_run, slot_of, run, left = partition
+    in_group, usual, in_cell, log_groups, log_usual, log_cell = tables
+    with_group, with_cell, touched, mean, square, split = seen
     for word in range(len(starts) - 1):
         some = 0
         for entry in range(starts[word], starts[word + 1]):
@@ -199,11 +230,11 @@ def _sum_words(
             for c in range(run[first_run[z]], run[first_run[z + 1]]):
                 with_cell[c] = 0
         for slot in left:
-            bits = mean[slot] / total
+            bits = mean[slot] / rows
             found[0, slot] += bits
-            found[1, slot] += max(square[slot] / total - bits * bits, 0.0)
+            found[1, slot] += max(square[slot] / rows - bits * bits, 0.0)
             whole[0, slot] -= split[slot]
             whole[1, slot] += cells[slot] + split_groups + split[slot]
             counted = spread[slot] + mean[slot] + gain
-            found[2, slot] += np.exp2(np.log2(total) - counted / total)
+            found[2, slot] += np.exp2(np.log2(rows) - counted / rows)
             mean[slot], square[slot], split[slot] = 0.0, 0.0, 0

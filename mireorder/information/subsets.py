@@ -24,6 +24,7 @@ SAME = 1e-11
 """Bits within which two sums are one value, rounded differently."""
 DENSE_CELLS = 1 << 16
 BLOCK = 2048
+"""Rows whose cells are in cache while they are counted."""
 
 
 class Search:
@@ -110,7 +111,8 @@ class Search:
         """int64 (cells,): counts of combinations of codes, row-major where the cells are few, else in no set order."""
         if self._dense(columns):
             found = np.zeros(int(np.prod(self.radices[list(columns)])), np.int64)
-            count_cells(self.codes, np.array(columns, np.int64), self.radices, self.weights, found)
+            cell = np.zeros(BLOCK, np.int64)
+            count_cells(self.codes, np.array(columns, np.int64), self.radices, self.weights, cell, found)
             return found
         return np.bincount(self.groups(columns), self.weights).astype(np.int64)
 
@@ -184,17 +186,26 @@ def count_cells(
     columns: NDArray[np.int64],
     radices: NDArray[np.int64],
     weights: NDArray[np.int64],
+    cell: NDArray[np.int64],
     counts: NDArray[np.int64],
 ) -> None:
-    """Add the weights of rows to the row-major cells of their codes in the columns; codes are (all columns, rows)."""
-    cell = np.empty(BLOCK, np.int64)
-    for start in range(0, codes.shape[1], BLOCK):
-        size = min(BLOCK, codes.shape[1] - start)
-        cell[:size] = 0
+    """Add the weights of rows to the row-major cells of their codes in the columns; codes are (all columns, rows).
+
+    Args:
+        codes: (all columns, rows).
+        columns: which of them.
+        radices: number of codes in each of all columns.
+        weights: (rows,).
+        cell: room for the cells of as many rows as are worked on at once.
+        counts: (cells,).
+    """
+    rows = codes.shape[1]
+    for start in range(0, rows, len(cell)):
+        size = rows - start if rows - start < len(cell) else len(cell)
         for i in range(len(columns)):
-            radix = radices[columns[i]]
-            column = codes[columns[i]]
+            column = columns[i]
+            radix = radices[column] if i else 0  # what is left of the rows before
             for row in range(size):
-                cell[row] = cell[row] * radix + column[start + row]
+                cell[row] = cell[row] * radix + codes[column, start + row]
         for row in range(size):
             counts[cell[row]] += weights[start + row]

@@ -11,11 +11,8 @@ from contest import Case, Contender, faster, slower
 from numpy.typing import NDArray
 
 from mireorder.counting.pairs import PairTables
-from mireorder.counting.spill import gather_tables
-from mireorder.threads import map_ordered
 
 SIZES = (10_000, 10)
-CHUNK = 1 << 18
 SLOTS = 6
 PAIRS = [(a, SLOTS + b) for a, b in product(range(SLOTS), repeat=2)]
 Columns = list[NDArray[np.int32]]
@@ -32,15 +29,8 @@ def make_digits(rows: int, scratch: Path) -> Columns:
     return list(np.random.default_rng(2).integers(0, 10, (2 * SLOTS, rows), dtype=np.int32))
 
 
-def count(columns: Columns, pairs: list[tuple[int, int]], radices: tuple[int, ...], workers: int) -> Any:
-    def part(first: int) -> PairTables:
-        return PairTables.of([column[first : first + CHUNK] for column in columns], pairs, radices)
-
-    return gather_tables(map_ordered(part, range(0, len(columns[0]), CHUNK), workers))
-
-
 def ours(workers: int) -> Any:
-    return lambda columns: count(columns, [(0, 1)], SIZES, workers)
+    return lambda columns: PairTables.of(columns, [(0, 1)], SIZES, workers)
 
 
 def information(table: NDArray[Any]) -> float:
@@ -144,8 +134,8 @@ def read_pairs(columns: Columns) -> int:
     return sum(int(columns[a].sum()) + int(columns[b].sum()) for a, b in PAIRS)
 
 
-def ours_of_pairs(columns: Columns) -> Any:
-    return count(columns, PAIRS, (10,) * 2 * SLOTS, 2)
+def ours_of_pairs(workers: int) -> Any:
+    return lambda columns: PairTables.of(columns, PAIRS, (10,) * 2 * SLOTS, workers)
 
 
 def tables_in_order(found: Any) -> list[NDArray[np.int64]]:
@@ -159,8 +149,8 @@ DIGITS = Case(
     (10_000_000, 200_000),
     make_digits,
     [
-        Contender("mireorder", ours_of_pairs, answer=tables_in_order),
-        Contender("mireorder, 1 thread", lambda c: count(c, PAIRS, (10,) * 12, 1), answer=tables_in_order),
+        Contender("mireorder", ours_of_pairs(2), answer=tables_in_order),
+        Contender("mireorder, 1 thread", ours_of_pairs(1), answer=tables_in_order),
         Contender("numpy bincount pair by pair", pairs_by_bincount),
         Contender("sklearn pair by pair", pairs_by_sklearn, 0.1, None),
         Contender("reading the two columns of every pair", read_pairs, answer=None),
@@ -177,7 +167,7 @@ DIGITS = Case(
 def check_sklearn(rows: int, scratch: Path) -> str:
     """Its MI, and ours from the tables."""
     columns = make_digits(rows, scratch)
-    found = [information(table) for table in tables_in_order(ours_of_pairs(columns))]
+    found = [information(table) for table in tables_in_order(ours_of_pairs(2)(columns))]
     if not np.allclose(found, pairs_by_sklearn(columns), rtol=1e-9, atol=1e-9):
         raise SystemExit("pairs: sklearn comes to another answer")
     pair = make_pair(rows, scratch)

@@ -10,12 +10,10 @@ import numpy as np
 from contest import MB, Case, Contender, faster, slower, smaller
 from numpy.typing import NDArray
 
-from mireorder.counting.keys import KeyTable, Packing
-from mireorder.counting.spill import gather
-from mireorder.threads import map_ordered
+from mireorder.counting.cooccurrence import count_cooccurrences
+from mireorder.counting.keys import KeyTable
 
 VOCABULARY = 50_000
-PACKING = Packing((VOCABULARY, VOCABULARY))
 Tokens = NDArray[np.int32]
 
 
@@ -26,14 +24,8 @@ def make(rows: int, scratch: Path) -> Tokens:
     return np.searchsorted(np.cumsum(weights) / weights.sum(), drawn).clip(0, VOCABULARY - 1).astype(np.int32)
 
 
-def ours(tokens: Tokens, budget: int | None, chunk: int, workers: int = 2) -> KeyTable | None:
-    rows = len(tokens) - 1
-
-    def part(first: int) -> KeyTable:
-        end = min(first + chunk, rows)
-        return KeyTable.of(PACKING.pack([tokens[first:end], tokens[first + 1 : end + 1]]))
-
-    return gather(map_ordered(part, range(0, rows, chunk), workers), budget, workers)
+def ours(tokens: Tokens, memory: int | None = None, workers: int = 2) -> KeyTable:
+    return count_cooccurrences(np.array([0, len(tokens)]), tokens, VOCABULARY, memory=memory, workers=workers)
 
 
 def by_numpy(tokens: Tokens) -> tuple[Any, Any]:
@@ -106,10 +98,10 @@ CASE = Case(
     (20_000_000, 400_000),
     make,
     [
-        Contender(NO_BUDGET, partial(ours, budget=None, chunk=10_000_000), answer=of_table),
-        Contender("mireorder, 1 thread", partial(ours, budget=None, chunk=10_000_000, workers=1), answer=of_table),
-        Contender(ROOMY, partial(ours, budget=512 * MB, chunk=10_000_000), answer=of_table),
-        Contender(TIGHT, partial(ours, budget=128 * MB, chunk=2_500_000), answer=of_table),
+        Contender(NO_BUDGET, ours, answer=of_table),
+        Contender("mireorder, 1 thread", partial(ours, workers=1), answer=of_table),
+        Contender(ROOMY, partial(ours, memory=512 * MB), answer=of_table),
+        Contender(TIGHT, partial(ours, memory=128 * MB), answer=of_table),
         Contender("numpy sort and run lengths", by_numpy),
         Contender("polars group_by", by_polars, answer=lambda t: sorted_counts(t["x"], t["y"], t["len"])),
         Contender("duckdb", by_duckdb, answer=lambda t: sorted_counts(t["x"], t["y"], t["n"])),
@@ -131,8 +123,7 @@ CASE = Case(
         slower(ROOMY, 2, TIGHT, "with a 128 MB budget at most 2x slower than with 512 MB"),
     ],
     notes=lambda rows, scratch: [
-        "Rows are counted 10 million at a time, 2.5 million under 128 MB: a caller's choice. gensim and nltk get "
-        "words, made before the clock starts; gensim counts single words as well."
+        "gensim and nltk get words, made before the clock starts; gensim counts single words as well."
     ],
 )
 CASES = [CASE]

@@ -60,7 +60,7 @@ class Subset:
         """Counts of (source slots, target slots)."""
         refuse_other_rows(source, codes)
         columns = np.column_stack([number_codes(source, sources), codes])
-        return KeyTable.of(Packing((*sources.radices, *radices)).pack(columns))
+        return Packing((*sources.radices, *radices)).count(columns)
 
     def measure(self, table: KeyTable, radices: tuple[int, ...], sources: NumbersSurvey) -> SubsetMeasure:
         """Scores from those counts."""
