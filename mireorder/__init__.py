@@ -7,7 +7,7 @@ from can be kept: ``count``, ``count_like``, `Counts` and ``plan_of``.
 
 from importlib.metadata import version
 
-from mireorder.cutting import Digits, Fields, Labels
+from mireorder.cutting import Digits, Fields, Labels, Lines, Sentences, Spans, Words
 from mireorder.dataset.check import check
 from mireorder.dataset.reading import Reading
 from mireorder.engine.counts import Counts
@@ -26,6 +26,7 @@ __all__ = [
     "InputError",
     "Joint",
     "Labels",
+    "Lines",
     "MireorderError",
     "OutputError",
     "Pairwise",
@@ -34,7 +35,10 @@ __all__ = [
     "Presence",
     "Reading",
     "Restored",
+    "Sentences",
+    "Spans",
     "Subset",
+    "Words",
     "apply",
     "check",
     "count",

@@ -29,7 +29,31 @@ from mireorder.cutting.cut import Cut, Cutter, Survey
 from mireorder.cutting.digits import Digits
 from mireorder.cutting.fields import Fields
 from mireorder.cutting.labels import Labels
+from mireorder.cutting.lines import Lines
+from mireorder.cutting.sentences import Sentences
+from mireorder.cutting.spans import Spans
+from mireorder.cutting.words import Words
 
-CUTTERS: dict[str, type[Cutter]] = {"digits": Digits, "labels": Labels, "fields": Fields}
+CUTTERS: dict[str, type[Cutter]] = {
+    "digits": Digits,
+    "labels": Labels,
+    "fields": Fields,
+    "words": Words,
+    "sentences": Sentences,
+    "lines": Lines,
+    "spans": Spans,
+}
 
-__all__ = ["CUTTERS", "Cut", "Cutter", "Digits", "Fields", "Labels", "Survey"]
+__all__ = [
+    "CUTTERS",
+    "Cut",
+    "Cutter",
+    "Digits",
+    "Fields",
+    "Labels",
+    "Lines",
+    "Sentences",
+    "Spans",
+    "Survey",
+    "Words",
+]

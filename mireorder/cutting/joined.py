@@ -1,0 +1,105 @@
+"""Text as units with gaps between them: ``natural = gap.join(units)``, always.
+
+A cutter of this family only chooses at which gaps it cuts, so no character is ever lost: not a double space, not a
+carriage return, not an empty unit. What is emitted is ``joiner.join(units)`` in another order.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from mireorder.cutting.cut import NO_TARGET, Split
+from mireorder.cutting.positional import Positional
+from mireorder.cutting.source import hash_strings
+from mireorder.errors import InputError
+
+
+@dataclass(frozen=True)
+class Joined(Positional):
+    """Cuts a text at gaps. An empty text is one empty unit."""
+
+    @property
+    @abstractmethod
+    def gap(self) -> str:
+        """What stands between units in the natural target."""
+
+    @property
+    def joiner(self) -> str:
+        """What stands between units as they are emitted."""
+        return self.gap
+
+    def pieces(self, target: pa.StringArray) -> pa.ListArray:
+        """The units of each text: cut at every gap, from the left. Null stays null."""
+        return pc.split_pattern(target, self.gap)
+
+    def units_of(self, batch: pa.RecordBatch) -> tuple[pa.ListArray, dict[int, str]]:
+        """The units of every row, null where there is no target or its units could not be told apart once emitted."""
+        target = _text(batch, self.name)
+        lists = self.pieces(target)
+        problems = dict.fromkeys(_where(target.is_null()), f"{NO_TARGET}; fill it in or pass --reject")
+        if self.joiner == self.gap and not _overlaps_itself(self.joiner):
+            return lists, problems
+        # A joiner is met too early where it stands in a unit, or in a unit and the start of the joiner behind it.
+        ahead = pc.binary_join_element_wise(lists.flatten(), self.joiner[:-1], "")
+        owner = np.repeat(np.arange(len(lists)), pc.list_value_length(lists).fill_null(0).to_numpy())
+        wrong = np.unique(owner[_where(pc.match_substring(ahead, self.joiner))])
+        option = "--delimiter" if self.joiner == self.gap else "--joiner"
+        problem = (
+            f"{self.joiner!r} stands within one of the target's {self.name}, so that they could not be told apart "
+            f"where it joins them; choose another {option} or pass --reject"
+        )
+        problems |= dict.fromkeys(wrong.tolist(), problem)
+        if len(wrong):
+            mask = np.zeros(len(lists), np.bool_)
+            mask[list(problems)] = True
+            lists = pc.if_else(pa.array(mask), None, lists)
+        return lists, problems
+
+    def keys(self, units: pa.StringArray) -> NDArray[np.uint64]:
+        """Hashes of the units."""
+        return hash_strings(units)
+
+    def natural(self, cut: object, batch: pa.RecordBatch) -> pa.StringArray:
+        """The texts as they stand in the data."""
+        del cut
+        return batch.column("target").fill_null("")
+
+    def emit(self, units: pa.ListArray) -> pa.StringArray:
+        """The units with joiners between them."""
+        return pc.binary_join(units, self.joiner)
+
+    def split(self, text: str) -> Split:
+        """The units between joiners."""
+        units = text.split(self.joiner)
+        return Split(units, problem=self.too_many(len(units)))
+
+    def glue(self, slots: Sequence[int], units: Sequence[str]) -> str:
+        """The units with gaps between them."""
+        del slots
+        return self.gap.join(units)
+
+
+def _overlaps_itself(text: str) -> bool:
+    """Whether a text ends as it begins, so that two occurrences of it can overlap."""
+    return any(text.endswith(text[:length]) for length in range(1, len(text)))
+
+
+def _text(batch: pa.RecordBatch, cutter: str) -> pa.StringArray:
+    """Column `target`. Raises InputError if it is no text."""
+    target = batch.column("target") if "target" in batch.schema.names else None
+    if target is None or not pa.types.is_string(target.type):
+        kind = "several columns" if target is None else target.type
+        raise InputError(f"cutter {cutter} needs one column of text, not {kind}", remedy="pass --target")
+    return target
+
+
+def _where(mask: pa.BooleanArray) -> list[int]:
+    found: list[int] = pc.indices_nonzero(mask).to_pylist()
+    return found

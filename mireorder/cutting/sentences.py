@@ -1,0 +1,118 @@
+r"""Cutter `sentences`: where one ends and the next begins is found by sentencex (Wikimedia, MIT licence).
+
+The splitter is asked when the data is cut. An emission is split again at the joiner, without it, so that what a model
+emitted is restored the same with any version of it, or without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from mireorder.cutting.cut import string_array, string_bytes
+from mireorder.cutting.joined import Joined
+from mireorder.errors import InputError
+
+# Wide white space makes sentencex 1.0.32 panic behind an initial ("A\x85."), so it is shown ASCII spaces in its place,
+# as many as there are bytes: by Unicode's White_Space property, the characters of two and of three bytes.
+_WIDE = {"[\u0085\u00a0]": "  ", "[\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]": "   "}
+_SPACE = ord(" ")
+
+
+@dataclass(frozen=True)
+class Sentences(Joined):
+    r"""Cuts a text where sentences meet and exactly one space stands between them; nowhere else.
+
+    Args:
+        joiner: what stands between sentences as they are emitted; a row that holds it is refused.
+        language: code of the language, such as ``de``; one that sentencex does not know is cut as English.
+
+    Raises:
+        InputError: the joiner is empty.
+    """
+
+    name: ClassVar[str] = "sentences"
+
+    joiner: str = "\n"
+    language: str = "en"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.joiner:
+            raise InputError("sentences need a joiner that is not empty", remedy="pass --joiner")
+
+    @property
+    def gap(self) -> str:
+        """A space."""
+        return " "
+
+    def pieces(self, target: pa.StringArray) -> pa.ListArray:
+        """The sentences of each text."""
+        texts = target.fill_null("")
+        starts, data = string_bytes(texts)
+        gaps = _single_spaces(starts, data, *self._ends(texts, starts))
+        kept = np.delete(data[starts[0] : starts[-1]], gaps - starts[0])
+        units = np.sort(np.concatenate([starts[:-1], gaps + 1]))  # where they begin
+        bounds = np.append(units - starts[0] - np.searchsorted(gaps, units), len(kept))
+        rows = np.arange(len(starts)) + np.searchsorted(gaps, starts)
+        return pa.ListArray.from_arrays(pa.array(rows, pa.int32()), string_array(bounds, kept), mask=target.is_null())
+
+    def _ends(self, texts: pa.StringArray, starts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Row of each sentence that another follows, and where in the data it ends."""
+        segment = _splitter()
+        shown = texts
+        for wide, spaces in _WIDE.items():
+            shown = pc.replace_substring_regex(shown, wide, spaces)
+        found = [segment(self.language, text) for text in shown.to_pylist()]
+        counts = np.array([len(sentences) for sentences in found], np.int64)
+        lengths = np.diff(string_bytes(pa.array(chain.from_iterable(found), pa.string()))[0])
+        row, last = np.repeat(np.arange(len(found)), counts), np.cumsum(counts)
+        total = np.concatenate([[0], np.cumsum(lengths)])
+        ends = total[1:] + (starts[:-1] - total[last - counts])[row]
+        short = np.flatnonzero(total[last] - total[last - counts] != np.diff(starts))
+        for text in short.tolist():
+            ends[last[text] - counts[text] : last[text]] = starts[text] + _found(shown[text].as_py(), found[text])
+        followed = np.ones(len(row), np.bool_)
+        followed[last[counts > 0] - 1] = False
+        return row[followed], ends[followed]
+
+
+def _single_spaces(
+    starts: NDArray[np.int64], data: NDArray[np.uint8], row: NDArray[np.int64], ends: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Places of the spaces that stand alone at the end of a sentence, with text of the row on both sides; sorted."""
+    within = (ends > starts[row]) & (ends < starts[row + 1])
+    row, ends = row[within], ends[within]
+    gaps = np.where(data[ends - 1] == _SPACE, ends - 1, ends)
+    within = (data[gaps] == _SPACE) & (gaps > starts[row]) & (gaps + 1 < starts[row + 1])
+    gaps = gaps[within]
+    alone: NDArray[np.int64] = np.unique(gaps[(data[gaps - 1] != _SPACE) & (data[gaps + 1] != _SPACE)])
+    return alone
+
+
+def _found(text: str, sentences: Sequence[str]) -> NDArray[np.int64]:
+    """Where in the UTF-8 of a text these sentences end. Of a long text sentencex leaves out some line feeds."""
+    content, ends, at = text.encode(), [], 0
+    for sentence in map(str.encode, sentences):
+        at = max(content.find(sentence, at), at) + len(sentence)
+        ends.append(at)
+    return np.array(ends, np.int64)
+
+
+def _splitter() -> Callable[[str, str], list[str]]:
+    try:
+        from sentencex import segment
+    except ImportError:
+        raise InputError(
+            "cutter sentences needs sentencex, which this Python does not have",
+            remedy="pip install 'mireorder[sentences]'",
+        ) from None
+    splitter: Callable[[str, str], list[str]] = segment
+    return splitter
