@@ -17,7 +17,7 @@ from mireorder.counting.keys import KeyTable
 from mireorder.cutting.cut import Cut, present_codes
 from mireorder.errors import InputError
 
-ALIGNMENTS = ("left", "right")
+_ENDS = {"left": "1", "right": "-1"}  # the slot that every target has
 _NOTHING = KeyTable(np.zeros((0, 1), np.uint64), np.zeros(0, np.int64))
 
 
@@ -28,23 +28,23 @@ class UnitsSurvey:
     Attributes:
         longest: units of the longest target.
         units: how often each distinct unit was seen, by its key; empty where units are not told apart.
+        vocabulary: how many are told apart.
     """
 
     longest: int = 0
     units: KeyTable = _NOTHING
+    vocabulary: int = 0
 
     def merge(self, other: Self) -> Self:
         """The survey of both."""
-        return type(self)(max(self.longest, other.longest), self.units.merge(other.units))
-
-    def commonest(self, most: int) -> NDArray[np.uint64]:
-        """Keys of the units seen most often, ties by key: so many at most, sorted."""
-        return np.sort(self._ranked[:most])
+        return type(self)(max(self.longest, other.longest), self.units.merge(other.units), self.vocabulary)
 
     @cached_property
-    def _ranked(self) -> NDArray[np.uint64]:
+    def values(self) -> dict[str, NDArray[np.uint64]]:
+        """Keys of the units seen most often, ties by key, sorted: the same for every slot, so they stand by one end."""
         keys = self.units.keys[:, 0]
-        return keys[np.lexsort((keys, -self.units.counts))]
+        known = np.sort(keys[np.lexsort((keys, -self.units.counts))][: self.vocabulary])
+        return dict.fromkeys(_ENDS.values(), known)
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Positional(ABC):
     Args:
         align: whether slots are counted from the first unit (``left``: '1', '2', ...) or from the last
             (``right``: ..., '-2', '-1').
-        length: number of slots; None takes the units of the longest target. Longer rows are refused.
+        width: number of slots; None takes the units of the longest target. Longer rows are refused.
         vocabulary: how many units are told apart when they are counted, the commonest; all others count as one.
 
     Raises:
@@ -65,15 +65,15 @@ class Positional(ABC):
     kind: ClassVar[str] = "fixed"
 
     align: str = "left"
-    length: int | None = None
+    width: int | None = None
     vocabulary: int = 1000
 
     def __post_init__(self) -> None:
-        if self.align not in ALIGNMENTS:
+        if self.align not in _ENDS:
             raise InputError(
-                f"cutter {self.name} has no alignment {self.align!r}", remedy=f"use one of {', '.join(ALIGNMENTS)}"
+                f"cutter {self.name} has no alignment {self.align!r}", remedy=f"use one of {', '.join(_ENDS)}"
             )
-        for what, number in ("length", self.length), ("vocabulary", self.vocabulary):
+        for what, number in ("width", self.width), ("vocabulary", self.vocabulary):
             if number is not None and number < 0:
                 raise InputError(f"{what} {number} is below 0", remedy=f"pass a larger --{what}")
 
@@ -89,18 +89,18 @@ class Positional(ABC):
         """Units of the longest target, and how often each unit occurs."""
         lists, _ = self.units_of(batch)
         table = KeyTable.of(self.keys(lists.flatten())[:, None]) if self.vocabulary else _NOTHING
-        return UnitsSurvey(pc.max(pc.list_value_length(lists)).as_py() or 0, table)
+        return UnitsSurvey(pc.max(pc.list_value_length(lists)).as_py() or 0, table, self.vocabulary)
 
     def settle(self, survey: UnitsSurvey) -> Self:
         """As many slots as the longest target has units, unless told."""
-        return replace(self, length=survey.longest) if self.length is None else self
+        return replace(self, width=survey.longest) if self.width is None else self
 
     @cached_property
     def slots(self) -> tuple[str, ...]:
         """Places from the first unit ('1') or from the last ('-1')."""
-        length = self.length or 0
-        first = 1 if self.align == "left" else -length
-        return tuple(str(first + slot) for slot in range(length))
+        width = self.width or 0
+        first = 1 if self.align == "left" else -width
+        return tuple(str(first + slot) for slot in range(width))
 
     def cut(self, batch: pa.RecordBatch) -> Cut:
         """The units of each row."""
@@ -110,7 +110,7 @@ class Positional(ABC):
         for row in np.flatnonzero(~fits).tolist():
             problems[row] = (
                 f"target has {lengths[row]} {self.name}, the plan is for {len(self.slots)}; fit with "
-                f"--length {lengths[row]} or pass --reject"
+                f"--width {lengths[row]} or pass --reject"
             )
         units = lists.flatten()
         if not fits.all():
@@ -123,14 +123,17 @@ class Positional(ABC):
 
     def codes(self, cut: Cut, survey: UnitsSurvey) -> NDArray[np.int32]:
         """int32 (rows, slots): 0 absent, 1 to V the V commonest units seen, V + 1 any other."""
-        keys, known = self.keys(cut.units), survey.commonest(self.vocabulary)
+        keys, known = self.keys(cut.units), self._known(survey)
         at = np.searchsorted(known, keys)
         at[np.append(known, 0)[at] != keys] = len(known)
         return present_codes(cut, at.astype(np.int32), len(self.slots))
 
     def radices(self, survey: UnitsSurvey) -> tuple[int, ...]:
         """2 codes more than there are units told apart."""
-        return (2 + len(survey.commonest(self.vocabulary)),) * len(self.slots)
+        return (2 + len(self._known(survey)),) * len(self.slots)
+
+    def _known(self, survey: UnitsSurvey) -> NDArray[np.uint64]:
+        return survey.values.get(_ENDS[self.align], _NOTHING.keys[:, 0])
 
     def present(self, units: int) -> range:
         """The slots of a target of that many units."""
