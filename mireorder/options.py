@@ -33,7 +33,12 @@ Width = Annotated[int | None, typer.Option(help="units in a target, if not as ma
 Joiner = Annotated[str | None, typer.Option(help="between labels or sentences as they are emitted")]
 Language = Annotated[str | None, typer.Option(help="code of the language of sentences, such as de")]
 Vocabulary = Annotated[int | None, typer.Option(help="units of text told apart when counted, the commonest")]
-CriterionName = Annotated[str, typer.Option("--criterion", help="joint, pairwise, subset, presence or bigram")]
+CriterionName = Annotated[
+    str,
+    typer.Option(
+        "--criterion", help="joint, pairwise, subset, presence, bigram; none for a policy that looks at no scores"
+    ),
+]
 SubsetSize = Annotated[int | None, typer.Option("--k", help="size of the subsets (subset)")]
 Normalised = Annotated[bool | None, typer.Option("--normalised", help="divide scores by H(t_i) (subset)")]
 Words = Annotated[int | None, typer.Option(help="how many words are looked at (presence, bigram)")]
@@ -85,10 +90,15 @@ def cutter(name: str | None, names: Path | None, labels: str | None, **options: 
 
 
 def criterion(name: str, **options: Any) -> Any:
-    """The criterion, from its name and options."""
+    """The criterion, from its name and options; ``auto`` and ``none`` are names that `fit` knows."""
     from mireorder.information.criteria import CRITERIA
 
-    return _with_options(name, CRITERIA, "criterion", options)
+    given = [option for option, value in options.items() if value is not None]
+    if name == "none" and given:
+        raise InputError(f"criterion none takes no --{given[0]}", remedy="leave it out or choose another criterion")
+    if name == "none" or (name == "auto" and not given):
+        return name
+    return _with_options("joint" if name == "auto" else name, CRITERIA, "criterion", options)
 
 
 def required(data: list[str] | None) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mireorder.cutting import CUTTERS, Cutter, Digits, Labels
+from mireorder.cutting.positional import Positional
 from mireorder.cutting.rows import Progress
 from mireorder.cutting.targets import Targets
 from mireorder.dataset.folder import load, write_folder
@@ -20,14 +21,18 @@ from mireorder.dataset.reader import Shard, label_names, open_shards
 from mireorder.dataset.reading import Reading
 from mireorder.dataset.reorder import Reordering, reorder
 from mireorder.dataset.writer import FORMS, in_memory
-from mireorder.engine.counts import Counts, Tally
+from mireorder.engine.counts import Counts, Rows, Tally
 from mireorder.engine.passes import Passes
 from mireorder.errors import InputError, within
 from mireorder.information.criteria import CRITERIA, Criterion
 from mireorder.ordering.plan import Plan
 from mireorder.ordering.planning import TieBreaker, one_of, plan_from, refuse_choices
+from mireorder.ordering.policies import BLIND
 
 T = TypeVar("T")
+
+MOST_SCORED = 64
+"""Slots of a text that scores are found for: the pairs of slots, and the work of counting them, grow as its square."""
 
 
 def fit(
@@ -35,7 +40,7 @@ def fit(
     *,
     reading: Reading,
     cutter: Cutter | str,
-    criterion: Criterion | str = "joint",
+    criterion: Criterion | str | None = "auto",
     policy: str = "max",
     estimator: str = "plug-in",
     tie_breaker: str | None = "subset",
@@ -56,7 +61,8 @@ def fit(
         data: whatever `open_shards` reads; of several splits, ``train`` is counted.
         reading: which columns are source and target.
         cutter: a cutter or its name (`CUTTERS`).
-        criterion: a criterion or its name (`CRITERIA`).
+        criterion: a criterion or its name (`CRITERIA`); None or ``none`` counts rows alone, which is all that a policy
+            needs that looks at no scores (`BLIND`). ``auto`` takes none for those on text, else ``joint``.
         policy: name in `POLICIES`.
         estimator: whose scores decide: a name in `ENTROPIES`; of criterion bigram, ``plug-in`` or ``cross-fitted``. The
             tie-breaker's do too, by plug-in if it has no such estimator.
@@ -74,12 +80,18 @@ def fit(
     Raises:
         InputError: the input can't be read, a row can't be cut, or a name is unknown.
     """
-    criterion, breaker = _criteria(criterion, tie_breaker)
+    cutter = _made(cutter, CUTTERS, "cutter")
+    if criterion == "auto":
+        criterion = "none" if policy in BLIND and isinstance(cutter, Positional) else "joint"
+    criterion, breaker = (None, None) if criterion in (None, "none") else _criteria(criterion, tie_breaker)
     refuse_choices(policy, criterion, estimator, shuffles, resamples)
     cutter = complete(cutter, data, reading, policy)
     passes = Passes(_to_count(open_shards(data, reading)), reject, memory, workers, progress)
-    counts = _count(passes, cutter, [criterion], reading, between)
     second = None
+    if criterion is None:
+        counts = _rows(passes, cutter, reading, between)
+    else:
+        counts = _count(passes, cutter, [criterion], reading, between)
     if breaker:
         second = TieBreaker(breaker, partial(_count_later, passes, counts.targets, breaker), counts.targets.radices)
     return plan_from(
@@ -314,18 +326,34 @@ def _count(
     survey = passes.survey(cutter, criteria)
     with within(passes.names):
         targets = Targets.settled(cutter, survey.cutter)
+        _refuse_many(targets.cutter)
         sources = criteria[0].settle(survey.criteria[0])
     counted = passes.count(targets, criteria[0], sources)
     return Counts(
         reading,
-        between if between is not None else reading.separator or " ",
+        _between(between, reading),
         targets,
-        Tally(criteria[0], sources, counted.table),
-        _tally(passes, targets, criteria[1], survey.criteria[1]) if len(criteria) > 1 else None,
         counted.rows,
         counted.rejected,
         counted.fingerprint,
+        Tally(criteria[0], sources, counted.table),
+        _tally(passes, targets, criteria[1], survey.criteria[1]) if len(criteria) > 1 else None,
     )
+
+
+def _rows(passes: Passes, cutter: Cutter, reading: Reading, between: str | None) -> Rows:
+    """What there is to know where nothing is counted but rows."""
+    if isinstance(cutter, Positional):
+        cutter = replace(cutter, vocabulary=0)  # units that nobody counts need not be told apart
+    survey = passes.survey(cutter, [])
+    with within(passes.names):
+        targets = Targets.settled(cutter, survey.cutter)
+    counted = passes.count(targets, None, None)
+    return Rows(reading, _between(between, reading), targets, counted.rows, counted.rejected, counted.fingerprint)
+
+
+def _between(given: str | None, reading: Reading) -> str:
+    return given if given is not None else reading.separator or " "
 
 
 def _count_later(passes: Passes, targets: Targets, criterion: Criterion) -> Tally:
@@ -340,6 +368,17 @@ def _tally(passes: Passes, targets: Targets, criterion: Criterion, survey: Any) 
     except InputError as error:
         return Tally(criterion, None, None, error.problem)
     return Tally(criterion, sources, passes.count(targets, criterion, sources).table)
+
+
+def _refuse_many(cutter: Cutter) -> None:
+    slots = len(cutter.slots)
+    if isinstance(cutter, Positional) and slots > MOST_SCORED:
+        raise InputError(
+            f"targets have up to {slots} {cutter.name}, and scores are found for {MOST_SCORED} at most, as counting "
+            "goes by pairs",
+            remedy=f"take larger units (sentences, lines), fit with --width {MOST_SCORED} --reject, or take a policy "
+            f"that looks at no scores ({', '.join(BLIND)}) with --criterion none",
+        )
 
 
 def _made(given: T | str, known: Mapping[str, type[T]], what: str) -> T:

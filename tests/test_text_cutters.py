@@ -1,5 +1,6 @@
 """Cutters of text: every character comes back, whatever the order; rows that could not come back are refused."""
 
+import json
 import sys
 from itertools import chain
 from pathlib import Path
@@ -8,10 +9,12 @@ import naive_text
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from datasets import Dataset
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_cutting import batch_of, check_lossless, emissions, settled
 
+from mireorder import Plan, Presence, Reading, apply, check, cli, fit
 from mireorder.cutting import Lines, Sentences, Spans, Words
 from mireorder.cutting.source import hash_strings
 from mireorder.errors import InputError
@@ -56,11 +59,11 @@ def test_text_cut_at_gaps_is_lossless(name, align, targets, data):
     batch = batch_of(targets)
     cutter = settled(cutter, batch)
     expected = [units_or_none(cutter, text) for text in targets]
-    assert cutter.length == max((len(units) for units in expected if units is not None), default=0)
+    assert cutter.width == max((len(units) for units in expected if units is not None), default=0)
     cut = cutter.cut(batch)
     assert cut.units.to_pylist() == [unit for units in expected if units is not None for unit in units]
     natural = [None if units is None else text for text, units in zip(targets, expected, strict=True)]
-    check_lossless(cutter, batch, natural, data.draw(st.permutations(range(cutter.length))))
+    check_lossless(cutter, batch, natural, data.draw(st.permutations(range(cutter.width))))
 
 
 @WITH_SPLITTER
@@ -71,7 +74,7 @@ def test_sentences_are_lossless(align, targets, joiner, data):
     cutter = settled(Sentences(align=align, joiner=joiner), batch)
     cut = cutter.cut(batch)
     natural = [None if row in cut.problems else text for row, text in enumerate(targets)]
-    check_lossless(cutter, batch, natural, data.draw(st.permutations(range(cutter.length))))
+    check_lossless(cutter, batch, natural, data.draw(st.permutations(range(cutter.width))))
     for row, text in enumerate(targets):  # refused with good reason only
         assert (row not in cut.problems) or text is None or joiner in text + joiner[:-1]
 
@@ -134,7 +137,7 @@ def test_without_the_splitter_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "sentencex", None)
     with pytest.raises(InputError, match=r"needs sentencex.*pip install 'mireorder\[sentences\]'"):
         Sentences().survey(batch_of(["One. Two."]))
-    assert restore(Sentences(length=2), [1, 0], "Two.\nOne.") == Restored("One. Two.", "complete")
+    assert restore(Sentences(width=2), [1, 0], "Two.\nOne.") == Restored("One. Two.", "complete")
 
 
 # --- what comes back -------------------------------------------------------------------------------------------
@@ -152,11 +155,11 @@ def test_double_spaces_and_carriage_returns_are_kept():
     batch = batch_of([" a  b ", "a\r\nb"])
     assert settled(Words(), batch).cut(batch).units.to_pylist() == ["", "a", "", "b", "", "a\r\nb"]
     assert settled(Lines(), batch).cut(batch).units.to_pylist() == [" a  b ", "a\r", "b"]
-    assert restore(Words(length=5), [4, 3, 2, 1, 0], " b  a ") == Restored(" a  b ", "complete")
+    assert restore(Words(width=5), [4, 3, 2, 1, 0], " b  a ") == Restored(" a  b ", "complete")
 
 
 def test_too_many_units_are_malformed_and_nothing_raises():
-    found = restore(Words(length=2), [1, 0], "c b a")
+    found = restore(Words(width=2), [1, 0], "c b a")
     assert (found.text, found.verdict) == ("b c", "malformed")
     assert found.problem == "3 words were emitted, at most 2 make a target"
 
@@ -164,7 +167,7 @@ def test_too_many_units_are_malformed_and_nothing_raises():
 @given(texts)
 def test_no_emission_raises(text):
     for cutter in (*PLAIN.values(), Sentences()):
-        settled_cutter = cutter.__class__(**vars(cutter) | {"length": 3})
+        settled_cutter = cutter.__class__(**vars(cutter) | {"width": 3})
         assert restore(settled_cutter, [2, 0, 1], text).verdict in ("complete", "malformed")
 
 
@@ -180,17 +183,17 @@ def test_slots_count_from_the_end_they_are_aligned_to():
 
 def test_refused_rows_are_told_why_and_the_remedy():
     batch = batch_of(["a b c d", None, "a"])
-    problems = Words(length=3).cut(batch).problems
+    problems = Words(width=3).cut(batch).problems
     assert list(problems) == [1, 0]
-    assert "target has 4 words, the plan is for 3; fit with --length 4 or pass --reject" in problems[0]
+    assert "target has 4 words, the plan is for 3; fit with --width 4 or pass --reject" in problems[0]
     assert "null" in problems[1] and "--reject" in problems[1]
-    (problem,) = Spans(delimiter="--", length=9).cut(batch_of(["a---"])).problems.values()
+    (problem,) = Spans(delimiter="--", width=9).cut(batch_of(["a---"])).problems.values()
     assert "'--' stands within one of the target's spans" in problem and "--delimiter or pass --reject" in problem
 
 
 def test_a_unit_that_would_run_into_the_joiner_is_refused():
     """Of "x-" and "y" joined by "--" nobody can tell whether the first was "x" or "x-"."""
-    cutter = Spans(delimiter="--", length=3)
+    cutter = Spans(delimiter="--", width=3)
     assert cutter.cut(batch_of(["y--x-"])).problems.keys() == {0}
     assert cutter.split("x---y").units == ["x", "-y"]
     assert not cutter.cut(batch_of(["x---y"])).problems
@@ -207,8 +210,8 @@ def test_sentences_that_hold_the_joiner_are_refused():
 def test_options_that_can_not_be_are_refused():
     with pytest.raises(InputError, match="words has no alignment 'pad'; use one of left, right"):
         Words(align="pad")
-    with pytest.raises(InputError, match="length -1 is below 0"):
-        Lines(length=-1)
+    with pytest.raises(InputError, match="width -1 is below 0"):
+        Lines(width=-1)
     with pytest.raises(InputError, match="pass --delimiter"):
         Spans(delimiter="")
     with pytest.raises(InputError, match="pass --joiner"):
@@ -253,13 +256,154 @@ def test_codes_tell_the_commonest_units_apart(targets, vocabulary):
     words = [word for text in targets for word in text.split()]
     hashes = {word: int(hash_strings(pa.array([word]))[0]) for word in set(words)}
     known = sorted(hashes, key=lambda word: (-words.count(word), hashes[word]))[:vocabulary]
-    assert radices == (2 + len(known),) * cutter.length
+    assert radices == (2 + len(known),) * cutter.width
     for row, text in zip(codes.tolist(), targets, strict=True):
         units = text.split()
-        assert row[len(units) :] == [0] * (cutter.length - len(units))
+        assert row[len(units) :] == [0] * (cutter.width - len(units))
         for code, unit in zip(row, units, strict=False):
             assert (1 <= code <= len(known)) == (unit in known)
             assert code == (1 + sorted(known, key=hashes.get).index(unit) if unit in known else len(known) + 1)
+
+
+# --- fit and apply ---------------------------------------------------------------------------------------------
+
+READING = Reading(("q",), ("a",))
+
+
+def pairs(targets):
+    """Targets behind sources of which half tell the first word."""
+    sources = [f"{(text.split() or ['nothing'])[0]} it is" if row % 2 else "who knows" for row, text in targets]
+    return Dataset.from_dict({"q": sources, "a": [text for _, text in targets]})
+
+
+def prove(data, plan, targets):
+    rows = apply(data, plan)["train"]
+    assert rows["target"][:] == targets
+    for row, text in zip(rows, targets, strict=True):
+        assert row["prompt"] == data["q"][int(row["row_id"].split(":")[1])]
+        assert row["completion"].startswith(" "), "the space between prompt and completion opens it"
+        assert plan.restore(row["completion"]) == Restored(text, "complete")
+    return rows
+
+
+@pytest.mark.parametrize("policy", ["plain", "reverse", "random", "max"])
+@pytest.mark.parametrize("name", PLAIN)
+@settings(max_examples=8)
+@given(targets=st.lists(texts, min_size=1, max_size=6), between=st.sampled_from([None, " ", "=> ", "\n", ""]))
+def test_every_policy_comes_back(name, policy, targets, between):
+    kept = [text for text in targets if units_or_none(PLAIN[name], text) is not None] or [""]
+    data = pairs(list(enumerate(kept)))
+    options = {"between": between, "shuffles": 0, "resamples": 0, "criterion": "auto"}
+    if policy == "max":
+        options["criterion"] = Presence(words=5)
+    plan = fit(data, reading=READING, cutter=PLAIN[name], policy=policy, **options)
+    rows = apply(data, plan)["train"]
+    assert rows["target"][:] == kept
+    assert [plan.restore(completion) for completion in rows["completion"]] == [Restored(t, "complete") for t in kept]
+    if policy == "plain":
+        assert rows["completion"][:] == [plan.completion_start + text for text in kept]
+
+
+@WITH_SPLITTER
+@pytest.mark.parametrize("policy", ["plain", "reverse", "random", "max"])
+@pytest.mark.parametrize("cutter", [Words(width=12), Lines(), Spans(), Sentences()], ids=lambda cutter: cutter.name)
+def test_real_text_is_reordered_and_proved(real, tmp_path, cutter, policy):
+    """Abstracts of one sentence summaries: 12 words at most, so that scores can be found."""
+    targets = naive_text.real_texts(real, "scitldr")[:200]
+    data = pairs(list(enumerate(targets)))
+    criterion = Presence(words=20) if policy == "max" else "auto"
+    options = {"policy": policy, "criterion": criterion, "reject": True, "shuffles": 0, "resamples": 0}
+    plan = fit(data, reading=READING, cutter=cutter, **options)
+    dataset = apply(data, plan, out=tmp_path / "out", reject=True)["train"]
+    checked = check(tmp_path / "out")
+    assert checked.ok, checked.failures
+    assert checked.passed["restored"] == len(dataset) == 200 - plan.rejected
+    if cutter.name in ("lines", "spans"):
+        assert plan.rejected == 0
+    if policy == "reverse":
+        joiner = plan.cut.joiner
+        for row in dataset:
+            assert row["completion"] == " " + joiner.join(
+                plan.cut.cut(batch_of([row["target"]])).units.to_pylist()[::-1]
+            )
+
+
+def test_policies_that_look_at_no_scores_take_any_length():
+    words = [str(number) for number in range(5000)]
+    data = pairs([(0, " ".join(words)), (1, "a b")])
+    for policy in ("plain", "reverse", "random"):
+        plan = fit(data, reading=READING, cutter="words", policy=policy, seed=3)
+        assert (plan.criterion, plan.scores, plan.permutations) == ({"name": "none"}, [], {})
+        assert Plan.from_dict(json.loads(plan.to_json())) == plan
+        rows = prove(data, plan, [" ".join(words), "a b"])
+        assert rows[0]["permutation"] == plan.permutation
+    assert sorted(plan.permutation) == list(range(5000)) != plan.permutation
+
+
+@pytest.mark.parametrize("policy", ["plain", "reverse", "random"])
+def test_an_order_that_looks_at_no_scores_is_the_same_without_a_criterion(policy):
+    data = Dataset.from_dict({"q": [f"{n}+{n}" for n in range(30)], "a": [str(2 * n) for n in range(30)]})
+    scored = fit(data, reading=READING, cutter="digits", policy=policy, seed=5)
+    bare = fit(data, reading=READING, cutter="digits", policy=policy, seed=5, criterion=None)
+    assert scored.criterion["name"] == "joint" and scored.scores  # what other cutters have counted stays
+    assert bare.criterion == {"name": "none"} and bare.tie_breaker is None and not bare.scores
+    assert bare.permutation == scored.permutation and bare.permutations == scored.permutations
+    assert (bare.rows, bare.source_fingerprint) == (scored.rows, scored.source_fingerprint)
+
+
+def test_scores_without_a_criterion_or_of_too_many_slots_are_refused():
+    data = pairs([(0, "a b c"), (1, " ".join("ab" * 40))])
+    with pytest.raises(InputError, match=r"policy max looks at scores.* plain, reverse, random"):
+        fit(data, reading=READING, cutter="words", criterion="none")
+    problem = "up to 80 words, and scores are found for 64 at most.*--width 64 --reject.*--criterion none"
+    with pytest.raises(InputError, match=problem):
+        fit(data, reading=READING, cutter="words", criterion="presence")
+
+
+def test_the_plan_of_text_does_not_depend_on_shards(tmp_path):
+    targets = [f"a{row % 3} b{row % 5}  c{row % 2}" for row in range(90)]
+    data = pairs(list(enumerate(targets)))
+    options = {"reading": READING, "cutter": Words(vocabulary=4), "criterion": Presence(words=5), "resamples": 5}
+    whole = fit(data, workers=1, **options).to_json()
+    for shards, workers in [(2, 1), (7, 3)]:
+        files = []
+        for shard in range(shards):
+            files.append(str(tmp_path / f"{shard}-{shards}.jsonl"))
+            data.select(range(shard, 90, shards)).to_json(files[-1])
+        assert fit(files[::-1], workers=workers, **options).to_json() == whole
+
+
+def test_the_command_line_cuts_text(tmp_path, monkeypatch, capsys):
+    def run(line, **options):
+        with pytest.raises(SystemExit) as ended:
+            cli.main([part.replace("_", " ") for part in line.split()])
+        return (ended.value.code or 0, *capsys.readouterr())
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "d.jsonl").write_text(
+        "".join(json.dumps({"q": str(n), "a": f"one, {n}, three"}) + "\n" for n in range(9))
+    )
+    status, out, err = run(
+        "fit d.jsonl --source q --target a --cutter spans --delimiter ,_ --policy reverse --out plan"
+    )
+    assert (status, err) == (0, "") and "3 2 1" in out and "reverse, kind fixed" in out
+    assert run("apply d.jsonl --plan plan --out out")[0] == 0 and run("check out")[0] == 0
+    monkeypatch.setattr("sys.stdin", ["three, 7, one\n"])
+    assert run("restore plan")[:2] == (0, "one, 7, three\n")
+    status, _, err = run("inspect plan --png scores.png")
+    assert status == 2 and "the plan has no scores to draw; fit it with a --criterion" in err
+    status, _, err = run("fit d.jsonl --source q --target a --cutter words --criterion none --out other")
+    assert status == 2 and "policy max looks at scores" in err
+    status, _, err = run("fit d.jsonl --source q --target a --cutter words --criterion none --k 2 --out other")
+    assert status == 2 and "criterion none takes no --k" in err
+    status, out, _ = run("fit d.jsonl --source q --target a --cutter words --criterion presence --width 9 --out max")
+    assert status == 0 and Plan.load("max").units[-1] == "9"
+
+
+def test_a_row_longer_than_the_plan_is_refused_by_its_row():
+    plan = fit(pairs([(0, "a b"), (1, "c")]), reading=READING, cutter="words", policy="reverse")
+    with pytest.raises(InputError, match="train, row 1: target has 3 words, the plan is for 2; fit with --width 3"):
+        apply(pairs([(0, "a"), (1, "a b c")]), plan)
 
 
 # --- real text -------------------------------------------------------------------------------------------------
@@ -278,6 +422,6 @@ def test_real_text_comes_back(real, name, cutter):
     cutter = settled(cutter, batch)
     cut = cutter.cut(batch)
     assert not cut.problems
-    order = np.random.default_rng(0).permutation(cutter.length).tolist()
+    order = np.random.default_rng(0).permutation(cutter.width).tolist()
     for emitted, text in zip(emissions(cutter, cut, order), targets, strict=True):
         assert restore(cutter, order, emitted) == Restored(text, "complete")

@@ -93,7 +93,7 @@ def compare(
     joiner: options.Joiner = None,
     language: options.Language = None,
     vocabulary: options.Vocabulary = None,
-    criterion: options.CriterionName = "joint",
+    criterion: options.CriterionName = "auto",
     k: options.SubsetSize = None,
     normalised: options.Normalised = None,
     words: options.Words = None,

@@ -39,7 +39,7 @@ def fit(
     joiner: options.Joiner = None,
     language: options.Language = None,
     vocabulary: options.Vocabulary = None,
-    criterion: options.CriterionName = "joint",
+    criterion: options.CriterionName = "auto",
     k: options.SubsetSize = None,
     normalised: options.Normalised = None,
     words: options.Words = None,
@@ -292,6 +292,8 @@ def inspect(
     if png is not None:
         from mireorder.report.figures import score_heatmap
 
+        if not loaded.scores:
+            raise InputError("the plan has no scores to draw", shard=str(plan), remedy="fit it with a --criterion")
         title = f"{loaded.criterion['name']}, policy {loaded.policy}"
         score_heatmap(loaded.scores, loaded.units, loaded.permutation, png, title)
     if as_json:

@@ -23,6 +23,7 @@ def card(plan: Plan, form: str, rows: dict[str, int]) -> str:
     files = "\n".join(f"  - split: {split}\n    path: {split}/*.arrow" for split in rows)
     splits = "\n".join(f"| {split} | {count:,} |" for split, count in rows.items())
     order = json.dumps([plan.units[slot] for slot in plan.permutation][:40], ensure_ascii=False)
+    policy = plan.policy + (f" ({plan.criterion['name']}, {plan.estimator})" if plan.scores else "")
     return f"""---
 configs:
 - config_name: default
@@ -39,7 +40,7 @@ The targets of this dataset stand in another order than the natural one, so that
 
 | | |
 |---|---|
-| policy | {plan.policy} ({plan.criterion["name"]}, {plan.estimator}) |
+| policy | {policy} |
 | kind | {plan.kind} |
 | order of a full target | `{order}` |
 | plan | `{plan.sha256}` |

@@ -88,32 +88,41 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Counts:
+class Rows:
+    """The rows of a dataset, and how their targets are cut: all that a plan needs that looks at no scores.
+
+    Attributes:
+        reading: which columns are source and target.
+        between: text between source and target.
+        targets: how targets become codes.
+        rows: rows counted.
+        rejected: rows left out.
+        fingerprint: hash of the rows counted, whatever their order: a sum modulo 2^64.
+    """
+
+    reading: Reading
+    between: str
+    targets: Targets
+    rows: int
+    rejected: int
+    fingerprint: int
+
+
+@dataclass(frozen=True)
+class Counts(Rows):
     """What was counted of a dataset, and how its rows became codes.
 
     Counts that were made alike (`count_like`) merge, in any order and grouping, to the counts of all their rows,
     bit for bit.
 
     Attributes:
-        reading: which columns are source and target.
-        between: text between source and target.
-        targets: how targets became codes.
         first: counts of the criterion.
         second: counts of the tie-breaker, None without one.
-        rows: rows counted.
-        rejected: rows left out.
-        fingerprint: hash of the rows counted, whatever their order: a sum modulo 2^64.
         place: where they were loaded from, for errors.
     """
 
-    reading: Reading
-    between: str
-    targets: Targets
     first: Tally
     second: Tally | None
-    rows: int
-    rejected: int
-    fingerprint: int
     place: str = "these counts"
 
     def merge(self, *others: Self, memory: int | None = None, workers: int = 1) -> Self:
@@ -201,11 +210,11 @@ class Counts:
             with_options(Reading, content["reading"]),
             content["between"],
             targets,
-            first,
-            second,
             content["rows"],
             content["rejected"],
             int(content["source_fingerprint"], 16),
+            first,
+            second,
             place,
         )
 

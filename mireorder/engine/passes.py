@@ -95,13 +95,13 @@ class Passes:
         return found
 
     def count(
-        self, targets: Targets, criterion: Criterion, sources: Sources, misfits: Misfits | None = None
+        self, targets: Targets, criterion: Criterion | None, sources: Sources | None, misfits: Misfits | None = None
     ) -> Counted:
         """Counts, rows, rows left out and fingerprint.
 
         Args:
             targets: how they become codes.
-            criterion: what to count.
+            criterion: what to count; None counts rows alone.
             sources: what it settled of them.
             misfits: rows that can be cut but not counted; None where all rows have been surveyed.
 
@@ -115,8 +115,10 @@ class Passes:
         def count(batch: Batch) -> Counted:
             rows = cut_batch(targets.cutter, batch, self.reject, misfits)
             source, target = rows.batch.column("source"), targets.cutter.natural(rows.cut, rows.batch)
-            with within(batch.shard):
-                table = criterion.count(source, targets.codes(rows.cut), targets.radices, sources)
+            table = None
+            if criterion is not None:
+                with within(batch.shard):
+                    table = criterion.count(source, targets.codes(rows.cut), targets.radices, sources)
             return Counted(table, len(rows.rows), len(rows.bad), _fingerprint(source, target))
 
         def tables() -> Iterator[Any]:
@@ -124,7 +126,8 @@ class Passes:
             for part in map_ordered(count, self._batches(), self.workers):
                 fingerprint = (seen.fingerprint + part.fingerprint) % (1 << 64)
                 seen = Counted(None, seen.rows + part.rows, seen.rejected + part.rejected, fingerprint)
-                yield part.table
+                if part.table is not None:
+                    yield part.table
 
         table = gather_tables(tables(), self.memory, self.workers or os.cpu_count() or 1)
         if seen.rows == 0:

@@ -21,6 +21,7 @@ from mireorder.ordering.restore import Restored, Restorer, slots_by_step
 
 FILE = "mireorder.json"
 FORMAT = 1
+MOST_LENGTHS = 64  # beyond, permutations of every length would take more room than all the rest
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Plan:
         reading: how rows are read: ``source``, ``target``, ``separator``, ``columns``.
         between: text between source and target; what is blank at its end opens the completion.
         cutter: its name and settled options.
-        criterion: its name and options.
+        criterion: its name and options; ``none`` where no scores were needed, and then there are none.
         estimator: of the scores that decided: a name in `ENTROPIES`, or ``cross-fitted``.
         tie_breaker: the criterion that decided between scores that tie.
         policy: that made the permutation.
@@ -40,7 +41,7 @@ class Plan:
         seed: of random orders, shuffles and resamples.
         units: names of the slots of a full target, in natural order.
         permutation: of a full target, ``permutation[step] = slot``.
-        permutations: number of units -> permutation, for targets of every length (kind ``fixed``).
+        permutations: number of units -> permutation, for targets of every length (kind ``fixed``, at most 64 slots).
         scores: bits, ``[step][slot]``, by the estimator; None for slots already emitted.
         scores_plug_in: the same by the plug-in estimator.
         scores_corrected: the same as ``scores``; where plug-in decided, by Miller-Madow (of criterion bigram:
@@ -191,8 +192,8 @@ class Plan:
 
 
 def permutations_by_length(cutter: Cutter, permutation: list[int]) -> dict[str, list[int]]:
-    """Number of units -> permutation, for every length a target of kind ``fixed`` can have."""
-    if cutter.kind != "fixed":
+    """Number of units -> permutation, for every length a target of kind ``fixed`` can have, if there are few."""
+    if cutter.kind != "fixed" or len(permutation) > MOST_LENGTHS:
         return {}
     fixed = cast(FixedCutter, cutter)
     found: dict[str, list[int]] = {}

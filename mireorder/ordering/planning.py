@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from importlib.metadata import version
 from typing import TypeVar
@@ -11,13 +11,14 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mireorder.cutting.targets import Targets
 from mireorder.described import describe, options_of
-from mireorder.engine.counts import Counts, Tally
+from mireorder.engine.counts import Counts, Rows, Tally
 from mireorder.errors import InputError
 from mireorder.information.criteria import Criterion, Measure, Scores
-from mireorder.information.significance import significance
+from mireorder.information.significance import Significance, significance
 from mireorder.ordering.plan import Plan, permutations_by_length
-from mireorder.ordering.policies import BLIND, POLICIES, order
+from mireorder.ordering.policies import BLIND, POLICIES, Order, order
 from mireorder.ordering.stability import Stability, stability
 
 T = TypeVar("T")
@@ -53,11 +54,16 @@ class TieBreaker:
 
 
 def refuse_choices(
-    policy: str, criterion: Criterion, estimator: str, shuffles: int | None, resamples: int | None
+    policy: str, criterion: Criterion | None, estimator: str, shuffles: int | None, resamples: int | None
 ) -> None:
     """Raise InputError if a name is unknown or a number can't be drawn: before anything is read."""
     one_of(policy, POLICIES, "policy")
-    if estimator not in criterion.estimators:
+    if criterion is None and policy not in BLIND:
+        raise InputError(
+            f"policy {policy} looks at scores, and without a criterion there are none",
+            remedy=f"name one, or take a policy that looks at none: {', '.join(BLIND)}",
+        )
+    if criterion is not None and estimator not in criterion.estimators:
         raise InputError(
             f"criterion {criterion.name} has no estimator {estimator!r}",
             remedy=f"the estimator is one of {', '.join(criterion.estimators)}",
@@ -67,8 +73,18 @@ def refuse_choices(
             raise InputError(f"{number} {what} can't be drawn", remedy="take 0 for none, or leave it out")
 
 
+@dataclass(frozen=True)
+class _Made:
+    """An order, and what is known of it: nothing, if no scores were looked at."""
+
+    order: Order
+    tested: Significance = field(default_factory=lambda: Significance(0, [], [], [], []))
+    steady: Stability = field(default_factory=Stability)
+    warnings: list[str] = field(default_factory=list)
+
+
 def plan_from(
-    counts: Counts,
+    counts: Rows,
     second: TieBreaker | None,
     *,
     policy: str,
@@ -79,11 +95,58 @@ def plan_from(
     workers: int | None,
 ) -> Plan:
     """The plan of counts; the arguments are those of `mireorder.stages.fit`."""
-    chosen, cutter, criterion = POLICIES[policy], counts.targets.cutter, counts.first.criterion
-    measure = counts.first.measure(counts.targets.radices)
+    cutter, tally = counts.targets.cutter, counts.first if isinstance(counts, Counts) else None
+    if tally is None:
+        made = _Made(Order(BLIND[policy](len(cutter.slots), seed), [], []))
+    else:
+        made = _by_scores(tally, counts.targets, second, policy, estimator, shuffles, resamples, seed, workers)
+    return Plan(
+        library=f"mireorder {version('mireorder')}",
+        reading=options_of(counts.reading),
+        between=counts.between,
+        cutter=describe(cutter),
+        criterion=describe(tally.criterion) if tally else {"name": "none"},
+        estimator=estimator,
+        tie_breaker=second.name if second else None,
+        policy=policy,
+        kind=cutter.kind,
+        seed=seed,
+        units=list(cutter.slots),
+        permutation=made.order.permutation,
+        permutations=permutations_by_length(cutter, made.order.permutation),
+        scores=[_rounded(s.bits[estimator]) for s in made.order.scores],
+        scores_plug_in=[_rounded(s.plug_in) for s in made.order.scores],
+        scores_corrected=[
+            _rounded(s.corrected if estimator == "plug-in" else s.bits[estimator]) for s in made.order.scores
+        ],
+        noise=[_rounded(s.noise) for s in made.order.scores],
+        support=[s.support.tolist() for s in made.order.scores],
+        significance=made.tested.as_dict(),
+        stability=made.steady.as_dict(),
+        ties=[asdict(tie) | {"slots": list(tie.slots)} for tie in made.order.ties],
+        warnings=made.warnings,
+        rows=counts.rows,
+        rejected=counts.rejected,
+        source_fingerprint=f"{counts.fingerprint:016x}",
+    )
+
+
+def _by_scores(
+    tally: Tally,
+    targets: Targets,
+    second: TieBreaker | None,
+    policy: str,
+    estimator: str,
+    shuffles: int | None,
+    resamples: int | None,
+    seed: int,
+    workers: int | None,
+) -> _Made:
+    """Measure, order, test."""
+    chosen, slots, measure = POLICIES[policy], targets.cutter.slots, tally.measure(targets.radices)
     found = order(
         chosen,
-        len(cutter.slots),
+        len(slots),
         partial(measure.scores, estimators=(estimator,)),
         partial(second.scores, estimators=(estimator,)) if second else None,
         tie_breaker=second.name if second else "",
@@ -100,41 +163,14 @@ def plan_from(
             measure,
             other,
             estimator=estimator,
-            known=criterion.estimators,
+            known=tally.criterion.estimators,
             resamples=resamples,
             seed=seed,
             workers=workers,
         )
-    return Plan(
-        library=f"mireorder {version('mireorder')}",
-        reading=options_of(counts.reading),
-        between=counts.between,
-        cutter=describe(cutter),
-        criterion=describe(criterion),
-        estimator=estimator,
-        tie_breaker=second.name if second else None,
-        policy=policy,
-        kind=cutter.kind,
-        seed=seed,
-        units=list(cutter.slots),
-        permutation=found.permutation,
-        permutations=permutations_by_length(cutter, found.permutation),
-        scores=[_rounded(s.bits[estimator]) for s in found.scores],
-        scores_plug_in=[_rounded(s.plug_in) for s in found.scores],
-        scores_corrected=[_rounded(s.corrected if estimator == "plug-in" else s.bits[estimator]) for s in found.scores],
-        noise=[_rounded(s.noise) for s in found.scores],
-        support=[s.support.tolist() for s in found.scores],
-        significance=tested.as_dict(),
-        stability=steady.as_dict(),
-        ties=[asdict(tie) | {"slots": list(tie.slots)} for tie in found.ties],
-        warnings=measure.warnings
-        + (second.warnings if second else [])
-        + ([] if measure.degenerate else tested.warnings(cutter.slots))
-        + steady.warnings,
-        rows=counts.rows,
-        rejected=counts.rejected,
-        source_fingerprint=f"{counts.fingerprint:016x}",
-    )
+    warnings = measure.warnings + (second.warnings if second else [])
+    warnings += [] if measure.degenerate else tested.warnings(slots)
+    return _Made(found, tested, steady, warnings + steady.warnings)
 
 
 def one_of(name: str, known: Mapping[str, T], what: str) -> T:

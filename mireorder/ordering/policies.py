@@ -43,9 +43,7 @@ def reverse(step: Step) -> list[int]:
 
 def random(step: Step) -> list[int]:
     """One order for all rows, drawn by the seed."""
-    order = list(range(step.slots))
-    stdlib_random.Random(step.seed).shuffle(order)
-    return [next(slot for slot in order if slot in step.left)]
+    return [next(slot for slot in shuffled(step.slots, step.seed) if slot in step.left)]
 
 
 def maximum(step: Step) -> list[int]:
@@ -65,8 +63,21 @@ POLICIES: dict[str, Policy] = {
     "max": maximum,
     "min": minimum,
 }
-BLIND = frozenset({"plain", "reverse", "random"})
-"""Policies that don't look at scores: their order is the same whatever the sample."""
+
+
+def shuffled(slots: int, seed: int) -> list[int]:
+    """The slots in an order drawn by the seed."""
+    order = list(range(slots))
+    stdlib_random.Random(seed).shuffle(order)
+    return order
+
+
+BLIND: dict[str, Callable[[int, int], list[int]]] = {
+    "plain": lambda slots, seed: list(range(slots)),
+    "reverse": lambda slots, seed: list(range(slots))[::-1],
+    "random": shuffled,
+}
+"""Policies that don't look at scores: their whole order, of so many slots by that seed, whatever the sample."""
 
 
 def _ties(step: Step, best: int) -> list[int]:

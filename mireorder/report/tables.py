@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -13,6 +14,7 @@ from mireorder.information.significance import LEVEL
 from mireorder.ordering.plan import Plan
 from mireorder.ordering.policies import BLIND
 
+_MOST_SHOWN = 100  # slots of an order
 _MOST_SLOTS = 12  # columns of the score table; a plan with more shows the chosen score of each step
 _COLD, _HOT = (247, 251, 255), (8, 81, 156)
 
@@ -22,21 +24,31 @@ def plan_view(plan: Plan, sha256: bool = True) -> RenderableType:
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold")
     facts.add_column()
-    order = " ".join(plan.units[slot] for slot in plan.permutation)
+    order = " ".join(_first(plan.units[slot] for slot in plan.permutation))
     rejected = f", {plan.rejected:,} set aside" if plan.rejected else ""
     facts.add_row("order", Text(order, style="bold green"))
-    facts.add_row("permutation", str(plan.permutation))
-    facts.add_row("policy", f"{plan.policy} of {plan.criterion['name']} ({plan.estimator}), kind {plan.kind}")
+    facts.add_row("permutation", f"[{', '.join(_first(map(str, plan.permutation)))}]")
+    scored = f" of {plan.criterion['name']} ({plan.estimator})" if plan.scores else ""
+    facts.add_row("policy", f"{plan.policy}{scored}, kind {plan.kind}")
     facts.add_row("counted", f"{plan.rows:,} rows{rejected}")
     facts.add_row("stability", _steadiness(plan))
     for line in _estimators(plan):
         facts.add_row(*line)
     if sha256:
         facts.add_row("plan", plan.sha256)
-    parts: list[RenderableType] = [facts, "", _scores(plan)]
+    parts: list[RenderableType] = [facts]
+    if plan.scores:
+        parts += ["", _scores(plan)]
     parts += [_tie(plan, tie) for tie in plan.ties]
     parts += [Text(f"warning: {warning}", style="yellow") for warning in plan.warnings]
     return Group(*parts)
+
+
+def _first(names: Iterable[str]) -> list[str]:
+    """The first names, and how many more there are."""
+    shown = list(names)
+    more = len(shown) - _MOST_SHOWN
+    return shown if more <= 0 else [*shown[:_MOST_SHOWN], f"... and {more:,} more"]
 
 
 def _scores(plan: Plan) -> Table:
