@@ -7,7 +7,7 @@ from can be kept: ``count``, ``count_like``, `Counts` and ``plan_of``.
 
 from importlib.metadata import version
 
-from mireorder.cutting import Digits, Fields, Labels, Lines, Sentences, Spans, Words
+from mireorder.cutting import Digits, Fields, Labels, Lines, Sentences, Spans, Tokens, Words
 from mireorder.dataset.check import check
 from mireorder.dataset.reading import Reading
 from mireorder.engine.counts import Counts
@@ -38,6 +38,7 @@ __all__ = [
     "Sentences",
     "Spans",
     "Subset",
+    "Tokens",
     "Words",
     "apply",
     "check",

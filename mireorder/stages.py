@@ -12,10 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mireorder.cutting import CUTTERS, Cutter, Digits, Labels
+from mireorder.cutting import CUTTERS, Cutter, Digits, Labels, Tokens
 from mireorder.cutting.positional import Positional
-from mireorder.cutting.rows import Progress
+from mireorder.cutting.rows import Prepare, Progress
 from mireorder.cutting.targets import Targets
+from mireorder.cutting.tokens import with_ids
 from mireorder.dataset.folder import load, write_folder
 from mireorder.dataset.reader import Shard, label_names, open_shards
 from mireorder.dataset.reading import Reading
@@ -23,9 +24,9 @@ from mireorder.dataset.reorder import Reordering, reorder
 from mireorder.dataset.writer import FORMS, in_memory
 from mireorder.engine.counts import Counts, Rows, Tally
 from mireorder.engine.passes import Passes
-from mireorder.errors import InputError, within
+from mireorder.errors import InputError, PlanError, within
 from mireorder.information.criteria import CRITERIA, Criterion
-from mireorder.ordering.plan import Plan
+from mireorder.ordering.plan import Plan, split_between
 from mireorder.ordering.planning import TieBreaker, one_of, plan_from, refuse_choices
 from mireorder.ordering.policies import BLIND
 
@@ -45,6 +46,7 @@ def fit(
     estimator: str = "plug-in",
     tie_breaker: str | None = "subset",
     between: str | None = None,
+    tokenizer: Any = None,
     shuffles: int | None = None,
     resamples: int | None = None,
     seed: int = 0,
@@ -68,6 +70,7 @@ def fit(
             tie-breaker's do too, by plug-in if it has no such estimator.
         tie_breaker: criterion that decides between scores that tie; None takes the lowest slot.
         between: text between source and target; None takes the separator of line files, else a space.
+        tokenizer: for cutter `tokens`: a transformers tokenizer, its folder, or its hub id.
         shuffles: shuffled targets that each score is tested against; None draws enough to tell all slots from noise,
             0 tests none.
         resamples: bootstrap resamples of the counts that show how sure the order is; None draws up to 100, 0 none.
@@ -86,7 +89,9 @@ def fit(
     criterion, breaker = (None, None) if criterion in (None, "none") else _criteria(criterion, tie_breaker)
     refuse_choices(policy, criterion, estimator, shuffles, resamples)
     cutter = complete(cutter, data, reading, policy)
-    passes = Passes(_to_count(open_shards(data, reading)), reject, memory, workers, progress)
+    between = between if between is not None else reading.separator or " "
+    prepare, tokenizer_hash = _tokenized(tokenizer, cutter, between)
+    passes = Passes(_to_count(open_shards(data, reading)), reject, memory, workers, progress, prepare)
     second = None
     if criterion is None:
         counts = _rows(passes, cutter, reading, between)
@@ -94,7 +99,7 @@ def fit(
         counts = _count(passes, cutter, [criterion], reading, between)
     if breaker:
         second = TieBreaker(breaker, partial(_count_later, passes, counts.targets, breaker), counts.targets.radices)
-    return plan_from(
+    plan = plan_from(
         counts,
         second,
         policy=policy,
@@ -104,6 +109,7 @@ def fit(
         seed=seed,
         workers=workers,
     )
+    return replace(plan, tokenizer=tokenizer_hash)
 
 
 def count(
@@ -131,6 +137,9 @@ def count(
     """
     criterion, breaker = _criteria(criterion, tie_breaker)
     cutter = complete(cutter, data, reading, "max")
+    if isinstance(cutter, Tokens):
+        raise InputError("tokens are counted by fit alone", remedy="pass --cutter words, or fit with a tokenizer")
+    between = between if between is not None else reading.separator or " "
     passes = Passes(_to_count(open_shards(data, reading)), reject, memory, workers, progress)
     return _count(passes, cutter, [criterion, breaker] if breaker else [criterion], reading, between)
 
@@ -226,7 +235,8 @@ def apply(
         data: whatever `open_shards` reads; every split is reordered.
         plan: from `fit`.
         form: ``text`` (`prompt`, `completion`) or ``token`` (`input_ids`, `labels`).
-        tokenizer: for token form: a transformers tokenizer, its folder, or its hub id.
+        tokenizer: for token form: a transformers tokenizer, its folder, or its hub id. A plan of cutter `tokens` takes
+            only token form, and only the tokenizer it was fitted with.
         max_tokens: for token form: the most a row may have, prompt, completion and end together, so that no trainer
             has to cut it. A longer row is refused, or set aside; None sets no bound. In another order a row may have
             another number of tokens.
@@ -241,6 +251,7 @@ def apply(
 
     Raises:
         InputError: the input can't be read, or a row does not fit the plan.
+        PlanError: the plan's units are ids of another tokenizer, or the form is text.
         OutputError: the folder holds something else.
     """
     one_of(form, FORMS, "form")
@@ -248,7 +259,9 @@ def apply(
     if max_tokens is not None and (form != "token" or max_tokens < 1):
         problem = f"at most {max_tokens} tokens a row leave none" if form == "token" else "text form counts no tokens"
         raise InputError(problem, remedy="pass --max-tokens with --form token, 1 or more")
-    encode = None
+    encode, prepare, tokenizer_hash = None, None, None
+    if form == "text" and plan.tokenizer is not None:
+        raise PlanError("the plan's units are token ids, which have no text form; pass --form token --tokenizer ...")
     if form == "token":
         from mireorder.sft import tokens
 
@@ -256,17 +269,41 @@ def apply(
             raise InputError("token form needs a tokenizer", remedy="pass --tokenizer, a folder or a hub id")
         tokenizer = tokens.load_tokenizer(tokenizer) if isinstance(tokenizer, str | Path) else tokenizer
         encode = partial(tokens.encode_rows, tokenizer=tokenizer)
-    reordering = Reordering(plan, encode, reject, progress, max_tokens)
+        if plan.tokenizer is not None:
+            encode = partial(tokens.join_rows, tokenizer=tokenizer)
+            prepare, tokenizer_hash = _tokenized(tokenizer, plan.cut, plan.between)
+            plan.require_tokenizer(str(tokenizer_hash))
+    reordering = Reordering(plan, encode, reject, progress, max_tokens, prepare)
     if out is None:
         splits: dict[str, list[Any]] = {}
         for shard in shards:
             splits.setdefault(shard.split, []).extend(reorder(reordering, shard).batches)
         return in_memory(form, splits)
-    companion, tokenizer_hash = None, None
+    companion = None
     if form == "token":
-        companion, tokenizer_hash = partial(_save_tokenizer, tokenizer), tokens.fingerprint(tokenizer)
+        companion = partial(_save_tokenizer, tokenizer)
+        tokenizer_hash = tokenizer_hash or tokens.fingerprint(tokenizer)
     write_folder(reordering, shards, Path(out), tokenizer_hash, workers, companion)
     return load(Path(out))
+
+
+def _tokenized(tokenizer: Any, cutter: Cutter, between: str) -> tuple[Prepare | None, str | None]:
+    """What gives the targets of a batch their ids, and the tokenizer's hash; None of both for cutters of text.
+
+    Raises:
+        InputError: there is no tokenizer where one is needed, or one where none is.
+    """
+    if not isinstance(cutter, Tokens):
+        if tokenizer is not None:
+            raise InputError(f"cutter {cutter.name} takes no tokenizer", remedy="leave it out, or pass --cutter tokens")
+        return None, None
+    if tokenizer is None:
+        raise InputError("cutter tokens needs a tokenizer", remedy="pass --tokenizer, a folder or a hub id")
+    from mireorder.sft import tokens
+
+    tokenizer = tokens.load_tokenizer(tokenizer) if isinstance(tokenizer, str | Path) else tokenizer
+    encode = partial(tokens.encode_targets, tokenizer=tokenizer, start=split_between(between)[1])
+    return partial(with_ids, encode=encode), tokens.fingerprint(tokenizer)
 
 
 def _save_tokenizer(tokenizer: Any, folder: Path) -> None:
@@ -319,9 +356,7 @@ def _criteria(criterion: Criterion | str, tie_breaker: str | None) -> tuple[Crit
     return first, None if tie_breaker in (None, first.name) else _made(str(tie_breaker), CRITERIA, "criterion")
 
 
-def _count(
-    passes: Passes, cutter: Cutter, criteria: Sequence[Criterion], reading: Reading, between: str | None
-) -> Counts:
+def _count(passes: Passes, cutter: Cutter, criteria: Sequence[Criterion], reading: Reading, between: str) -> Counts:
     """Counts of one or both criteria, after one survey for all."""
     survey = passes.survey(cutter, criteria)
     with within(passes.names):
@@ -331,7 +366,7 @@ def _count(
     counted = passes.count(targets, criteria[0], sources)
     return Counts(
         reading,
-        _between(between, reading),
+        between,
         targets,
         counted.rows,
         counted.rejected,
@@ -341,7 +376,7 @@ def _count(
     )
 
 
-def _rows(passes: Passes, cutter: Cutter, reading: Reading, between: str | None) -> Rows:
+def _rows(passes: Passes, cutter: Cutter, reading: Reading, between: str) -> Rows:
     """What there is to know where nothing is counted but rows."""
     if isinstance(cutter, Positional):
         cutter = replace(cutter, vocabulary=0)  # units that nobody counts need not be told apart
@@ -349,11 +384,7 @@ def _rows(passes: Passes, cutter: Cutter, reading: Reading, between: str | None)
     with within(passes.names):
         targets = Targets.settled(cutter, survey.cutter)
     counted = passes.count(targets, None, None)
-    return Rows(reading, _between(between, reading), targets, counted.rows, counted.rejected, counted.fingerprint)
-
-
-def _between(given: str | None, reading: Reading) -> str:
-    return given if given is not None else reading.separator or " "
+    return Rows(reading, between, targets, counted.rows, counted.rejected, counted.fingerprint)
 
 
 def _count_later(passes: Passes, targets: Targets, criterion: Criterion) -> Tally:

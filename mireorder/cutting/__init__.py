@@ -21,6 +21,8 @@ A cutter is a frozen dataclass with these members, listed by name in `CUTTERS`:
     The text of units in the order given: what the model is trained to write.
 ``split(text)`` / ``glue(slots, units)``
     The way back, for one text: units as emitted, and the natural target from units in slot order.
+
+`tokens` has ids where the others have text: it emits, splits and glues lists of them.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from mireorder.cutting.labels import Labels
 from mireorder.cutting.lines import Lines
 from mireorder.cutting.sentences import Sentences
 from mireorder.cutting.spans import Spans
+from mireorder.cutting.tokens import Tokens
 from mireorder.cutting.words import Words
 
 CUTTERS: dict[str, type[Cutter]] = {
@@ -42,6 +45,7 @@ CUTTERS: dict[str, type[Cutter]] = {
     "sentences": Sentences,
     "lines": Lines,
     "spans": Spans,
+    "tokens": Tokens,
 }
 
 __all__ = [
@@ -55,5 +59,6 @@ __all__ = [
     "Sentences",
     "Spans",
     "Survey",
+    "Tokens",
     "Words",
 ]

@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mireorder.errors import InputError
+
 NO_TARGET = "target is null, or its line has no separator"
 
 
@@ -21,13 +23,13 @@ class Cut:
         offsets: int64 (rows + 1,): row ``r`` owns units ``offsets[r]:offsets[r + 1]``; a row that can't be
             cut owns none and is in ``problems``.
         slots: int32 (units,): each unit's slot in a full target, ascending within a row.
-        units: string array (units,), in natural order.
+        units: array (units,), in natural order: int32 for `tokens`, else strings.
         problems: 0-based row in the batch -> why it can't be cut, and the remedy.
     """
 
     offsets: NDArray[np.int64]
     slots: NDArray[np.int32]
-    units: pa.StringArray
+    units: pa.Array
     problems: dict[int, str] = field(default_factory=dict)
 
     @property
@@ -39,6 +41,12 @@ class Cut:
     def owner(self) -> NDArray[np.int64]:
         """int64 (units,): the row of each unit."""
         return np.repeat(np.arange(self.rows), np.diff(self.offsets))
+
+    def take(self, rows: NDArray[np.int64]) -> Cut:
+        """The cut of these rows alone, ascending, which all could be cut."""
+        kept = np.isin(self.owner, rows)
+        offsets = np.concatenate([[0], np.cumsum(np.diff(self.offsets)[rows])])
+        return Cut(offsets, self.slots[kept], self.units.filter(pa.array(kept)))
 
 
 class Survey(Protocol):
@@ -69,9 +77,9 @@ class Cutter(Protocol):
     def codes(self, cut: Cut, survey: Any) -> NDArray[np.int32]: ...  # noqa: D102
     def radices(self, survey: Any) -> tuple[int, ...]: ...  # noqa: D102
     def natural(self, cut: Cut, batch: pa.RecordBatch) -> pa.StringArray: ...  # noqa: D102
-    def emit(self, units: pa.ListArray) -> pa.StringArray: ...  # noqa: D102
-    def split(self, text: str) -> Split: ...  # noqa: D102
-    def glue(self, slots: Sequence[int], units: Sequence[str]) -> str: ...  # noqa: D102
+    def emit(self, units: pa.ListArray) -> pa.Array: ...  # noqa: D102
+    def split(self, text: Any, /) -> Split: ...  # noqa: D102
+    def glue(self, slots: Sequence[int], units: Sequence[Any]) -> Any: ...  # noqa: D102
 
 
 class FixedCutter(Cutter, Protocol):
@@ -80,7 +88,7 @@ class FixedCutter(Cutter, Protocol):
     def present(self, units: int) -> range:
         """The slots of a target of that many units."""
 
-    def misplaced(self, slots: Sequence[int], units: Sequence[str]) -> str | None:
+    def misplaced(self, slots: Sequence[int], units: Sequence[Any]) -> str | None:
         """Why these units can't stand in these slots, or None."""
 
 
@@ -95,10 +103,19 @@ class Split:
         cut_short: True if the text only seems to stop too early.
     """
 
-    units: list[str]
+    units: list[Any]
     slots: list[int] = field(default_factory=list)
     problem: str | None = None
     cut_short: bool = False
+
+
+def text_column(batch: pa.RecordBatch, cutter: str) -> pa.StringArray:
+    """Column `target`. Raises InputError if there is none of text."""
+    target = batch.column("target") if "target" in batch.schema.names else None
+    if target is None or not pa.types.is_string(target.type):
+        kind = "several columns" if target is None else target.type
+        raise InputError(f"cutter {cutter} needs one column of text, not {kind}", remedy="pass --target")
+    return target
 
 
 def string_array(offsets: NDArray[np.int64], data: NDArray[np.uint8]) -> pa.StringArray:

@@ -15,10 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mireorder.cutting.cut import NO_TARGET, Split
+from mireorder.cutting.cut import NO_TARGET, Cut, Split, text_column
 from mireorder.cutting.positional import Positional
 from mireorder.cutting.source import hash_strings
-from mireorder.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Joined(Positional):
 
     def units_of(self, batch: pa.RecordBatch) -> tuple[pa.ListArray, dict[int, str]]:
         """The units of every row, null where there is no target or its units could not be told apart once emitted."""
-        target = _text(batch, self.name)
+        target = text_column(batch, self.name)
         lists = self.pieces(target)
         problems = dict.fromkeys(_where(target.is_null()), f"{NO_TARGET}; fill it in or pass --reject")
         if self.joiner == self.gap and not _overlaps_itself(self.joiner):
@@ -66,7 +65,7 @@ class Joined(Positional):
         """Hashes of the units."""
         return hash_strings(units)
 
-    def natural(self, cut: object, batch: pa.RecordBatch) -> pa.StringArray:
+    def natural(self, cut: Cut, batch: pa.RecordBatch) -> pa.StringArray:
         """The texts as they stand in the data."""
         del cut
         return batch.column("target").fill_null("")
@@ -89,15 +88,6 @@ class Joined(Positional):
 def _overlaps_itself(text: str) -> bool:
     """Whether a text ends as it begins, so that two occurrences of it can overlap."""
     return any(text.endswith(text[:length]) for length in range(1, len(text)))
-
-
-def _text(batch: pa.RecordBatch, cutter: str) -> pa.StringArray:
-    """Column `target`. Raises InputError if it is no text."""
-    target = batch.column("target") if "target" in batch.schema.names else None
-    if target is None or not pa.types.is_string(target.type):
-        kind = "several columns" if target is None else target.type
-        raise InputError(f"cutter {cutter} needs one column of text, not {kind}", remedy="pass --target")
-    return target
 
 
 def _where(mask: pa.BooleanArray) -> list[int]:

@@ -12,6 +12,8 @@ from mireorder.cutting.cut import Cut, Cutter
 from mireorder.errors import InputError, within
 
 Progress = Callable[[int], None]
+Prepare = Callable[[pa.RecordBatch], pa.RecordBatch]
+"""Adds the columns to a batch that a cutter needs beside source and target."""
 Misfits = Callable[[pa.RecordBatch, Cut], dict[int, str]]
 """0-based row of the batch -> why a row that can be cut is of no use, and the remedy."""
 
@@ -72,7 +74,9 @@ def numbered(shard: str, batches: Iterable[pa.RecordBatch]) -> Iterator[Batch]:
             first += rows.num_rows
 
 
-def cut_batch(cutter: Cutter, batch: Batch, reject: bool, misfits: Misfits | None = None) -> CutRows:
+def cut_batch(
+    cutter: Cutter, batch: Batch, reject: bool, misfits: Misfits | None = None, prepare: Prepare | None = None
+) -> CutRows:
     """Cut a batch.
 
     Args:
@@ -80,13 +84,14 @@ def cut_batch(cutter: Cutter, batch: Batch, reject: bool, misfits: Misfits | Non
         batch: its rows.
         reject: whether to set rows aside that can't be cut.
         misfits: what else is to be treated like a row that can't be cut.
+        prepare: for cutters that need more than source and target.
 
     Raises:
         InputError: a row can't be cut and ``reject`` is off; names the shard, the row and the remedy.
     """
     rows, first = batch.rows, batch.first
     with within(batch.shard):
-        cut = cutter.cut(rows)
+        cut = cutter.cut(prepare(rows) if prepare else rows)
     problems = dict(cut.problems)
     source = rows.column("source")
     for row in np.flatnonzero(source.is_null().to_numpy(zero_copy_only=False)).tolist():
@@ -97,8 +102,7 @@ def cut_batch(cutter: Cutter, batch: Batch, reject: bool, misfits: Misfits | Non
     bad = set_aside(problems, rows, numbers, batch.shard, reject)
     if bad:
         kept = np.delete(np.arange(rows.num_rows), list(problems))
-        rows, numbers = rows.take(pa.array(kept)), numbers[kept]
-        cut = cutter.cut(rows)
+        rows, numbers, cut = rows.take(pa.array(kept)), numbers[kept], cut.take(kept)
     return CutRows(rows, cut, numbers, bad)
 
 

@@ -14,7 +14,7 @@ from mireorder.dataset import manifest
 from mireorder.dataset.folder import load
 from mireorder.errors import OutputError
 from mireorder.files import file_sha256
-from mireorder.ordering.permutation import is_permutation
+from mireorder.ordering.permutation import invert, is_permutation
 from mireorder.ordering.plan import Plan
 
 MOST_FAILURES = 20
@@ -27,6 +27,7 @@ LAWS = {
     "moved": "emitted units put back by the permutation give the natural target",
     "restored": "the completion alone, restored by the plan, gives the natural target byte for byte",
     "labels": "token form: -100 on the prompt, then the ids themselves, one EOS and last",
+    "tokenizer": "token form: the tokenizer beside the data is the one that the plan's units come from",
 }
 
 
@@ -86,12 +87,15 @@ def check(folder: str | Path, progress: Progress | None = None) -> Checked:
         return checked  # rows of damaged files can't be read, nor believed
     dataset = load(path)
     _check_sizes(checked, entries, {split: len(rows) for split, rows in dataset.items()})
-    tokenizer = _tokenizer(path) if checked.form == "token" else None
+    tokenizer = _tokenizer(checked, plan, path) if checked.form == "token" else None
     seen: set[str] = set()
     for split, rows in dataset.items():
         checked.rows[split] = len(rows)
         for batch in rows.iter(batch_size=_BATCH_ROWS):
-            _check_rows(checked, plan, batch, _completions(batch, tokenizer))
+            if plan.tokenizer is None:
+                _check_rows(checked, plan, batch, _completions(batch, tokenizer))
+            else:
+                _check_ids(checked, plan, batch, tokenizer)
             if tokenizer is not None:
                 _check_labels(checked, batch, tokenizer.eos_token_id)
             counts = Counter(batch["row_id"])
@@ -150,10 +154,35 @@ def _put_back(plan: Plan, completion: str, permutation: Sequence[int]) -> str | 
     return plan.cut.glue(slots, natural)
 
 
-def _tokenizer(folder: Path) -> Any:
-    from mireorder.sft.tokens import load_tokenizer
+def _check_ids(checked: Checked, plan: Plan, batch: dict[str, Any], tokenizer: Any) -> None:
+    """`_check_rows` for units that are ids: what comes back is decoded, and nothing is encoded again."""
+    from mireorder.sft.tokens import restore_ids
 
-    return load_tokenizer(folder / "tokenizer")
+    rows = zip(batch["row_id"], batch["labels"], batch["permutation"], batch["target"], strict=True)
+    for row_id, labels, permutation, target in rows:
+        emitted = [label for label in labels if label != _IGNORED]
+        units, text = emitted[:-1], plan.completion_start + target
+        sound = is_permutation(permutation)
+        checked.note("permutation", row_id, None if sound else f"{permutation} is no permutation")
+        moved = None
+        if sound and len(permutation) == len(units):
+            natural = [units[step] for step in invert(permutation)]
+            moved = tokenizer.decode(natural, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        checked.note("moved", row_id, None if moved == text else f"put back {moved!r}, the target is {text!r}")
+        _, restored = restore_ids(emitted, tokenizer, plan)
+        good = restored.verdict == "complete" and restored.text == target
+        problem = f"{units} restores to {restored.text!r} ({restored.verdict}), the target is {target!r}"
+        checked.note("restored", row_id, None if good else problem)
+
+
+def _tokenizer(checked: Checked, plan: Plan, folder: Path) -> Any:
+    from mireorder.sft.tokens import fingerprint, load_tokenizer
+
+    tokenizer = load_tokenizer(folder / "tokenizer")
+    if plan.tokenizer is not None:
+        same = fingerprint(tokenizer) == plan.tokenizer
+        checked.note("tokenizer", str(folder / "tokenizer"), None if same else "is not the plan's")
+    return tokenizer
 
 
 def _completions(batch: dict[str, Any], tokenizer: Any) -> list[str]:

@@ -11,13 +11,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mireorder.cutting.rows import BadRow, CutRows, Progress, cut_batch, numbered, set_aside
+from mireorder.cutting.rows import BadRow, CutRows, Prepare, Progress, cut_batch, numbered, set_aside
 from mireorder.dataset.reader import Shard
 from mireorder.ordering.permutation import restrict_rows
 from mireorder.ordering.plan import Plan
 
-Encode = Callable[[list[str], list[str]], tuple[list[list[int]], list[list[int]], dict[int, str]]]
-"""Prompts and completions to ``input_ids``, ``labels`` and, by row, why one can't be used."""
+Encode = Callable[[list[str], list[Any]], tuple[list[list[int]], list[list[int]], dict[int, str]]]
+"""Prompts and completions to ``input_ids``, ``labels`` and, by row, why one can't be used.
+
+Completions are texts, or of cutter `tokens` ids.
+"""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Reordering:
         max_tokens: the most a row may have, its end included (token form); None sets no bound. A longer row is refused,
             never clipped: a completion that lost its end could not be put back into natural order, and a target clipped
             before it was ordered would be another target.
+        prepare: adds what the cutter needs beside source and target.
     """
 
     plan: Plan
@@ -39,6 +43,7 @@ class Reordering:
     reject: bool = False
     progress: Progress | None = None
     max_tokens: int | None = None
+    prepare: Prepare | None = None
 
 
 @dataclass
@@ -60,7 +65,7 @@ def reorder(reordering: Reordering, shard: Shard) -> Reordered:
     def batches() -> Iterator[pa.RecordBatch]:
         plan, name = reordering.plan, shard.name
         for batch in numbered(name, shard.batches()):
-            rows = cut_batch(plan.cut, batch, reordering.reject)
+            rows = cut_batch(plan.cut, batch, reordering.reject, prepare=reordering.prepare)
             reordered, problems = _reorder_rows(rows, reordering, name)
             bad = rows.bad + set_aside(problems, rows.batch, rows.rows, name, reordering.reject)
             found.bad += [_as_json(row, name) for row in sorted(bad, key=lambda row: row.row)]
@@ -81,7 +86,9 @@ def _reorder_rows(rows: CutRows, reordering: Reordering, shard: str) -> tuple[pa
     order = restrict_rows(plan.permutation, cut.offsets, cut.slots)
     emitted = plan.cut.emit(pa.ListArray.from_arrays(offsets, cut.units.take(pa.array(order))))
     prompts = pc.binary_join_element_wise(rows.batch.column("source"), plan.prompt_end, "")
-    completions = pc.binary_join_element_wise(plan.completion_start, emitted, "")
+    completions = emitted  # ids have the white space that opens the completion among them
+    if pa.types.is_string(emitted.type):
+        completions = pc.binary_join_element_wise(plan.completion_start, emitted, "")
     columns: dict[str, Any] = {"prompt": prompts, "completion": completions}
     problems: dict[int, str] = {}
     if reordering.encode:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mireorder.counting.pairs import PairTables
 from mireorder.counting.spill import gather_tables
 from mireorder.cutting import Cutter
-from mireorder.cutting.rows import Batch, Misfits, Progress, cut_batch, numbered
+from mireorder.cutting.rows import Batch, Misfits, Prepare, Progress, cut_batch, numbered
 from mireorder.cutting.source import Sources, hash_strings
 from mireorder.cutting.targets import Targets
 from mireorder.dataset.reader import Shard, some_of
@@ -70,6 +70,7 @@ class Passes:
         memory: bytes that counts may take before they go to disk; None sets no bound.
         workers: threads; None takes one a core.
         progress: called with the number of rows read, after each batch.
+        prepare: adds what the cutter needs beside source and target.
     """
 
     shards: Sequence[Shard]
@@ -77,6 +78,7 @@ class Passes:
     memory: int | None = None
     workers: int | None = None
     progress: Progress | None = None
+    prepare: Prepare | None = None
 
     @property
     def names(self) -> str:
@@ -89,7 +91,7 @@ class Passes:
         Raises:
             InputError: there are no rows, or targets are of no type that can be cut.
         """
-        found = merge_all(map_ordered(partial(_look, cutter, criteria), self._batches(), self.workers))
+        found = merge_all(map_ordered(partial(_look, cutter, criteria, self.prepare), self._batches(), self.workers))
         if found is None:
             raise self._no_rows()
         return found
@@ -113,7 +115,7 @@ class Passes:
         seen = Counted(None, 0, 0, 0)
 
         def count(batch: Batch) -> Counted:
-            rows = cut_batch(targets.cutter, batch, self.reject, misfits)
+            rows = cut_batch(targets.cutter, batch, self.reject, misfits, self.prepare)
             source, target = rows.batch.column("source"), targets.cutter.natural(rows.cut, rows.batch)
             table = None
             if criterion is not None:
@@ -147,10 +149,10 @@ class Passes:
                     self.progress(batch.rows.num_rows)
 
 
-def _look(cutter: Cutter | None, criteria: Sequence[Criterion], batch: Batch) -> Survey:
+def _look(cutter: Cutter | None, criteria: Sequence[Criterion], prepare: Prepare | None, batch: Batch) -> Survey:
     source = batch.rows.column("source")
     with within(batch.shard):
-        of_cutter = cutter.survey(batch.rows) if cutter else None
+        of_cutter = cutter.survey(prepare(batch.rows) if prepare else batch.rows) if cutter else None
         return Survey(of_cutter, tuple(criterion.survey(source) for criterion in criteria))
 
 

@@ -123,10 +123,13 @@ def compare(
     Raises:
         MireorderError: what ``fit`` and ``apply`` raise; fewer than two policies; ``out`` is not empty.
     """
+    from mireorder.cutting import Tokens
     from mireorder.stages import apply, complete, fit
 
     _refuse(policies, Path(out))
     options = {"between": reading.separator or " ", **fit_options, "cutter": complete(cutter, data, reading, "max")}
+    if isinstance(options["cutter"], Tokens):
+        raise MireorderError("orders are compared in text form, which tokens do not have; compare those of words")
     data, reading = split_rows(data, reading)
     prepared = {}
     for policy in policies:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from mireorder.described import make, with_options
 from mireorder.errors import InputError, PlanError
 from mireorder.files import write_text
 from mireorder.ordering.permutation import is_permutation
-from mireorder.ordering.restore import Restored, Restorer, slots_by_step
+from mireorder.ordering.restore import Restored, RestoredIds, Restorer, slots_by_step
 
 FILE = "mireorder.json"
 FORMAT = 1
@@ -114,12 +114,12 @@ class Plan:
     @cached_property
     def prompt_end(self) -> str:
         """What the prompt ends with."""
-        return self.between.rstrip()
+        return split_between(self.between)[0]
 
     @cached_property
     def completion_start(self) -> str:
         """The white space that opens the completion, so that BPE does not merge across it."""
-        return self.between[len(self.prompt_end) :]
+        return split_between(self.between)[1]
 
     def prompt(self, source: str) -> str:
         """The prompt of a source."""
@@ -130,12 +130,43 @@ class Plan:
 
         Args:
             emitted: the completion, without prompt and end-of-sequence marker.
+
+        Raises:
+            PlanError: the plan's units are token ids.
         """
+        if self.tokenizer is not None:
+            raise PlanError(
+                "the plan's units are token ids, and a text may have several; pass ids to restore_ids, or to "
+                "mireorder.sft.tokens.restore_ids with the tokenizer"
+            )
         return self._restorer.restore(emitted.removeprefix(self.completion_start))
 
     def restore_all(self, emitted: Iterable[str]) -> list[Restored]:
         """`restore` for many outputs."""
         return [self.restore(text) for text in emitted]
+
+    def restore_ids(self, emitted: Sequence[int]) -> RestoredIds:
+        """The natural ids of those that a model emitted behind the prompt, where units are ids.
+
+        They are those of the completion: of the white space that opens it, and of the target.
+
+        Args:
+            emitted: without those of the prompt and of the end-of-sequence marker.
+
+        Raises:
+            PlanError: the plan's units are text.
+        """
+        if self.tokenizer is None:
+            raise PlanError("the plan's units are text; pass the emitted text to restore")
+        return self._restorer.restore_ids(emitted)
+
+    def require_tokenizer(self, fingerprint: str) -> None:
+        """Raise PlanError if the plan's units are ids of a tokenizer with another hash than this one."""
+        if self.tokenizer not in (None, fingerprint):
+            raise PlanError(
+                f"the plan's units are ids of the tokenizer with hash {str(self.tokenizer)[:12]}, this one has "
+                f"{fingerprint[:12]}; pass the one it was fitted with, or fit again with this one"
+            )
 
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, two spaces, a newline at the end."""
@@ -189,6 +220,12 @@ class Plan:
         if not agree or plan.kind != plan.cut.kind:
             raise PlanError(f"{place}: permutation, kind and cutter do not fit together; {remedy}")
         return plan
+
+
+def split_between(between: str) -> tuple[str, str]:
+    """What ends a prompt, and the white space that opens a completion, of the text between source and target."""
+    end = between.rstrip()
+    return end, between[len(end) :]
 
 
 def permutations_by_length(cutter: Cutter, permutation: list[int]) -> dict[str, list[int]]:

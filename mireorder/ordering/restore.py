@@ -27,6 +27,21 @@ class Restored:
 
 
 @dataclass(frozen=True)
+class RestoredIds:
+    """Restored token ids.
+
+    Attributes:
+        ids: of the natural target; the best partial answer where the verdict is not ``complete``.
+        verdict: as of `Restored`.
+        problem: what is wrong and where, None if complete.
+    """
+
+    ids: list[int]
+    verdict: str
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
 class Restorer:
     """The way back of one plan.
 
@@ -51,6 +66,13 @@ class Restorer:
         slots, units = [s for s, _ in pairs], [u for _, u in pairs]
         problem = split.problem or cutter.misplaced(slots, units)
         return _judged(cutter.glue(slots, units), problem, split.cut_short)
+
+    def restore_ids(self, emitted: Sequence[int]) -> RestoredIds:
+        """The natural ids of those that a model emitted behind the prompt."""
+        split = self.cutter.split(emitted)
+        pairs = sorted(zip(self._slots(len(split.units)), split.units, strict=False))
+        slots, ids = [slot for slot, _ in pairs], [unit for _, unit in pairs]
+        return RestoredIds(self.cutter.glue(slots, ids), "malformed" if split.problem else "complete", split.problem)
 
     def _slots(self, units: int) -> list[int]:
         units = min(units, len(self.permutation))

@@ -14,7 +14,7 @@ from mireorder.errors import MireorderError
 from mireorder.ordering.plan import Plan
 from mireorder.sft.chat import end_of_turn, render
 from mireorder.sft.presets import pretrained
-from mireorder.sft.tokens import encode_prompts, eos_id, load_tokenizer, restore_ids
+from mireorder.sft.tokens import encode_prompts, eos_id, fingerprint, load_tokenizer, restore_ids
 
 
 class RestoringPipeline(TextGenerationPipeline):  # type: ignore[misc]
@@ -138,6 +138,8 @@ def load_pipeline(model_folder: str | Path, device: str | None = None) -> Restor
     """
     folder = Path(model_folder)
     plan, tokenizer, model = Plan.load(folder), load_tokenizer(folder), pretrained(str(folder))
+    if plan.tokenizer is not None:
+        plan.require_tokenizer(fingerprint(tokenizer))
     model.generation_config = GenerationConfig.from_pretrained(folder)  # an adapter comes with its base model's
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token

@@ -152,13 +152,9 @@ def encode_rows(
     Raises:
         MireorderError: the tokenizer has no EOS.
     """
-    end = eos_id(tokenizer)
-    input_ids, labels, problems = [], [], {}
-    heads, tails = encode_prompts(prompts, tokenizer), _bare(completions, tokenizer)
-    decoded = tokenizer.batch_decode(tails, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-    for row, (head, tail, text, back) in enumerate(zip(heads, tails, completions, decoded, strict=True)):
-        input_ids.append([*head, *tail, end])
-        labels.append([IGNORED] * len(head) + [*tail, end])
+    end, problems = eos_id(tokenizer), {}
+    tails = _bare(completions, tokenizer)
+    for row, (tail, text, back) in enumerate(zip(tails, completions, _decode(tails, tokenizer), strict=True)):
         if end in tail:
             problems[row] = (
                 f"the completion {text[:MOST_QUOTED]!r} holds the end token {tokenizer.eos_token!r} itself; remove it "
@@ -168,14 +164,60 @@ def encode_rows(
             text,
             text.removeprefix(" "),
         ):  # a SentencePiece opens words with a space, and drops the first
-            alike = normalize("NFC", text) == normalize("NFC", back)
-            quoted = [ascii(t) if alike else repr(t) for t in (text[:MOST_QUOTED], back[:MOST_QUOTED])]
-            remedy = "write targets in Unicode form NFC" if alike else "mend the target"
-            problems[row] = (
-                f"the tokenizer turns the completion {quoted[0]} into {quoted[1]}, so the target could never be "
-                f"restored; {remedy}, or take another tokenizer"
-            )
+            problems[row] = _changed("completion", text, back)
+    input_ids, labels, _ = join_rows(prompts, tails, tokenizer)
     return input_ids, labels, problems
+
+
+def join_rows(
+    prompts: Sequence[str], completions: Sequence[Sequence[int]], tokenizer: Any
+) -> tuple[list[list[int]], list[list[int]], dict[int, str]]:
+    """`encode_rows` of completions that are ids already, and stay as they are: `encode_targets` has looked at them.
+
+    Args:
+        prompts: what the model reads.
+        completions: ids of what it must emit, one list per prompt.
+        tokenizer: a transformers tokenizer that has an EOS token.
+
+    Returns:
+        ``input_ids``, ``labels``, and no problems.
+
+    Raises:
+        MireorderError: the tokenizer has no EOS.
+    """
+    end, heads = eos_id(tokenizer), encode_prompts(prompts, tokenizer)
+    rows = list(zip(heads, completions, strict=True))
+    input_ids = [[*head, *tail, end] for head, tail in rows]
+    return input_ids, [[IGNORED] * len(head) + [*tail, end] for head, tail in rows], {}
+
+
+def encode_targets(targets: Sequence[str], tokenizer: Any, start: str) -> tuple[list[list[int]], dict[int, str]]:
+    """Cut targets into ids that give them back.
+
+    Args:
+        targets: the texts.
+        tokenizer: a transformers tokenizer.
+        start: the white space that opens a completion. A token may span it and the target's first characters, so
+            both are encoded together, as in ordinary training.
+
+    Returns:
+        The ids of every completion, and the targets by their number whose ids are of no use: why, and the remedy.
+        Some tokenizers normalise what they read (Qwen2.5's to NFC), and a special token as text would end the answer.
+    """
+    found, special, problems = _bare([start + text for text in targets], tokenizer), special_ids(tokenizer), {}
+    for number, (text, ids, back) in enumerate(zip(targets, found, _decode(found, tokenizer), strict=True)):
+        if not special.isdisjoint(ids):
+            token = tokenizer.convert_ids_to_tokens(next(token for token in ids if token in special))
+            problems[number] = f"the target holds the special token {token!r} as text; remove it or pass --reject"
+        elif back.removeprefix(start) != text:
+            problems[number] = _changed("target", text, back.removeprefix(start))
+    return found, problems
+
+
+def special_ids(tokenizer: Any) -> frozenset[int]:
+    """The ids of tokens that are no text, such as the EOS."""
+    added = {token for token, described in tokenizer.added_tokens_decoder.items() if described.special}
+    return frozenset(added.union(tokenizer.all_special_ids))
 
 
 def restore_ids(
@@ -197,13 +239,43 @@ def restore_ids(
     ids = list(ids)
     stop = next((at for at, token in enumerate(ids) if token in ends), None)
     ids = ids[:stop]
-    # Special tokens stay visible: a dropped <unk> would make a broken answer look whole.
-    text = tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-    restored = plan.restore(text)
+    (text,) = _decode([ids], tokenizer)
+    restored = plan.restore(text) if plan.tokenizer is None else _restore_units(ids, tokenizer, plan)
     if restored.verdict == "complete" and stop is None:
         problem = f"no end of the answer within {len(ids)} tokens"
         restored = replace(restored, verdict="cut short", problem=problem)
     return text, restored
+
+
+def _restore_units(ids: Sequence[int], tokenizer: Any, plan: Plan) -> Restored:
+    found = plan.restore_ids(ids)
+    (text,) = _decode([found.ids], tokenizer)
+    problem, special = found.problem, special_ids(tokenizer).intersection(ids)
+    if problem is None and special:
+        problem = f"the special token {tokenizer.convert_ids_to_tokens(min(special))!r} stands in the answer"
+    # Decoders write U+FFFD for bytes that are no character; a token of that very character comes back as it is.
+    if problem is None and "\ufffd" in text and _bare([text], tokenizer) != [found.ids]:
+        problem = "the ids in natural order are bytes that make no text"
+    verdict = "malformed" if problem else found.verdict
+    return Restored(text.removeprefix(plan.completion_start), verdict, problem)
+
+
+def _changed(what: str, text: str, back: str) -> str:
+    at = next((at for at, (a, b) in enumerate(zip(text, back, strict=False)) if a != b), min(len(text), len(back)))
+    text, back = text[max(at - MOST_QUOTED // 2, 0) :], back[max(at - MOST_QUOTED // 2, 0) :]
+    alike = normalize("NFC", text) == normalize("NFC", back)
+    quoted = [ascii(t) if alike else repr(t) for t in (text[:MOST_QUOTED], back[:MOST_QUOTED])]
+    remedy = "write targets in Unicode form NFC" if alike else "mend the target"
+    return (
+        f"the tokenizer turns the {what} {quoted[0]} into {quoted[1]}, so the target could never be restored; "
+        f"{remedy}, or take another tokenizer"
+    )
+
+
+def _decode(rows: Sequence[Sequence[int]], tokenizer: Any) -> list[str]:
+    # Special tokens stay visible: a dropped <unk> would make a broken answer look whole.
+    rows = [list(ids) for ids in rows]
+    return list(tokenizer.batch_decode(rows, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
 
 def _first_line(error: Exception) -> str:
