@@ -92,6 +92,13 @@ class FixedCutter(Cutter, Protocol):
         """Why these units can't stand in these slots, or None."""
 
 
+class CodedCutter(FixedCutter, Protocol):
+    """A cutter whose units have the same codes while an output is restored as they had when they were counted."""
+
+    def code(self, slot: int, unit: str) -> int | None:
+        """The unit's code in that slot; None if it can't stand there."""
+
+
 @dataclass(frozen=True)
 class Split:
     """An emitted text, split into units: what `restore` starts from.

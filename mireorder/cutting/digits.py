@@ -33,6 +33,7 @@ _DIGITS = frozenset("0123456789")
 _CODE = np.full(256, -1, np.int32)
 _CODE[list(_ALPHABET)] = np.arange(len(_ALPHABET))
 _FIRST = {"sign": _ALPHABET.index(b"+"), ".": _ALPHABET.index(b".")}  # first code of slots that hold no digit
+_EXPECTED = {"sign": "+-", ".": "."}  # in slots that hold no digit
 _UNKNOWN = "?"  # stands for a digit that was never emitted
 _ALIGN_REMEDY = "fit with --align left or --align right"
 
@@ -235,10 +236,15 @@ class Digits:
         if len(names) == self.width and _DIGITS.issuperset(units):
             return None
         for slot, unit in zip(slots, units, strict=True):
-            expected = {"sign": "+-", ".": "."}.get(names[slot], "0123456789")
+            expected = _EXPECTED.get(names[slot], "0123456789")
             if unit not in expected:
                 return f"{unit!r} stands at slot {slot} ({names[slot]}), which takes one of {expected!r}"
         return None
+
+    def code(self, slot: int, unit: str) -> int | None:
+        """The code that `codes` gives the unit in that slot (``pad``); None if it can't stand there."""
+        expected = _EXPECTED.get(self.slots[slot], "0123456789")
+        return expected.index(unit) if len(unit) == 1 and unit in expected else None
 
     @property
     def _whole(self) -> int:

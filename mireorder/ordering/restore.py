@@ -60,12 +60,12 @@ class Restorer:
             pairs = sorted(zip(split.slots, split.units, strict=True))
             text = self.cutter.glue([s for s, _ in pairs], [u for _, u in pairs])
             nothing = split.problem is not None and not pairs  # which is not the same as an empty set
-            return _judged("" if nothing else text, split.problem, split.cut_short)
+            return judged("" if nothing else text, split.problem, split.cut_short)
         cutter = cast(FixedCutter, self.cutter)
         pairs = sorted(zip(self._slots(len(split.units)), split.units, strict=False))  # units too many have no slot
         slots, units = [s for s, _ in pairs], [u for _, u in pairs]
         problem = split.problem or cutter.misplaced(slots, units)
-        return _judged(cutter.glue(slots, units), problem, split.cut_short)
+        return judged(cutter.glue(slots, units), problem, split.cut_short)
 
     def restore_ids(self, emitted: Sequence[int]) -> RestoredIds:
         """The natural ids of those that a model emitted behind the prompt."""
@@ -96,7 +96,8 @@ def slots_by_step(cutter: FixedCutter, permutation: Sequence[int], units: int) -
     return [present[place] for place in restrict(permutation, present)]
 
 
-def _judged(text: str, problem: str | None, cut_short: bool) -> Restored:
+def judged(text: str, problem: str | None, cut_short: bool) -> Restored:
+    """A restored text with its verdict."""
     if problem is None:
         return Restored(text, "complete")
     return Restored(text, "cut short" if cut_short else "malformed", problem)

@@ -17,6 +17,7 @@ from mireorder.errors import InputError
 from mireorder.information.criteria.criterion import Score, Scores, refuse_no_rows, refuse_other_rows
 from mireorder.information.entropy import ENTROPIES
 from mireorder.information.estimators import Estimate, besides, conditional_mutual_information, effort, refine
+from mireorder.information.evidence import Evidence, evidence_of_numbers
 from mireorder.information.mutual import information_from_spectra
 from mireorder.information.null import Marginals
 from mireorder.information.resampling import resampled
@@ -76,6 +77,15 @@ class PairwiseMeasure:
         """Both sides of every (source slot, slot) table."""
         entries = self.table.entries()
         return [_sides(*entries[j, self.sources + slot]) for j in range(self.sources)]
+
+    def evidence(self, survey: NumbersSurvey) -> Evidence:
+        """What the digits of one source, and of one target, say about each slot: surprise, whose mean is the score."""
+        columns = self.sources + self.slots
+        radices = self.table.radices
+        tables = {pair: np.zeros((radices[pair[0]], radices[pair[1]]), np.int64) for pair in self.table.pairs}
+        for pair, (x, y, counts) in self.table.entries().items():
+            tables[pair][x, y] = counts
+        return evidence_of_numbers(survey, radices[self.sources : columns], tables)
 
     def resample(self, rng: np.random.Generator) -> Score:
         """A multinomial draw over the cells of each pair table by itself.

@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from mireorder.counting.keys import KeyTable, Packing
 from mireorder.cutting.source import Sources, Words, WordsSurvey, present_words, survey_words
@@ -17,6 +18,7 @@ from mireorder.errors import InputError
 from mireorder.information.criteria.criterion import Score, Scores, refuse_no_rows, refuse_other_rows
 from mireorder.information.entropy import ENTROPIES
 from mireorder.information.estimators import Estimate, besides, effort
+from mireorder.information.evidence import Evidence, evidence_of_words
 from mireorder.information.null import Marginals
 from mireorder.information.presence import Partition, presence_information
 from mireorder.information.resampling import resampled
@@ -90,6 +92,19 @@ class PresenceMeasure:
         present = np.add.reduceat(self._counts, self._starts[:-1]) if len(self._counts) else np.zeros(0, np.int64)
         total = int(self._rows.sum())
         return [(np.array([n, total - n]), values) for n in present.tolist() if n < total]
+
+    def evidence(self, survey: WordsSurvey) -> Evidence:
+        """What the words of one source, and the labels emitted, say about each label: pointwise information.
+
+        Raises:
+            InputError: the target's units are no labels.
+        """
+        if set(self.radices) != {2}:
+            raise InputError("evidence for single units is kept of labels only", remedy="pass --cutter labels")
+        entries = np.repeat(np.arange(self.words), np.diff(self._starts))
+        with_target = csr_array((self._counts, (entries, self._target)), shape=(self.words, len(self._rows)))
+        with_word, with_both = np.asarray(with_target.sum(1)), np.asarray(with_target @ self._codes)
+        return evidence_of_words(survey.top(self.words), with_word, with_both, self._rows, self._codes)
 
     def resample(self, rng: np.random.Generator) -> Score:
         """Rows by target, a multinomial draw, then the rows with each word of the target's rows, a binomial one.
