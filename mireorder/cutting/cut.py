@@ -92,6 +92,13 @@ class FixedCutter(Cutter, Protocol):
         """Why these units can't stand in these slots, or None."""
 
 
+class JoinedCutter(FixedCutter, Protocol):
+    """A cutter whose emission is its units with a text between them that no unit holds."""
+
+    @property
+    def joiner(self) -> str: ...  # noqa: D102
+
+
 class CodedCutter(FixedCutter, Protocol):
     """A cutter whose units have the same codes while an output is restored as they had when they were counted."""
 
