@@ -224,9 +224,9 @@ def test_an_answer_ends_at_the_first_of_its_ends():
     more = tokenizer("<|user|>7")["input_ids"]
     ends = {end, tokenizer.eos_token_id}
     for stop in ends:
-        text, restored = restore_ids([*ids, stop, *more], tokenizer, plan_of(ORDER), ends)
+        text, restored = restore_ids([*ids, stop, *more], tokenizer, plan_of(ORDER), ends=ends)
         assert (text, restored.text, restored.verdict) == ("0480", "0408", "complete")
-    assert restore_ids(ids, tokenizer, plan_of(ORDER), ends)[1].verdict == "cut short"
+    assert restore_ids(ids, tokenizer, plan_of(ORDER), ends=ends)[1].verdict == "cut short"
     assert restore_ids([*ids, end], tokenizer, plan_of(ORDER))[1].verdict == "malformed", "by EOS alone it goes on"
 
 

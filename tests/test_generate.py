@@ -120,9 +120,9 @@ def test_broken_output_gets_a_verdict_and_raises_nothing(pipeline):
     tokenizer = pipeline.tokenizer
     for emitted in ("", "04", "04800", "0*80", "=", "0480", "04⟨8"):
         ids = tokenizer(emitted)["input_ids"]
-        record = pipeline._record([*ids, tokenizer.eos_token_id, tokenizer.pad_token_id], "")
+        record = pipeline._record([*ids, tokenizer.eos_token_id, tokenizer.pad_token_id], "", "")
         assert (record["verdict"] == "complete") == (emitted == "0480")
-    assert pipeline._record([tokenizer.unk_token_id, *tokenizer("0480")["input_ids"]], "")["verdict"] == "malformed"
+    assert pipeline._record([tokenizer.unk_token_id, *tokenizer("0480")["input_ids"]], "", "")["verdict"] == "malformed"
 
 
 def test_the_default_length_is_what_training_saw(model, pipeline):

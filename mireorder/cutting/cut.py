@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mireorder.errors import InputError
 
+UNKNOWN = "?"  # stands for a unit that was never emitted
 NO_TARGET = "target is null, or its line has no separator"
 
 
@@ -89,7 +90,7 @@ class FixedCutter(Cutter, Protocol):
         """The slots of a target of that many units."""
 
     def misplaced(self, slots: Sequence[int], units: Sequence[Any]) -> str | None:
-        """Why these units can't stand in these slots, or None."""
+        """Why these units can't stand in these slots, or None; `UNKNOWN` ones may be any."""
 
 
 class JoinedCutter(FixedCutter, Protocol):

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mireorder.cutting.cut import NO_TARGET, Cut, Split, present_codes, string_array, string_bytes
+from mireorder.cutting.cut import NO_TARGET, UNKNOWN, Cut, Split, present_codes, string_array, string_bytes
 from mireorder.cutting.numbers import Shape, copy_characters, shape_of
 from mireorder.errors import InputError
 
@@ -34,7 +34,6 @@ _CODE = np.full(256, -1, np.int32)
 _CODE[list(_ALPHABET)] = np.arange(len(_ALPHABET))
 _FIRST = {"sign": _ALPHABET.index(b"+"), ".": _ALPHABET.index(b".")}  # first code of slots that hold no digit
 _EXPECTED = {"sign": "+-", ".": "."}  # in slots that hold no digit
-_UNKNOWN = "?"  # stands for a digit that was never emitted
 _ALIGN_REMEDY = "fit with --align left or --align right"
 
 
@@ -210,7 +209,7 @@ class Digits:
         """The number; padding and an implied '+' are taken away. Slots never emitted show as '?'."""
         if self.align != "pad":
             return "".join(units)
-        natural = [_UNKNOWN] * len(self.slots)
+        natural = [UNKNOWN] * len(self.slots)
         for slot, unit in zip(slots, units, strict=True):
             natural[slot] = unit
         sign, digits = ("".join(natural[:1]), natural[1:]) if self.signed else ("", natural)
@@ -231,13 +230,13 @@ class Digits:
         """Why units in these slots are no number (a sign among the digits, two points), or None."""
         if self.align != "pad":
             text = "".join(units)
-            return None if _is_number(text) else f"{text!r} is not a number"
+            return None if _is_number(text.replace(UNKNOWN, "0")) else f"{text!r} is not a number"
         names = self.slots
-        if len(names) == self.width and _DIGITS.issuperset(units):
+        if len(names) == self.width and (_DIGITS | {UNKNOWN}).issuperset(units):
             return None
         for slot, unit in zip(slots, units, strict=True):
             expected = _EXPECTED.get(names[slot], "0123456789")
-            if unit not in expected:
+            if unit not in expected and unit != UNKNOWN:
                 return f"{unit!r} stands at slot {slot} ({names[slot]}), which takes one of {expected!r}"
         return None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from mireorder.cutting.cut import CodedCutter
 from mireorder.information.evidence import Evidence
 from mireorder.ordering.restore import Restored, judged
@@ -18,16 +20,25 @@ def restore_causal(cutter: CodedCutter, evidence: Evidence, highest: bool, emitt
         source: what it read.
     """
     split = cutter.split(emitted)
-    replay, problem = evidence.replay(source), split.problem
-    placed: dict[int, str] = {}
-    for step, unit in enumerate(split.units[: len(cutter.slots)]):
+    units = split.units[: len(cutter.slots)]
+    placed = list(replayed(cutter, evidence, highest, units, source))
+    problem = split.problem
+    if len(placed) < len(units):
+        problem = f"{units[len(placed)]!r} at step {len(placed)} can't stand in the slot that is next"
+    slots, natural = [slot for slot, _ in sorted(placed)], [unit for _, unit in sorted(placed)]
+    cut_short = split.cut_short and len(placed) == len(units)
+    return judged(cutter.glue(slots, natural), problem or cutter.misplaced(slots, natural), cut_short)
+
+
+def replayed(
+    cutter: CodedCutter, evidence: Evidence, highest: bool, units: Sequence[str], source: str
+) -> Iterator[tuple[int, str]]:
+    """The slot of each unit emitted, up to the first that can't stand where it should."""
+    replay = evidence.replay(source)
+    for unit in units:
         slot = replay.next(highest)
         code = cutter.code(slot, unit)
         if code is None:
-            problem = f"{unit!r} at step {step} can't stand in slot {slot} ({cutter.slots[slot]})"
-            return judged(cutter.glue(sorted(placed), [placed[s] for s in sorted(placed)]), problem, False)
+            return
         replay.emitted(slot, code)
-        placed[slot] = unit
-    slots = sorted(placed)
-    units = [placed[slot] for slot in slots]
-    return judged(cutter.glue(slots, units), problem or cutter.misplaced(slots, units), split.cut_short)
+        yield slot, unit

@@ -102,7 +102,7 @@ def restore_lead(cutter: JoinedCutter, leads: Leads, emitted: str) -> Restored:
     It is complete only if every copy comes again, as whole units, before the next place with copies.
     """
     rest, copies, problem, cut_short = "", list[tuple[int, str]](), None, False
-    for text, body, problem, cut_short in _pieces(emitted, leads, cutter.joiner):  # noqa: B007 (the last ones count)
+    for text, body, problem, cut_short in pieces(emitted, leads, cutter.joiner):  # noqa: B007 (the last ones count)
         rest += text
         if body is not None:
             copies.append((len(rest), body))
@@ -120,7 +120,7 @@ def restore_lead(cutter: JoinedCutter, leads: Leads, emitted: str) -> Restored:
     return judged(text, problem or split.problem, cut_short if problem else split.cut_short)
 
 
-def _pieces(emitted: str, leads: Leads, joiner: str) -> Iterator[tuple[str, str | None, str | None, bool]]:
+def pieces(emitted: str, leads: Leads, joiner: str) -> Iterator[tuple[str, str | None, str | None, bool]]:
     """Text between copies, the copy behind it, and what is wrong there; the last piece has no copy."""
     at = 0
     while (start := emitted.find(leads.opening, at)) >= 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from mireorder.cutting.cut import Cut, FixedCutter, Split
 from mireorder.errors import InputError
-from mireorder.ordering.restore import Restored, judged
+from mireorder.ordering.restore import Restored, completable, judged
 
 PLACE = "{}"
 
@@ -80,7 +81,7 @@ class Markers:
         stray = text[: found[0].start()] if found else text
         if stray or not found:
             problem = f"{stray[:40]!r} stands where a marker should" if stray else "nothing was emitted"
-            return Split([], [], problem, cut_short=not found and self._begins(stray))
+            return Split([], [], problem, cut_short=not found and self._begins(stray, slots, ()))
         at = [int(match[1]) for match in found]
         ends = [match.start() for match in found[1:]] + [len(text)]
         units = [text[match.end() : end] for match, end in zip(found, ends, strict=True)]
@@ -90,7 +91,7 @@ class Markers:
                 return Split(units[:place], at[:place], problem)
             if self.opening in unit:
                 whole, broken = unit[: unit.index(self.opening)], unit[unit.index(self.opening) :]
-                short = place == len(units) - 1 and self._begins(broken)
+                short = place == len(units) - 1 and self._begins(broken, slots, at)
                 problem = "it stops within a marker" if short else f"{broken[:40]!r} is no marker"
                 return Split([*units[:place], whole], at[: place + 1], problem, cut_short=short)
         return Split(units, at)
@@ -100,11 +101,9 @@ class Markers:
         opening, _, closing = self.template.partition(PLACE)
         return re.compile(re.escape(opening) + r"(0|[1-9][0-9]{0,8})" + re.escape(closing))
 
-    def _begins(self, text: str) -> bool:
-        """Whether the text may go on to a marker."""
-        opening, _, closing = self.template.partition(PLACE)
-        number = text.removeprefix(opening)
-        return opening.startswith(text) or (number != text and closing.startswith(number.lstrip("0123456789")))
+    def _begins(self, text: str, slots: int, taken: Sequence[int]) -> bool:
+        """Whether the text may go on to the marker of a slot that is not taken."""
+        return any(m.startswith(text) for slot, m in enumerate(self.of(slots)) if slot not in taken)
 
 
 def restore_marked(cutter: FixedCutter, markers: Markers, emitted: str) -> Restored:
@@ -113,10 +112,12 @@ def restore_marked(cutter: FixedCutter, markers: Markers, emitted: str) -> Resto
     pairs = sorted(zip(split.slots, split.units, strict=True))
     slots, units = [s for s, _ in pairs], [u for _, u in pairs]
     problem, cut_short = split.problem, split.cut_short
-    foreign = next((unit for unit in units if cutter.split(unit).units != [unit]), None)
+    foreign = next((unit for unit in split.units if cutter.split(unit).units != [unit]), None)
+    if foreign is not None and (problem is None or cut_short):
+        begun = problem is None and not foreign and "" not in split.units[:-1]  # its marker is the last thing there is
+        problem, cut_short = f"{foreign[:40]!r} is not one unit", begun
     missing = [slot for slot in cutter.present(len(slots)) if slot not in slots]
-    if problem is None and foreign is not None:
-        problem = f"{foreign[:40]!r} is not one unit"
     if problem is None and missing:
-        problem, cut_short = f"the unit of slot {missing[0]} was not emitted", True
+        problem = f"the unit of slot {missing[0]} was not emitted"
+        cut_short = any(completable(cutter, slots, units, n) for n in range(len(slots) + 1, len(cutter.slots) + 1))
     return judged(cutter.glue(slots, units), problem or cutter.misplaced(slots, units), cut_short)

@@ -11,11 +11,16 @@ from pathlib import Path
 from typing import Any, cast
 
 from mireorder.cutting import CUTTERS, Cutter
-from mireorder.cutting.cut import FixedCutter
+from mireorder.cutting.cut import CodedCutter, FixedCutter, JoinedCutter
 from mireorder.dataset.reading import Reading
 from mireorder.described import make, with_options
 from mireorder.errors import InputError, PlanError
 from mireorder.files import write_text
+from mireorder.information.evidence import Evidence
+from mireorder.ordering.causal import restore_causal
+from mireorder.ordering.kinds import kind_of
+from mireorder.ordering.lead import Leads, restore_lead
+from mireorder.ordering.marked import Markers, restore_marked
 from mireorder.ordering.permutation import is_permutation
 from mireorder.ordering.restore import Restored, RestoredIds, Restorer, slots_by_step
 
@@ -60,6 +65,9 @@ class Plan:
         rows: rows counted.
         rejected: rows set aside.
         source_fingerprint: hash of the rows counted, whatever their order or shards.
+        markers: template of slot markers (kind ``marked``) or of copies (kind ``lead``), else None.
+        evidence: what source and emitted units say about each slot (`Evidence`), for policies that order each row by
+            itself; None for all others.
         tokenizer: hash of the tokenizer the units come from; None for cutters that need none.
         format: version of this file's format.
     """
@@ -89,6 +97,8 @@ class Plan:
     rows: int
     rejected: int
     source_fingerprint: str
+    markers: str | None = None
+    evidence: dict[str, Any] | None = None
     tokenizer: str | None = None
     format: int = FORMAT
 
@@ -108,6 +118,16 @@ class Plan:
         return with_options(Reading, self.reading)
 
     @cached_property
+    def said(self) -> Evidence:
+        """The evidence, ready to score rows."""
+        return Evidence.from_dict(cast(dict[str, Any], self.evidence))
+
+    @property
+    def highest(self) -> bool:
+        """Whether the slot of most evidence comes first."""
+        return self.policy in ("causal-max", "easiest")
+
+    @cached_property
     def _restorer(self) -> Restorer:
         return Restorer(self.cut, self.permutation)
 
@@ -125,21 +145,35 @@ class Plan:
         """The prompt of a source."""
         return source + self.prompt_end
 
-    def restore(self, emitted: str) -> Restored:
+    def source(self, prompt: str) -> str:
+        """The source of a prompt."""
+        return prompt.removesuffix(self.prompt_end)
+
+    def restore(self, emitted: str, prompt: str | None = None) -> Restored:
         """The natural target of what a model emitted behind the prompt. Never raises on model output.
 
         Args:
             emitted: the completion, without prompt and end-of-sequence marker.
+            prompt: what it answers; kind ``causal`` needs it, no other does.
 
         Raises:
-            PlanError: the plan's units are token ids.
+            PlanError: the plan's units are token ids, or the kind is ``causal`` and there is no prompt.
         """
         if self.tokenizer is not None:
             raise PlanError(
                 "the plan's units are token ids, and a text may have several; pass ids to restore_ids, or to "
                 "mireorder.sft.tokens.restore_ids with the tokenizer"
             )
-        return self._restorer.restore(emitted.removeprefix(self.completion_start))
+        text = emitted.removeprefix(self.completion_start)
+        if self.kind == "marked":
+            return restore_marked(cast(FixedCutter, self.cut), Markers(cast(str, self.markers)), text)
+        if self.kind == "lead":
+            return restore_lead(cast(JoinedCutter, self.cut), Leads(cast(str, self.markers)), text)
+        if self.kind == "causal":
+            if prompt is None:
+                raise PlanError("an order of kind causal follows from the prompt; pass it to restore, too")
+            return restore_causal(cast(CodedCutter, self.cut), self.said, self.highest, text, self.source(prompt))
+        return self._restorer.restore(text)
 
     def restore_all(self, emitted: Iterable[str]) -> list[Restored]:
         """`restore` for many outputs."""
@@ -215,9 +249,13 @@ class Plan:
                 raise TypeError(f"between is {plan.between!r}, no text")
             plan.read_by  # noqa: B018 (raises on what is no reading)
             agree = is_permutation(plan.permutation) and len(plan.permutation) == len(plan.cut.slots)
+            agree = agree and plan.kind == kind_of(plan.cut, plan.policy, plan.kind == "marked")
+            agree = agree and (plan.markers is not None) == (plan.kind in ("marked", "lead"))
+            if plan.evidence is not None:
+                agree = agree and plan.said.by_emitted.shape[1] == len(plan.permutation)
         except (InputError, TypeError, ValueError, KeyError, AttributeError) as error:
             raise PlanError(f"{place}: reading, cutter or permutation can't be read ({error}); {remedy}") from None
-        if not agree or plan.kind != plan.cut.kind:
+        if not agree:
             raise PlanError(f"{place}: permutation, kind and cutter do not fit together; {remedy}")
         return plan
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
 
-from mireorder.cutting.cut import Cutter, FixedCutter
+from mireorder.cutting.cut import UNKNOWN, Cutter, FixedCutter
 from mireorder.ordering.permutation import restrict
 
 
@@ -65,7 +65,13 @@ class Restorer:
         pairs = sorted(zip(self._slots(len(split.units)), split.units, strict=False))  # units too many have no slot
         slots, units = [s for s, _ in pairs], [u for _, u in pairs]
         problem = split.problem or cutter.misplaced(slots, units)
-        return judged(cutter.glue(slots, units), problem, split.cut_short)
+        short = problem is not None and (split.cut_short or split.problem is None) and self._may_go_on(split.units)
+        return judged(cutter.glue(slots, units), problem, short)
+
+    def _may_go_on(self, units: Sequence[str]) -> bool:
+        cutter = cast(FixedCutter, self.cutter)
+        lengths = range(len(units) + 1, len(self.permutation) + 1)
+        return any(completable(cutter, self._slots(n)[: len(units)], units, n) for n in lengths)
 
     def restore_ids(self, emitted: Sequence[int]) -> RestoredIds:
         """The natural ids of those that a model emitted behind the prompt."""
@@ -94,6 +100,14 @@ def slots_by_step(cutter: FixedCutter, permutation: Sequence[int], units: int) -
     """The slot of each step, for a target of that many units."""
     present = cutter.present(units)
     return [present[place] for place in restrict(permutation, present)]
+
+
+def completable(cutter: FixedCutter, slots: Sequence[int], units: Sequence[str], length: int) -> bool:
+    """Whether units in these slots can be part of a target of that many units, and more have to come."""
+    present, there = cutter.present(length), dict(zip(slots, units, strict=True))
+    if not there.keys() <= set(present) or len(present) <= len(there):
+        return False
+    return cutter.misplaced(present, [there.get(slot, UNKNOWN) for slot in present]) is None
 
 
 def judged(text: str, problem: str | None, cut_short: bool) -> Restored:

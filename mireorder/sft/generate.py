@@ -98,11 +98,15 @@ class RestoringPipeline(TextGenerationPipeline):  # type: ignore[misc]
             records: list[dict[str, Any]] = super().postprocess(model_outputs, return_type, **kwargs)
             return records
         start = model_outputs["input_ids"].shape[-1]
-        opening = model_outputs["prompt_text"] if return_type == ReturnType.FULL_TEXT else ""
-        return [self._record(sequence[start:], opening) for sequence in model_outputs["generated_sequence"][0].tolist()]
+        prompt = model_outputs["prompt_text"]
+        opening = prompt if return_type == ReturnType.FULL_TEXT else ""
+        sequences = model_outputs["generated_sequence"][0].tolist()
+        return [self._record(sequence[start:], prompt, opening) for sequence in sequences]
 
-    def _record(self, emitted: list[int], opening: Any) -> dict[str, Any]:
-        text, restored = restore_ids(emitted, self.tokenizer, self.plan, self._ends)
+    def _record(self, emitted: list[int], prompt: Any, opening: Any) -> dict[str, Any]:
+        asked = getattr(prompt, "messages", None)
+        asked = asked[-1]["content"] if asked else prompt
+        text, restored = restore_ids(emitted, self.tokenizer, self.plan, prompt=asked, ends=self._ends)
         messages = getattr(opening, "messages", None)
         answer = {"role": "assistant", "content": restored.text}
         return {

@@ -221,7 +221,7 @@ def special_ids(tokenizer: Any) -> frozenset[int]:
 
 
 def restore_ids(
-    ids: Sequence[int], tokenizer: Any, plan: Plan, ends: Collection[int] | None = None
+    ids: Sequence[int], tokenizer: Any, plan: Plan, *, prompt: str | None = None, ends: Collection[int] | None = None
 ) -> tuple[str, Restored]:
     """Turn what a model emitted behind a prompt into the natural answer.
 
@@ -229,6 +229,7 @@ def restore_ids(
         ids: the emitted tokens; what follows the first end is padding.
         tokenizer: the model's.
         plan: the model's.
+        prompt: what it answers; kind ``causal`` needs it.
         ends: tokens that end an answer, such as a chat's end of turn; None takes the tokenizer's EOS.
 
     Returns:
@@ -240,7 +241,7 @@ def restore_ids(
     stop = next((at for at, token in enumerate(ids) if token in ends), None)
     ids = ids[:stop]
     (text,) = _decode([ids], tokenizer)
-    restored = plan.restore(text) if plan.tokenizer is None else _restore_units(ids, tokenizer, plan)
+    restored = plan.restore(text, prompt) if plan.tokenizer is None else _restore_units(ids, tokenizer, plan)
     if restored.verdict == "complete" and stop is None:
         problem = f"no end of the answer within {len(ids)} tokens"
         restored = replace(restored, verdict="cut short", problem=problem)

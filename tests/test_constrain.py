@@ -1,0 +1,98 @@
+"""Constrained decoding: whatever the model wants to say, its answer can be restored."""
+
+import pytest
+
+pytest.importorskip("trl")
+
+import torch
+from test_kinds import evidence_of, products
+from test_ordering import plan_of
+from transformers import GPT2Config, GPT2LMHeadModel, LogitsProcessorList, set_seed
+
+from mireorder import Digits, Fields, Labels, MireorderError
+from mireorder.sft.characters import character_tokenizer
+from mireorder.sft.constrain import Constraint
+from mireorder.sft.tokens import encode_prompts, load_tokenizer, restore_ids
+
+PROMPTS = ["12*34=", "99*9=", "0*0="]
+
+
+def random_model(tokenizer):
+    set_seed(0)
+    config = GPT2Config(vocab_size=len(tokenizer), n_layer=1, n_head=2, n_embd=16, n_positions=128)
+    return GPT2LMHeadModel(config).eval()
+
+
+def answers(plan, tokenizer, prompts=PROMPTS, constrain=True, **options):
+    model = random_model(tokenizer)
+    tokenizer.pad_token_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    rows = encode_prompts(prompts, tokenizer)
+    width = max(map(len, rows))
+    ids = torch.tensor([[tokenizer.pad_token_id] * (width - len(row)) + row for row in rows])
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
+    causal = prompts if plan.kind == "causal" else None
+    only = LogitsProcessorList([Constraint(plan, tokenizer).processor(causal)] if constrain else [])
+    torch.manual_seed(0)
+    out = model.generate(
+        ids, attention_mask=mask, logits_processor=only, eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id, **{"max_new_tokens": 40, "do_sample": True} | options
+    )  # fmt: skip
+    found = []
+    for number, row in enumerate(out):
+        prompt = prompts[number * len(prompts) // len(out)]
+        found.append(restore_ids(row[width:].tolist(), tokenizer, plan, prompt=prompt)[1])
+    return found
+
+
+def plans():
+    cutter, _, _, evidence = evidence_of(products())
+    return {
+        "pad": plan_of(Digits("pad", width=4, zeros=True), [2, 1, 3, 0]),
+        "signed": plan_of(Digits("pad", width=3, signed=True, decimals=1), [4, 1, 0, 3, 2]),
+        "right": plan_of(Digits("right", length=4), [3, 2, 1, 0]),
+        "marked": plan_of(Digits("pad", width=3, zeros=True), range(3), kind="marked", markers="<{}>"),
+        "causal": plan_of(
+            cutter, range(3), kind="causal", policy="causal-max", evidence=evidence.as_dict(), between="="
+        ),
+        "labels": plan_of(Labels(names=("joy", "joyful", "anger")), range(3)),
+    }
+
+
+@pytest.mark.parametrize("name", plans())
+@pytest.mark.parametrize("options", [{}, {"do_sample": False, "num_beams": 3, "num_return_sequences": 2}])
+def test_every_answer_is_complete(name, options):
+    plan = plans()[name]
+    tokenizer = character_tokenizer(["0123456789+-.*=<> abcdefghijklmnopqrstuvwxyz,"])
+    assert {a.verdict for a in answers(plan, tokenizer, constrain=False, **options)} != {"complete"}
+    found = answers(plan, tokenizer, max_new_tokens=60, **options)
+    assert len(found) == len(PROMPTS) * options.get("num_return_sequences", 1)
+    assert all(a.verdict == "complete" for a in found), found
+
+
+@pytest.mark.parametrize("plan", ["pad", "labels"])
+@pytest.mark.parametrize("vocabulary", ["gpt2", "qwen2.5"])
+@pytest.mark.slow
+def test_real_vocabularies(real, plan, vocabulary):
+    tokenizer = load_tokenizer(real / "tokenizers" / vocabulary)
+    found = answers(plans()[plan], tokenizer, max_new_tokens=16, do_sample=False)
+    start = tokenizer(" 0480" if plan == "pad" else " joy")["input_ids"][0]  # as in training: a space opens it
+    assert start in Constraint(plans()[plan], tokenizer).allowed([])
+    assert all(a.verdict in ("complete", "cut short") for a in found), found
+    if plan == "pad":
+        assert all(a.verdict == "complete" for a in found), found
+
+
+def test_parts_of_characters_may_follow_where_text_is_free(real):
+    tokenizer = load_tokenizer(real / "tokenizers" / "gpt2")
+    allowed = Constraint(plan_of(Fields(keys=("a",)), [0]), tokenizer).allowed
+    start, parts = tokenizer('{"a": "')["input_ids"], tokenizer("🙂")["input_ids"]
+    assert len(parts) > 1
+    assert {parts[0], tokenizer("hello")["input_ids"][0]} <= set(allowed(start))
+    assert parts[1] in allowed([*start, parts[0]])
+    assert tokenizer.eos_token_id not in allowed(start)
+    assert allowed([*start, *tokenizer('x"}')["input_ids"]])[0] == tokenizer.eos_token_id
+
+
+def test_a_causal_order_needs_prompts():
+    with pytest.raises(MireorderError, match="pass prompts"):
+        Constraint(plans()["causal"], character_tokenizer(["0123456789"])).processor()
