@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -68,6 +68,8 @@ class Plan:
         markers: template of slot markers (kind ``marked``) or of copies (kind ``lead``), else None.
         evidence: what source and emitted units say about each slot (`Evidence`), for policies that order each row by
             itself; None for all others.
+        mix: where rows take the orders of several policies (`mixed`): ``weight``, ``policy``, ``permutation``,
+            ``permutations``, ``evidence`` and ``seed`` of each; empty for one policy.
         tokenizer: hash of the tokenizer the units come from; None for cutters that need none.
         format: version of this file's format.
     """
@@ -99,6 +101,7 @@ class Plan:
     source_fingerprint: str
     markers: str | None = None
     evidence: dict[str, Any] | None = None
+    mix: list[dict[str, Any]] = field(default_factory=list)
     tokenizer: str | None = None
     format: int = FORMAT
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random as stdlib_random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mireorder.information.criteria.criterion import Scores
@@ -43,7 +43,12 @@ def reverse(step: Step) -> list[int]:
 
 def random(step: Step) -> list[int]:
     """One order for all rows, drawn by the seed."""
-    return [next(slot for slot in shuffled(step.slots, step.seed) if slot in step.left)]
+    return follow(shuffled(step.slots, step.seed), step)
+
+
+def follow(permutation: Sequence[int], step: Step) -> list[int]:
+    """The next slot of an order that is known already."""
+    return [next(slot for slot in permutation if slot in step.left)]
 
 
 def maximum(step: Step) -> list[int]:
@@ -63,6 +68,23 @@ POLICIES: dict[str, Policy] = {
     "max": maximum,
     "min": minimum,
 }
+ON_AVERAGE = {"shuffle": "plain", "causal-max": "max", "causal-min": "min", "easiest": "max", "hardest": "min"}
+"""Policies that treat each row by itself (see `kinds`), and the policy whose order theirs come to on average."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of slots without any scores.
+
+    Attributes:
+        present: rows that have each slot.
+        seed: for policies that draw.
+        permutation: the order that the user gives, or None.
+    """
+
+    present: Sequence[int]
+    seed: int
+    permutation: Sequence[int] | None
 
 
 def shuffled(slots: int, seed: int) -> list[int]:
@@ -72,12 +94,26 @@ def shuffled(slots: int, seed: int) -> list[int]:
     return order
 
 
-BLIND: dict[str, Callable[[int, int], list[int]]] = {
-    "plain": lambda slots, seed: list(range(slots)),
-    "reverse": lambda slots, seed: list(range(slots))[::-1],
-    "random": shuffled,
+def frequency(known: Known) -> list[int]:
+    """The slots that most rows have first: the commonest label, then the next; ties by slot."""
+    return sorted(range(len(known.present)), key=lambda slot: -known.present[slot])
+
+
+def rare(known: Known) -> list[int]:
+    """The slots that fewest rows have first: the rarest label, then the next; ties by slot."""
+    return sorted(range(len(known.present)), key=lambda slot: known.present[slot])
+
+
+BLIND: dict[str, Callable[[Known], list[int]]] = {
+    "plain": lambda known: list(range(len(known.present))),
+    "reverse": lambda known: list(range(len(known.present)))[::-1],
+    "random": lambda known: shuffled(len(known.present), known.seed),
+    "explicit": lambda known: list(known.permutation or ()),
+    "frequency": frequency,
+    "rare": rare,
+    "shuffle": lambda known: list(range(len(known.present))),
 }
-"""Policies that don't look at scores: their whole order, of so many slots by that seed, whatever the sample."""
+"""Policies that don't look at scores: their whole order."""
 
 
 def _ties(step: Step, best: int) -> list[int]:

@@ -1,0 +1,60 @@
+"""Schedules: an order that changes from one phase of training to the next, as one plan for each phase."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mireorder.errors import InputError
+from mireorder.ordering.plan import Plan
+
+MIXED = ("policy", "permutation", "permutations", "evidence", "seed")
+"""Entries in which the parts of a mix may differ."""
+SHARED = ("reading", "between", "cutter", "kind", "markers", "units", "rows", "source_fingerprint", "tokenizer")
+"""Entries in which they must agree."""
+
+
+def mixed(plans: Sequence[Plan], weights: Sequence[float]) -> Plan:
+    """A plan by which each row takes the order of one of several plans, drawn by weight, row and seed.
+
+    Args:
+        plans: fitted on the same data with the same cutter, of kind ``set`` or ``marked``: units tell their own slots
+            there, so that an output can be restored whichever order it is in.
+        weights: how often each is taken, not below 0; they need not sum to 1.
+
+    Raises:
+        InputError: the plans can't be mixed.
+    """
+    if len(plans) != len(weights) or not plans or min(weights) < 0 or sum(weights) <= 0:
+        raise InputError(f"{len(plans)} plans can't be mixed by {len(weights)} weights {list(weights)}")
+    taken = [(plan, float(weight)) for plan, weight in zip(plans, weights, strict=True) if weight > 0]
+    first = taken[0][0]
+    if len(taken) == 1:
+        return first
+    for plan, _ in taken:
+        if plan.kind not in ("set", "marked"):
+            raise InputError(
+                f"rows of policy {plan.policy}, kind {plan.kind}, can't be told from those of other policies",
+                remedy="fit the plans with --marked, or give each phase one policy",
+            )
+        differ = [name for name in SHARED if getattr(plan, name) != getattr(first, name)]
+        if differ or plan.mix:
+            what = ", ".join(differ) or "one is a mix itself"
+            raise InputError(f"the plans can't be mixed: they differ in {what}", remedy="fit them on the same data")
+    parts = [{"weight": weight} | {name: getattr(plan, name) for name in MIXED} for plan, weight in taken]
+    return replace(first, policy="mix", mix=parts, evidence=None)
+
+
+def annealed(first: Plan, last: Plan, phases: int) -> list[Plan]:
+    """One plan a phase: all rows by ``first`` in the first, all by ``last`` in the last, linearly between.
+
+    With a random order first and the plain one last, that is the annealing of RAR (Yu et al. 2024, "Randomized
+    Autoregressive Visual Generation", arXiv 2411.00776).
+
+    Raises:
+        InputError: there are fewer than two phases, or the plans can't be mixed.
+    """
+    if phases < 2:
+        raise InputError(f"an order can't change within {phases} phase", remedy="take 2 phases or more")
+    shares = [phase / (phases - 1) for phase in range(phases)]
+    return [mixed([first, last], [1 - share, share]) for share in shares]
