@@ -42,7 +42,17 @@ CriterionName = Annotated[
 SubsetSize = Annotated[int | None, typer.Option("--k", help="size of the subsets (subset)")]
 Normalised = Annotated[bool | None, typer.Option("--normalised", help="divide scores by H(t_i) (subset)")]
 Words = Annotated[int | None, typer.Option(help="how many words are looked at (presence, bigram)")]
-PolicyName = Annotated[str, typer.Option("--policy", help="plain, reverse, random, max or min")]
+PolicyName = Annotated[
+    str,
+    typer.Option(
+        "--policy",
+        help="plain, reverse, random, max, min, frequency, rare; another order in every row: shuffle, causal-max, "
+        "causal-min, hardest, easiest",
+    ),
+]
+Order = Annotated[str | None, typer.Option(help="the order itself, slots by step: 2,1,3,0")]
+Marked = Annotated[bool, typer.Option("--marked", help="write each unit behind a marker of its slot")]
+MarkerTemplate = Annotated[str | None, typer.Option("--markers", help="what markers look like, {} being the slot")]
 Estimator = Annotated[
     str,
     typer.Option(
@@ -137,6 +147,21 @@ def _with_options(name: str, known: Mapping[str, Callable[..., T]], what: str, o
 
 def _list(text: str | None) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",")) if text else ()
+
+
+def permutation(order: str | None) -> list[int] | None:
+    """The permutation that --order names."""
+    try:
+        return None if order is None else [int(slot) for slot in order.split(",")]
+    except ValueError:
+        raise InputError(f"{order!r} is no order", remedy="write it as 2,1,3,0: slots by step") from None
+
+
+def markers(marked: bool, template: str | None) -> str | None:
+    """The template of slot markers, None for none."""
+    from mireorder.ordering.marked import Markers
+
+    return template if template is not None else Markers().template if marked else None
 
 
 def lines(path: Path) -> list[str]:

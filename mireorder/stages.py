@@ -27,7 +27,7 @@ from mireorder.engine.passes import Passes
 from mireorder.errors import InputError, PlanError, within
 from mireorder.information.criteria import CRITERIA, Criterion
 from mireorder.ordering.plan import Plan, split_between
-from mireorder.ordering.planning import TieBreaker, one_of, plan_from, refuse_choices
+from mireorder.ordering.planning import NEEDED, Choices, TieBreaker, one_of, plan_from
 from mireorder.ordering.policies import BLIND
 
 T = TypeVar("T")
@@ -43,6 +43,8 @@ def fit(
     cutter: Cutter | str,
     criterion: Criterion | str | None = "auto",
     policy: str = "max",
+    permutation: Sequence[int] | None = None,
+    markers: str | None = None,
     estimator: str = "plug-in",
     tie_breaker: str | None = "subset",
     between: str | None = None,
@@ -64,8 +66,11 @@ def fit(
         reading: which columns are source and target.
         cutter: a cutter or its name (`CUTTERS`).
         criterion: a criterion or its name (`CRITERIA`); None or ``none`` counts rows alone, which is all that a policy
-            needs that looks at no scores (`BLIND`). ``auto`` takes none for those on text, else ``joint``.
-        policy: name in `POLICIES`.
+            needs that looks at no scores (`BLIND`). ``auto`` takes the one that the policy needs, none for blind
+            policies on text, else ``joint``.
+        policy: name in `POLICIES`, `BLIND` or `ON_AVERAGE`.
+        permutation: the order itself, ``permutation[step] = slot``, for policy ``explicit``.
+        markers: write every unit behind a marker of its slot, such as ``⟨{}⟩``, so that any order can be undone.
         estimator: whose scores decide: a name in `ENTROPIES`; of criterion bigram, ``plug-in`` or ``cross-fitted``. The
             tie-breaker's do too, by plug-in if it has no such estimator.
         tie_breaker: criterion that decides between scores that tie; None takes the lowest slot.
@@ -83,11 +88,13 @@ def fit(
     Raises:
         InputError: the input can't be read, a row can't be cut, or a name is unknown.
     """
+    choices = Choices(policy, permutation, markers, estimator, shuffles, resamples, seed)
     cutter = _made(cutter, CUTTERS, "cutter")
     if criterion == "auto":
-        criterion = "none" if policy in BLIND and isinstance(cutter, Positional) else "joint"
+        blind = policy in BLIND and isinstance(cutter, Positional)
+        criterion = NEEDED.get(policy, "none" if blind else "joint")
     criterion, breaker = (None, None) if criterion in (None, "none") else _criteria(criterion, tie_breaker)
-    refuse_choices(policy, criterion, estimator, shuffles, resamples)
+    choices.require(criterion)
     cutter = complete(cutter, data, reading, policy)
     between = between if between is not None else reading.separator or " "
     prepare, tokenizer_hash = _tokenized(tokenizer, cutter, between)
@@ -99,16 +106,7 @@ def fit(
         counts = _count(passes, cutter, [criterion], reading, between)
     if breaker:
         second = TieBreaker(breaker, partial(_count_later, passes, counts.targets, breaker), counts.targets.radices)
-    plan = plan_from(
-        counts,
-        second,
-        policy=policy,
-        estimator=estimator,
-        shuffles=shuffles,
-        resamples=resamples,
-        seed=seed,
-        workers=workers,
-    )
+    plan = plan_from(counts, second, choices, workers)
     return replace(plan, tokenizer=tokenizer_hash)
 
 
@@ -179,6 +177,7 @@ def count_like(
         second=second,
         rows=counted.rows,
         rejected=counted.rejected,
+        present=tuple(counted.present.tolist()),
         fingerprint=counted.fingerprint,
         place="new counts",
     )
@@ -188,6 +187,8 @@ def plan_of(
     counts: Counts,
     *,
     policy: str = "max",
+    permutation: Sequence[int] | None = None,
+    markers: str | None = None,
     estimator: str = "plug-in",
     shuffles: int | None = None,
     resamples: int | None = None,
@@ -201,19 +202,11 @@ def plan_of(
     Raises:
         InputError: a name is unknown.
     """
-    refuse_choices(policy, counts.first.criterion, estimator, shuffles, resamples)
+    choices = Choices(policy, permutation, markers, estimator, shuffles, resamples, seed)
+    choices.require(counts.first.criterion)
     tally = counts.second
     second = TieBreaker(tally.criterion, lambda: tally, counts.targets.radices) if tally else None
-    return plan_from(
-        counts,
-        second,
-        policy=policy,
-        estimator=estimator,
-        shuffles=shuffles,
-        resamples=resamples,
-        seed=seed,
-        workers=workers,
-    )
+    return plan_from(counts, second, choices, workers)
 
 
 def apply(
@@ -370,6 +363,7 @@ def _count(passes: Passes, cutter: Cutter, criteria: Sequence[Criterion], readin
         targets,
         counted.rows,
         counted.rejected,
+        tuple(counted.present.tolist()),
         counted.fingerprint,
         Tally(criteria[0], sources, counted.table),
         _tally(passes, targets, criteria[1], survey.criteria[1]) if len(criteria) > 1 else None,
@@ -384,7 +378,8 @@ def _rows(passes: Passes, cutter: Cutter, reading: Reading, between: str) -> Row
     with within(passes.names):
         targets = Targets.settled(cutter, survey.cutter)
     counted = passes.count(targets, None, None)
-    return Rows(reading, between, targets, counted.rows, counted.rejected, counted.fingerprint)
+    present = tuple(counted.present.tolist())
+    return Rows(reading, between, targets, counted.rows, counted.rejected, present, counted.fingerprint)
 
 
 def _count_later(passes: Passes, targets: Targets, criterion: Criterion) -> Tally:

@@ -30,7 +30,7 @@ def settled(batch, align="pad"):
 
 def evidence_of(batch):
     cutter, criterion = settled(batch), Pairwise()
-    survey = criterion.survey(batch.column("source"))
+    survey = criterion.settle(criterion.survey(batch.column("source")))
     codes = cutter.codes(cutter.cut(batch), None)
     radices = cutter.radices(None)
     table = criterion.count(batch.column("source"), codes, radices, survey)

@@ -11,7 +11,7 @@ from test_ordering import plan_of
 from mireorder import InputError, Labels
 from mireorder.ordering.marked import Markers
 from mireorder.ordering.plan import Plan
-from mireorder.ordering.policies import POLICIES, Step, explicit
+from mireorder.ordering.policies import BLIND, Known
 from mireorder.ordering.rows import row_orders
 from mireorder.ordering.schedule import annealed, mixed
 
@@ -86,11 +86,7 @@ def test_sets_are_mixed_without_markers():
     assert {tuple(row) for row in found.tolist()} == {(0, 1, 2), (2, 1, 0)}
 
 
-def step(left, present):
-    return Step(tuple(left), len(present), None, "plug-in", tuple(present), 0)
-
-
 def test_policies_that_look_at_how_many_rows_have_a_slot():
-    assert POLICIES["frequency"](step([0, 1, 2], [3, 9, 9])) == [1, 2]
-    assert POLICIES["rare"](step([1, 2], [3, 9, 10])) == [1]
-    assert explicit([2, 0, 1], step([0, 1], [1, 1, 1])) == [0]
+    assert BLIND["frequency"](Known([3, 9, 9], 0, None)) == [1, 2, 0]
+    assert BLIND["rare"](Known([3, 9, 2], 0, None)) == [2, 0, 1]
+    assert BLIND["explicit"](Known([1, 1, 1], 0, [2, 0, 1])) == [2, 0, 1]

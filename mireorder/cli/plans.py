@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -44,6 +44,9 @@ def fit(
     normalised: options.Normalised = None,
     words: options.Words = None,
     policy: options.PolicyName = "max",
+    order: options.Order = None,
+    marked: options.Marked = False,
+    markers: options.MarkerTemplate = None,
     estimator: options.Estimator = "plug-in",
     ties: options.Ties = "subset",
     between: options.Between = None,
@@ -66,17 +69,19 @@ def fit(
     from mireorder.files import require_empty
 
     require_empty(out)
+    choices: dict[str, Any] = {
+        "policy": "explicit" if order else policy,
+        "permutation": options.permutation(order),
+        "markers": options.markers(marked, markers),
+        "estimator": estimator,
+        "shuffles": shuffles,
+        "resamples": resamples,
+        "seed": seed,
+    }
     if counts is not None:
-        taken = {"counts", "out", "policy", "estimator", "shuffles", "resamples", "seed", "as_json"}
+        taken = {"counts", "out", "order", "marked", "as_json", *choices}
         options.refuse_beside(context, "--counts", taken, "the counts were made with their own")
-        plan = stages.plan_of(
-            Counts.load(counts),
-            policy=policy,
-            estimator=estimator,
-            shuffles=shuffles,
-            resamples=resamples,
-            seed=seed,
-        )
+        plan = stages.plan_of(Counts.load(counts), **choices)
     else:
         with rows_bar("counting") as progress:
             plan = stages.fit(
@@ -94,17 +99,13 @@ def fit(
                     vocabulary=vocabulary,
                 ),
                 criterion=options.criterion(criterion, k=k, normalised=normalised, words=words),
-                policy=policy,
-                estimator=estimator,
                 tie_breaker=None if ties == "none" else ties,
                 between=between,
                 tokenizer=tokenizer,
-                shuffles=shuffles,
-                resamples=resamples,
-                seed=seed,
                 memory=options.memory(memory),
                 reject=reject,
                 progress=progress,
+                **choices,
             )
     path = plan.save(out)
     if as_json:

@@ -97,6 +97,7 @@ class Rows:
         targets: how targets become codes.
         rows: rows counted.
         rejected: rows left out.
+        present: rows that have each slot.
         fingerprint: hash of the rows counted, whatever their order: a sum modulo 2^64.
     """
 
@@ -105,6 +106,7 @@ class Rows:
     targets: Targets
     rows: int
     rejected: int
+    present: tuple[int, ...]
     fingerprint: int
 
 
@@ -150,6 +152,7 @@ class Counts(Rows):
             second=second[0].merge(second[1:], memory, workers) if second else None,
             rows=rows,
             rejected=sum(counts.rejected for counts in every),
+            present=tuple(map(sum, zip(*(counts.present for counts in every), strict=True))),
             fingerprint=sum(counts.fingerprint for counts in every) % (1 << 64),
             place="merged counts",
         )
@@ -175,6 +178,7 @@ class Counts(Rows):
         content = self._terms() | {
             "rows": self.rows,
             "rejected": self.rejected,
+            "present": list(self.present),
             "source_fingerprint": f"{self.fingerprint:016x}",
         }
         return write_counts(Path(folder), content, arrays)
@@ -212,6 +216,7 @@ class Counts(Rows):
             targets,
             content["rows"],
             content["rejected"],
+            tuple(content["present"]),
             int(content["source_fingerprint"], 16),
             first,
             second,

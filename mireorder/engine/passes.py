@@ -51,12 +51,14 @@ class Counted:
         table: of the criterion.
         rows: rows counted.
         rejected: rows left out.
+        present: int64 (slots,), rows that have each slot.
         fingerprint: hash of the rows counted, whatever their order: a sum modulo 2^64.
     """
 
     table: Any
     rows: int
     rejected: int
+    present: NDArray[np.int64]
     fingerprint: int
 
 
@@ -112,7 +114,8 @@ class Passes:
             OutputError: counts past the budget don't fit on the disk.
         """
         targets.radices  # noqa: B018 (settled here, before threads ask for it)
-        seen = Counted(None, 0, 0, 0)
+        slots = len(targets.cutter.slots)
+        seen = Counted(None, 0, 0, np.zeros(slots, np.int64), 0)
 
         def count(batch: Batch) -> Counted:
             rows = cut_batch(targets.cutter, batch, self.reject, misfits, self.prepare)
@@ -121,13 +124,20 @@ class Passes:
             if criterion is not None:
                 with within(batch.shard):
                     table = criterion.count(source, targets.codes(rows.cut), targets.radices, sources)
-            return Counted(table, len(rows.rows), len(rows.bad), _fingerprint(source, target))
+            present = np.bincount(rows.cut.slots, minlength=slots).astype(np.int64)
+            return Counted(table, len(rows.rows), len(rows.bad), present, _fingerprint(source, target))
 
         def tables() -> Iterator[Any]:
             nonlocal seen
             for part in map_ordered(count, self._batches(), self.workers):
                 fingerprint = (seen.fingerprint + part.fingerprint) % (1 << 64)
-                seen = Counted(None, seen.rows + part.rows, seen.rejected + part.rejected, fingerprint)
+                seen = Counted(
+                    None,
+                    seen.rows + part.rows,
+                    seen.rejected + part.rejected,
+                    seen.present + part.present,
+                    fingerprint,
+                )
                 if part.table is not None:
                     yield part.table
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.special import rel_entr
 
-from mireorder.cutting.source import NumbersSurvey, number_codes, present_words
+from mireorder.cutting.source import NumbersSurvey, Words, number_codes, present_words
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -74,27 +74,20 @@ class Evidence:
         radices: number of codes in each target slot.
     """
 
-    source: NumbersSurvey | tuple[str, ...]
+    source: NumbersSurvey | Words
     by_source: Ints
     by_emitted: Ints
     radices: tuple[int, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """For the plan: numbers and lists."""
-        source: dict[str, Any] = {"words": self.source}
-        if isinstance(self.source, NumbersSurvey):
-            templates = [f"{t:016x}" for t in self.source.templates.tolist()]
-            source = {"digits": list(self.source.digits), "templates": templates}
         tables = {"by_source": self.by_source.tolist(), "by_emitted": self.by_emitted.tolist()}
-        return source | tables | {"radices": list(self.radices)}
+        return self.source.as_dict() | tables | {"radices": list(self.radices)}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Evidence:
         """From a plan. Raises KeyError, TypeError or ValueError on anything else."""
-        source: NumbersSurvey | tuple[str, ...] = tuple(content.get("words", ()))
-        if "digits" in content:
-            templates = np.array([int(t, 16) for t in content["templates"]], np.uint64)
-            source = NumbersSurvey(tuple(content["digits"]), templates)
+        source = (NumbersSurvey if "digits" in content else Words).from_dict(content)
         radices = tuple(content["radices"])
         by_source, by_emitted = (np.array(content[name], np.int64) for name in ("by_source", "by_emitted"))
         slots = len(radices)
@@ -130,8 +123,8 @@ class Evidence:
 
     def _features(self, source: pa.Array) -> csr_array:
         """int64 (rows, source values): which values the sources hold."""
-        if isinstance(self.source, tuple):
-            rows, values = present_words(source, self.source)
+        if isinstance(self.source, Words):
+            rows, values = present_words(source, self.source.words)
         else:
             radices = np.array(self.source.radices, np.int64)
             codes = np.clip(number_codes(source, self.source), 0, radices - 1)  # of sources unlike those counted
@@ -180,7 +173,7 @@ def evidence_of_numbers(survey: NumbersSurvey, radices: Sequence[int], tables: d
     return Evidence(survey, by_source, by_emitted, tuple(radices))
 
 
-def evidence_of_words(words: tuple[str, ...], with_word: Ints, with_both: Ints, rows: Ints, codes: Ints) -> Evidence:
+def evidence_of_words(words: Words, with_word: Ints, with_both: Ints, rows: Ints, codes: Ints) -> Evidence:
     """Pointwise information of every label with every word present, and with every other label emitted.
 
     Args:

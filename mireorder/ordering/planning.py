@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from importlib.metadata import version
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +16,19 @@ from mireorder.described import describe, options_of
 from mireorder.engine.counts import Counts, Rows, Tally
 from mireorder.errors import InputError
 from mireorder.information.criteria import Criterion, Measure, Scores
+from mireorder.information.evidence import Evidence
 from mireorder.information.significance import Significance, significance
+from mireorder.ordering.kinds import kind_of
+from mireorder.ordering.marked import Markers
+from mireorder.ordering.permutation import is_permutation
 from mireorder.ordering.plan import Plan, permutations_by_length
-from mireorder.ordering.policies import BLIND, POLICIES, Order, order
+from mireorder.ordering.policies import BLIND, ON_AVERAGE, POLICIES, Known, Order, follow, order
 from mireorder.ordering.stability import Stability, stability
 
 T = TypeVar("T")
+
+NEEDED = {"causal-max": "pairwise", "causal-min": "pairwise", "easiest": "presence", "hardest": "presence"}
+"""The criterion whose counts say what a policy needs to know of single rows."""
 
 
 class TieBreaker:
@@ -53,24 +60,72 @@ class TieBreaker:
         return self.measure.scores(emitted, estimators) if self.measure else None
 
 
-def refuse_choices(
-    policy: str, criterion: Criterion | None, estimator: str, shuffles: int | None, resamples: int | None
-) -> None:
-    """Raise InputError if a name is unknown or a number can't be drawn: before anything is read."""
-    one_of(policy, POLICIES, "policy")
-    if criterion is None and policy not in BLIND:
-        raise InputError(
-            f"policy {policy} looks at scores, and without a criterion there are none",
-            remedy=f"name one, or take a policy that looks at none: {', '.join(BLIND)}",
-        )
-    if criterion is not None and estimator not in criterion.estimators:
-        raise InputError(
-            f"criterion {criterion.name} has no estimator {estimator!r}",
-            remedy=f"the estimator is one of {', '.join(criterion.estimators)}",
-        )
-    for what, number in ("shuffles", shuffles), ("resamples", resamples):
-        if number is not None and number < 0:
-            raise InputError(f"{number} {what} can't be drawn", remedy="take 0 for none, or leave it out")
+@dataclass(frozen=True)
+class Choices:
+    """What is asked of a plan beyond its counts; the attributes are the arguments of `mireorder.stages.fit`.
+
+    Raises:
+        InputError: a name is unknown, a number can't be drawn, or two choices contradict each other. That is seen here,
+            before anything is read.
+    """
+
+    policy: str = "max"
+    permutation: Sequence[int] | None = None
+    markers: str | None = None
+    estimator: str = "plug-in"
+    shuffles: int | None = None
+    resamples: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        one_of(self.policy, dict.fromkeys([*POLICIES, *BLIND, *ON_AVERAGE]), "policy")
+        for what, number in ("shuffles", self.shuffles), ("resamples", self.resamples):
+            if number is not None and number < 0:
+                raise InputError(f"{number} {what} can't be drawn", remedy="take 0 for none, or leave it out")
+        if (self.permutation is not None) != (self.policy == "explicit"):
+            raise InputError("policy explicit and a permutation go together", remedy="pass both, or neither")
+        if self.permutation is not None and not is_permutation(self.permutation):
+            raise InputError(
+                f"{list(self.permutation)} is no permutation",
+                remedy="name every slot once, from 0, in the order wanted",
+            )
+        if self.markers is not None:
+            Markers(self.markers)
+
+    def require(self, criterion: Criterion | None) -> None:
+        """Raise InputError if the criterion has no such estimator, or does not say what the policy needs to know."""
+        if criterion is None:
+            if self.policy not in BLIND:
+                raise InputError(
+                    f"policy {self.policy} looks at scores, and without a criterion there are none",
+                    remedy=f"name one, or take a policy that looks at none: {', '.join(BLIND)}",
+                )
+            return
+        if self.estimator not in criterion.estimators:
+            raise InputError(
+                f"criterion {criterion.name} has no estimator {self.estimator!r}",
+                remedy=f"the estimator is one of {', '.join(criterion.estimators)}",
+            )
+        needed = NEEDED.get(self.policy, criterion.name)
+        if criterion.name != needed:
+            raise InputError(
+                f"policy {self.policy} scores single rows, which criterion {criterion.name} can't",
+                remedy=f"pass --criterion {needed}",
+            )
+
+    def blind(self, present: Sequence[int]) -> list[int] | None:
+        """The whole order where the policy looks at no scores, else None.
+
+        Raises:
+            InputError: the user's permutation has another number of slots.
+        """
+        if self.permutation is not None and len(self.permutation) != len(present):
+            raise InputError(
+                f"the permutation has {len(self.permutation)} slots, targets have {len(present)}",
+                remedy="name every slot once",
+            )
+        whole = BLIND.get(self.policy)
+        return whole(Known(present, self.seed, self.permutation)) if whole else None
 
 
 @dataclass(frozen=True)
@@ -81,25 +136,28 @@ class _Made:
     tested: Significance = field(default_factory=lambda: Significance(0, [], [], [], []))
     steady: Stability = field(default_factory=Stability)
     warnings: list[str] = field(default_factory=list)
+    evidence: dict[str, Any] | None = None
 
 
-def plan_from(
-    counts: Rows,
-    second: TieBreaker | None,
-    *,
-    policy: str,
-    estimator: str,
-    shuffles: int | None,
-    resamples: int | None,
-    seed: int,
-    workers: int | None,
-) -> Plan:
-    """The plan of counts; the arguments are those of `mireorder.stages.fit`."""
+def plan_from(counts: Rows, second: TieBreaker | None, choices: Choices, workers: int | None) -> Plan:
+    """The plan of counts.
+
+    Args:
+        counts: of the criterion, or of rows alone.
+        second: the tie-breaker, if there is one.
+        choices: what is asked for.
+        workers: threads; None takes one a core.
+
+    Raises:
+        InputError: such an order could not be undone, or does not fit the data.
+    """
     cutter, tally = counts.targets.cutter, counts.first if isinstance(counts, Counts) else None
+    kind, blind = kind_of(cutter, choices.policy, choices.markers is not None), choices.blind(counts.present)
+    second, estimator = None if blind else second, choices.estimator
     if tally is None:
-        made = _Made(Order(BLIND[policy](len(cutter.slots), seed), [], []))
+        made = _Made(Order(blind or [], [], []))
     else:
-        made = _by_scores(tally, counts.targets, second, policy, estimator, shuffles, resamples, seed, workers)
+        made = _by_scores(tally, counts.targets, second, choices, blind, workers)
     return Plan(
         library=f"mireorder {version('mireorder')}",
         reading=options_of(counts.reading),
@@ -108,9 +166,9 @@ def plan_from(
         criterion=describe(tally.criterion) if tally else {"name": "none"},
         estimator=estimator,
         tie_breaker=second.name if second else None,
-        policy=policy,
-        kind=cutter.kind,
-        seed=seed,
+        policy=choices.policy,
+        kind=kind,
+        seed=choices.seed,
         units=list(cutter.slots),
         permutation=made.order.permutation,
         permutations=permutations_by_length(cutter, made.order.permutation),
@@ -128,6 +186,8 @@ def plan_from(
         rows=counts.rows,
         rejected=counts.rejected,
         source_fingerprint=f"{counts.fingerprint:016x}",
+        markers=choices.markers,
+        evidence=made.evidence,
     )
 
 
@@ -135,42 +195,44 @@ def _by_scores(
     tally: Tally,
     targets: Targets,
     second: TieBreaker | None,
-    policy: str,
-    estimator: str,
-    shuffles: int | None,
-    resamples: int | None,
-    seed: int,
+    choices: Choices,
+    blind: list[int] | None,
     workers: int | None,
 ) -> _Made:
     """Measure, order, test."""
-    chosen, slots, measure = POLICIES[policy], targets.cutter.slots, tally.measure(targets.radices)
+    slots, measure, by = targets.cutter.slots, tally.measure(targets.radices), (choices.estimator,)
+    on_average = ON_AVERAGE.get(choices.policy, choices.policy)
+    chosen = POLICIES[on_average] if blind is None else partial(follow, blind)
     found = order(
         chosen,
         len(slots),
-        partial(measure.scores, estimators=(estimator,)),
-        partial(second.scores, estimators=(estimator,)) if second else None,
+        partial(measure.scores, estimators=by),
+        partial(second.scores, estimators=by) if second else None,
         tie_breaker=second.name if second else "",
-        estimator=estimator,
-        seed=seed,
+        estimator=choices.estimator,
+        seed=choices.seed,
     )
-    tested = significance(measure, shuffles, seed)
+    tested = significance(measure, choices.shuffles, choices.seed)
     steady = Stability()
-    if policy not in BLIND:
+    if blind is None:
         other = second.measure if second else None
         steady = stability(
             found.permutation,
             chosen,
             measure,
             other,
-            estimator=estimator,
+            estimator=choices.estimator,
             known=tally.criterion.estimators,
-            resamples=resamples,
-            seed=seed,
+            resamples=choices.resamples,
+            seed=choices.seed,
             workers=workers,
         )
     warnings = measure.warnings + (second.warnings if second else [])
     warnings += [] if measure.degenerate else tested.warnings(slots)
-    return _Made(found, tested, steady, warnings + steady.warnings)
+    evidence: Evidence | None = None
+    if choices.policy in NEEDED:
+        evidence = measure.evidence(tally.sources)  # type: ignore[attr-defined]
+    return _Made(found, tested, steady, warnings + steady.warnings, evidence.as_dict() if evidence else None)
 
 
 def one_of(name: str, known: Mapping[str, T], what: str) -> T:

@@ -78,14 +78,14 @@ class PairwiseMeasure:
         entries = self.table.entries()
         return [_sides(*entries[j, self.sources + slot]) for j in range(self.sources)]
 
-    def evidence(self, survey: NumbersSurvey) -> Evidence:
+    def evidence(self, sources: NumbersSurvey) -> Evidence:
         """What the digits of one source, and of one target, say about each slot: surprise, whose mean is the score."""
         columns = self.sources + self.slots
         radices = self.table.radices
         tables = {pair: np.zeros((radices[pair[0]], radices[pair[1]]), np.int64) for pair in self.table.pairs}
         for pair, (x, y, counts) in self.table.entries().items():
             tables[pair][x, y] = counts
-        return evidence_of_numbers(survey, radices[self.sources : columns], tables)
+        return evidence_of_numbers(sources, radices[self.sources : columns], tables)
 
     def resample(self, rng: np.random.Generator) -> Score:
         """A multinomial draw over the cells of each pair table by itself.

@@ -93,7 +93,7 @@ class PresenceMeasure:
         total = int(self._rows.sum())
         return [(np.array([n, total - n]), values) for n in present.tolist() if n < total]
 
-    def evidence(self, survey: WordsSurvey) -> Evidence:
+    def evidence(self, sources: Words) -> Evidence:
         """What the words of one source, and the labels emitted, say about each label: pointwise information.
 
         Raises:
@@ -104,7 +104,7 @@ class PresenceMeasure:
         entries = np.repeat(np.arange(self.words), np.diff(self._starts))
         with_target = csr_array((self._counts, (entries, self._target)), shape=(self.words, len(self._rows)))
         with_word, with_both = np.asarray(with_target.sum(1)), np.asarray(with_target @ self._codes)
-        return evidence_of_words(survey.top(self.words), with_word, with_both, self._rows, self._codes)
+        return evidence_of_words(sources, with_word, with_both, self._rows, self._codes)
 
     def resample(self, rng: np.random.Generator) -> Score:
         """Rows by target, a multinomial draw, then the rows with each word of the target's rows, a binomial one.
