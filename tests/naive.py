@@ -359,3 +359,17 @@ def sum_words(rows, words, emitted):
         "effective": effective,
     }
     return {name: [sum(term(w, y, given) for w in has) for y in columns] for name, term in terms.items()}
+
+
+def pairs_before(rows):
+    """Counts of (word before, word in the sentence), each pair once a sentence, of rows (source, sentences).
+
+    Words are lower-cased; sources and sentences are lists of words.
+    """
+    counts = Counter()
+    for source, sentences in rows:
+        before = set(source)
+        for sentence in sentences:
+            counts.update((s, t) for s in before for t in set(sentence))
+            before |= set(sentence)
+    return counts

@@ -34,7 +34,6 @@ MOST_PASSES, PATIENCE = 400, 4
 WORTHWHILE = 1e-3  # what a pass must add to the bits gained over p(t), or it is as good as none
 SAFE = 60.0  # logits that neither overflow nor vanish in single precision
 SPREAD = 0.3  # standard deviation of the right layer at the start
-PRIOR = 1.0  # precision of the normal prior of both layers: a source seen once hardly moves
 
 _one_thread = threadpool_limits.wrap(limits=1, user_api="blas")  # more threads round otherwise, and are no faster
 
@@ -96,11 +95,11 @@ class Bigram:
         for first in range(0, len(s), step):
             some = slice(first, first + step)
             found[some] = np.einsum("ij,ij->i", self.left[s[some]], self.right[t[some]])
-        return (found - self._log_z[s, _group_of(self.groups)[t]]) / np.log(2)
+        return (found - self.log_z[s, _group_of(self.groups)[t]]) / np.log(2)
 
     @cached_property
     @_one_thread
-    def _log_z(self) -> Floats:
+    def log_z(self) -> Floats:
         """(sources, groups): natural logs of the normalisers."""
         spans = _Spans(self.groups)
         blocks = _blocks(np.arange(len(self.left)), len(self.right), 1)
@@ -116,11 +115,13 @@ class LowRank:
         rank: inner width.
         held_out: share of the counts held out.
         seed: two fits with the same seed are the same, bit for bit, on the same machine.
+        prior: precision of the normal prior of both layers. At 1, a source seen once hardly moves.
     """
 
     rank: int = 16
     held_out: float = 0.1
     seed: int = 0
+    prior: float = 1.0
 
     def __post_init__(self) -> None:
         if self.rank < 1:
@@ -162,26 +163,27 @@ class LowRank:
         if not table.counts.any():
             raise InputError("there are no bigrams to fit to", remedy="pass rows that hold some")
         held = self.split(table.counts) if held is None else _checked_held(held, table.counts)
-        codes = Packing((sources, targets)).unpack(table.keys)
-        kept = _Counts(codes[:, 0], codes[:, 1], table.counts - held, sources, groups)
-        return self._fitted(kept, _Counts(codes[:, 0], codes[:, 1], held, sources, groups), base)
+        s, t = Packing((sources, targets)).unpack(table.keys).T
+        seen = table.counts - held
+        kept = _Counts(s, t, seen, sources, groups)
+        group = kept.group_of[t]
+        frequency = (seen + 1) / (kept.by_group[s, group] + np.array(groups)[group])
+        conditional = -float(held @ np.log2(frequency))
+        return self._fitted(kept, _Counts(s, t, held, sources, groups), base, conditional)
 
     def split(self, counts: Ints) -> Ints:
         """int64 (cells,): how many of each cell's counts are held out, each by its own throw (binomial thinning)."""
         return np.random.default_rng([self.seed, 0]).binomial(counts, self.held_out)
 
-    def _fitted(self, kept: _Counts, held: _Counts, base: Ints | None) -> Bigram:
+    def _fitted(self, kept: _Counts, held: _Counts, base: Ints | None, conditional: float) -> Bigram:
         counts = np.bincount(kept.t, kept.n, len(kept.group_of)) if base is None else base
         sums = np.bincount(kept.group_of, counts + 1)
         log_base = np.log((counts + 1) / sums[kept.group_of])
         total = int(held.n.sum())
         unigram = -float(held.n @ log_base[held.t]) / math.log(2) / max(total, 1)
-        group = kept.group_of[kept.t]
-        behind = kept.by_group[kept.s, group] + np.array(kept.groups)[group]
-        conditional = -float(held.n @ np.log2((kept.n + 1) / behind)) / max(total, 1)
-        descent = _Descent(kept, log_base, self.rank, np.random.default_rng([self.seed, 1]))
+        descent = _Descent(kept, log_base, self.rank, self.prior, np.random.default_rng([self.seed, 1]))
         best = descent.run(held, unigram) if total and kept.n.any() else descent.now(unigram, 0)
-        numbers = (best.bits, unigram, conditional) if total else (math.nan, math.nan, math.nan)
+        numbers = (best.bits, unigram, conditional / total) if total else (math.nan, math.nan, math.nan)
         left, right = best.left.astype(np.float64), best.right.astype(np.float64)
         return Bigram(left, right, log_base, kept.groups, HeldOut(total, *numbers), best.passes, self.rank, self.seed)
 
@@ -196,16 +198,17 @@ class Best(NamedTuple):
 
 
 class _Counts:
-    """Counts of distinct (source, target), sorted by source."""
+    """Counts of distinct (source, target), sorted by source; those of 0 are left out."""
 
     def __init__(
         self, s: NDArray[np.int32], t: NDArray[np.int32], n: Ints, sources: int, groups: tuple[int, ...]
     ) -> None:
-        self.s, self.t, self.n, self.groups = s, t, n, groups
+        some = n > 0
+        self.s, self.t, self.n, self.groups = s[some], t[some], n[some], groups
         self.group_of = _group_of(groups)
-        self.starts = np.searchsorted(s, np.arange(sources + 1))
-        cells = s.astype(np.int64) * len(groups) + self.group_of[t]
-        self.by_group = np.bincount(cells, n, sources * len(groups)).reshape(sources, len(groups))
+        self.starts = np.searchsorted(self.s, np.arange(sources + 1))
+        cells = self.s.astype(np.int64) * len(groups) + self.group_of[self.t]
+        self.by_group = np.bincount(cells, self.n, sources * len(groups)).reshape(sources, len(groups))
 
     def of(self, sources: Ints) -> tuple[Ints, Ints]:
         """Cells of some sources, and for each the place of its source among them."""
@@ -218,8 +221,8 @@ class _Counts:
 class _Descent:
     """Adam (Kingma and Ba 2015, algorithm 1) on both layers; one state for all sources and one for the targets."""
 
-    def __init__(self, kept: _Counts, log_base: Floats, rank: int, rng: np.random.Generator) -> None:
-        self._kept, self._rng = kept, rng
+    def __init__(self, kept: _Counts, log_base: Floats, rank: int, prior: float, rng: np.random.Generator) -> None:
+        self._kept, self._prior, self._rng = kept, np.float32(prior), rng
         self._spans, self._log_base = _Spans(kept.groups), log_base.astype(np.float32)
         self.left = np.zeros((len(kept.by_group), rank + 1), np.float32)
         self.right = rng.normal(0, SPREAD, (len(log_base), rank + 1)).astype(np.float32)
@@ -259,8 +262,8 @@ class _Descent:
         residual *= self._spans.spread(self._kept.by_group[sources].astype(np.float32) / sums)
         cells, place = self._kept.of(sources)
         residual[place, self._kept.t[cells]] -= self._kept.n[cells]
-        share = np.float32(PRIOR * len(sources) / len(self._seen))
-        down_left = residual @ self.right + np.float32(PRIOR) * left
+        share = self._prior * np.float32(len(sources) / len(self._seen))
+        down_left = residual @ self.right + self._prior * left
         down_left[:, -1] = 0
         down_right = residual.T @ left + share * self.right
         first, second, first_right, second_right = self._moments

@@ -78,7 +78,7 @@ class Leads:
     def write(self, cutter: JoinedCutter, cut: Cut, copies: Copies) -> tuple[pa.StringArray, pa.ListArray]:
         """The text of each row with its copies, and the slots by step: those of copies stand twice."""
         lengths = copies.last - copies.first + 1
-        spans = _ranges(copies.first, lengths)
+        spans = ranges(copies.first, lengths)
         bounds = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
         bodies = cutter.emit(pa.ListArray.from_arrays(bounds, cut.units.take(pa.array(spans))))
         marked = pc.binary_join_element_wise(self.opening, bodies, self.closing, "")
@@ -146,7 +146,7 @@ def pieces(emitted: str, leads: Leads, joiner: str) -> Iterator[tuple[str, str |
     yield text, None, f"{leads.closing!r} closes no copy" if leads.closing in text else None, False
 
 
-def _ranges(first: Ints, lengths: Ints) -> Ints:
+def ranges(first: Ints, lengths: Ints) -> Ints:
     """The numbers ``first[i] .. first[i] + lengths[i] - 1`` of every i, one after the other."""
     starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64) if len(lengths) else lengths
     return np.repeat(first - starts, lengths) + np.arange(int(lengths.sum()))

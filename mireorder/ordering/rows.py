@@ -65,9 +65,13 @@ def shuffled(cut: Cut, source: pa.Array, natural: pa.Array, seed: int) -> Ints:
     Returns:
         int64 (units,): index of the unit to emit, row by row.
     """
+    return np.lexsort((drawn(cut, source, natural, seed), cut.owner)).astype(np.int64)
+
+
+def drawn(cut: Cut, source: pa.Array, natural: pa.Array, seed: int) -> NDArray[np.uint64]:
+    """uint64 (units,): a random number for every unit, a pure function of seed, source, target and slot."""
     row = _row_keys(source, natural, seed)
-    keys = _scattered(row[cut.owner] + (1 + cut.slots.astype(np.uint64)) * np.uint64(0xD1342543DE82EF95))
-    return np.lexsort((keys, cut.owner)).astype(np.int64)
+    return _scattered(row[cut.owner] + (1 + cut.slots.astype(np.uint64)) * np.uint64(0xD1342543DE82EF95))
 
 
 def by_evidence(evidence: Evidence, cut: Cut, source: pa.Array, codes: NDArray[np.int32], highest: bool) -> Ints:

@@ -1,0 +1,107 @@
+r"""Kind `lead` without marks, as in the paper (arXiv 2511.00198): copies stand bare in front of their part.
+
+Restore can only drop the first units of a part, so their number is fixed, and the emission must show where parts begin:
+
+- Every part is opened by so many units. Where fewer are copied the rest are empty, so a sentence without a copy begins
+  with a joiner: `` It rained.``. A copied unit is never empty, nor is a unit lost that was empty by itself.
+- Parts stand a line feed apart instead of the joiner that stands there naturally. A row that holds one is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from mireorder.cutting.cut import Cut, JoinedCutter
+from mireorder.errors import InputError
+from mireorder.ordering.lead import Copies, ranges
+from mireorder.ordering.restore import Restored, judged
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Bare:
+    r"""How copies without marks are written.
+
+    Args:
+        units: how many open every part.
+        gap: what stands between parts as they are emitted; None where a target is one part.
+
+    Raises:
+        InputError: no units, or a gap that is empty.
+    """
+
+    units: int = 1
+    gap: str | None = "\n"
+
+    def __post_init__(self) -> None:
+        if self.units < 1 or self.gap == "":
+            raise InputError("without marks, copies can't be told from what follows", remedy="pass marks, or a gap")
+
+    def problems(self, cutter: JoinedCutter, cut: Cut) -> dict[int, str]:
+        """Row of a batch -> why its parts could not be told apart, and the remedy."""
+        if self.gap is None:
+            return {}
+        if self.gap in cutter.joiner or cutter.joiner in self.gap:
+            raise InputError(
+                f"{self.gap!r} can't part sentences where {cutter.joiner!r} joins units", remedy="copy behind marks"
+            )
+        texts = cutter.emit(pa.ListArray.from_arrays(pa.array(cut.offsets, pa.int32()), cut.units))
+        held = pc.indices_nonzero(pc.match_substring(texts, self.gap)).to_pylist()
+        problem = f"target holds {self.gap!r}, which parts sentences where copies have no marks; copy behind marks"
+        return dict.fromkeys(held, f"{problem}, or --reject")
+
+    def write(self, cutter: JoinedCutter, cut: Cut, heads: Ints, copies: Copies) -> tuple[pa.StringArray, pa.ListArray]:
+        """The text of each row with its copies, and the slots by step: those of copies stand twice.
+
+        Args:
+            cutter: the rows'.
+            cut: of rows without `problems`.
+            heads: int64 (parts,), ascending: the first unit of each part.
+            copies: put before heads, no more than ``units`` of a part.
+        """
+        lengths = copies.last - copies.first + 1
+        spans, before = ranges(copies.first, lengths), np.repeat(copies.before, lengths)
+        missing = self.units - np.bincount(np.searchsorted(heads, before), minlength=len(heads))
+        own = np.arange(len(cut.slots))
+        # What a part opens with sorts before its head: units copied, as they are, then empty ones.
+        place = np.concatenate([2 * own + 1, 2 * before, np.repeat(2 * heads, missing)])
+        order = np.argsort(place, kind="stable")
+        pieces = pa.concat_arrays(
+            [cut.units, cut.units.take(pa.array(spans)), pa.array([""] * int(missing.sum()), pa.string())]
+        )
+        bounds = np.append(heads, len(own)) + self.units * np.arange(len(heads) + 1)
+        texts = cutter.emit(pa.ListArray.from_arrays(pa.array(bounds, pa.int32()), pieces.take(pa.array(order))))
+        rows = pa.array(np.searchsorted(heads, cut.offsets), pa.int32())
+        text = pc.binary_join(pa.ListArray.from_arrays(rows, texts), self.gap or "")
+        slots = np.concatenate([cut.slots, cut.slots[spans]])[order[order < len(own) + len(spans)]]
+        ends = cut.offsets + np.searchsorted(before, cut.offsets)
+        return text, pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pa.array(slots, pa.int32()))
+
+
+def restore_bare(cutter: JoinedCutter, bare: Bare, emitted: str) -> Restored:
+    """The natural target of an emission with bare copies: the first units of every part are dropped.
+
+    It is complete only if each of them that is not empty comes again in its part.
+    """
+    parts, kept, problem, cut_short = [emitted] if bare.gap is None else emitted.split(bare.gap), [], None, False
+    for place, part in enumerate(parts):
+        units = part.split(cutter.joiner)
+        opened, rest = units[: bare.units], units[bare.units :]
+        missing = next((unit for unit in opened if unit and unit not in rest), None)
+        if not rest:
+            problem, cut_short = f"nothing follows the copies {part[:40]!r}", place == len(parts) - 1
+            break
+        kept += rest
+        if missing is not None:
+            problem, cut_short = f"{missing[:40]!r} was announced and did not come", place == len(parts) - 1
+            break
+    split = cutter.split(cutter.joiner.join(kept))
+    slots = list(cutter.present(len(split.units)))
+    text = cutter.glue(slots, split.units[: len(slots)])
+    return judged(text, problem or split.problem, cut_short if problem else split.cut_short)
