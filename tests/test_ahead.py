@@ -19,10 +19,10 @@ from mireorder.counting.keys import KeyTable, Packing
 from mireorder.information import passages as passages_module
 from mireorder.information.association import NEVER, Associating, Association, Scored
 from mireorder.information.bigram import HeldOut, LowRank
-from mireorder.information.passages import count_pairs_before, passages
-from mireorder.ordering.ahead import Cost, Lead, Lookahead, row_heads, sentence_heads
+from mireorder.information.passages import count_pairs_before
+from mireorder.ordering.ahead import Copying, Cost, Lead, Lookahead, Parts, row_heads, sentence_heads
 from mireorder.ordering.bare import Bare, restore_bare
-from mireorder.ordering.lead import restore_lead
+from mireorder.ordering.lead import Leads, restore_lead
 
 
 def sentences_of(target):
@@ -30,10 +30,14 @@ def sentences_of(target):
     return pa.array([re.split(r"(?<=\.) ", text) for text in target.to_pylist()], pa.list_(pa.string()))
 
 
-def looked_up(source, target, words):
+def parts_of(source, target, policy=None, by_sentence=True, cutter=WORDS):
     source, target = pa.array(source, pa.string()), pa.array(target, pa.string())
-    cut = WORDS.cut(target)
-    return cut, passages(source, target, cut, sentence_heads(sentences_of(target), " "), words)
+    return Copying(policy or Lead(), by_sentence, sentences_of).parts(cutter, cutter.cut(target), source, target)
+
+
+def looked_up(source, target, words):
+    parts = parts_of(source, target)
+    return parts, Copying(Lead()).passages(parts, words)
 
 
 def counted(table, words):
@@ -116,15 +120,14 @@ def fitted(source, target, **options):
     how = Associating(**options)
     survey = how.survey(pa.array(source), pa.array(target))
     words = how.vocabulary(survey)
-    cut, batch = looked_up(source, target, words)
-    return how.fit(survey, count_pairs_before([batch], len(words))), cut, batch
+    parts, batch = looked_up(source, target, words)
+    return how.fit(survey, count_pairs_before([batch], len(words))), parts, batch
 
 
 def test_a_word_that_only_follows_another_is_copied():
     source, target = weather()
-    association, cut, batch = fitted(source, target, words=40, stop_words=0, rank=4)
-    chosen = Lead().choose(batch.heads[:-1], association.scores(batch))
-    text, _ = LEADS.write(WORDS, cut, chosen)
+    association, parts, _ = fitted(source, target, words=40, stop_words=0, rank=4)
+    text, _ = LEADS.write(WORDS, parts.cut, Copying(Lead(), association=association).choose(parts))
     first = [re.match(r"<(\w+)\.>", emitted)[1] for emitted in text.to_pylist()]
     assert first == [re.search("umbrella|hat|sledge", natural)[0] for natural in target]
     bits = association.held_out
@@ -134,8 +137,8 @@ def test_a_word_that_only_follows_another_is_copied():
 
 def test_scores_are_sums_over_the_words_before():
     source, target = weather(200)
-    association, cut, batch = fitted(source, target, words=30, stop_words=2, rank=4)
-    scored = association.scores(batch)
+    association, parts, batch = fitted(source, target, words=30, stop_words=2, rank=4)
+    scored, cut = association.scores(batch), parts.cut
     place = {word: i for i, word in enumerate(association.words)}
     left, right = association.left.astype(object), association.right.astype(object)
     units, ends = cut.units.to_pylist(), {*batch.heads.tolist()}
@@ -249,9 +252,10 @@ def scored(*pairs):
 )
 def test_units_of_most_information_are_chosen(number, expected):
     units = scored((9, 1), (8, 1), (0, -1), (5, 2), (5, 2), (5, 3), (1, 4), (-1, 5), (7, 1))
+    cut = WORDS.cut(["a b c d e f g h i"])
     heads = np.array([0, 8])  # a sentence of one unit has no copy
-    found = Lead(number).choose(heads, units)
-    assert list(zip(found.before.tolist(), found.first.tolist(), found.last.tolist(), strict=True)) == expected
+    found = Lead(number).choose(Parts(cut, None, None, heads, heads), units)
+    assert triples(found) == expected
 
 
 def test_no_copies_is_no_lead():
@@ -259,48 +263,62 @@ def test_no_copies_is_no_lead():
         Lead(0)
 
 
-CUT = WORDS.cut(["a b. c d e.", "f", " g"])
-SOURCE, TARGET = pa.array(["x", "y", "z"]), pa.array(["a b. c d e.", "f", " g"])
-SENTENCES = np.array([0, 2, 5, 6])
+BY_TARGET, BY_SENTENCE = (parts_of(["x", "y", "z"], ["a b. c d e.", "f", " g"], None, by) for by in (False, True))
+
+
+def triples(found):
+    return list(zip(found.before.tolist(), found.first.tolist(), found.last.tolist(), strict=True))
 
 
 @pytest.mark.parametrize(
-    ("policy", "heads", "expected"),
+    ("policy", "parts", "expected"),
     [
-        (Lookahead(2, "last"), row_heads(CUT), [(0, 3, 4)]),
-        (Lookahead(2, "last"), SENTENCES, [(2, 3, 4)]),
-        (Lookahead(1, "last"), SENTENCES, [(0, 1, 1), (2, 4, 4), (6, 7, 7)]),
-        (Lookahead(None, "last"), row_heads(CUT), [(0, 2, 4)]),
-        (Lookahead(None, "last"), SENTENCES, []),
-        (Lookahead(2, "best"), row_heads(CUT), [(0, 1, 2)]),  # 3 + 1 bits against 1 + 0 and 0 + 2
-        (Lookahead(1, "best"), SENTENCES, [(0, 1, 1), (2, 4, 4), (6, 7, 7)]),
-        (Lookahead(4, "random"), row_heads(CUT), [(0, 1, 4)]),
-        (Lookahead(5, "random"), row_heads(CUT), []),
-        (Lookahead(9, "random"), row_heads(CUT), []),
+        (Lookahead(2, "last"), BY_TARGET, [(0, 3, 4)]),
+        (Lookahead(2, "last"), BY_SENTENCE, [(2, 3, 4)]),
+        (Lookahead(1, "last"), BY_SENTENCE, [(0, 1, 1), (2, 4, 4), (6, 7, 7)]),
+        (Lookahead(None, "last"), BY_TARGET, [(0, 2, 4)]),
+        (Lookahead(None, "last"), BY_SENTENCE, []),
+        (Lookahead(2, "best"), BY_TARGET, [(0, 1, 2)]),  # 3 + 1 bits against 1 + 0 and 0 + 2
+        (Lookahead(1, "best"), BY_SENTENCE, [(0, 1, 1), (2, 4, 4), (6, 7, 7)]),
+        (Lookahead(4, "random"), BY_TARGET, [(0, 1, 4)]),
+        (Lookahead(5, "random"), BY_TARGET, []),
+        (Lookahead(9, "random"), BY_TARGET, []),
     ],
 )
-def test_spans_by_hand(policy, heads, expected):
+def test_spans_by_hand(policy, parts, expected):
     units = scored((9, 1), (3, 2), (1, 3), (-5, 4), (2, 5), (0, -1), (0, -1), (0, -1))
-    found = policy.choose(CUT, heads, SENTENCES, SOURCE, TARGET, units)
-    assert list(zip(found.before.tolist(), found.first.tolist(), found.last.tolist(), strict=True)) == expected
+    assert triples(policy.choose(parts, units if policy.needs_scores else None)) == expected
 
 
 def test_random_spans_are_pure_and_begin_anywhere():
-    target = pa.array([f"{i} b c d e f g" for i in range(6000)])
-    source = pa.array([str(i % 7) for i in range(6000)])
-    cut = WORDS.cut(target)
-    found = Lookahead(2, seed=3).choose(cut, row_heads(cut), row_heads(cut), source, target)
-    starts = found.first % 7
-    assert (found.before == row_heads(cut)).all()
+    source, target = [str(i % 7) for i in range(6000)], [f"{i} b c d e f g" for i in range(6000)]
+
+    def drawn(seed, rows=slice(None)):
+        parts = parts_of(source[rows], target[rows], by_sentence=False)
+        found = Lookahead(2, seed=seed).choose(parts, None)
+        assert (found.before == parts.heads).all()
+        return found.first % 7
+
+    starts = drawn(3)
     counts = np.bincount(starts, minlength=7)
     assert counts[[0, 6]].tolist() == [0, 0]
     assert ((counts[1:6] - 1200) ** 2 / 1200).sum() < 18.5, "chi-squared, 4 degrees of freedom, p = 0.001"
-    some = slice(1000, 1005)
-    cut = WORDS.cut(target[some])
-    alone = Lookahead(2, seed=3).choose(cut, row_heads(cut), row_heads(cut), source[some], target[some])
-    assert (alone.first % 7 == starts[some]).all()
-    other = Lookahead(2, seed=4).choose(cut, row_heads(cut), row_heads(cut), source[some], target[some])
-    assert (other.first != alone.first).any()
+    assert (drawn(3, slice(1000, 1050)) == starts[1000:1050]).all()
+    assert (drawn(4, slice(1000, 1050)) != starts[1000:1050]).any()
+
+
+def test_every_line_is_a_sentence_where_nothing_splits_texts():
+    cut = WORDS.cut(["a b c", "d"])
+    copying = Copying(Lookahead(None, "last"), by_sentence=False)
+    parts = copying.parts(WORDS, cut, pa.array(["", ""]), pa.array(["a b c", "d"]))
+    assert triples(copying.choose(parts)) == [(0, 2, 2)]
+
+
+def test_sentences_that_cut_through_units_are_refused():
+    with pytest.raises(InputError, match="whole units"):
+        sentence_heads(WORDS.cut(["a b c"]), pa.array([["a b", "c d"]]), " ")
+    with pytest.raises(InputError, match="whole units"):
+        sentence_heads(WORDS.cut(["a b c", "d"]), pa.array([["a b"], ["c", "d"]]), " ")
 
 
 def test_spans_that_are_none():
@@ -310,7 +328,7 @@ def test_spans_that_are_none():
 
 
 def test_cost():
-    cost = Cost.of(CUT, SENTENCES, copies((0, 1, 1), (2, 3, 4), (2, 4, 4)))
+    cost = Cost.of(BY_SENTENCE, copies((0, 1, 1), (2, 3, 4), (2, 4, 4)))
     assert cost == Cost(units=8, copied=4, parts=4, with_copies=2)
     assert cost.merge(cost) == Cost(16, 8, 8, 4)
     assert (cost.share, Cost().share) == (1 / 3, 0)
@@ -355,11 +373,10 @@ def test_rows_whose_parts_can_not_be_told_apart_are_refused():
     cut = WORDS.cut(["a b", "a\nb", "c", "\n"])
     assert list(Bare().problems(WORDS, cut)) == [1, 3]
     assert Bare(gap=None).problems(WORDS, cut) == {}
-    for gap in (" ", "x y"):
-        with pytest.raises(InputError, match="copy behind marks"):
-            Bare(gap=gap).problems(WORDS, cut)
-    for options in ({"units": 0}, {"gap": ""}):
-        with pytest.raises(InputError, match="pass marks"):
+    with pytest.raises(InputError, match="copy behind marks"):
+        Bare(gap=" ").problems(WORDS, cut)
+    for options in ({"units": 0}, {"gap": ""}, {"gap": "ab"}):
+        with pytest.raises(InputError, match="by one character"):
             Bare(**options)
 
 
@@ -394,29 +411,23 @@ WEATHER = fitted(*weather(300), words=40, stop_words=0, rank=4)[0]
 @pytest.mark.parametrize("by_sentence", [True, False])
 @given(rows=st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=5))
 def test_what_is_chosen_is_dropped_again(policy, by_sentence, rows):
-    source, target = (pa.array(column, pa.string()) for column in zip(*rows, strict=True))
-    cut = ANY.cut(target)
-    sentences = sentence_heads(sentences_of(target), " ")
-    heads = sentences if by_sentence else row_heads(cut)
-    units = WEATHER.scores(passages(source, target, cut, heads, WEATHER.words))
-    if isinstance(policy, Lead):
-        chosen = policy.choose(heads, units)
-    else:
-        chosen = policy.choose(cut, heads, sentences, source, target, units)
+    source, target = zip(*rows, strict=True)
+    copying = Copying(policy, by_sentence, sentences_of, WEATHER)
+    parts = parts_of(source, target, policy, by_sentence, ANY)
+    cut, chosen = parts.cut, copying.choose(parts)
     refused = LEADS.problems(cut)
-    for row, (text, natural) in enumerate(
-        zip(LEADS.write(ANY, cut, chosen)[0].to_pylist(), target.to_pylist(), strict=True)
-    ):
+    for row, (text, natural) in enumerate(zip(LEADS.write(ANY, cut, chosen)[0].to_pylist(), target, strict=True)):
         if row not in refused:
             found = restore_lead(ANY, LEADS, text)
             assert (found.text, found.verdict) == (natural, "complete"), text
-    width = getattr(policy, "copies", None) or policy.units
-    if width is None:
+    if isinstance(policy, Lookahead) and policy.units is None:
+        with pytest.raises(InputError, match="pass marks"):
+            copying.bare  # noqa: B018
         return
-    bare = Bare(width, "\n" if by_sentence else None)
+    bare = copying.bare
     refused = bare.problems(ANY, cut)
-    emitted, slots = bare.write(ANY, cut, heads, chosen)
-    for row, (text, natural) in enumerate(zip(emitted.to_pylist(), target.to_pylist(), strict=True)):
+    emitted, slots = bare.write(ANY, cut, parts.heads, chosen)
+    for row, (text, natural) in enumerate(zip(emitted.to_pylist(), target, strict=True)):
         assert sorted(set(slots[row].as_py())) == list(range(len(natural.split(" "))))
         if row not in refused:
             found = restore_bare(ANY, bare, text)
@@ -430,3 +441,56 @@ def test_restore_without_marks_never_raises_and_what_is_complete_can_be_written_
     if found.verdict == "complete":
         parts = text.split(gap) if gap else [text]
         assert found.text == " ".join(part.split(" ", width)[width] for part in parts)
+
+
+@given(st.lists(TEXT.filter(lambda text: "\n" not in text), min_size=1, max_size=3), st.integers(1, 2))
+def test_what_is_restored_of_a_beginning_stays(sentences, width):
+    natural = " ".join(sentences)
+    parts = parts_of(["rain"], [natural], Lead(width), cutter=ANY)
+    chosen = Copying(Lead(width), association=WEATHER).choose(parts)
+    text = Bare(width).write(ANY, parts.cut, parts.heads, chosen)[0][0].as_py()
+    for end in range(len(text)):
+        assert natural.startswith(restore_bare(ANY, Bare(width), text[:end]).text)
+
+
+# --- real text ----------------------------------------------------------------------------------------------------
+
+
+def scitldr(real, split, step=1):
+    rows = [json.loads(line) for line in (real / "scitldr" / f"{split}.jsonl").read_text("utf-8").splitlines()[::step]]
+    return zip(*[(" ".join(row["source"]), target) for row in rows for target in row["target"]], strict=True)
+
+
+def wikitext(real, split, step=1):
+    lines = [
+        line for line in (real / "wikitext2" / f"{split}.txt").read_text("utf-8").split("\n")[::step] if line.strip()
+    ]
+    return [""] * len(lines), lines
+
+
+@pytest.mark.parametrize(("read", "led"), [(scitldr, 0.85), (wikitext, 0.5)])
+def test_real_text(real, read, led):
+    source, target = read(real, "dev" if read is scitldr else "valid", 2)
+    association, *_ = fitted(source, target, words=400, rank=8)
+    assert association.held_out.model < association.held_out.unigram
+    for policy in (Lead(2), Lookahead(3, "best"), Lookahead(None)):
+        copying = Copying(policy, isinstance(policy, Lead), sentences_of, association)
+        parts = parts_of(source, target, policy, copying.by_sentence, ANY)
+        chosen = copying.choose(parts)
+        assert not LEADS.problems(parts.cut).keys() - {i for i, text in enumerate(target) if "<" in text or ">" in text}
+        marks = Leads()
+        for text, natural in zip(marks.write(ANY, parts.cut, chosen)[0].to_pylist(), target, strict=True):
+            assert restore_lead(ANY, marks, text).text == natural
+        if isinstance(policy, Lead):
+            refused = copying.bare.problems(ANY, parts.cut)
+            assert list(refused) == [i for i, text in enumerate(target) if "\n" in text]
+            text, _ = copying.bare.write(ANY, parts.cut, parts.heads, chosen)
+            restored = [restore_bare(ANY, copying.bare, emitted).text for emitted in text.to_pylist()]
+            assert all(
+                text == natural or i in refused for i, (text, natural) in enumerate(zip(restored, target, strict=True))
+            )
+            cost = Cost.of(parts, chosen)
+            assert led < cost.with_copies / cost.parts and 0.02 < cost.share < 0.12
+            stop = set(association.stop_words)
+            words = [set(re.findall(r"\w+", parts.cut.units[int(unit)].as_py().lower())) for unit in chosen.first[:200]]
+            assert all(word - stop for word in words)

@@ -1,22 +1,24 @@
 """What is copied ahead: the units of most information (policy `lead`), or a span of later ones (`lookahead`).
 
-A copy goes to the front of its part. Parts are a text's sentences, or whole targets; `sentence_heads` and `row_heads`
-say where they begin.
+A copy goes to the front of its part: of its sentence, or of the whole target.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mireorder.cutting.cut import Cut
+from mireorder.cutting.cut import Cut, JoinedCutter
 from mireorder.errors import InputError
-from mireorder.information.association import Scored
+from mireorder.information.association import Association, Scored
+from mireorder.information.passages import Passages, passages
+from mireorder.ordering.bare import Bare
 from mireorder.ordering.lead import Copies
 from mireorder.ordering.rows import drawn
 
@@ -25,32 +27,58 @@ Ints = NDArray[np.int64]
 PLACES = ("random", "best", "last")
 
 
+class Parts(NamedTuple):
+    """Rows of a batch and where their parts begin.
+
+    Attributes:
+        cut: of rows without problems.
+        source: strings (rows,).
+        target: the natural targets, strings (rows,).
+        heads: int64 (parts,), ascending: the first unit of each part.
+        sentences: int64 (sentences,), ascending: the first unit of each sentence.
+    """
+
+    cut: Cut
+    source: pa.Array
+    target: pa.Array
+    heads: Ints
+    sentences: Ints
+
+
 def row_heads(cut: Cut) -> Ints:
     """int64 (rows that have units,): the first unit of each."""
     return np.unique(cut.offsets[:-1][np.diff(cut.offsets) > 0])
 
 
-def sentence_heads(sentences: pa.ListArray, joiner: str) -> Ints:
+def sentence_heads(cut: Cut, sentences: pa.ListArray, joiner: str) -> Ints:
     """int64 (sentences,): the first unit of each.
 
     Args:
+        cut: of rows without problems.
         sentences: of each row, lists of strings; a joiner stands between two of them.
         joiner: of the cutter, so that a sentence has one unit more than joiners.
+
+    Raises:
+        InputError: sentences are no whole units.
     """
     units = pc.count_substring(sentences.flatten(), joiner).to_numpy().astype(np.int64) + 1
-    return np.cumsum(units) - units
+    bounds = np.concatenate([[0], np.cumsum(units)])
+    rows = sentences.offsets.to_numpy()
+    if not np.array_equal(bounds[rows - rows[0]], cut.offsets):
+        raise InputError("sentences are not made of whole units", remedy="pass --cutter words")
+    return bounds[:-1]
 
 
 @dataclass(frozen=True)
 class Lead:
-    """Policy `lead`: the units that the words before make most likelier are copied to the front of their part.
+    """Policy `lead`: the units that the words before make likelier, by most bits, are copied to the front of a part.
 
-    A part's first unit stands in front already: neither it nor another unit of its word is copied. A unit that the
-    words before make no likelier is not copied either, so a part that nothing stands before has no copies.
+    A part's first unit stands in front already: neither it nor another unit of its word is copied. Nor is a unit that
+    the words before make no likelier, so a part that nothing stands before has no copies.
 
     Args:
-        copies: how many units of each part, each of another word. They are written by score, the highest first;
-            of equal ones the earlier first.
+        copies: how many units of each part at most, each of another word. They are written by score, the highest
+            first; of equal ones the earlier first.
 
     Raises:
         InputError: there are no copies.
@@ -61,16 +89,23 @@ class Lead:
     def __post_init__(self) -> None:
         if self.copies < 1:
             raise InputError(
-                f"{self.copies} units can't be copied ahead", remedy="copy at least 1, or take policy plain"
+                f"{self.copies} units can't be copied ahead", remedy="copy 1 or more, or take policy plain"
             )
 
-    def choose(self, heads: Ints, scored: Scored) -> Copies:
+    @property
+    def needs_scores(self) -> bool:
+        """Always."""
+        return True
+
+    def choose(self, parts: Parts, scored: Scored | None) -> Copies:
         """Which units are copied.
 
         Args:
-            heads: int64 (parts,), ascending: the first unit of each part.
-            scored: of all units; ``scored`` and ``heads`` are of the same parts.
+            parts: the rows.
+            scored: of all units, given what stands before their part.
         """
+        heads = parts.heads
+        assert scored is not None  # noqa: S101 (it needs scores)
         units = np.union1d(np.flatnonzero(scored.scores > 0), heads)
         part = np.searchsorted(heads, units, "right") - 1
         scores = np.where(np.isin(units, heads), np.iinfo(np.int64).max, scored.scores[units])
@@ -89,10 +124,10 @@ class Lookahead:
     """Policy `lookahead`: a span that stands later in a part is copied to its front (Trelawney, arXiv 2504.11336).
 
     Args:
-        units: how many units the span has; None copies a whole sentence (``parts`` given to `spans`).
-        place: where it begins: ``random``, every place as likely; ``best``, where the words before make its units
-            likelier by most bits in all; ``last``, as late as it can.
-        seed: of random places.
+        units: how many units the span has; None copies a whole sentence.
+        place: where it begins: ``random``, any place as likely; ``best``, where the words before the part make its
+            units likelier by most bits in all; ``last``, as late as it can. Of equal ones the earliest.
+        seed: of random places, which follow from it, source, target and slot.
 
     Raises:
         InputError: an option is out of range.
@@ -108,53 +143,103 @@ class Lookahead:
         if self.units is not None and self.units < 1:
             raise InputError(f"a span of {self.units} units is empty", remedy="take at least 1")
 
-    def choose(
-        self,
-        cut: Cut,
-        heads: Ints,
-        sentences: Ints,
-        source: pa.Array,
-        target: pa.Array,
-        scored: Scored | None = None,
-    ) -> Copies:
-        """Which span of each part is copied; none where the part has no room for one behind its first unit.
+    @property
+    def needs_scores(self) -> bool:
+        """For place ``best``."""
+        return self.place == "best"
+
+    def choose(self, parts: Parts, scored: Scored | None) -> Copies:
+        """Which span of each part is copied; none where there is no room for one behind the part's first unit.
 
         Args:
-            cut: of the rows.
-            heads: int64 (parts,), ascending: the first unit of each part.
-            sentences: int64 (sentences,): the first unit of each sentence; whole ones are copied if ``units`` is None.
+            parts: the rows.
+            scored: of all units, given what stands before their part; only for place ``best``.
+        """
+        first, last = self._spans(parts)
+        worth = first
+        if self.place == "random":
+            worth = (drawn(parts.cut, parts.source, parts.target, self.seed)[first] >> np.uint64(1)).astype(np.int64)
+        elif scored is not None:
+            total = np.concatenate([[0], np.cumsum(np.maximum(scored.scores, 0))])
+            worth = total[last + 1] - total[first]
+        part = np.searchsorted(parts.heads, first, "right") - 1
+        order = np.lexsort((first, -worth, part))
+        chosen = order[np.unique(part[order], return_index=True)[1]]
+        return Copies(parts.heads[part[chosen]], first[chosen], last[chosen])
+
+    def _spans(self, parts: Parts) -> tuple[Ints, Ints]:
+        """First and last unit of every span that may be copied."""
+        end = len(parts.cut.slots)
+        if self.units is None:
+            first, last = parts.sentences, np.append(parts.sentences[1:], end) - 1
+        else:
+            first = np.arange(end - self.units + 1)
+            last = first + self.units - 1
+        part = np.searchsorted(parts.heads, first, "right") - 1
+        # A copy that begins with an empty unit could be empty, and then nothing would stand between the marks.
+        filled = pc.binary_length(parts.cut.units.take(pa.array(first))).to_numpy() > 0
+        fits = (first > parts.heads[part]) & (last < np.append(parts.heads[1:], end)[part]) & filled
+        return first[fits], last[fits]
+
+
+@dataclass(frozen=True)
+class Copying:
+    """A policy and what it needs in order to choose.
+
+    Args:
+        policy: what is copied.
+        by_sentence: whether each sentence is a part, or each target.
+        sentences: the sentences of texts (`Sentences.pieces`); None where every unit is one, as lines are.
+        association: for policies that need scores.
+    """
+
+    policy: Lead | Lookahead
+    by_sentence: bool = True
+    sentences: Callable[[pa.StringArray], pa.ListArray] | None = None
+    association: Association | None = None
+
+    def parts(self, cutter: JoinedCutter, cut: Cut, source: pa.Array, target: pa.Array) -> Parts:
+        """Where parts begin.
+
+        Args:
+            cutter: the rows'.
+            cut: of rows without problems.
             source: strings (rows,).
             target: the natural targets, strings (rows,).
-            scored: of all units, by the same parts; for place ``best``.
-        """
-        first, last = self._spans(cut, heads, sentences)
-        part = np.searchsorted(heads, first, "right") - 1
-        if self.place == "random":
-            worth = (drawn(cut, source, target, self.seed)[first] >> np.uint64(1)).astype(np.int64)
-        elif self.place == "last":
-            worth = first
-        else:
-            bits = np.zeros(len(cut.slots), np.int64) if scored is None else np.maximum(scored.scores, 0)
-            total = np.concatenate([[0], np.cumsum(bits)])
-            worth = total[last + 1] - total[first]
-        order = np.lexsort((first, -worth, part))
-        _, chosen = np.unique(part[order], return_index=True)
-        chosen = order[chosen]
-        return Copies(heads[part[chosen]], first[chosen], last[chosen])
 
-    def _spans(self, cut: Cut, heads: Ints, sentences: Ints) -> tuple[Ints, Ints]:
-        """First and last unit of every span that may be copied."""
-        if self.units is None:
-            first, last = sentences, np.append(sentences[1:], len(cut.slots)) - 1
-        else:
-            first = np.arange(len(cut.slots) - self.units + 1)
-            last = first + self.units - 1
-        ends = np.append(heads[1:], len(cut.slots))
-        part = np.searchsorted(heads, first, "right") - 1
-        # A copy that begins with an empty unit could be empty, and then nothing would stand between the marks.
-        filled = pc.binary_length(cut.units.take(pa.array(first))).to_numpy() > 0
-        fits = (first > heads[part]) & (last < ends[part]) & filled
-        return first[fits], last[fits]
+        Raises:
+            InputError: sentences are no whole units.
+        """
+        sentences = np.arange(len(cut.slots))
+        if self.sentences:
+            sentences = sentence_heads(cut, self.sentences(target), cutter.joiner)
+        return Parts(cut, source, target, sentences if self.by_sentence else row_heads(cut), sentences)
+
+    def passages(self, parts: Parts, words: tuple[str, ...]) -> Passages:
+        """The words of rows, by parts: what is counted, and scored."""
+        return passages(parts.source, parts.target, parts.cut, parts.heads, words)
+
+    def choose(self, parts: Parts) -> Copies:
+        """What is copied to the front of each part."""
+        scored = None
+        if self.policy.needs_scores:
+            assert self.association is not None  # noqa: S101 (fit sees to it)
+            scored = self.association.scores(self.passages(parts, self.association.words))
+        return self.policy.choose(parts, scored)
+
+    @property
+    def bare(self) -> Bare:
+        """How copies are written without marks.
+
+        Raises:
+            InputError: whole sentences are copied.
+        """
+        width = self.policy.copies if isinstance(self.policy, Lead) else self.policy.units
+        if width is None:
+            raise InputError(
+                "sentences of any length can't be told from what follows without marks", remedy="pass marks"
+            )
+        return Bare(width, "\n" if self.by_sentence else None)
 
 
 @dataclass(frozen=True)
@@ -163,9 +248,9 @@ class Cost:
 
     Attributes:
         units: of the natural targets.
-        copied: units written twice, or more often.
-        parts: sentences, or targets where these are one part.
-        copies: how many of them have copies.
+        copied: units written again.
+        parts: sentences or targets.
+        with_copies: how many of them have copies.
     """
 
     units: int = 0
@@ -174,10 +259,10 @@ class Cost:
     with_copies: int = 0
 
     @classmethod
-    def of(cls, cut: Cut, heads: Ints, copies: Copies) -> Self:
+    def of(cls, parts: Parts, copies: Copies) -> Self:
         """Of a batch."""
         copied = int((copies.last - copies.first + 1).sum())
-        return cls(len(cut.slots), copied, len(heads), len(np.unique(copies.before)))
+        return cls(len(parts.cut.slots), copied, len(parts.heads), len(np.unique(copies.before)))
 
     def merge(self, other: Self) -> Self:
         """Of both."""

@@ -30,31 +30,34 @@ class Bare:
 
     Args:
         units: how many open every part.
-        gap: what stands between parts as they are emitted; None where a target is one part.
+        gap: the character between parts as they are emitted; None where a target is one part.
 
     Raises:
-        InputError: no units, or a gap that is empty.
+        InputError: no units, or a gap that is not one character.
     """
 
     units: int = 1
     gap: str | None = "\n"
 
     def __post_init__(self) -> None:
-        if self.units < 1 or self.gap == "":
-            raise InputError("without marks, copies can't be told from what follows", remedy="pass marks, or a gap")
+        if self.units < 1 or (self.gap is not None and len(self.gap) != 1):
+            raise InputError(
+                f"no restore could tell {self.units} copied units, or parts {self.gap!r} apart, from what follows",
+                remedy="copy at least 1 unit, and part sentences by one character",
+            )
 
     def problems(self, cutter: JoinedCutter, cut: Cut) -> dict[int, str]:
         """Row of a batch -> why its parts could not be told apart, and the remedy."""
         if self.gap is None:
             return {}
-        if self.gap in cutter.joiner or cutter.joiner in self.gap:
+        if self.gap in cutter.joiner:
             raise InputError(
                 f"{self.gap!r} can't part sentences where {cutter.joiner!r} joins units", remedy="copy behind marks"
             )
         texts = cutter.emit(pa.ListArray.from_arrays(pa.array(cut.offsets, pa.int32()), cut.units))
         held = pc.indices_nonzero(pc.match_substring(texts, self.gap)).to_pylist()
-        problem = f"target holds {self.gap!r}, which parts sentences where copies have no marks; copy behind marks"
-        return dict.fromkeys(held, f"{problem}, or --reject")
+        problem = f"target holds {self.gap!r}, which parts sentences where copies have no marks"
+        return dict.fromkeys(held, f"{problem}; copy behind marks, or to the front of whole targets, or --reject")
 
     def write(self, cutter: JoinedCutter, cut: Cut, heads: Ints, copies: Copies) -> tuple[pa.StringArray, pa.ListArray]:
         """The text of each row with its copies, and the slots by step: those of copies stand twice.
