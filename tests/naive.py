@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from fractions import Fraction
 from itertools import combinations, permutations, product
+from itertools import pairwise as neighbours
 from math import comb, log, log2, sqrt
 
 # --- information ---------------------------------------------------------------------------------------------
@@ -373,3 +374,46 @@ def pairs_before(rows):
             counts.update((s, t) for s in before for t in set(sentence))
             before |= set(sentence)
     return counts
+
+
+def _spans(values, bounds):
+    return [values[a:b] for a, b in neighbours(bounds)]
+
+
+def _by_sentence(passages):
+    """(row, the distinct words before, the words of each unit) of every sentence."""
+    source = _spans(passages.source.tolist(), passages.source_bounds.tolist())
+    units = _spans(_spans(passages.words.tolist(), passages.word_bounds.tolist()), passages.heads.tolist())
+    for row, sentences in enumerate(_spans(units, passages.sentence_bounds.tolist())):
+        before = list(source[row])
+        for sentence in sentences:
+            yield row, before, sentence
+            before = list(dict.fromkeys(before + [word for unit in sentence for word in unit]))
+
+
+def count_before(passages):
+    """Number of (word before, word in the sentence), of every sentence."""
+    return [len(before) * len({word for unit in units for word in unit}) for _, before, units in _by_sentence(passages)]
+
+
+def fill_before(passages, words, first, last):
+    """Keys of those pairs, in some order, of the sentences ``first`` to ``last - 1``."""
+    return [
+        ((words if passages.held[row] else 0) + s) * words + t
+        for row, before, units in list(_by_sentence(passages))[first:last]
+        for t in {word for unit in units for word in unit}
+        for s in before
+    ]
+
+
+def score_units(passages, left, right, scored):
+    """Score and word of each unit: that of its first best word, None where there is none."""
+    found = []
+    for _, before, units in _by_sentence(passages):
+        total = [sum(column) for column in zip(*(left[s] for s in before), strict=True)]
+        for unit in units:
+            each = [
+                (sum(a * b for a, b in zip(total, right[t], strict=True)), -t) for t in unit if scored[t] and before
+            ]
+            found.append((max(each)[0], -max(each)[1]) if each else None)
+    return found

@@ -26,7 +26,9 @@ from mireorder.counting.partition import count_openings, scatter_pairs
 from mireorder.cutting.cut import string_bytes
 from mireorder.cutting.numbers import _parse, copy_characters
 from mireorder.cutting.source import _digit_codes, _hash_strings, _scan_numbers
+from mireorder.information.association import NEVER, _score_units
 from mireorder.information.null import _draw_pairs
+from mireorder.information.passages import Passages, _count_before, _fill_before
 from mireorder.information.presence import Partition, presence_information
 from mireorder.information.subsets import count_cells
 
@@ -300,3 +302,64 @@ def bits_of(cell, n, c, total):
     """Information of a two-by-two table with that count in its first cell."""
     rows = [(0, 0)] * cell + [(0, 1)] * (n - cell) + [(1, 0)] * (c - cell) + [(1, 1)] * (total - n - c + cell)
     return naive.information(*zip(*rows, strict=True), [0] * total)
+
+
+# --- words before ----------------------------------------------------------------------------------------------
+
+KNOWN = 5
+some_words = st.lists(st.integers(0, KNOWN - 1), max_size=4, unique=True).map(sorted)
+texts_of_words = st.lists(
+    st.tuples(some_words, st.lists(st.lists(some_words, min_size=1, max_size=3), max_size=3), st.booleans()), max_size=4
+)
+"""Rows: words of the source, words of the units of each sentence, and whether the row is held out."""
+
+
+def bounds(lists):
+    return array(np.cumsum([0, *map(len, lists)]), np.int64)
+
+
+def passages_of(rows):
+    sentences = [sentence for _, own, _ in rows for sentence in own]
+    units = [unit for sentence in sentences for unit in sentence]
+    return Passages(
+        array(list(chain.from_iterable(source for source, _, _ in rows)), np.int32),
+        bounds([source for source, _, _ in rows]),
+        array(list(chain.from_iterable(units)), np.int32),
+        bounds(units),
+        bounds(sentences),
+        bounds([own for _, own, _ in rows]),
+        array([held for *_, held in rows], np.bool_),
+    )
+
+
+@given(texts_of_words)
+def test_count_before(rows):
+    passages = passages_of(rows)
+    sizes = np.zeros(len(passages.heads) - 1, np.int64)
+    _count_before(passages, KNOWN, sizes)
+    assert sizes.tolist() == naive.count_before(passages)
+
+
+@given(texts_of_words, st.data())
+def test_fill_before(rows, data):
+    passages = passages_of(rows)
+    last = data.draw(st.integers(0, len(passages.heads) - 1))
+    first = data.draw(st.integers(0, last))
+    found = np.zeros(sum(naive.count_before(passages)[first:last]), np.uint64)
+    _fill_before(passages, KNOWN, first, last, found)
+    assert sorted(found.tolist()) == sorted(naive.fill_before(passages, KNOWN, first, last))
+
+
+@given(texts_of_words, st.integers(1, 3), st.data())
+def test_score_units(rows, rank, data):
+    numbers = st.lists(st.integers(-(1 << 15), (1 << 15) - 1), min_size=KNOWN * rank, max_size=KNOWN * rank)
+    left, right = (array(data.draw(numbers), np.int16).reshape(KNOWN, rank) for _ in range(2))
+    left = np.column_stack([left, np.full(KNOWN, 1024, np.int16), np.zeros(KNOWN, np.int16)])
+    right = np.column_stack([right, np.zeros(KNOWN, np.int16), np.full(KNOWN, 1024, np.int16)])
+    scored = array(data.draw(st.lists(st.booleans(), min_size=KNOWN, max_size=KNOWN)), np.bool_)
+    passages = passages_of(rows)
+    units = len(passages.word_bounds) - 1
+    scores, best = np.full(units, NEVER), np.full(units, -1, np.int32)
+    _score_units(passages, left, right, scored, scores, best)
+    expected = naive.score_units(passages, left.tolist(), right.tolist(), scored.tolist())
+    assert list(zip(scores.tolist(), best.tolist(), strict=True)) == [found or (NEVER, -1) for found in expected]

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numba import njit
 from numpy.typing import NDArray
 
+from mireorder.compiled import kernel
 from mireorder.counting.keys import KeyTable, Packing
 from mireorder.cutting.source import WordsSurvey, survey_words
 from mireorder.errors import InputError
@@ -72,7 +72,7 @@ class Association:
         """
         units = len(batch.word_bounds) - 1
         found = Scored(np.full(units, NEVER), np.full(units, -1, np.int32))
-        _score(batch, self.left, self.right, self._scored, *found)
+        _score_units(batch, self.left, self.right, self._scored, *found)
         return found
 
     @property
@@ -196,8 +196,8 @@ def _layer(text: str, words: int) -> Layer:
     return np.frombuffer(base64.b64decode(text, validate=True), "<i2").astype(np.int16).reshape(words, -1)
 
 
-@njit(nogil=True, cache=True)
-def _score(
+@kernel
+def _score_units(
     batch: Passages, left: Layer, right: Layer, scored: NDArray[np.bool_], scores: Ints, best: NDArray[np.int32]
 ) -> None:
     """Score every unit by its best word: the left layer is summed over the words before, once each."""

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 from numpy.typing import NDArray
 
+from mireorder.compiled import kernel
 from mireorder.counting.keys import KeyTable
 from mireorder.counting.spill import gather
 from mireorder.cutting.cut import Cut
@@ -100,7 +100,7 @@ def _looked_up(strings: pa.Array, words: tuple[str, ...]) -> tuple[NDArray[np.in
 def _tables(batch: Passages, words: int, memory: int | None, workers: int | None) -> Iterator[KeyTable]:
     """Counts of a few sentences each, so that only so many pairs are held at a time."""
     sizes = np.zeros(len(batch.heads) - 1, np.int64)
-    _count(batch, words, sizes)
+    _count_before(batch, words, sizes)
     # A part is held by the merge (three times over) or waits for it, and every thread works on one more.
     most = PAIRS_AT_ONCE if memory is None else max(1, min(PAIRS_AT_ONCE, memory // (48 * (1 + (workers or 2)))))
     total = np.cumsum(sizes)
@@ -110,14 +110,14 @@ def _tables(batch: Passages, words: int, memory: int | None, workers: int | None
     def count(part: tuple[int, int]) -> KeyTable:
         first, last = part
         keys = np.empty((int(sizes[first:last].sum()), 1), np.uint64)
-        _fill(batch, words, first, last, keys[:, 0])
+        _fill_before(batch, words, first, last, keys[:, 0])
         return KeyTable.of(keys)
 
     yield from map_ordered(count, pairwise(bounds.tolist()), workers)
 
 
-@njit(nogil=True, cache=True)
-def _count(batch: Passages, words: int, sizes: Ints) -> None:
+@kernel
+def _count_before(batch: Passages, words: int, sizes: Ints) -> None:
     """Number of pairs of each sentence."""
     seen = np.full(words, -1, np.int64)  # the row in which a word last stood before
     here = np.full(words, -1, np.int64)  # the sentence in which it last stood
@@ -139,8 +139,8 @@ def _count(batch: Passages, words: int, sizes: Ints) -> None:
             before += new
 
 
-@njit(nogil=True, cache=True)
-def _fill(batch: Passages, words: int, first: int, last: int, keys: NDArray[np.uint64]) -> None:
+@kernel
+def _fill_before(batch: Passages, words: int, first: int, last: int, keys: NDArray[np.uint64]) -> None:
     """Write the key of every pair of the sentences ``first`` to ``last - 1``."""
     seen = np.full(words, -1, np.int64)
     here = np.full(words, -1, np.int64)
