@@ -126,7 +126,8 @@ class Lookahead:
     Args:
         units: how many units the span has; None copies a whole sentence.
         place: where it begins: ``random``, any place as likely; ``best``, where the words before the part make its
-            units likelier by most bits in all; ``last``, as late as it can. Of equal ones the earliest.
+            units likelier by most bits in all, of equal ones the earliest, and nowhere if they make none likelier;
+            ``last``, as late as it can.
         seed: of random places, which follow from it, source, target and slot.
 
     Raises:
@@ -149,7 +150,7 @@ class Lookahead:
         return self.place == "best"
 
     def choose(self, parts: Parts, scored: Scored | None) -> Copies:
-        """Which span of each part is copied; none where there is no room for one behind the part's first unit.
+        """Which span of each part is copied; none where no span fits behind the part's first unit.
 
         Args:
             parts: the rows.
@@ -162,6 +163,7 @@ class Lookahead:
         elif scored is not None:
             total = np.concatenate([[0], np.cumsum(np.maximum(scored.scores, 0))])
             worth = total[last + 1] - total[first]
+            first, last, worth = (column[worth > 0] for column in (first, last, worth))
         part = np.searchsorted(parts.heads, first, "right") - 1
         order = np.lexsort((first, -worth, part))
         chosen = order[np.unique(part[order], return_index=True)[1]]
