@@ -3,17 +3,17 @@
 import json
 import re
 
+import naive_text
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_association import fitted, parts_of, sentences_of, weather
-from test_lead import LEADS, WORDS, Words, copies
+from test_association import WORDS, cut_of, fitted, parts_of, sentences_of, weather
+from test_lead import LEADS, copies
 
 from mireorder import InputError
-from mireorder.cutting.cut import Cut, Split
+from mireorder.cutting import Lines, Sentences
 from mireorder.information.association import NEVER, Scored
 from mireorder.ordering.ahead import Copying, Cost, Lead, Lookahead, Parts, row_heads, sentence_heads
 from mireorder.ordering.bare import Bare, restore_bare
@@ -41,7 +41,7 @@ def scored(*pairs):
 )
 def test_units_of_most_information_are_chosen(number, expected):
     units = scored((9, 1), (8, 1), (0, -1), (5, 2), (5, 2), (5, 3), (1, 4), (-1, 5), (7, 1))
-    cut = WORDS.cut(["a b c d e f g h i"])
+    cut = cut_of(["a b c d e f g h i"])
     heads = np.array([0, 8])  # a sentence of one unit has no copy
     found = Lead(number).choose(Parts(cut, None, None, heads, heads), units)
     assert triples(found) == expected
@@ -52,7 +52,7 @@ def test_no_copies_is_no_lead():
         Lead(0)
 
 
-BY_TARGET, BY_SENTENCE = (parts_of(["x", "y", "z"], ["a b. c d e.", "f", " g"], None, by) for by in (False, True))
+BY_TARGET, BY_SENTENCE = (parts_of(["x", "y", "z"], ["a b. c d e.", "f", " g"], by) for by in (False, True))
 
 
 def triples(found):
@@ -98,7 +98,7 @@ def test_random_spans_are_pure_and_begin_anywhere():
 
 
 def test_every_line_is_a_sentence_where_nothing_splits_texts():
-    cut = WORDS.cut(["a b c", "d"])
+    cut = cut_of(["a b c", "d"])
     copying = Copying(Lookahead(None, "last"), by_sentence=False)
     parts = copying.parts(WORDS, cut, pa.array(["", ""]), pa.array(["a b c", "d"]))
     assert triples(copying.choose(parts)) == [(0, 2, 2)]
@@ -106,9 +106,9 @@ def test_every_line_is_a_sentence_where_nothing_splits_texts():
 
 def test_sentences_that_cut_through_units_are_refused():
     with pytest.raises(InputError, match="whole units"):
-        sentence_heads(WORDS.cut(["a b c"]), pa.array([["a b", "c d"]]), " ")
+        sentence_heads(cut_of(["a b c"]), pa.array([["a b", "c d"]]), " ")
     with pytest.raises(InputError, match="whole units"):
-        sentence_heads(WORDS.cut(["a b c", "d"]), pa.array([["a b"], ["c", "d"]]), " ")
+        sentence_heads(cut_of(["a b c", "d"]), pa.array([["a b"], ["c", "d"]]), " ")
 
 
 def test_spans_that_are_none():
@@ -129,7 +129,7 @@ def test_cost():
 
 def test_bare_copies_by_hand():
     heads = np.array([0, 3, 6])
-    cut = WORDS.cut(["the cat sat. it was fat.", "so"])
+    cut = cut_of(["the cat sat. it was fat.", "so"])
     text, slots = Bare().write(WORDS, cut, heads, copies((0, 1, 1), (3, 5, 5)))
     assert text.to_pylist() == ["cat the cat sat.\nfat. it was fat.", " so"]
     assert slots.to_pylist() == [[1, 0, 1, 2, 5, 3, 4, 5], [0]]
@@ -160,7 +160,7 @@ def test_verdicts_without_marks(text, verdict, natural, problem):
 
 
 def test_rows_whose_parts_can_not_be_told_apart_are_refused():
-    cut = WORDS.cut(["a b", "a\nb", "c", "\n"])
+    cut = cut_of(["a b", "a\nb", "c", "\n"])
     assert list(Bare().problems(WORDS, cut)) == [1, 3]
     assert Bare(gap=None).problems(WORDS, cut) == {}
     with pytest.raises(InputError, match="copy behind marks"):
@@ -181,14 +181,6 @@ TEXT = st.lists(
 ).map(" ".join)
 
 
-class AnyWords(Words):
-    """Of any number."""
-
-    def present(self, units):
-        return range(units)
-
-
-ANY = AnyWords()
 POLICIES = [
     Lead(),
     Lead(3),
@@ -203,66 +195,59 @@ WEATHER = fitted(*weather(300), words=40, stop_words=0, rank=4)[0]
 def test_what_is_chosen_is_dropped_again(policy, by_sentence, rows):
     source, target = zip(*rows, strict=True)
     copying = Copying(policy, by_sentence, sentences_of, WEATHER)
-    parts = parts_of(source, target, policy, by_sentence, ANY)
+    parts = parts_of(source, target, by_sentence)
     cut, chosen = parts.cut, copying.choose(parts)
     refused = LEADS.problems(cut)
-    for row, (text, natural) in enumerate(zip(LEADS.write(ANY, cut, chosen)[0].to_pylist(), target, strict=True)):
+    for row, (text, natural) in enumerate(zip(LEADS.write(WORDS, cut, chosen)[0].to_pylist(), target, strict=True)):
         if row not in refused:
-            found = restore_lead(ANY, LEADS, text)
+            found = restore_lead(WORDS, LEADS, text)
             assert (found.text, found.verdict) == (natural, "complete"), text
     if isinstance(policy, Lookahead) and policy.units is None:
         with pytest.raises(InputError, match="pass marks"):
             copying.bare  # noqa: B018
         return
     bare = copying.bare
-    refused = bare.problems(ANY, cut)
-    emitted, slots = bare.write(ANY, cut, parts.heads, chosen)
+    refused = bare.problems(WORDS, cut)
+    emitted, slots = bare.write(WORDS, cut, parts.heads, chosen)
     for row, (text, natural) in enumerate(zip(emitted.to_pylist(), target, strict=True)):
         assert sorted(set(slots[row].as_py())) == list(range(len(natural.split(" "))))
         if row not in refused:
-            found = restore_bare(ANY, bare, text)
+            found = restore_bare(WORDS, bare, text)
             assert (found.text, found.verdict) == (natural, "complete"), text
+
+
+@pytest.mark.skipif(not naive_text.has_sentencex(), reason="sentencex is not installed")
+@given(st.lists(TEXT | st.just("Mr. X came. So did Y! Rain fell."), min_size=1, max_size=5))
+def test_sentences_are_whole_words(target):
+    parts = parts_of(["rain"] * len(target), target, split=Sentences().pieces)
+    starts = np.diff(np.append(parts.heads, len(parts.cut.slots)))
+    assert starts.min() > 0 and set(row_heads(parts.cut)) <= set(parts.heads)
+    chosen = Copying(Lead(), True, Sentences().pieces, WEATHER).choose(parts)
+    text, _ = Bare().write(WORDS, parts.cut, parts.heads, chosen)
+    refused = Bare().problems(WORDS, parts.cut)
+    for row, (emitted, natural) in enumerate(zip(text.to_pylist(), target, strict=True)):
+        assert row in refused or restore_bare(WORDS, Bare(), emitted).text == natural
 
 
 @given(st.text("ab \n", max_size=14), st.integers(1, 3), st.sampled_from(["\n", None]))
 def test_restore_without_marks_never_raises_and_what_is_complete_can_be_written_again(text, width, gap):
     bare = Bare(width, gap)
-    found = restore_bare(ANY, bare, text)
+    found = restore_bare(WORDS, bare, text)
     if found.verdict == "complete":
         parts = text.split(gap) if gap else [text]
         assert found.text == " ".join(part.split(" ", width)[width] for part in parts)
 
 
-class Lines(AnyWords):
-    joiner = "\n"
-
-    def cut(self, texts):
-        units = pc.split_pattern(pa.array(texts, pa.string()), "\n")
-        offsets = units.offsets.to_numpy().astype(np.int64)
-        return Cut(
-            offsets, (np.arange(offsets[-1]) - np.repeat(offsets[:-1], np.diff(offsets))).astype(np.int32), units.values
-        )
-
-    def emit(self, units):
-        return pc.binary_join(units, "\n")
-
-    def split(self, text):
-        return Split(text.split("\n"))
-
-    def glue(self, slots, units):
-        return "\n".join(units)
-
-
 def test_whole_lines_are_copied_to_the_front():
     source, target = pa.array(["rain", "sun"]), pa.array(["first\nan umbrella\n\nthe answer", "one line"])
-    lines = Lines()
+    lines = Lines(width=9)
     expected = {
         Lookahead(1, "last"): "the answer\nfirst\nan umbrella\n\nthe answer",
         Lead(): "an umbrella\nfirst\nan umbrella\n\nthe answer",
     }
     for policy, text in expected.items():
         copying = Copying(policy, by_sentence=False, association=WEATHER)
-        parts = copying.parts(lines, lines.cut(target), source, target)
+        parts = copying.parts(lines, cut_of(target, lines), source, target)
         emitted, _ = copying.bare.write(lines, parts.cut, parts.heads, copying.choose(parts))
         assert emitted.to_pylist() == [text, "\none line"]
         assert [restore_bare(lines, copying.bare, x).text for x in emitted.to_pylist()] == target.to_pylist()
@@ -274,11 +259,11 @@ def test_whole_lines_are_copied_to_the_front():
 @given(st.lists(TEXT.filter(lambda text: "\n" not in text), min_size=1, max_size=3), st.integers(1, 2))
 def test_what_is_restored_of_a_beginning_stays(sentences, width):
     natural = " ".join(sentences)
-    parts = parts_of(["rain"], [natural], Lead(width), cutter=ANY)
+    parts = parts_of(["rain"], [natural])
     chosen = Copying(Lead(width), association=WEATHER).choose(parts)
-    text = Bare(width).write(ANY, parts.cut, parts.heads, chosen)[0][0].as_py()
+    text = Bare(width).write(WORDS, parts.cut, parts.heads, chosen)[0][0].as_py()
     for end in range(len(text)):
-        assert natural.startswith(restore_bare(ANY, Bare(width), text[:end]).text)
+        assert natural.startswith(restore_bare(WORDS, Bare(width), text[:end]).text)
 
 
 # --- real text ----------------------------------------------------------------------------------------------------
@@ -300,20 +285,21 @@ def wikitext(real, split, step=1):
 def test_real_text(real, read, led):
     source, target = read(real, "dev" if read is scitldr else "valid", 2)
     association, *_ = fitted(source, target, words=400, rank=8)
+    split = Sentences().pieces if naive_text.has_sentencex() else sentences_of
     assert association.held_out.model < association.held_out.unigram
     for policy in (Lead(2), Lookahead(3, "best"), Lookahead(None)):
-        copying = Copying(policy, isinstance(policy, Lead), sentences_of, association)
-        parts = parts_of(source, target, policy, copying.by_sentence, ANY)
+        copying = Copying(policy, isinstance(policy, Lead), split, association)
+        parts = parts_of(source, target, copying.by_sentence, split)
         chosen = copying.choose(parts)
         assert not LEADS.problems(parts.cut).keys() - {i for i, text in enumerate(target) if "<" in text or ">" in text}
         marks = Leads()
-        for text, natural in zip(marks.write(ANY, parts.cut, chosen)[0].to_pylist(), target, strict=True):
-            assert restore_lead(ANY, marks, text).text == natural
+        for text, natural in zip(marks.write(WORDS, parts.cut, chosen)[0].to_pylist(), target, strict=True):
+            assert restore_lead(WORDS, marks, text).text == natural
         if isinstance(policy, Lead):
-            refused = copying.bare.problems(ANY, parts.cut)
+            refused = copying.bare.problems(WORDS, parts.cut)
             assert list(refused) == [i for i, text in enumerate(target) if "\n" in text]
-            text, _ = copying.bare.write(ANY, parts.cut, parts.heads, chosen)
-            restored = [restore_bare(ANY, copying.bare, emitted).text for emitted in text.to_pylist()]
+            text, _ = copying.bare.write(WORDS, parts.cut, parts.heads, chosen)
+            restored = [restore_bare(WORDS, copying.bare, emitted).text for emitted in text.to_pylist()]
             assert all(
                 text == natural or i in refused for i, (text, natural) in enumerate(zip(restored, target, strict=True))
             )

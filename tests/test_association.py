@@ -12,10 +12,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_lead import LEADS, WORDS
+from test_lead import LEADS
 
 from mireorder import InputError
 from mireorder.counting.keys import KeyTable, Packing
+from mireorder.cutting import Words
 from mireorder.information import passages as passages_module
 from mireorder.information.association import NEVER, Associating, Association
 from mireorder.information.bigram import HeldOut, LowRank
@@ -28,9 +29,16 @@ def sentences_of(target):
     return pa.array([re.split(r"(?<=\.) ", text) for text in target.to_pylist()], pa.list_(pa.string()))
 
 
-def parts_of(source, target, policy=None, by_sentence=True, cutter=WORDS):
+WORDS = Words(width=1000)
+
+
+def cut_of(targets, cutter=WORDS):
+    return cutter.cut(pa.record_batch({"target": pa.array(targets, pa.string())}))
+
+
+def parts_of(source, target, by_sentence=True, split=sentences_of):
     source, target = pa.array(source, pa.string()), pa.array(target, pa.string())
-    return Copying(policy or Lead(), by_sentence, sentences_of).parts(cutter, cutter.cut(target), source, target)
+    return Copying(Lead(), by_sentence, split).parts(WORDS, cut_of(target), source, target)
 
 
 def looked_up(source, target, words):
