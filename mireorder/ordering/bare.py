@@ -3,7 +3,7 @@ r"""Kind `lead` without marks, as in the paper (arXiv 2511.00198): copies stand 
 Restore can only drop the first units of a part, so their number is fixed, and the emission must show where parts begin:
 
 - Every part is opened by so many units. Where fewer are copied the rest are empty, so a sentence without a copy begins
-  with a joiner: `` It rained.``. A copied unit is never empty, nor is a unit lost that was empty by itself.
+  with a joiner: `` It rained.``. What stands there is dropped whatever it is, so no unit of the target is lost.
 - Parts stand a line feed apart instead of the joiner that stands there naturally. A row that holds one is refused.
 """
 
