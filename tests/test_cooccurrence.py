@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from mireorder.counting import cooccurrence
 from mireorder.counting.cooccurrence import cooccurrences, count_cooccurrences, rows_of_ids
 from mireorder.counting.keys import KeyTable, Packing
+from mireorder.counting.partition import Partition, Rows
 from mireorder.counting.spill import gather
 from mireorder.errors import InputError
 
@@ -77,6 +78,39 @@ def test_parts_threads_and_memory_change_nothing(monkeypatch, window, workers):
     assert same(count_cooccurrences(offsets, ids, 50, window, workers=workers), whole)
     spilled = count_cooccurrences(offsets, ids, 50, window, memory=60_000, workers=workers)
     assert same(spilled, whole) and isinstance(spilled.keys.base, np.memmap)
+
+
+@given(rows=rows_of_few, window=windows, workers=st.integers(1, 3), groups=st.sampled_from([1, 2, 1 << 16]))
+def test_ranges_of_first_ids_change_nothing(rows, window, workers, groups):
+    offsets, ids = arrays(rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mireorder.counting.partition.PART", 3)
+        patch.setattr("mireorder.counting.partition.MOST_GROUPS", groups)
+        found = Partition.of(Rows(offsets, ids.view(np.uint32), VOCABULARY, window), whole_of(offsets), workers)
+        parts = [found.numbers[a:b] for a, b in pairwise(found.bounds)]
+        assert [low.max() < high.min() for low, high in pairwise(filter(len, parts))].count(False) == 0
+        assert content(found.table(None, workers)) == naive(rows, window)
+        assert content(count_cooccurrences(offsets, ids, VOCABULARY, window, workers=workers)) == naive(rows, window)
+
+
+def whole_of(offsets):
+    return slice(int(offsets[0]), int(offsets[-1]))
+
+
+def test_counts_that_with_their_numbers_outgrow_the_memory_are_read_from_disk():
+    ids = np.arange(1000, dtype=np.int32)
+    offsets = np.array([0, 1000], np.int64)
+    for memory, on_disk in (30_000, False), (17_000, True):
+        found = count_cooccurrences(offsets, ids, 1000, memory=memory)
+        assert content(found, 1000) == naive([ids.tolist()], 1)
+        assert isinstance(found.keys.base, np.memmap) == on_disk
+
+
+def test_offsets_and_ids_of_any_integers_are_counted():
+    rows = [[0, 1, 2], [2, 2]]
+    offsets, ids = arrays(rows)
+    for kind in np.uint8, np.uint32, np.int64:
+        assert content(count_cooccurrences(offsets.astype(kind), ids.astype(kind), VOCABULARY)) == naive(rows, 1)
 
 
 def test_parts_of_several_arrays_are_gathered_in_one_table():
