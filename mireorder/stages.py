@@ -268,16 +268,17 @@ def apply(
         if tokenizer is None:
             raise InputError("token form needs a tokenizer", remedy="pass --tokenizer, a folder or a hub id")
         tokenizer = tokens.load_tokenizer(tokenizer) if isinstance(tokenizer, str | Path) else tokenizer
-        encode = partial(tokens.encode_rows, tokenizer=tokenizer)
+        encoder = tokens.Encoder.of(tokenizer)
+        encode = encoder.encode
         if plan.tokenizer is not None:
-            encode = partial(tokens.join_rows, tokenizer=tokenizer)
+            encode = encoder.join
             prepare, tokenizer_hash = _tokenized(tokenizer, plan.cut, plan.between)
             plan.require_tokenizer(str(tokenizer_hash))
     reordering = Reordering(plan, encode, reject, progress, max_tokens, prepare)
     if out is None:
         splits: dict[str, list[Any]] = {}
         for shard in shards:
-            splits.setdefault(shard.split, []).extend(reorder(reordering, shard).batches)
+            splits.setdefault(shard.split, []).extend(reorder(reordering, shard, workers).batches)
         return in_memory(form, splits)
     companion = None
     if form == "token":

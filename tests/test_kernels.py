@@ -12,6 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import mireorder
+from mireorder.arrays import string_bytes
 from mireorder.counting.kernels import (
     append_digits,
     count_pairs,
@@ -23,7 +24,6 @@ from mireorder.counting.kernels import (
     run_lengths_of_numbers,
 )
 from mireorder.counting.partition import count_openings, scatter_pairs
-from mireorder.cutting.cut import string_bytes
 from mireorder.cutting.numbers import _parse, copy_characters
 from mireorder.cutting.source import _digit_codes, _hash_strings, _scan_numbers
 from mireorder.information.null import _draw_pairs

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from dataclasses import fields, replace
-from itertools import chain
 
 import naive
 import numpy as np
@@ -14,51 +13,15 @@ from hypothesis import strategies as st
 from test_information import ADDITION, CHICKEN_RABBIT, MULTIPLICATION, RADICES, counted, datasets, measured, sums
 
 from mireorder import cutting
+from mireorder.arrays import list_array
 from mireorder.cutting import Digits, Fields, Labels
 from mireorder.described import describe, make
 from mireorder.errors import PlanError
 from mireorder.information.criteria import Joint, Pairwise, Scores, Subset
-from mireorder.ordering.permutation import invert, is_permutation, restrict, restrict_rows
+from mireorder.ordering.permutation import is_permutation, restrict
 from mireorder.ordering.plan import FILE, Plan, permutations_by_length
 from mireorder.ordering.policies import POLICIES, Tie, order
 from mireorder.ordering.restore import restore, slots_by_step
-
-permutations = st.integers(0, 8).flatmap(lambda n: st.permutations(range(n)))
-
-# --- permutations --------------------------------------------------------------------------------------------
-
-
-@given(permutations)
-def test_inverting_twice_is_the_identity(permutation):
-    assert invert(permutation) == naive.invert(permutation)
-    assert invert(invert(permutation)) == permutation
-    assert [permutation[step] for step in invert(permutation)] == list(range(len(permutation)))
-
-
-@given(permutations, st.data())
-def test_restricted_to_some_slots_a_permutation_keeps_their_order(permutation, data):
-    slots = sorted(data.draw(st.sets(st.sampled_from(permutation)) if permutation else st.just(set())))
-    assert restrict(permutation, slots) == naive.restrict(permutation, slots)
-    assert is_permutation(restrict(permutation, slots))
-    assert restrict(permutation, range(len(permutation))) == permutation
-
-
-@given(permutations, st.data())
-def test_restrict_rows_is_restrict_row_by_row(permutation, data):
-    some = st.sets(st.sampled_from(permutation)) if permutation else st.just(set())
-    rows = [sorted(row) for row in data.draw(st.lists(some, max_size=6))]
-    offsets = np.cumsum([0, *map(len, rows)])
-    found = restrict_rows(permutation, offsets, np.array([*chain(*rows)], np.int32))
-    expected = [
-        offset + place for offset, row in zip(offsets[:-1], rows, strict=True) for place in restrict(permutation, row)
-    ]
-    assert found.tolist() == expected
-
-
-@pytest.mark.parametrize("wrong", [[0, 0], [1, 2], [0, 2], [-1, 0]])
-def test_what_is_no_permutation_is_seen(wrong):
-    assert not is_permutation(wrong)
-
 
 # --- policies ------------------------------------------------------------------------------------------------
 
@@ -215,8 +178,8 @@ def emit(name, permutation, target):
     cutter, kind = CUTTERS[name], pa.list_(pa.string()) if name == "labels" else pa.string()
     cut = cutter.cut(pa.record_batch({"target": pa.array([text_of(name, target)], kind)}))
     assert not cut.problems
-    steps = pa.array(restrict_rows(permutation, cut.offsets, cut.slots))
-    return cutter.emit(pa.ListArray.from_arrays(pa.array(cut.offsets, pa.int32()), cut.units.take(steps)))[0].as_py()
+    order = restrict(permutation, cut.offsets, cut.slots)
+    return cutter.emit(order.apply(list_array(cut.offsets, cut.units)))[0].as_py()
 
 
 @st.composite

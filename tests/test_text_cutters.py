@@ -1,5 +1,6 @@
 """Cutters of text: every character comes back, whatever the order; rows that could not come back are refused."""
 
+import io
 import json
 import sys
 from itertools import chain
@@ -388,7 +389,7 @@ def test_the_command_line_cuts_text(tmp_path, monkeypatch, capsys):
     )
     assert (status, err) == (0, "") and "3 2 1" in out and "reverse, kind fixed" in out
     assert run("apply d.jsonl --plan plan --out out")[0] == 0 and run("check out")[0] == 0
-    monkeypatch.setattr("sys.stdin", ["three, 7, one\n"])
+    monkeypatch.setattr("sys.stdin", io.StringIO("three, 7, one\n"))
     assert run("restore plan")[:2] == (0, "one, 7, three\n")
     status, _, err = run("inspect plan --png scores.png")
     assert status == 2 and "the plan has no scores to draw; fit it with a --criterion" in err

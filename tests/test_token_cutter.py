@@ -1,5 +1,6 @@
 """Cutter `tokens`: ids are cut once, moved, and moved back; a row whose ids don't give it back is refused."""
 
+import io
 import json
 from functools import cache, partial
 from itertools import chain
@@ -18,9 +19,10 @@ from test_dataset import tamper
 from test_text_cutters import READING, content, pairs, texts
 
 from mireorder import InputError, MireorderError, Plan, PlanError, Presence, Reading, Tokens, Words, apply, check, fit
+from mireorder.arrays import list_array
 from mireorder.cutting.tokens import with_ids
 from mireorder.evaluate.compare import compare
-from mireorder.ordering.permutation import restrict_rows
+from mireorder.ordering.permutation import restrict
 from mireorder.ordering.restore import RestoredIds, Restorer
 from mireorder.sft import tokens
 from mireorder.sft.budget import Budget
@@ -73,8 +75,7 @@ def test_ids_are_cut_and_come_back(align, rows, data):
     assert cut.units.type == pa.int32() and cut.units.to_pylist() == [i for row in rows if row for i in row]
     assert cut.problems == {row: "no ids" for row, own in enumerate(rows) if own is None}
     order = data.draw(st.permutations(range(cutter.width)))
-    moved = restrict_rows(order, cut.offsets, cut.slots)
-    emitted = cutter.emit(pa.ListArray.from_arrays(pa.array(cut.offsets, pa.int32()), cut.units.take(pa.array(moved))))
+    emitted = cutter.emit(restrict(order, cut.offsets, cut.slots).apply(list_array(cut.offsets, cut.units)))
     assert emitted.type == pa.list_(pa.int32())
     for own, out in zip(rows, emitted.to_pylist(), strict=True):
         if own is not None:
@@ -181,8 +182,8 @@ def test_any_text_comes_back_or_is_refused(real, name, targets, data):
     cutter = cutter.settle(cutter.survey(batch))
     cut = cutter.cut(batch)
     order = data.draw(st.permutations(range(cutter.width)))
-    units = cut.units.take(pa.array(restrict_rows(order, cut.offsets, cut.slots)))
-    emitted = cutter.emit(pa.ListArray.from_arrays(pa.array(cut.offsets, pa.int32()), units)).to_pylist()
+    moved = restrict(order, cut.offsets, cut.slots).apply(list_array(cut.offsets, cut.units))
+    emitted = cutter.emit(moved).to_pylist()
     for row, text in enumerate(targets):
         back = tokenizer.decode(tokenizer(" " + text)["input_ids"])
         assert (row in cut.problems) == (back != " " + text)
@@ -369,6 +370,6 @@ def test_the_command_line_takes_a_tokenizer(tmp_path, monkeypatch, capsys):
     assert status == 2 and "pass --form token --tokenizer" in err
     assert run("apply d.jsonl --plan plan --form token --tokenizer bpe --out out")[0] == 0
     assert run("check out")[0] == 0
-    monkeypatch.setattr("sys.stdin", ["dog\n"])
+    monkeypatch.setattr("sys.stdin", io.StringIO("dog\n"))
     status, _, err = run("restore plan")
     assert status == 2 and "restore_ids" in err

@@ -16,8 +16,8 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mireorder.arrays import string_bytes
 from mireorder.compiled import kernel
-from mireorder.cutting.cut import string_bytes
 from mireorder.errors import InputError
 
 MOST_NUMBERS = 16

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
+
+import pyarrow as pa
 
 from mireorder.cutting import CUTTERS, Cutter
 from mireorder.cutting.cut import FixedCutter
@@ -16,6 +18,7 @@ from mireorder.dataset.reading import Reading
 from mireorder.described import make, with_options
 from mireorder.errors import InputError, PlanError
 from mireorder.files import write_text
+from mireorder.ordering.columns import RestoredRows, restore_all, string_column, without_start
 from mireorder.ordering.permutation import is_permutation
 from mireorder.ordering.restore import Restored, RestoredIds, Restorer, slots_by_step
 
@@ -134,16 +137,20 @@ class Plan:
         Raises:
             PlanError: the plan's units are token ids.
         """
-        if self.tokenizer is not None:
-            raise PlanError(
-                "the plan's units are token ids, and a text may have several; pass ids to restore_ids, or to "
-                "mireorder.sft.tokens.restore_ids with the tokenizer"
-            )
+        self._require_text()
         return self._restorer.restore(emitted.removeprefix(self.completion_start))
 
-    def restore_all(self, emitted: Iterable[str]) -> list[Restored]:
-        """`restore` for many outputs."""
-        return [self.restore(text) for text in emitted]
+    def restore_all(self, emitted: pa.Array | Sequence[str]) -> RestoredRows:
+        """`restore` for many outputs, column by column.
+
+        Args:
+            emitted: completions; a null reads as ''.
+
+        Raises:
+            PlanError: the plan's units are token ids.
+        """
+        self._require_text()
+        return restore_all(self._restorer, without_start(string_column(emitted), self.completion_start))
 
     def restore_ids(self, emitted: Sequence[int]) -> RestoredIds:
         """The natural ids of those that a model emitted behind the prompt, where units are ids.
@@ -166,6 +173,13 @@ class Plan:
             raise PlanError(
                 f"the plan's units are ids of the tokenizer with hash {str(self.tokenizer)[:12]}, this one has "
                 f"{fingerprint[:12]}; pass the one it was fitted with, or fit again with this one"
+            )
+
+    def _require_text(self) -> None:
+        if self.tokenizer is not None:
+            raise PlanError(
+                "the plan's units are token ids, and a text may have several; pass ids to restore_ids, or to "
+                "mireorder.sft.tokens.restore_ids with the tokenizer"
             )
 
     def to_json(self) -> str:

@@ -8,7 +8,8 @@ from functools import cached_property
 from typing import cast
 
 from mireorder.cutting.cut import Cutter, FixedCutter
-from mireorder.ordering.permutation import restrict
+
+VERDICTS = ("complete", "cut short", "malformed")
 
 
 @dataclass(frozen=True)
@@ -62,26 +63,29 @@ class Restorer:
             nothing = split.problem is not None and not pairs  # which is not the same as an empty set
             return _judged("" if nothing else text, split.problem, split.cut_short)
         cutter = cast(FixedCutter, self.cutter)
-        pairs = sorted(zip(self._slots(len(split.units)), split.units, strict=False))  # units too many have no slot
-        slots, units = [s for s, _ in pairs], [u for _, u in pairs]
+        slots, steps = self._way(len(split.units))
+        units = [split.units[step] for step in steps]
         problem = split.problem or cutter.misplaced(slots, units)
         return _judged(cutter.glue(slots, units), problem, split.cut_short)
 
     def restore_ids(self, emitted: Sequence[int]) -> RestoredIds:
         """The natural ids of those that a model emitted behind the prompt."""
         split = self.cutter.split(emitted)
-        pairs = sorted(zip(self._slots(len(split.units)), split.units, strict=False))
-        slots, ids = [slot for slot, _ in pairs], [unit for _, unit in pairs]
-        return RestoredIds(self.cutter.glue(slots, ids), "malformed" if split.problem else "complete", split.problem)
+        slots, steps = self._way(len(split.units))
+        ids = self.cutter.glue(slots, [split.units[step] for step in steps])
+        return RestoredIds(ids, "malformed" if split.problem else "complete", split.problem)
 
-    def _slots(self, units: int) -> list[int]:
+    def _way(self, units: int) -> tuple[list[int], list[int]]:
+        """The slots of a target of that many units, ascending, and the step of each; units too many have none."""
         units = min(units, len(self.permutation))
         if units not in self._known:
-            self._known[units] = slots_by_step(cast(FixedCutter, self.cutter), self.permutation, units)
+            slots = slots_by_step(cast(FixedCutter, self.cutter), self.permutation, units)
+            pairs = sorted(zip(slots, range(units), strict=False))
+            self._known[units] = [slot for slot, _ in pairs], [step for _, step in pairs]
         return self._known[units]
 
     @cached_property
-    def _known(self) -> dict[int, list[int]]:
+    def _known(self) -> dict[int, tuple[list[int], list[int]]]:
         return {}
 
 
@@ -93,7 +97,7 @@ def restore(cutter: Cutter, permutation: Sequence[int], emitted: str) -> Restore
 def slots_by_step(cutter: FixedCutter, permutation: Sequence[int], units: int) -> list[int]:
     """The slot of each step, for a target of that many units."""
     present = cutter.present(units)
-    return [present[place] for place in restrict(permutation, present)]
+    return [slot for slot in permutation if slot in present]
 
 
 def _judged(text: str, problem: str | None, cut_short: bool) -> Restored:
