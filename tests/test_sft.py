@@ -159,7 +159,7 @@ def test_a_tokenizer_with_a_call_of_its_own_is_asked_itself():
 
     inner = character_tokenizer(["aA"])
     shouting = Shouting(tokenizer_object=inner.backend_tokenizer, eos_token="<eos>", unk_token="<unk>")
-    assert encode(["a"], ["aA"], shouting) == encode(["A"], ["AA"], inner)
+    assert encode(["a"], ["AA"], shouting) == encode(["A"], ["AA"], inner)
 
 
 def test_a_completion_with_an_end_token_is_refused_by_file_and_row(tmp_path):
