@@ -18,7 +18,20 @@ from datasets import Dataset
 from test_dataset import tamper
 from test_text_cutters import READING, content, pairs, texts
 
-from mireorder import InputError, MireorderError, Plan, PlanError, Presence, Reading, Tokens, Words, apply, check, fit
+from mireorder import (
+    InputError,
+    MireorderError,
+    Plan,
+    PlanError,
+    Presence,
+    Reading,
+    Tokens,
+    Words,
+    apply,
+    check,
+    count,
+    fit,
+)
 from mireorder.arrays import list_array
 from mireorder.cutting.tokens import with_ids
 from mireorder.evaluate.compare import compare
@@ -246,6 +259,32 @@ def test_a_special_token_in_an_answer_is_malformed():
     assert found.verdict == "malformed" and found.problem == "the special token '<unk>' stands in the answer"
 
 
+def sentence_piece(texts):
+    """Words that carry the space before them, as SentencePiece writes it: decoding drops the first."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    inner = Tokenizer(models.BPE(unk_token="<unk>"))
+    inner.pre_tokenizer, inner.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+    inner.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=90, special_tokens=["<unk>", "</s>"]))
+    return PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="</s>", unk_token="<unk>")
+
+
+@pytest.mark.parametrize("between", [" ", "=", "\n"])
+def test_a_tokenizer_that_drops_the_first_space_gives_targets_back_or_refuses_them(tmp_path, between):
+    targets = ["a cat sat", "the cat sat on a mat", " a mat", "  two", ""]
+    tokenizer = sentence_piece([*targets, "\n="])
+    data = pairs(list(enumerate(targets)))
+    options = {"cutter": "tokens", "policy": "reverse", "tokenizer": tokenizer, "between": between, "reject": True}
+    plan = fit(data, reading=READING, **options)
+    rows = apply(data, plan, form="token", tokenizer=tokenizer, out=tmp_path / "out", reject=True)["train"]
+    assert {"a cat sat", "the cat sat on a mat"} <= set(rows["target"])
+    for row in rows:
+        emitted = [label for label in row["labels"] if label != IGNORED]
+        assert restore_ids(emitted, tokenizer, plan)[1].text == row["target"]
+    assert check(tmp_path / "out").failures == []
+
+
 # --- what is refused -------------------------------------------------------------------------------------------
 
 
@@ -271,6 +310,8 @@ def test_another_tokenizer_or_form_is_refused(tmp_path):
     with pytest.raises(InputError, match="one column of text, not several columns"):
         binary = Dataset.from_dict({"q": ["a"], "x": [0], "y": [1]})
         fit(binary, reading=Reading(("q",), ("x", "y")), cutter="tokens", policy="plain", tokenizer=mine)
+    with pytest.raises(InputError, match="tokens are counted by fit alone"):
+        count(data, reading=READING, cutter="tokens")
     with pytest.raises(MireorderError, match="text form, which tokens do not have"):
         compare(data, ["plain", "reverse"], tmp_path / "c", reading=READING, cutter="tokens")
 

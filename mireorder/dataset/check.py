@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mireorder.arrays import dressed, equal_lists, list_array, list_offsets
+from mireorder.arrays import equal_lists, list_array, list_offsets
 from mireorder.cutting.cut import ColumnCutter, FixedCutter
 from mireorder.cutting.rows import Progress
 from mireorder.cutting.source import hash_strings
@@ -206,11 +206,11 @@ def _check_id_orders(plan: Plan, columns: dict[str, pa.Array], tokenizer: Any) -
     from mireorder.sft.tokens import restore_ids, special_ids
 
     targets, permutations = columns["target"], columns["permutation"]
-    emitted, texts = _emitted_ids(columns["labels"]), dressed(plan.completion_start, targets)
+    emitted, start = _emitted_ids(columns["labels"]), plan.completion_start
     moved = put_back(plan.cut, emitted, permutations)
-    back = pa.array(decode(moved.fill_null([]).to_pylist(), tokenizer), pa.string())
+    back = without_start(pa.array(decode(moved.fill_null([]).to_pylist(), tokenizer), pa.string()), start)
     sound = equal_lists(moved, natural_units(cast(ColumnCutter, plan.cut), plan.permutation, emitted))
-    sound &= pc.and_not(pc.equal(back, texts), pc.match_substring(back, "\ufffd")).to_numpy(zero_copy_only=False)
+    sound &= pc.and_not(pc.equal(back, targets), pc.match_substring(back, "\ufffd")).to_numpy(zero_copy_only=False)
     sound &= _surely_labelled(columns["input_ids"], columns["labels"], tokenizer.eos_token_id)
     special = np.isin(emitted.flatten().to_numpy(), list(special_ids(tokenizer)))
     sound &= np.diff(np.concatenate([[0], np.cumsum(special)])[list_offsets(emitted)]) == 0
@@ -220,10 +220,9 @@ def _check_id_orders(plan: Plan, columns: dict[str, pa.Array], tokenizer: Any) -
         )
         ids = [label for label in labels if label != _IGNORED]
         natural = _put_back(ids[:-1], permutation)
-        moved_text = None if natural is None else decode([natural], tokenizer)[0]
+        moved_text = None if natural is None else decode([natural], tokenizer)[0].removeprefix(start)
         restored = restore_ids(ids, tokenizer, plan)[1]
-        expected = plan.completion_start + target
-        yield from _breaches(row_id, permutation, (moved_text, expected), ids[:-1], restored, target)
+        yield from _breaches(row_id, permutation, (moved_text, target), ids[:-1], restored, target)
 
 
 def _breaches(
