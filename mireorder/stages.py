@@ -5,7 +5,6 @@ The first has a pause in it: what is counted can be kept (`count`, `count_like`)
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -282,7 +281,7 @@ def apply(
         return in_memory(form, splits)
     companion = None
     if form == "token":
-        companion = partial(_save_tokenizer, tokenizer)
+        companion = partial(tokens.save_beside, tokenizer)
         tokenizer_hash = tokenizer_hash or tokens.fingerprint(tokenizer)
     write_folder(reordering, shards, Path(out), tokenizer_hash, workers, companion)
     return load(Path(out))
@@ -305,15 +304,6 @@ def _tokenized(tokenizer: Any, cutter: Cutter, between: str) -> tuple[Prepare | 
     tokenizer = tokens.load_tokenizer(tokenizer) if isinstance(tokenizer, str | Path) else tokenizer
     encode = partial(tokens.encode_targets, tokenizer=tokenizer, start=split_between(between)[1])
     return partial(with_ids, encode=encode), tokens.fingerprint(tokenizer)
-
-
-def _save_tokenizer(tokenizer: Any, folder: Path) -> None:
-    """The tokenizer beside the ids it made, whole or not at all."""
-    part = folder / ".tokenizer.part"
-    if not (folder / "tokenizer").exists():
-        shutil.rmtree(part, ignore_errors=True)
-        tokenizer.save_pretrained(str(part))
-        part.rename(folder / "tokenizer")
 
 
 def complete(cutter: Cutter | str, data: Any, reading: Reading, policy: str) -> Cutter:

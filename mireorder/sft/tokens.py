@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -57,6 +58,15 @@ def load_tokenizer(path_or_id: str | Path) -> Any:
             f"{path_or_id}: no tokenizer can be read here ({type(error).__name__}: {_first_line(error)}); "
             "name a folder with tokenizer.json, or a model id of the Hugging Face hub"
         ) from error
+
+
+def save_beside(tokenizer: Any, folder: Path) -> None:
+    """Save a tokenizer beside the ids it made, as ``tokenizer/``, whole or not at all; one that is there stays."""
+    part = folder / ".tokenizer.part"
+    if not (folder / "tokenizer").exists():
+        shutil.rmtree(part, ignore_errors=True)
+        tokenizer.save_pretrained(str(part))
+        part.rename(folder / "tokenizer")
 
 
 def fingerprint(tokenizer: Any) -> str:
