@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_ordering import CUTTERS, ODD, TARGETS, emit, every_cutter, plan_of
 
-from mireorder.cutting import Labels
+from mireorder.cutting import Labels, Lines, Spans, Tokens, Words
 from mireorder.cutting.cut import ColumnCutter
-from mireorder.errors import InputError
+from mireorder.errors import InputError, PlanError
 from mireorder.ordering import columns
-from mireorder.ordering.restore import Restored
+from mireorder.ordering.restore import Restored, Restorer
 
 BLANK = ["", " ", "\n", "\t ", "\u2003", "\x1c", "\x0b", "\xa0"]
 by_column = pytest.mark.parametrize("name", [n for n, cutter in CUTTERS.items() if isinstance(cutter, ColumnCutter)])
@@ -74,6 +74,36 @@ def test_rows_put_back_by_permutations_of_their_own_are_put_back_right_or_not_at
             assert broken or any(blank in text for blank in BLANK[4:])
         else:
             assert back == cutter.glue(slots, natural)
+
+
+TEXT_CUTTERS = [Words(width=3), Words("right", width=2), Lines(width=1), Spans(width=3, delimiter="--"), Spans(width=0)]
+
+
+@pytest.mark.parametrize("cutter", TEXT_CUTTERS, ids=repr)
+@given(texts=st.lists(st.text("ab -,\n", max_size=9) | st.text(max_size=4), max_size=9), data=st.data())
+def test_units_of_text_are_restored_as_their_rows_one_by_one(cutter, texts, data):
+    plan = plan_of(cutter, data.draw(st.permutations(range(cutter.width))))
+    found, expected = plan.restore_all(texts), [plan.restore(text) for text in texts]
+    assert [*found] == expected
+    whole = columns._whole(plan._restorer, columns.without_start(columns.string_column(texts), " "))
+    assert whole.is_valid().to_pylist() == [one.verdict == "complete" for one in expected]
+
+
+id_rows = st.lists(st.lists(st.integers(0, 9), max_size=5), max_size=6)
+
+
+@pytest.mark.parametrize("align", ["left", "right"])
+@given(rows=id_rows, data=st.data())
+def test_ids_are_put_in_natural_order_as_their_rows_one_by_one(align, rows, data):
+    cutter, order = Tokens(align, width=4), data.draw(st.permutations(range(4)))
+    found = columns.natural_units(cutter, order, pa.array(rows, pa.list_(pa.int32()))).to_pylist()
+    one_by_one = [Restorer(cutter, order).restore_ids(row) for row in rows]
+    assert found == [None if one.problem else one.ids for one in one_by_one]
+
+
+def test_plans_of_ids_restore_no_text():
+    with pytest.raises(PlanError, match="pass ids to restore_ids"):
+        plan_of(Tokens(width=2), [0, 1], tokenizer="0" * 64).restore_all(["a"])
 
 
 def test_labels_joined_by_more_than_a_comma():

@@ -76,7 +76,7 @@ def restore_all(restorer: Restorer, texts: pa.StringArray) -> RestoredRows:
 def put_back(cutter: Cutter, emitted: pa.Array, permutations: pa.ListArray) -> pa.Array:
     """The natural target of every emission by a permutation of its own; null where that takes a closer look."""
     if not isinstance(cutter, ColumnCutter):
-        return pa.nulls(len(emitted), pa.string())
+        return pa.nulls(len(emitted), emitted.type)
     units = cutter.split_all(emitted).units
     fits = np.diff(list_offsets(units)) == np.diff(list_offsets(permutations))
     fits &= valid_rows(units) & sound_rows(permutations)
