@@ -57,8 +57,14 @@ def equal_lists(a: pa.ListArray, b: pa.ListArray) -> NDArray[np.bool_]:
     same &= np.diff(list_offsets(a)) == np.diff(list_offsets(b))
     a, b = a.filter(pa.array(same)), b.filter(pa.array(same))
     unequal = pc.not_equal(a.flatten(), b.flatten()).to_numpy(zero_copy_only=False)
-    same[same] = np.diff(np.concatenate([[0], np.cumsum(unequal)])[list_offsets(a)]) == 0
+    same[same] = ~any_of_rows(unequal, list_offsets(a))
     return same
+
+
+def any_of_rows(flags: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether any of ``flags[offsets[r]:offsets[r + 1]]`` is set, bool (rows,)."""
+    before = np.concatenate([[0], np.cumsum(flags)])[offsets]
+    return before[1:] > before[:-1]
 
 
 def valid_rows(array: pa.Array) -> NDArray[np.bool_]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mireorder.arrays import equal_lists, list_array, list_offsets
+from mireorder.arrays import any_of_rows, equal_lists, list_array, list_offsets
 from mireorder.cutting.cut import ColumnCutter, FixedCutter
 from mireorder.cutting.rows import Progress
 from mireorder.cutting.source import hash_strings
@@ -197,7 +197,8 @@ def _check_orders(plan: Plan, columns: dict[str, pa.Array], completions: pa.Stri
         if natural is not None:
             slots = cast(FixedCutter, plan.cut).present(len(units)) if plan.kind == "fixed" else range(len(units))
             moved_text = plan.cut.glue(slots, natural)
-        yield from _breaches(row_id, permutation, (moved_text, target), completion, restored[row], target)
+        yield from _unmoved(row_id, permutation, moved_text, target)
+        yield from _unrestored(row_id, completion, restored[row], target)
 
 
 def _check_id_orders(plan: Plan, columns: dict[str, pa.Array], tokenizer: Any) -> Iterator[Breach]:
@@ -213,7 +214,7 @@ def _check_id_orders(plan: Plan, columns: dict[str, pa.Array], tokenizer: Any) -
     sound &= pc.and_not(pc.equal(back, targets), pc.match_substring(back, "\ufffd")).to_numpy(zero_copy_only=False)
     sound &= _surely_labelled(columns["input_ids"], columns["labels"], tokenizer.eos_token_id)
     special = np.isin(emitted.flatten().to_numpy(), list(special_ids(tokenizer)))
-    sound &= np.diff(np.concatenate([[0], np.cumsum(special)])[list_offsets(emitted)]) == 0
+    sound &= ~any_of_rows(special, list_offsets(emitted))
     for row in np.flatnonzero(~sound).tolist():
         row_id, labels, permutation, target = (
             column[row].as_py() for column in (columns["row_id"], columns["labels"], permutations, targets)
@@ -221,17 +222,18 @@ def _check_id_orders(plan: Plan, columns: dict[str, pa.Array], tokenizer: Any) -
         ids = [label for label in labels if label != _IGNORED]
         natural = _put_back(ids[:-1], permutation)
         moved_text = None if natural is None else decode([natural], tokenizer)[0].removeprefix(start)
-        restored = restore_ids(ids, tokenizer, plan)[1]
-        yield from _breaches(row_id, permutation, (moved_text, target), ids[:-1], restored, target)
+        yield from _unmoved(row_id, permutation, moved_text, target)
+        yield from _unrestored(row_id, ids[:-1], restore_ids(ids, tokenizer, plan)[1], target)
 
 
-def _breaches(
-    row_id: str, permutation: list[int], moved: tuple[str | None, str], emitted: Any, restored: Restored, target: str
-) -> Iterator[Breach]:
+def _unmoved(row_id: str, permutation: list[int], moved: str | None, target: str) -> Iterator[Breach]:
     if not is_permutation(permutation):
         yield "permutation", row_id, f"{permutation} is no permutation"
-    if moved[0] != moved[1]:
-        yield "moved", row_id, f"put back {moved[0]!r}, the target is {moved[1]!r}"
+    if moved != target:
+        yield "moved", row_id, f"put back {moved!r}, the target is {target!r}"
+
+
+def _unrestored(row_id: str, emitted: Any, restored: Restored, target: str) -> Iterator[Breach]:
     if restored.verdict != "complete" or restored.text != target:
         problem = f"{emitted!r} restores to {restored.text!r} ({restored.verdict}), the target is {target!r}"
         yield "restored", row_id, problem
@@ -297,4 +299,4 @@ def _surely_labelled(input_ids: pa.ListArray, labels: pa.ListArray, eos: int) ->
     wrong = kept != (at >= np.repeat(start, lengths))
     wrong |= kept & (ids != labelled)
     wrong |= (labelled == eos) != (at == np.repeat(last, lengths))
-    return (np.diff(np.concatenate([[0], np.cumsum(wrong)])[offsets]) == 0) & (lengths > 0)
+    return ~any_of_rows(wrong, offsets) & (lengths > 0)
