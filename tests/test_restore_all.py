@@ -4,7 +4,8 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_ordering import CUTTERS, ODD, TARGETS, emit, every_cutter, plan_of
+from test_ordering import CUTTERS, ODD, TARGETS, emit, every_cutter
+from test_plan import plan_of
 
 from mireorder.cutting import Labels, Lines, Spans, Tokens, Words
 from mireorder.cutting.cut import ColumnCutter
