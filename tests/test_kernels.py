@@ -85,13 +85,12 @@ def items(found, counts):
     return [(tuple(key) if isinstance(key, list) else key, count) for key, count in pairs]
 
 
-@pytest.mark.parametrize(("dtype", "most"), [(np.uint64, (1 << 32) - 1), (np.uint32, (1 << 20) - 1)])
 @given(data=st.data(), radix=st.integers(1, 1 << 12))
-def test_append_digits(dtype, most, data, radix):
-    numbers = data.draw(st.lists(st.integers(0, most), max_size=8))
+def test_append_digits(data, radix):
+    numbers = data.draw(st.lists(st.integers(0, (1 << 20) - 1), max_size=8))
     some = st.integers(0, radix - 1) | (st.integers(-2, radix + 1) if data.draw(st.booleans()) else st.just(0))
     digits = data.draw(st.lists(some, min_size=len(numbers), max_size=len(numbers)))
-    found = np.array(numbers, dtype)
+    found = np.array(numbers, np.uint32)
     with np.errstate(over="ignore"):  # what becomes of a number whose digit is refused does not matter
         fit = append_digits(found, array(digits, np.int32).view(np.uint32), radix)
     assert (found.tolist() if fit else None) == naive.append_digits(numbers, digits, radix)
