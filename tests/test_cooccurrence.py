@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numba import config
 
 from mireorder.counting import cooccurrence
 from mireorder.counting.cooccurrence import cooccurrences, count_cooccurrences, rows_of_ids
@@ -18,6 +19,7 @@ from mireorder.counting.spill import gather
 from mireorder.errors import InputError
 
 VOCABULARY = 5
+needs_jit = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="takes half a minute without the JIT")
 rows_of_few = st.lists(st.lists(st.integers(0, VOCABULARY - 1), max_size=7), max_size=8)
 windows = st.integers(1, 9)
 
@@ -66,7 +68,7 @@ def same(a, b):
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-@pytest.mark.parametrize("window", [1, 4, 1000])
+@pytest.mark.parametrize("window", [1, 4, pytest.param(1000, marks=needs_jit)])
 def test_parts_threads_and_memory_change_nothing(monkeypatch, window, workers):
     rng = np.random.default_rng(window)
     offsets = np.concatenate([[0], np.sort(rng.integers(0, 2000, 30)), [2000]]).astype(np.int64)
