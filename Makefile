@@ -4,8 +4,8 @@ BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-KERNEL_TESTS := $(addprefix tests/test_,$(addsuffix .py,kernels counting cooccurrence merging spilling refusals \
-    information significance bigram association cutting))
+KERNEL_TESTS := $(addprefix tests/test_,$(addsuffix .py,kernels column_kernels counting cooccurrence merging spilling \
+    refusals information significance bigram association cutting))
 
 # The oldest TRL that pyproject.toml allows lies beside the pinned one and is found first.
 OLDEST_TRL := $(shell sed -n 's/.*"trl>=\([0-9.]*\).*/\1/p' pyproject.toml)

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
 from mireorder.errors import OutputError
+from mireorder.threads import map_ordered
 
+_BUFFERS = 64  # waiting to be hashed
 PARTS = ".*.part"  # what `atomic` leaves when the process is killed
 
 
@@ -29,6 +36,47 @@ class atomic:  # noqa: N801 (reads as a verb: `with atomic(path) as part`)
             self.part.unlink(missing_ok=True)
 
 
+class HashedFile:
+    """A binary file being written, and its SHA-256: hashing takes as long as the rest, so a thread of its own does it.
+
+    What is written must not change afterwards.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file, self._sha, self._hashing = path.open("wb"), hashlib.sha256(), ThreadPoolExecutor(1)
+        self._waiting: deque[Future[None]] = deque()
+        self.closed = False
+
+    def write(self, data: Any) -> int:
+        """Write bytes or a buffer."""
+        self._waiting.append(self._hashing.submit(self._sha.update, data))
+        while len(self._waiting) > _BUFFERS:  # so that memory stays flat where the disk is faster
+            self._waiting.popleft().result()
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        """Nothing to do: `close` writes what is left."""
+
+    def close(self) -> None:
+        """Close the file, synced; the hash is then complete."""
+        with self._file:
+            self._file.flush()
+            os.fsync(self._file.fileno())  # while the last bytes are hashed
+        self._hashing.shutdown()
+        self.closed = True
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of what was written, in hex, once the file is closed."""
+        return self._sha.hexdigest()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a small file, whole or not at all; one that says the same already is left alone."""
     if path.is_file() and path.read_bytes() == text.encode():
@@ -36,6 +84,11 @@ def write_text(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def write_texts(texts: Mapping[Path, str]) -> None:
+    """`write_text` for many files side by side: most of the time goes by until the disk has them."""
+    list(map_ordered(lambda item: write_text(*item), texts.items(), max(1, len(texts))))
 
 
 def file_sha256(path: Path) -> str:

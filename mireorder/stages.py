@@ -5,7 +5,6 @@ The first has a pause in it: what is counted can be kept (`count`, `count_like`)
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,25 +14,27 @@ from typing import Any, TypeVar
 from mireorder.cutting import CUTTERS, Cutter, Digits, Labels, Tokens
 from mireorder.cutting.positional import Positional
 from mireorder.cutting.rows import Prepare, Progress
-from mireorder.cutting.targets import Targets
 from mireorder.cutting.tokens import with_ids
 from mireorder.dataset.folder import load, write_folder
 from mireorder.dataset.reader import Shard, label_names, open_shards
 from mireorder.dataset.reading import Reading
 from mireorder.dataset.reorder import Reordering, reorder
 from mireorder.dataset.writer import FORMS, in_memory
-from mireorder.engine.counts import Counts, Rows, Tally
+from mireorder.engine.copies import with_copies
+from mireorder.engine.counts import Counts
 from mireorder.engine.passes import Passes
-from mireorder.errors import InputError, PlanError, within
+from mireorder.engine.tallies import count_for, count_later, count_rows
+from mireorder.errors import InputError, PlanError
+from mireorder.information.association import Associating
 from mireorder.information.criteria import CRITERIA, Criterion
+from mireorder.ordering.ahead import AHEAD, Copying
+from mireorder.ordering.kinds import COPYING
+from mireorder.ordering.lead import Leads
 from mireorder.ordering.plan import Plan, split_between
 from mireorder.ordering.planning import NEEDED, Choices, TieBreaker, one_of, plan_from
 from mireorder.ordering.policies import BLIND
 
 T = TypeVar("T")
-
-MOST_SCORED = 64
-"""Slots of a text that scores are found for: the pairs of slots, and the work of counting them, grow as its square."""
 
 
 def fit(
@@ -41,8 +42,8 @@ def fit(
     *,
     reading: Reading,
     cutter: Cutter | str,
-    criterion: Criterion | str | None = "auto",
-    policy: str = "max",
+    criterion: Criterion | Associating | str | None = "auto",
+    policy: str | Copying = "max",
     permutation: Sequence[int] | None = None,
     markers: str | None = None,
     estimator: str = "plug-in",
@@ -67,10 +68,11 @@ def fit(
         cutter: a cutter or its name (`CUTTERS`).
         criterion: a criterion or its name (`CRITERIA`); None or ``none`` counts rows alone, which is all that a policy
             needs that looks at no scores (`BLIND`). ``auto`` takes the one that the policy needs, none for blind
-            policies on text, else ``joint``.
-        policy: name in `POLICIES`, `BLIND` or `ON_AVERAGE`.
+            policies on text, else ``joint``. Policy ``lead`` has one of its own, `Associating`.
+        policy: name in `POLICIES`, `BLIND` or `ON_AVERAGE`, or what is copied ahead (`Copying`).
         permutation: the order itself, ``permutation[step] = slot``, for policy ``explicit``.
-        markers: write every unit behind a marker of its slot, such as ``⟨{}⟩``, so that any order can be undone.
+        markers: write every unit behind a marker of its slot, such as ``⟨{}⟩``, so that any order can be undone; of
+            policies that copy, what their copies look like.
         estimator: whose scores decide: a name in `ENTROPIES`; of criterion bigram, ``plug-in`` or ``cross-fitted``. The
             tie-breaker's do too, by plug-in if it has no such estimator.
         tie_breaker: criterion that decides between scores that tie; None takes the lowest slot.
@@ -88,25 +90,33 @@ def fit(
     Raises:
         InputError: the input can't be read, a row can't be cut, or a name is unknown.
     """
-    choices = Choices(policy, permutation, markers, estimator, shuffles, resamples, seed)
+    copying = _copying(policy)
+    if copying is not None:
+        policy, markers = copying.policy.name, _marks(copying, markers)
+    choices = Choices(str(policy), permutation, markers, estimator, shuffles, resamples, seed)
     cutter = _made(cutter, CUTTERS, "cutter")
+    association = Associating() if copying is not None and copying.policy.needs_scores else None
+    if isinstance(criterion, Associating):
+        association, criterion = criterion, None
     if criterion == "auto":
-        blind = policy in BLIND and isinstance(cutter, Positional)
-        criterion = NEEDED.get(policy, "none" if blind else "joint")
+        blind = policy in COPYING or (policy in BLIND and isinstance(cutter, Positional))
+        criterion = NEEDED.get(choices.policy, "none" if blind else "joint")
     criterion, breaker = (None, None) if criterion in (None, "none") else _criteria(criterion, tie_breaker)
     choices.require(criterion)
-    cutter = complete(cutter, data, reading, policy)
+    cutter = complete(cutter, data, reading, choices.policy)
     between = between if between is not None else reading.separator or " "
     prepare, tokenizer_hash = _tokenized(tokenizer, cutter, between)
     passes = Passes(_to_count(open_shards(data, reading)), reject, memory, workers, progress, prepare)
     second = None
     if criterion is None:
-        counts = _rows(passes, cutter, reading, between)
+        counts = count_rows(passes, cutter, reading, between)
     else:
-        counts = _count(passes, cutter, [criterion], reading, between)
+        counts = count_for(passes, cutter, [criterion], reading, between)
     if breaker:
-        second = TieBreaker(breaker, partial(_count_later, passes, counts.targets, breaker), counts.targets.radices)
+        second = TieBreaker(breaker, partial(count_later, passes, counts.targets, breaker), counts.targets.radices)
     plan = plan_from(counts, second, choices, workers)
+    if copying is not None:
+        plan = with_copies(plan, copying, association, passes)
     return replace(plan, tokenizer=tokenizer_hash)
 
 
@@ -139,7 +149,7 @@ def count(
         raise InputError("tokens are counted by fit alone", remedy="pass --cutter words, or fit with a tokenizer")
     between = between if between is not None else reading.separator or " "
     passes = Passes(_to_count(open_shards(data, reading)), reject, memory, workers, progress)
-    return _count(passes, cutter, [criterion, breaker] if breaker else [criterion], reading, between)
+    return count_for(passes, cutter, [criterion, breaker] if breaker else [criterion], reading, between)
 
 
 def count_like(
@@ -261,20 +271,21 @@ def apply(
         if tokenizer is None:
             raise InputError("token form needs a tokenizer", remedy="pass --tokenizer, a folder or a hub id")
         tokenizer = tokens.load_tokenizer(tokenizer) if isinstance(tokenizer, str | Path) else tokenizer
-        encode = partial(tokens.encode_rows, tokenizer=tokenizer)
+        encoder = tokens.Encoder.of(tokenizer)
+        encode = encoder.encode
         if plan.tokenizer is not None:
-            encode = partial(tokens.join_rows, tokenizer=tokenizer)
+            encode = encoder.join
             prepare, tokenizer_hash = _tokenized(tokenizer, plan.cut, plan.between)
             plan.require_tokenizer(str(tokenizer_hash))
     reordering = Reordering(plan, encode, reject, progress, max_tokens, prepare)
     if out is None:
         splits: dict[str, list[Any]] = {}
         for shard in shards:
-            splits.setdefault(shard.split, []).extend(reorder(reordering, shard).batches)
+            splits.setdefault(shard.split, []).extend(reorder(reordering, shard, workers).batches)
         return in_memory(form, splits)
     companion = None
     if form == "token":
-        companion = partial(_save_tokenizer, tokenizer)
+        companion = partial(tokens.save_beside, tokenizer)
         tokenizer_hash = tokenizer_hash or tokens.fingerprint(tokenizer)
     write_folder(reordering, shards, Path(out), tokenizer_hash, workers, companion)
     return load(Path(out))
@@ -299,13 +310,17 @@ def _tokenized(tokenizer: Any, cutter: Cutter, between: str) -> tuple[Prepare | 
     return partial(with_ids, encode=encode), tokens.fingerprint(tokenizer)
 
 
-def _save_tokenizer(tokenizer: Any, folder: Path) -> None:
-    """The tokenizer beside the ids it made, whole or not at all."""
-    part = folder / ".tokenizer.part"
-    if not (folder / "tokenizer").exists():
-        shutil.rmtree(part, ignore_errors=True)
-        tokenizer.save_pretrained(str(part))
-        part.rename(folder / "tokenizer")
+def _copying(policy: str | Copying) -> Copying | None:
+    """What is copied ahead; None where units are moved."""
+    if isinstance(policy, Copying):
+        return policy
+    return Copying(AHEAD[policy]()) if policy in AHEAD else None
+
+
+def _marks(copying: Copying, markers: str | None) -> str | None:
+    if not copying.marks and markers is not None:
+        raise InputError("bare copies have no marks", remedy="leave out --markers, or --bare")
+    return (markers or Leads().template) if copying.marks else None
 
 
 def complete(cutter: Cutter | str, data: Any, reading: Reading, policy: str) -> Cutter:
@@ -347,64 +362,6 @@ def _criteria(criterion: Criterion | str, tie_breaker: str | None) -> tuple[Crit
     """Criterion and tie-breaker; None where that would be the same."""
     first = _made(criterion, CRITERIA, "criterion")
     return first, None if tie_breaker in (None, first.name) else _made(str(tie_breaker), CRITERIA, "criterion")
-
-
-def _count(passes: Passes, cutter: Cutter, criteria: Sequence[Criterion], reading: Reading, between: str) -> Counts:
-    """Counts of one or both criteria, after one survey for all."""
-    survey = passes.survey(cutter, criteria)
-    with within(passes.names):
-        targets = Targets.settled(cutter, survey.cutter)
-        _refuse_many(targets.cutter)
-        sources = criteria[0].settle(survey.criteria[0])
-    counted = passes.count(targets, criteria[0], sources)
-    return Counts(
-        reading,
-        between,
-        targets,
-        counted.rows,
-        counted.rejected,
-        tuple(counted.present.tolist()),
-        counted.fingerprint,
-        Tally(criteria[0], sources, counted.table),
-        _tally(passes, targets, criteria[1], survey.criteria[1]) if len(criteria) > 1 else None,
-    )
-
-
-def _rows(passes: Passes, cutter: Cutter, reading: Reading, between: str) -> Rows:
-    """What there is to know where nothing is counted but rows."""
-    if isinstance(cutter, Positional):
-        cutter = replace(cutter, vocabulary=0)  # units that nobody counts need not be told apart
-    survey = passes.survey(cutter, [])
-    with within(passes.names):
-        targets = Targets.settled(cutter, survey.cutter)
-    counted = passes.count(targets, None, None)
-    present = tuple(counted.present.tolist())
-    return Rows(reading, between, targets, counted.rows, counted.rejected, present, counted.fingerprint)
-
-
-def _count_later(passes: Passes, targets: Targets, criterion: Criterion) -> Tally:
-    """Counts of a tie-breaker of which nothing is surveyed yet."""
-    return _tally(passes, targets, criterion, passes.survey(None, [criterion]).criteria[0])
-
-
-def _tally(passes: Passes, targets: Targets, criterion: Criterion, survey: Any) -> Tally:
-    """Counts of a tie-breaker, or why it can't score these sources."""
-    try:
-        sources = criterion.settle(survey)
-    except InputError as error:
-        return Tally(criterion, None, None, error.problem)
-    return Tally(criterion, sources, passes.count(targets, criterion, sources).table)
-
-
-def _refuse_many(cutter: Cutter) -> None:
-    slots = len(cutter.slots)
-    if isinstance(cutter, Positional) and slots > MOST_SCORED:
-        raise InputError(
-            f"targets have up to {slots} {cutter.name}, and scores are found for {MOST_SCORED} at most, as counting "
-            "goes by pairs",
-            remedy=f"take larger units (sentences, lines), fit with --width {MOST_SCORED} --reject, or take a policy "
-            f"that looks at no scores ({', '.join(BLIND)}) with --criterion none",
-        )
 
 
 def _made(given: T | str, known: Mapping[str, type[T]], what: str) -> T:

@@ -49,6 +49,18 @@ def map_ordered(work: Callable[[T], R], items: Iterable[T], workers: int | None 
                 future.cancel()
 
 
+def shared(workers: int | None, items: int) -> tuple[int, int]:
+    """Threads for so many items, and threads within each of them.
+
+    Args:
+        workers: threads in all; None takes one a core.
+        items: how many there are to work on.
+    """
+    workers = workers or os.cpu_count() or 1
+    at_once = max(1, min(workers, items))
+    return at_once, workers // at_once
+
+
 def merge_all(parts: Iterable[M]) -> M | None:
     """All parts merged, None of no parts. Parts of like size are merged, so that work grows as n log n."""
     stack: list[tuple[int, M]] = []

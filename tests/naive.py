@@ -196,6 +196,60 @@ def restrict(permutation, slots):
     return [slots.index(slot) for slot in permutation if slot in slots]
 
 
+def add_offsets(rows):
+    flat = []
+    for row in rows:
+        start = len(flat)
+        flat += [start + value for value in row]
+    return flat
+
+
+def gather(orders, lists):
+    return [units[slot] for order, units in zip(orders, lists, strict=True) for slot in order]
+
+
+def find_repeated(rows):
+    """Whether no slot of a row is below 0 or there twice."""
+    return [min(row, default=0) >= 0 and len(set(row)) == len(row) for row in rows]
+
+
+# --- columns of text -----------------------------------------------------------------------------------------
+
+
+def dress(before, strings, behind):
+    return [before + string + behind for string in strings]
+
+
+def number(before, numbers):
+    return [f"{before}{n}" for n in numbers]
+
+
+def copy_emitted(texts, least, most):
+    stripped = [text.strip(" \t\n\v\f\r") for text in texts]
+    return [t if least <= len(t) <= most and set(t) <= set("0123456789+-.") else "" for t in stripped]
+
+
+def fill_unpadded(texts, takes, plus, zeros, whole):
+    """The number of each text that has what its slots take, without padding; None of the others."""
+    found = []
+    for text in texts:
+        if not all(unit in ("0123456789", ".", "+-")[take] for unit, take in zip(text, takes, strict=True)):
+            found.append(None)
+            continue
+        sign, digits = (text[0], text[1:]) if takes[0] == 2 else ("", text)
+        while not zeros and len(digits.partition(".")[0]) > 1 and digits[0] == "0":
+            digits = digits[1:]
+        found.append(("" if sign == "+" and not plus else sign) + digits)
+    return found
+
+
+def lay_out(opening, heads, tails, end):
+    """Ids and labels of every row, one after the other."""
+    rows = [([*opening, *head], [*tail, end]) for head, tail in zip(heads, tails, strict=True)]
+    ids = [i for prompt, answer in rows for i in prompt + answer]
+    return ids, [i for prompt, answer in rows for i in [-100] * len(prompt) + answer]
+
+
 # --- digits --------------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import naive_text
 import numpy as np
@@ -97,10 +98,11 @@ def test_random_spans_are_pure_and_begin_anywhere():
     assert (drawn(4, slice(1000, 1050)) != starts[1000:1050]).any()
 
 
-def test_every_line_is_a_sentence_where_nothing_splits_texts():
-    cut = cut_of(["a b c", "d"])
+def test_every_line_is_a_sentence():
+    lines = Lines(width=9)
+    cut = cut_of(["a\nb\nc", "d"], lines)
     copying = Copying(Lookahead(None, "last"), by_sentence=False)
-    parts = copying.parts(WORDS, cut, pa.array(["", ""]), pa.array(["a b c", "d"]))
+    parts = copying.parts(lines, cut, pa.array(["", ""]), pa.array(["a\nb\nc", "d"]))
     assert triples(copying.choose(parts)) == [(0, 2, 2)]
 
 
@@ -194,7 +196,7 @@ WEATHER = fitted(*weather(300), words=40, stop_words=0, rank=4)[0]
 @given(rows=st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=5))
 def test_what_is_chosen_is_dropped_again(policy, by_sentence, rows):
     source, target = zip(*rows, strict=True)
-    copying = Copying(policy, by_sentence, sentences_of, WEATHER)
+    copying = Copying(policy, by_sentence, association=WEATHER)
     parts = parts_of(source, target, by_sentence)
     cut, chosen = parts.cut, copying.choose(parts)
     refused = LEADS.problems(cut)
@@ -203,8 +205,8 @@ def test_what_is_chosen_is_dropped_again(policy, by_sentence, rows):
             found = restore_lead(WORDS, LEADS, text)
             assert (found.text, found.verdict) == (natural, "complete"), text
     if isinstance(policy, Lookahead) and policy.units is None:
-        with pytest.raises(InputError, match="pass marks"):
-            copying.bare  # noqa: B018
+        with pytest.raises(InputError, match="leave out --bare"):
+            replace(copying, marks=False)
         return
     bare = copying.bare
     refused = bare.problems(WORDS, cut)
@@ -222,7 +224,7 @@ def test_sentences_are_whole_words(target):
     parts = parts_of(["rain"] * len(target), target, split=Sentences().pieces)
     starts = np.diff(np.append(parts.heads, len(parts.cut.slots)))
     assert starts.min() > 0 and set(row_heads(parts.cut)) <= set(parts.heads)
-    chosen = Copying(Lead(), True, Sentences().pieces, WEATHER).choose(parts)
+    chosen = Copying(Lead(), association=WEATHER).choose(parts)
     text, _ = Bare().write(WORDS, parts.cut, parts.heads, chosen)
     refused = Bare().problems(WORDS, parts.cut)
     for row, (emitted, natural) in enumerate(zip(text.to_pylist(), target, strict=True)):
@@ -288,7 +290,7 @@ def test_real_text(real, read, led):
     split = Sentences().pieces if naive_text.has_sentencex() else sentences_of
     assert association.held_out.model < association.held_out.unigram
     for policy in (Lead(2), Lookahead(3, "best"), Lookahead(None)):
-        copying = Copying(policy, isinstance(policy, Lead), split, association)
+        copying = Copying(policy, isinstance(policy, Lead), association=association)
         parts = parts_of(source, target, copying.by_sentence, split)
         chosen = copying.choose(parts)
         assert not LEADS.problems(parts.cut).keys() - {i for i, text in enumerate(target) if "<" in text or ">" in text}

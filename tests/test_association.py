@@ -21,7 +21,7 @@ from mireorder.information import passages as passages_module
 from mireorder.information.association import NEVER, Associating, Association
 from mireorder.information.bigram import HeldOut, LowRank
 from mireorder.information.passages import count_pairs_before
-from mireorder.ordering.ahead import Copying, Lead
+from mireorder.ordering.ahead import Copying, Lead, Parts, row_heads, sentence_heads
 
 
 def sentences_of(target):
@@ -38,7 +38,9 @@ def cut_of(targets, cutter=WORDS):
 
 def parts_of(source, target, by_sentence=True, split=sentences_of):
     source, target = pa.array(source, pa.string()), pa.array(target, pa.string())
-    return Copying(Lead(), by_sentence, split).parts(WORDS, cut_of(target), source, target)
+    cut = cut_of(target)
+    sentences = sentence_heads(cut, split(target), " ")
+    return Parts(cut, source, target, sentences if by_sentence else row_heads(cut), sentences)
 
 
 def looked_up(source, target, words):

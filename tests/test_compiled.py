@@ -31,7 +31,7 @@ print(json.dumps([mireorder.__file__, plan.sha256, hits]))
 COUNT = """
 import os, signal, sys
 import numpy as np
-from mireorder.counting.kernels import count_distinct, frozen
+from mireorder.counting.kernels import frozen, merged_length
 
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -49,7 +49,8 @@ elif when == "before the index is there":
     os.replace = die
 elif when == "before the code is there":
     os.replace = die_the_second_time
-print(count_distinct(frozen(np.array([1, 1, 5], np.uint64))), sum(count_distinct.stats.cache_hits.values()))
+one, other = (frozen(np.array(keys, np.uint64)) for keys in ([1, 5], [5]))
+print(merged_length(one, other), sum(merged_length.stats.cache_hits.values()))
 """
 
 

@@ -6,7 +6,7 @@ pytest.importorskip("trl")
 
 import torch
 from test_kinds import evidence_of, products
-from test_ordering import plan_of
+from test_plan import plan_of
 from transformers import GPT2Config, GPT2LMHeadModel, LogitsProcessorList, set_seed
 
 from mireorder import Digits, Fields, Labels, MireorderError

@@ -9,14 +9,17 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numba import config
 
 from mireorder.counting import cooccurrence
 from mireorder.counting.cooccurrence import cooccurrences, count_cooccurrences, rows_of_ids
 from mireorder.counting.keys import KeyTable, Packing
+from mireorder.counting.partition import Partition, Rows
 from mireorder.counting.spill import gather
 from mireorder.errors import InputError
 
 VOCABULARY = 5
+needs_jit = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="takes half a minute without the JIT")
 rows_of_few = st.lists(st.lists(st.integers(0, VOCABULARY - 1), max_size=7), max_size=8)
 windows = st.integers(1, 9)
 
@@ -65,7 +68,7 @@ def same(a, b):
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-@pytest.mark.parametrize("window", [1, 4, 1000])
+@pytest.mark.parametrize("window", [1, 4, pytest.param(1000, marks=needs_jit)])
 def test_parts_threads_and_memory_change_nothing(monkeypatch, window, workers):
     rng = np.random.default_rng(window)
     offsets = np.concatenate([[0], np.sort(rng.integers(0, 2000, 30)), [2000]]).astype(np.int64)
@@ -77,6 +80,39 @@ def test_parts_threads_and_memory_change_nothing(monkeypatch, window, workers):
     assert same(count_cooccurrences(offsets, ids, 50, window, workers=workers), whole)
     spilled = count_cooccurrences(offsets, ids, 50, window, memory=60_000, workers=workers)
     assert same(spilled, whole) and isinstance(spilled.keys.base, np.memmap)
+
+
+@given(rows=rows_of_few, window=windows, workers=st.integers(1, 3), groups=st.sampled_from([1, 2, 1 << 16]))
+def test_ranges_of_first_ids_change_nothing(rows, window, workers, groups):
+    offsets, ids = arrays(rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mireorder.counting.partition.PART", 3)
+        patch.setattr("mireorder.counting.partition.MOST_GROUPS", groups)
+        found = Partition.of(Rows(offsets, ids.view(np.uint32), VOCABULARY, window), whole_of(offsets), workers)
+        parts = [found.numbers[a:b] for a, b in pairwise(found.bounds)]
+        assert [low.max() < high.min() for low, high in pairwise(filter(len, parts))].count(False) == 0
+        assert content(found.table(None, workers)) == naive(rows, window)
+        assert content(count_cooccurrences(offsets, ids, VOCABULARY, window, workers=workers)) == naive(rows, window)
+
+
+def whole_of(offsets):
+    return slice(int(offsets[0]), int(offsets[-1]))
+
+
+def test_counts_that_with_their_numbers_outgrow_the_memory_are_read_from_disk():
+    ids = np.arange(1000, dtype=np.int32)
+    offsets = np.array([0, 1000], np.int64)
+    for memory, on_disk in (30_000, False), (17_000, True):
+        found = count_cooccurrences(offsets, ids, 1000, memory=memory)
+        assert content(found, 1000) == naive([ids.tolist()], 1)
+        assert isinstance(found.keys.base, np.memmap) == on_disk
+
+
+def test_offsets_and_ids_of_any_integers_are_counted():
+    rows = [[0, 1, 2], [2, 2]]
+    offsets, ids = arrays(rows)
+    for kind in np.uint8, np.uint32, np.int64:
+        assert content(count_cooccurrences(offsets.astype(kind), ids.astype(kind), VOCABULARY)) == naive(rows, 1)
 
 
 def test_parts_of_several_arrays_are_gathered_in_one_table():

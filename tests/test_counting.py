@@ -100,6 +100,32 @@ def test_a_budget_too_small_for_one_batch_is_refused_with_the_remedy():
         gather([key_table([(0, 0, 0, 0)])], budget=10)
 
 
+@given(st.lists(st.tuples(*(st.integers(-1 if r == 4 else 0, r - 1) for r in RADICES)), max_size=60), st.integers(1, 5))
+def test_slices_and_threads_count_and_refuse_as_one_does(rows, workers):
+    codes = codes_of(rows)
+
+    def counted(of):
+        try:
+            return content(of())
+        except InputError as error:
+            return str(error)
+
+    pairs, keys = lambda: PairTables.of(codes, PAIRS, RADICES), lambda: Packing(RADICES).count(codes)
+    whole = counted(pairs), counted(keys)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mireorder.counting.keys.CACHED_ROWS", 3)
+        patch.setattr("mireorder.counting.pairs.CACHED_ROWS", 3)
+        assert (counted(lambda: PairTables.of(codes, PAIRS, RADICES, workers)), counted(keys)) == whole
+
+
+@given(st.lists(st.integers(1, 1 << 31), min_size=1, max_size=4), st.data())
+def test_rows_are_counted_as_their_keys(radices, data):
+    packing = Packing(tuple(radices))
+    some = [st.integers(max(0, r - 2), r - 1) for r in radices]
+    codes = np.array(data.draw(st.lists(st.tuples(*some), max_size=12)), np.int32).reshape(-1, len(radices))
+    assert content(packing.count(codes)) == content(KeyTable.of(packing.pack(codes)))
+
+
 def test_columns_count_like_rows():
     codes = np.arange(24, dtype=np.int32).reshape(6, 4) % np.array([3, 1, 4, 2])
     columns = [column.astype(np.int32) for column in codes.T]

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mireorder.arrays import list_array
 from mireorder.cutting import CUTTERS, Digits, Fields, Labels
 from mireorder.cutting.tokens import with_ids
 from mireorder.errors import InputError
-from mireorder.ordering.permutation import restrict_rows
+from mireorder.ordering.permutation import restrict
 from mireorder.ordering.restore import Restored, restore
 
 
@@ -30,9 +31,8 @@ def settled(cutter, batch):
 
 
 def emissions(cutter, cut, permutation):
-    order = restrict_rows(permutation, cut.offsets, cut.slots)
-    offsets = pa.array(cut.offsets, pa.int32())
-    return cutter.emit(pa.ListArray.from_arrays(offsets, cut.units.take(pa.array(order)))).to_pylist()
+    order = restrict(permutation, cut.offsets, cut.slots)
+    return cutter.emit(order.apply(list_array(cut.offsets, cut.units))).to_pylist()
 
 
 def check_lossless(cutter, batch, natural, permutation):

@@ -253,9 +253,9 @@ def test_a_failure_in_a_later_shard_keeps_the_finished_ones(inputs, plan, tmp_pa
 # What check finds
 
 
-def tamper(folder, change, shard=1):
+def tamper(folder, change, shard=1, of=3):
     """Change the rows of a shard behind the back of the manifest's hash."""
-    path = folder / ARROW.format(shard, 3)
+    path = folder / ARROW.format(shard, of)
     with pa.ipc.open_stream(path.read_bytes()) as stream:
         schema, rows = stream.schema, stream.read_all().to_pylist()
     change(rows)
@@ -332,11 +332,11 @@ def test_check_finds_lost_rows_and_another_plan(written, inputs):
 # Token form
 
 
-def characters():
+def characters(texts=("0123456789+=? ",)):
     pytest.importorskip("transformers")
     from mireorder.sft.characters import character_tokenizer
 
-    return character_tokenizer(["0123456789+=? "])
+    return character_tokenizer(texts)
 
 
 def test_token_form_says_the_same_as_text_form(inputs, plan, written, tmp_path):

@@ -27,7 +27,7 @@ def plan_of(permutation, policy="max"):
     lists = ("scores", "scores_plug_in", "scores_corrected", "noise", "support", "ties", "warnings")
     return Plan(
         library="mireorder",
-        reading={"source": "source", "target": "target", "separator": None, "columns": None},
+        reading={"source": ["source"], "target": ["target"], "separator": None, "columns": None},
         between="",
         cutter=describe(Digits(align="pad", width=len(permutation), zeros=True)),
         criterion={"name": "joint"},

@@ -10,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mireorder import Digits, InputError
+from mireorder.arrays import list_array
 from mireorder.cutting.rows import Batch, cut_batch
 from mireorder.information.criteria import Pairwise
 from mireorder.information.evidence import pointwise, surprise
 from mireorder.ordering.causal import restore_causal
 from mireorder.ordering.marked import Markers, restore_marked
+from mireorder.ordering.permutation import Permutations, sound_rows
 from mireorder.ordering.rows import by_evidence, shuffled
 
 
@@ -100,8 +102,8 @@ def test_a_causal_order_is_replayed(highest):
     cutter, codes, _, evidence = evidence_of(batch)
     cut = cutter.cut(batch)
     order = by_evidence(evidence, cut, batch.column("source"), codes, highest)
-    emitted = cutter.emit(pa.ListArray.from_arrays(pa.array(cut.offsets, pa.int32()), cut.units.take(pa.array(order))))
-    assert len({tuple(o) for o in (order.reshape(-1, 3) % 3).tolist()}) > 1, "all rows have the same order"
+    emitted = cutter.emit(order.apply(list_array(cut.offsets, cut.units)))
+    assert len({tuple(o) for o in order.values.reshape(-1, 3).tolist()}) > 1, "all rows have the same order"
     for source, target, text in zip(*batch.to_pydict().values(), emitted.to_pylist(), strict=True):
         found = restore_causal(cutter, evidence, highest, text, source)
         assert (found.text, found.verdict) == (target, "complete")
@@ -122,18 +124,18 @@ def test_causal_restore_never_raises(text, source):
 def test_shuffled_orders_are_permutations_and_pure(seed, rows):
     batch = products().slice(100, rows)
     cut = settled(products()).cut(batch)
-    order = shuffled(cut, batch.column("source"), batch.column("target"), seed)
-    assert (np.sort(order.reshape(rows, -1), 1) == np.arange(order.size).reshape(rows, -1)).all()
+    order = shuffled(cut, batch.column("source"), batch.column("target"), seed).to_arrow()
+    assert sound_rows(order).all() and order.value_lengths().to_pylist() == np.diff(cut.offsets).tolist()
     last = batch.slice(rows - 1)
     alone = shuffled(settled(products()).cut(last), last.column("source"), last.column("target"), seed)
-    assert (alone == order.reshape(rows, -1)[-1] - (rows - 1) * len(alone)).all()
+    assert alone.values.tolist() == order[-1].as_py()
 
 
 def test_every_order_is_drawn_about_as_often():
     batch = products(100)
     slots = len(settled(batch).slots)
-    order = shuffled(settled(batch).cut(batch), batch.column("source"), batch.column("target"), 0) % slots
-    _, counts = np.unique(order.reshape(-1, slots), axis=0, return_counts=True)
+    order = shuffled(settled(batch).cut(batch), batch.column("source"), batch.column("target"), 0)
+    _, counts = np.unique(order.values.reshape(-1, slots), axis=0, return_counts=True)
     expected = 10_000 / len(list(permutations(range(slots))))
     assert len(counts) == 24
     assert ((counts - expected) ** 2 / expected).sum() < 49.7, "chi-squared, 23 degrees of freedom, p = 0.001"
@@ -148,8 +150,8 @@ def test_marked_units_come_back_from_any_order(align, data):
     batch = products(30).take(pa.array(data.draw(st.lists(st.integers(0, 899), min_size=1, max_size=5))))
     cutter, markers = settled(products(30), align), Markers(data.draw(st.sampled_from(["⟨{}⟩", "<{}>", "[{} ]"])))
     cut = cutter.cut(batch)
-    order = np.concatenate(
-        [data.draw(st.permutations(range(a, b))) for a, b in zip(cut.offsets, cut.offsets[1:], strict=False)]
+    order = Permutations.of(
+        pa.array([data.draw(st.permutations(range(length))) for length in np.diff(cut.offsets)], pa.list_(pa.int32()))
     )
     for text, target in zip(markers.write(cut, order).to_pylist(), batch.column("target").to_pylist(), strict=True):
         found = restore_marked(cutter, markers, text)
@@ -189,7 +191,7 @@ def test_complete_marked_text_can_be_written_again(text):
         batch = pa.record_batch({"source": [""], "target": [found.text]})
         cut = cut_batch(cutter, Batch("", 0, batch), False).cut
         slots = markers.split(text, 3).slots
-        assert markers.write(cut, np.array(slots)).to_pylist() == [text]
+        assert markers.write(cut, Permutations.of(pa.array([slots]))).to_pylist() == [text]
 
 
 @pytest.mark.parametrize("template", ["", "{}", "<{}", "{}>", " {} ", "1{}>", "<{}1"])

@@ -135,6 +135,7 @@ def test_co_occurrences_are_the_same_for_any_split_order_budget_and_number_of_th
 @pytest.mark.parametrize("name", SETUPS)
 def test_a_plan_does_not_show_that_its_counts_went_to_disk(tmp_path, monkeypatch, name):
     rows, cutter, options = SETUPS[name]
+    options = options | {"shuffles": 19, "resamples": 3}
     files = [jsonl(tmp_path / f"{i}.jsonl", rows[i::9]) for i in range(9)]
     held = fit(files, reading=READING, cutter=cutter, **options).to_json()
     written = []

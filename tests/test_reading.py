@@ -3,6 +3,7 @@
 import gzip
 import json
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.feather as feather
 import pyarrow.ipc as ipc
@@ -343,6 +344,17 @@ def test_types_of_no_use_are_refused(tmp_path, value):
     path = write_stream(tmp_path / "a.arrow", pa.table({"q": ["1"], "a": pa.array([value])}))
     assert refusal(path).startswith("a.arrow: column 'a' of type ")
     assert "can't be read" in refusal(path)
+
+
+def test_parquet_is_not_held_in_memory(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 1 << 62, (100_000, 2))
+    columns = {name: [f"{n:x}" for n in column.tolist()] for name, column in zip("qa", noise.T, strict=True)}
+    path = tmp_path / "large.parquet"
+    pq.write_table(pa.table(columns), path, row_group_size=2_000, use_dictionary=False, compression="none")
+    before, most = pa.total_allocated_bytes(), 0
+    for batch in formats.read_parquet(path, path.name, Reading(("q",), ("a",))):
+        most = max(most, pa.total_allocated_bytes() - before - batch.nbytes)
+    assert most < path.stat().st_size / 4
 
 
 def test_text_that_is_not_utf8_in_parquet_is_refused(tmp_path):

@@ -27,6 +27,7 @@ from mireorder import (
     Presence,
     Reading,
     Subset,
+    Words,
     count,
     count_like,
     fit,
@@ -60,6 +61,7 @@ ANIMALS = shuffled(  # heads and legs of chicken and rabbits: scores by joint ti
 )
 MOODS = [*comments(120)]
 OBJECTS = [*objects(120)]
+SENTENCES = [(q, f"{a.replace(',', ' and ')}{' ' * (row % 3)}") for row, (q, a) in enumerate(MOODS)]
 SETUPS = {
     "digits, joint": (SUMS, Digits(), {}),
     "tied digits, joint": (ANIMALS, Digits(), {"tie_breaker": "pairwise"}),
@@ -68,6 +70,8 @@ SETUPS = {
     "digits from the left, subset": (SIGNED, Digits("left"), {"criterion": Subset(k=3), "tie_breaker": "pairwise"}),
     "labels, presence": (MOODS, Labels(), {"criterion": "presence"}),
     "labels, bigram, no tie-breaker": (MOODS, Labels(), {"criterion": "bigram", "tie_breaker": None}),
+    "words, presence": (SENTENCES, Words(width=9), {"criterion": "presence", "tie_breaker": None}),
+    "words from the end, joint": (SENTENCES, Words("right", 9, vocabulary=3), {"tie_breaker": "presence"}),
     "fields, joint": (OBJECTS, Fields(), {}),
     "fields, pairwise": ([(f"{i % 7}", a) for i, (_, a) in enumerate(OBJECTS)], Fields(), {"criterion": "pairwise"}),
 }

@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
-from test_ordering import plan_of
+from test_plan import plan_of
 
 from mireorder import Digits
 from mireorder.sft.served import restore_completion, restore_request_outputs

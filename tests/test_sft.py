@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from datasets import Dataset, DatasetDict
 from test_generate import plan_of
 from transformers import AutoTokenizer, GPT2Tokenizer
 
+from mireorder import Reading, apply, fit
 from mireorder.errors import InputError, MireorderError, OutputError
 from mireorder.sft.budget import Budget
 from mireorder.sft.characters import character_tokenizer
@@ -125,6 +127,47 @@ def test_eos_missing_or_inside_a_completion_is_refused():
     tokenizer.eos_token = None
     with pytest.raises(MireorderError, match="no end-of-sequence token"):
         encode(["1="], ["0"], tokenizer)
+
+
+gpt2 = cache(lambda: bpe("gpt2"))
+TEXTS = st.lists(st.tuples(st.text(max_size=12), st.text(max_size=6)), max_size=6)
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+@given(rows=TEXTS, left_on=st.booleans())
+def test_columns_of_ids_are_what_the_tokenizer_says_of_each_text(at_once, rows, left_on):
+    tokenizer = gpt2()
+    if left_on:  # by whoever used it before
+        tokenizer.backend_tokenizer.enable_padding(length=9)
+        tokenizer.backend_tokenizer.enable_truncation(1)
+    prompts, completions = [p for p, _ in rows], [c for _, c in rows]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mireorder.sft.ids.AT_ONCE", at_once)
+        input_ids, labels = encode(prompts, completions, tokenizer)
+    plainly = {"add_special_tokens": False, "truncation": False, "padding": False}
+    heads, tails = ([tokenizer(text, **plainly)["input_ids"] for text in texts] for texts in (prompts, completions))
+    ends = [[*tail, tokenizer.eos_token_id] for tail in tails]
+    assert input_ids == [head + end for head, end in zip(heads, ends, strict=True)]
+    assert labels == [[IGNORED] * len(head) + end for head, end in zip(heads, ends, strict=True)]
+    assert encode_prompts(prompts, tokenizer) == heads
+
+
+def test_a_tokenizer_with_a_call_of_its_own_is_asked_itself():
+    class Shouting(type(character_tokenizer(["aA"]))):
+        def __call__(self, text, **options):
+            return super().__call__([t.upper() for t in text] if isinstance(text, list) else text.upper(), **options)
+
+    inner = character_tokenizer(["aA"])
+    shouting = Shouting(tokenizer_object=inner.backend_tokenizer, eos_token="<eos>", unk_token="<unk>")
+    assert encode(["a"], ["AA"], shouting) == encode(["A"], ["AA"], inner)
+
+
+def test_a_completion_with_an_end_token_is_refused_by_file_and_row(tmp_path):
+    file = tmp_path / "rows.tsv"
+    file.write_text("q\ta\nx\tgood\ny\tbad\nz\tbad<eos>\n")
+    plan = fit(str(file), reading=Reading(("q",), ("a",)), cutter="labels", criterion="presence", policy="plain")
+    with pytest.raises(InputError, match=r"rows.tsv, row 2: the completion ' bad<eos>' holds the end token '<eos>'"):
+        apply(str(file), plan, form="token", tokenizer=character_tokenizer(["abdogxyz "]))
 
 
 def test_fingerprint_survives_saving_and_use_and_tells_tokenizers_apart(tmp_path):

@@ -7,7 +7,7 @@ import naive
 import numpy as np
 import pytest
 from test_information import counted
-from test_ordering import plan_of
+from test_plan import plan_of
 
 from mireorder import fit
 from mireorder.cutting import Digits

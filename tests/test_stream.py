@@ -2,16 +2,16 @@
 
 import json
 
-import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from test_kinds import evidence_of, products, settled
-from test_ordering import plan_of
+from test_plan import plan_of
 
 from mireorder import Digits, Fields, Labels, PlanError
 from mireorder.ordering.marked import Markers
+from mireorder.ordering.permutation import Permutations
 from mireorder.ordering.rows import by_evidence
 from mireorder.ordering.stream import Stream
 
@@ -57,13 +57,13 @@ def emissions(draw):
         cutter = settled(products(), draw(st.sampled_from(["pad", "left", "right"])))
         plan = plan_of(cutter, range(len(cutter.slots)), kind="marked", markers="<{}>")
         cut = cutter.cut(batch)
-        order = np.array(draw(st.permutations(range(len(cut.slots)))))
+        order = Permutations.of(pa.array([draw(st.permutations(range(len(cut.slots))))]))
         return plan, Markers("<{}>").write(cut, order)[0].as_py(), target, None
     cutter, _, _, evidence = evidence_of(products())
     plan = plan_of(cutter, range(3), kind="causal", policy="causal-max", evidence=evidence.as_dict(), between="=")
     cut = cutter.cut(batch)
     order = by_evidence(evidence, cut, batch.column("source"), cutter.codes(cut, None), True)
-    return plan, "".join(cut.units.take(pa.array(order)).to_pylist()), target, source + "="
+    return plan, "".join(cut.units.take(pa.array(order.values)).to_pylist()), target, source + "="
 
 
 @given(emissions())
@@ -115,5 +115,5 @@ def test_a_stream_that_contradicts_itself_says_so():
 def test_a_causal_order_needs_its_prompt():
     cutter, _, _, evidence = evidence_of(products())
     plan = plan_of(cutter, range(3), kind="causal", policy="causal-max", evidence=evidence.as_dict())
-    with pytest.raises(PlanError, match="pass it to restore"):
+    with pytest.raises(PlanError, match="pass the prompt to restore"):
         plan.restore("123")

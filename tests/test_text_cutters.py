@@ -1,5 +1,6 @@
 """Cutters of text: every character comes back, whatever the order; rows that could not come back are refused."""
 
+import io
 import json
 import sys
 from itertools import chain
@@ -18,7 +19,8 @@ from mireorder import Plan, Presence, Reading, apply, check, cli, fit
 from mireorder.cutting import Lines, Sentences, Spans, Words
 from mireorder.cutting.source import hash_strings
 from mireorder.errors import InputError
-from mireorder.ordering.restore import Restored, restore
+from mireorder.ordering.columns import restore_all
+from mireorder.ordering.restore import Restored, Restorer, restore
 
 WITH_SPLITTER = pytest.mark.skipif(not naive_text.has_sentencex(), reason="sentencex is not installed")
 ALIGN = pytest.mark.parametrize("align", ["left", "right"])
@@ -164,11 +166,13 @@ def test_too_many_units_are_malformed_and_nothing_raises():
     assert found.problem == "3 words were emitted, at most 2 make a target"
 
 
-@given(texts)
-def test_no_emission_raises(text):
-    for cutter in (*PLAIN.values(), Sentences()):
-        settled_cutter = cutter.__class__(**vars(cutter) | {"width": 3})
-        assert restore(settled_cutter, [2, 0, 1], text).verdict in ("complete", "malformed")
+@given(st.lists(texts, max_size=6))
+def test_no_emission_raises_and_columns_say_the_same(emitted):
+    for cutter in (*PLAIN.values(), Sentences(), Words(align="right")):
+        restorer = Restorer(cutter.__class__(**vars(cutter) | {"width": 3}), [2, 0, 1])
+        one_by_one = [restorer.restore(text) for text in emitted]
+        assert {found.verdict for found in one_by_one} <= {"complete", "malformed"}
+        assert list(restore_all(restorer, pa.array(emitted, pa.string()))) == one_by_one
 
 
 def test_slots_count_from_the_end_they_are_aligned_to():
@@ -388,7 +392,7 @@ def test_the_command_line_cuts_text(tmp_path, monkeypatch, capsys):
     )
     assert (status, err) == (0, "") and "3 2 1" in out and "reverse, kind fixed" in out
     assert run("apply d.jsonl --plan plan --out out")[0] == 0 and run("check out")[0] == 0
-    monkeypatch.setattr("sys.stdin", ["three, 7, one\n"])
+    monkeypatch.setattr("sys.stdin", io.StringIO("three, 7, one\n"))
     assert run("restore plan")[:2] == (0, "one, 7, three\n")
     status, _, err = run("inspect plan --png scores.png")
     assert status == 2 and "the plan has no scores to draw; fit it with a --criterion" in err

@@ -1,5 +1,6 @@
 """Cutter `tokens`: ids are cut once, moved, and moved back; a row whose ids don't give it back is refused."""
 
+import io
 import json
 from functools import cache, partial
 from itertools import chain
@@ -17,10 +18,24 @@ from datasets import Dataset
 from test_dataset import tamper
 from test_text_cutters import READING, content, pairs, texts
 
-from mireorder import InputError, MireorderError, Plan, PlanError, Presence, Reading, Tokens, Words, apply, check, fit
+from mireorder import (
+    InputError,
+    MireorderError,
+    Plan,
+    PlanError,
+    Presence,
+    Reading,
+    Tokens,
+    Words,
+    apply,
+    check,
+    count,
+    fit,
+)
+from mireorder.arrays import list_array
 from mireorder.cutting.tokens import with_ids
 from mireorder.evaluate.compare import compare
-from mireorder.ordering.permutation import restrict_rows
+from mireorder.ordering.permutation import restrict
 from mireorder.ordering.restore import RestoredIds, Restorer
 from mireorder.sft import tokens
 from mireorder.sft.budget import Budget
@@ -73,8 +88,7 @@ def test_ids_are_cut_and_come_back(align, rows, data):
     assert cut.units.type == pa.int32() and cut.units.to_pylist() == [i for row in rows if row for i in row]
     assert cut.problems == {row: "no ids" for row, own in enumerate(rows) if own is None}
     order = data.draw(st.permutations(range(cutter.width)))
-    moved = restrict_rows(order, cut.offsets, cut.slots)
-    emitted = cutter.emit(pa.ListArray.from_arrays(pa.array(cut.offsets, pa.int32()), cut.units.take(pa.array(moved))))
+    emitted = cutter.emit(restrict(order, cut.offsets, cut.slots).apply(list_array(cut.offsets, cut.units)))
     assert emitted.type == pa.list_(pa.int32())
     for own, out in zip(rows, emitted.to_pylist(), strict=True):
         if own is not None:
@@ -181,8 +195,8 @@ def test_any_text_comes_back_or_is_refused(real, name, targets, data):
     cutter = cutter.settle(cutter.survey(batch))
     cut = cutter.cut(batch)
     order = data.draw(st.permutations(range(cutter.width)))
-    units = cut.units.take(pa.array(restrict_rows(order, cut.offsets, cut.slots)))
-    emitted = cutter.emit(pa.ListArray.from_arrays(pa.array(cut.offsets, pa.int32()), units)).to_pylist()
+    moved = restrict(order, cut.offsets, cut.slots).apply(list_array(cut.offsets, cut.units))
+    emitted = cutter.emit(moved).to_pylist()
     for row, text in enumerate(targets):
         back = tokenizer.decode(tokenizer(" " + text)["input_ids"])
         assert (row in cut.problems) == (back != " " + text)
@@ -245,6 +259,32 @@ def test_a_special_token_in_an_answer_is_malformed():
     assert found.verdict == "malformed" and found.problem == "the special token '<unk>' stands in the answer"
 
 
+def sentence_piece(texts):
+    """Words that carry the space before them, as SentencePiece writes it: decoding drops the first."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    inner = Tokenizer(models.BPE(unk_token="<unk>"))
+    inner.pre_tokenizer, inner.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+    inner.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=90, special_tokens=["<unk>", "</s>"]))
+    return PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="</s>", unk_token="<unk>")
+
+
+@pytest.mark.parametrize("between", [" ", "=", "\n"])
+def test_a_tokenizer_that_drops_the_first_space_gives_targets_back_or_refuses_them(tmp_path, between):
+    targets = ["a cat sat", "the cat sat on a mat", " a mat", "  two", ""]
+    tokenizer = sentence_piece([*targets, "\n="])
+    data = pairs(list(enumerate(targets)))
+    options = {"cutter": "tokens", "policy": "reverse", "tokenizer": tokenizer, "between": between, "reject": True}
+    plan = fit(data, reading=READING, **options)
+    rows = apply(data, plan, form="token", tokenizer=tokenizer, out=tmp_path / "out", reject=True)["train"]
+    assert {"a cat sat", "the cat sat on a mat"} <= set(rows["target"])
+    for row in rows:
+        emitted = [label for label in row["labels"] if label != IGNORED]
+        assert restore_ids(emitted, tokenizer, plan)[1].text == row["target"]
+    assert check(tmp_path / "out").failures == []
+
+
 # --- what is refused -------------------------------------------------------------------------------------------
 
 
@@ -270,6 +310,8 @@ def test_another_tokenizer_or_form_is_refused(tmp_path):
     with pytest.raises(InputError, match="one column of text, not several columns"):
         binary = Dataset.from_dict({"q": ["a"], "x": [0], "y": [1]})
         fit(binary, reading=Reading(("q",), ("x", "y")), cutter="tokens", policy="plain", tokenizer=mine)
+    with pytest.raises(InputError, match="tokens are counted by fit alone"):
+        count(data, reading=READING, cutter="tokens")
     with pytest.raises(MireorderError, match="text form, which tokens do not have"):
         compare(data, ["plain", "reverse"], tmp_path / "c", reading=READING, cutter="tokens")
 
@@ -369,6 +411,6 @@ def test_the_command_line_takes_a_tokenizer(tmp_path, monkeypatch, capsys):
     assert status == 2 and "pass --form token --tokenizer" in err
     assert run("apply d.jsonl --plan plan --form token --tokenizer bpe --out out")[0] == 0
     assert run("check out")[0] == 0
-    monkeypatch.setattr("sys.stdin", ["dog\n"])
+    monkeypatch.setattr("sys.stdin", io.StringIO("dog\n"))
     status, _, err = run("restore plan")
     assert status == 2 and "restore_ids" in err

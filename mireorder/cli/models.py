@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from mireorder import options
-from mireorder.cli.shown import OUT, one_line, print_json, report, steps_bar
+from mireorder.cli.shown import OUT, Incomplete, one_line, print_json, steps_bar
 from mireorder.report.tables import comparison_view
 
 
@@ -65,15 +65,15 @@ def generate(
     from mireorder.sft.generate import generate as generate_answers
 
     lines = options.lines(prompts)
-    bad = []
+    bad = Incomplete()
     with steps_bar("generating", len(lines), "prompts") as bar:
         answers = generate_answers(model, lines, batch_size=batch_size, max_new_tokens=max_new_tokens)
         for number, answer in enumerate(answers, 1):
             bar(number, "")
             print(json.dumps(answer, ensure_ascii=False) if as_json else one_line(answer["generated_text"]))
             if answer["verdict"] != "complete":
-                bad.append(f"line {number}: {answer['verdict']}: {answer['problem']}")
-    report(bad)
+                bad.note(number, answer["verdict"], answer["problem"])
+    bad.report()
 
 
 def compare(

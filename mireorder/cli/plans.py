@@ -7,18 +7,21 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mireorder import options
-from mireorder.cli.shown import OUT, one_line, print_json, report, rows_bar
+from mireorder.cli.shown import OUT, Incomplete, one_line, print_json, rows_bar
 from mireorder.errors import InputError
 from mireorder.report.tables import check_view, plan_view
 
 if TYPE_CHECKING:
     from mireorder.engine.counts import Counts
+
+LINES = 16_384  # restored at a time
 
 
 def fit(
@@ -318,13 +321,15 @@ def restore(
     from mireorder.ordering.plan import Plan
 
     loaded = Plan.load(plan)
-    bad = []
-    for number, line in enumerate(_stdin_lines(), 1):
-        restored = loaded.restore(line.rstrip("\r\n"))
-        print(json.dumps(asdict(restored), ensure_ascii=False) if as_json else one_line(restored.text))
-        if restored.verdict != "complete":
-            bad.append(f"line {number}: {restored.verdict}: {restored.problem}")
-    report(bad)
+    bad, done = Incomplete(), 0
+    for lines in _stdin_lines():
+        rows = loaded.restore_all(lines)
+        shown = (json.dumps(asdict(r), ensure_ascii=False) for r in rows) if as_json else map(one_line, rows.texts)
+        print(*shown, sep="\n")
+        for row in rows.incomplete:
+            bad.note(done + row + 1, rows[row].verdict, rows[row].problem)
+        done += len(lines)
+    bad.report()
 
 
 def _save(counts: Counts, out: Path, as_json: bool) -> None:
@@ -343,8 +348,11 @@ def _save(counts: Counts, out: Path, as_json: bool) -> None:
     OUT.print(f"counts written to {path}")
 
 
-def _stdin_lines() -> Iterator[str]:
+def _stdin_lines() -> Iterator[list[str]]:
+    """The lines of standard input, many at a time; one at a time where someone types them."""
+    stripped = (line.rstrip("\r\n") for line in sys.stdin)
     try:
-        yield from sys.stdin
+        while lines := list(islice(stripped, 1 if sys.stdin.isatty() else LINES)):
+            yield lines
     except UnicodeDecodeError as error:
         raise InputError(f"not UTF-8 ({error})", shard="standard input", remedy="save it as UTF-8") from None

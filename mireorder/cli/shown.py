@@ -26,13 +26,25 @@ def print_json(content: Any) -> None:
     print(json.dumps(content, indent=2, ensure_ascii=False, default=str))
 
 
-def report(bad: list[str]) -> None:
-    """Answers that are not complete; if there are any, the exit status is 1."""
-    for line in bad[:MOST_REPORTED]:
-        ERR.print(line, style="yellow", markup=False)
-    if bad:
-        ERR.print(f"{len(bad):,} answers are not complete", style="yellow")
-        raise typer.Exit(1)
+class Incomplete:
+    """Answers that are not complete: how many, and the first of them in words."""
+
+    def __init__(self) -> None:
+        self.answers, self.first = 0, list[str]()
+
+    def note(self, line: int, verdict: str, problem: str | None) -> None:
+        """Count one, of the line with that number."""
+        self.answers += 1
+        if self.answers <= MOST_REPORTED:
+            self.first.append(f"line {line}: {verdict}: {problem}")
+
+    def report(self) -> None:
+        """Print them; if there are any, the exit status is 1."""
+        for line in self.first:
+            ERR.print(line, style="yellow", markup=False)
+        if self.answers:
+            ERR.print(f"{self.answers:,} answers are not complete", style="yellow")
+            raise typer.Exit(1)
 
 
 @contextmanager

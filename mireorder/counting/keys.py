@@ -213,8 +213,9 @@ def columns_of(codes: Columns, radices: Sequence[int]) -> list[NDArray[np.int32]
     return [column.astype(np.int32, copy=False) for column in columns]
 
 
-def slices(rows: int, step: int = CACHED_ROWS, start: int = 0) -> Iterator[slice]:
-    """Rows from start worked on at once."""
+def slices(rows: int, step: int | None = None, start: int = 0) -> Iterator[slice]:
+    """Rows from start on that are worked on at once: so many, or as many as stay in cache."""
+    step = step or CACHED_ROWS
     return (slice(first, min(first + step, rows)) for first in range(start, rows, step))
 
 

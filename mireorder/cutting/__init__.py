@@ -21,6 +21,8 @@ A cutter is a frozen dataclass with these members, listed by name in `CUTTERS`:
     The text of units in the order given: what the model is trained to write.
 ``split(text)`` / ``glue(slots, units)``
     The way back, for one text: units as emitted, and the natural target from units in slot order.
+``split_all(emitted)`` / ``glue_all(units)``
+    Optional, the same for whole columns: of what is surely whole, null for the rest (`ColumnCutter`).
 
 `tokens` has ids where the others have text: it emits, splits and glues lists of them.
 """

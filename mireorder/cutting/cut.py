@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -133,28 +133,28 @@ def text_column(batch: pa.RecordBatch, cutter: str) -> pa.StringArray:
     return target
 
 
-def string_array(offsets: NDArray[np.int64], data: NDArray[np.uint8]) -> pa.StringArray:
-    """Strings from their bytes: string ``i`` is ``data[offsets[i]:offsets[i + 1]]``."""
-    return pa.StringArray.from_buffers(
-        len(offsets) - 1, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(np.ascontiguousarray(data))
-    )
+@runtime_checkable
+class ColumnCutter(Cutter, Protocol):
+    """A cutter that also goes back by whole columns. It leaves what is not surely whole to `split` and `glue`."""
+
+    def split_all(self, emitted: pa.Array) -> Splits:
+        """`split` of every emission; null where it might find a problem."""
+
+    def glue_all(self, units: pa.ListArray) -> pa.Array:
+        """`glue` of every row's units (from `split_all`) in natural order; null where they might be misplaced."""
 
 
-def string_bytes(strings: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """Offsets int64 (n + 1,) and bytes uint8 of a string array, without copying the bytes; null reads as ''.
+@dataclass(frozen=True)
+class Splits:
+    """A column of emissions, split into units.
 
-    The bytes are read-only, wherever the array comes from, so that kernels are compiled for nothing else.
+    Attributes:
+        units: lists of units as emitted; null for what is not surely whole.
+        slots: int32 (units,), the slot of each unit for cutters of kind ``set``; empty where the place tells.
     """
-    if strings.null_count:
-        strings = strings.fill_null("")
-    _, offsets, data = strings.buffers()
-    characters = np.frombuffer(data or b"", np.uint8)
-    characters.flags.writeable = False
-    if len(strings) == 0 or offsets is None:
-        return np.zeros(len(strings) + 1, np.int64), characters
-    width = np.int64 if pa.types.is_large_string(strings.type) else np.int32
-    bounds = np.frombuffer(offsets, width)[strings.offset : strings.offset + len(strings) + 1].astype(np.int64)
-    return bounds, characters
+
+    units: pa.ListArray
+    slots: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
 
 
 def present_codes(cut: Cut, values: NDArray[np.int32], slots: int) -> NDArray[np.int32]:

@@ -19,11 +19,11 @@ from typing import ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mireorder.cutting.cut import NO_TARGET, UNKNOWN, Cut, Split, present_codes, string_array, string_bytes
-from mireorder.cutting.numbers import Shape, copy_characters, shape_of
+from mireorder.arrays import characters, joined, list_array, list_offsets, string_array, string_bytes, valid_rows
+from mireorder.cutting.cut import NO_TARGET, UNKNOWN, Cut, Split, Splits, present_codes
+from mireorder.cutting.numbers import Shape, copy_characters, copy_emitted, fill_unpadded, shape_of, shapes
 from mireorder.errors import InputError
 
 ALIGNMENTS = ("pad", "left", "right")
@@ -160,7 +160,7 @@ class Digits:
             copy_characters(shape.data, first, lengths, offsets[:-1], flat)
             slot = self.length - lengths if self.align == "right" else np.zeros_like(lengths)
             slots = (np.arange(len(flat)) + np.repeat(slot - offsets[:-1], lengths)).astype(np.int32)
-        return Cut(offsets, slots, string_array(np.arange(len(flat) + 1), flat), problems)
+        return Cut(offsets, slots, characters(flat), problems)
 
     def codes(self, cut: Cut, survey: DigitsSurvey) -> NDArray[np.int32]:
         """int32 (rows, slots): for ``pad`` the digit, the sign (0 '+', 1 '-') or 0 for the point.
@@ -189,7 +189,7 @@ class Digits:
 
     def emit(self, units: pa.ListArray) -> pa.StringArray:
         """The characters, one after the other."""
-        return pc.binary_join(units, "")
+        return joined(units)
 
     def split(self, text: str) -> Split:
         """One unit a character. A stray character or a wrong count is a problem."""
@@ -209,9 +209,10 @@ class Digits:
         """The number; padding and an implied '+' are taken away. Slots never emitted show as '?'."""
         if self.align != "pad":
             return "".join(units)
-        natural = [UNKNOWN] * len(self.slots)
-        for slot, unit in zip(slots, units, strict=True):
-            natural[slot] = unit
+        natural = list(units)
+        if len(units) < len(self.slots):
+            known = dict(zip(slots, units, strict=True))
+            natural = [known.get(slot, UNKNOWN) for slot in range(len(self.slots))]
         sign, digits = ("".join(natural[:1]), natural[1:]) if self.signed else ("", natural)
         if sign == "+" and not self.plus:
             sign = ""
@@ -219,6 +220,28 @@ class Digits:
         while not self.zeros and zeros < self._whole - 1 and digits[zeros] == "0":
             zeros += 1
         return sign + "".join(digits[zeros:])
+
+    def split_all(self, emitted: pa.StringArray) -> Splits:
+        """One unit a character; null where one is stray, or their number does not make a target."""
+        offsets, data = string_bytes(emitted)
+        full = len(self.slots)
+        bounds, flat = np.zeros(len(emitted) + 1, np.int64), np.empty(offsets[-1] - offsets[0], np.uint8)
+        copy_emitted(offsets, data, full if self.align == "pad" else 1, full, bounds, flat)
+        return Splits(list_array(bounds, characters(flat[: bounds[-1]]), bounds[1:] > bounds[:-1]))
+
+    def glue_all(self, units: pa.ListArray) -> pa.StringArray:
+        """The numbers, without padding and implied '+'; null where the characters make none."""
+        there = valid_rows(units)
+        if self.align != "pad":
+            texts = joined(units)
+            offsets, data = string_bytes(texts)
+            return string_array(offsets, data, there & shapes(offsets, data).valid)
+        bounds, data = string_bytes(units.flatten())
+        offsets, flat = np.zeros(len(units) + 1, np.int64), np.empty(len(bounds) - 1, np.uint8)
+        takes = np.array([{"sign": 2, ".": 1}.get(name, 0) for name in self.slots], np.uint8)
+        rows = list_offsets(units)
+        fill_unpadded(bounds[rows], data, takes, self.plus, self.zeros, self._whole, there, offsets, flat)
+        return string_array(offsets, flat, there)
 
     def present(self, units: int) -> range:
         """The slots of a number of that many characters; all of them for ``pad``."""

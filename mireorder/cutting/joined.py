@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mireorder.cutting.cut import NO_TARGET, Cut, Split, text_column
+from mireorder.cutting.cut import NO_TARGET, Cut, Split, Splits, text_column
 from mireorder.cutting.positional import Positional
 from mireorder.cutting.source import hash_strings
 
@@ -78,6 +78,14 @@ class Joined(Positional):
         """The units between joiners."""
         units = text.split(self.joiner)
         return Split(units, problem=self.too_many(len(units)))
+
+    def split_all(self, emitted: pa.StringArray) -> Splits:
+        """The units between joiners; null where they are too many."""
+        return Splits(self.not_too_many(pc.split_pattern(emitted, self.joiner)))
+
+    def glue_all(self, units: pa.ListArray) -> pa.StringArray:
+        """The units with gaps between them."""
+        return pc.binary_join(units, self.gap)
 
     def glue(self, slots: Sequence[int], units: Sequence[str]) -> str:
         """The units with gaps between them."""

@@ -11,10 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mireorder.cutting.cut import NO_TARGET, Cut, Split, present_codes
+from mireorder.arrays import list_array, list_offsets
+from mireorder.compiled import kernel
+from mireorder.cutting.cut import NO_TARGET, Cut, Split, Splits, present_codes
 from mireorder.errors import InputError
 
 MOST_LABELS = 10_000
+_BLANK = " \t\n\r"
 _TRUTH = {"0": 0, "1": 1, "false": 0, "true": 1}
 
 
@@ -163,6 +166,24 @@ class Labels:
         del slots
         return self.joiner.join(units) if units else self.empty
 
+    def split_all(self, emitted: pa.StringArray) -> Splits:
+        """Label names between joiners; null where one is unknown or repeated."""
+        pieces = pc.split_pattern(emitted, self.joiner.strip())
+        names, offsets = pc.ascii_trim(pieces.flatten(), _BLANK), list_offsets(pieces)
+        slots = pc.index_in(names, pa.array(self.slots, pa.string())).fill_null(-1).to_numpy()
+        whole = np.ones(len(emitted), np.bool_)
+        _find_repeated(offsets, slots, np.full(len(self.slots), -1, np.int64), whole)
+        lengths = np.diff(offsets)
+        nothing = lengths == 1
+        nothing[nothing] = pc.equal(names.take(pa.array(offsets[:-1][nothing])), self.empty)
+        kept = np.repeat(whole, lengths)
+        bounds = np.concatenate([[0], np.cumsum(np.where(whole, lengths, 0))])
+        return Splits(list_array(bounds, names.filter(pa.array(kept)), whole | nothing), slots[kept])
+
+    def glue_all(self, units: pa.ListArray) -> pa.StringArray:
+        """The labels joined in the order given."""
+        return self.emit(units)
+
     def _flatten(self, batch: pa.RecordBatch) -> tuple[NDArray[np.int64], pa.Array]:
         """Row of each label and the labels as strings, from the text or list column `target`."""
         target = batch.column("target")
@@ -213,3 +234,17 @@ class Labels:
             truth[:, slot] = column == 1
         owner, slots = np.nonzero(truth)
         return owner.astype(np.int64), slots.astype(np.int64)
+
+
+@kernel
+def _find_repeated(
+    offsets: NDArray[np.int64], slots: NDArray[np.int32], seen_in: NDArray[np.int64], whole: NDArray[np.bool_]
+) -> None:
+    """Turn ``whole`` False for rows with a slot below 0 or twice. ``seen_in``, of every slot, starts as -1."""
+    for row in range(len(whole)):
+        for at in range(offsets[row], offsets[row + 1]):
+            slot = slots[at]
+            if slot < 0 or seen_in[slot] == row:
+                whole[row] = False
+                break
+            seen_in[slot] = row

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from mireorder.arrays import list_offsets
 from mireorder.counting.keys import KeyTable
 from mireorder.cutting.cut import Cut, present_codes
 from mireorder.errors import InputError
@@ -150,3 +151,8 @@ class Positional(ABC):
         """Why so many units can't be an emission, or None."""
         full = len(self.slots)
         return None if units <= full else f"{units} {self.name} were emitted, at most {full} make a target"
+
+    def not_too_many(self, units: pa.ListArray) -> pa.ListArray:
+        """The lists that can be an emission, null for the others."""
+        fits = np.diff(list_offsets(units)) <= len(self.slots)
+        return units if fits.all() else pc.if_else(pa.array(fits), units, None)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mireorder.cutting.cut import string_array, string_bytes
+from mireorder.arrays import string_array, string_bytes
 from mireorder.cutting.joined import Joined
 from mireorder.errors import InputError
 

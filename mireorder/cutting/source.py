@@ -16,13 +16,15 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mireorder.arrays import string_bytes
 from mireorder.compiled import kernel
-from mireorder.cutting.cut import string_bytes
 from mireorder.errors import InputError
 
 MOST_NUMBERS = 16
 MOST_TEMPLATES = 256
 _PATTERN = r"\w+"
+_FNV_SEED, _FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
+_ZERO = np.uint8(ord("0"))
 
 
 class Sources(Protocol):
@@ -242,9 +244,9 @@ def _words(source: pa.Array) -> pl.DataFrame:
 def _hash_strings(offsets: NDArray[np.int64], data: NDArray[np.uint8], hashes: NDArray[np.uint64]) -> None:
     """FNV-1a over the bytes, finished with the mixer of MurmurHash3."""
     for row in range(len(hashes)):
-        h = np.uint64(0xCBF29CE484222325)
+        h = _FNV_SEED
         for at in range(offsets[row], offsets[row + 1]):
-            h = (h ^ np.uint64(data[at])) * np.uint64(0x100000001B3)
+            h = (h ^ data[at]) * _FNV_PRIME
         h = (h ^ (h >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
         h = (h ^ (h >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
         hashes[row] = h ^ (h >> np.uint64(33))
@@ -257,7 +259,7 @@ def _scan_numbers(
     """Hash of the text around the numbers of each row, '0' in their place; ``digits[k]`` rises to the longest k-th."""
     last = len(digits) - 1
     for row in range(len(templates)):
-        h = np.uint64(0xCBF29CE484222325)
+        h = _FNV_SEED
         number, length = 0, 0
         for at in range(offsets[row], offsets[row + 1]):
             character = data[at]
@@ -267,11 +269,11 @@ def _scan_numbers(
                     digits[number] = length
                 if length > 1:
                     continue
-                character = np.uint8(48)
+                character = _ZERO
             elif length:
                 length = 0
                 number += number < last
-            h = (h ^ np.uint64(character)) * np.uint64(0x100000001B3)
+            h = (h ^ character) * _FNV_PRIME
         templates[row] = h
 
 

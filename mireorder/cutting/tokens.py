@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mireorder.cutting.cut import NO_TARGET, Cut, Split, text_column
+from mireorder.cutting.cut import NO_TARGET, Cut, Split, Splits, text_column
 from mireorder.cutting.positional import Positional
 from mireorder.errors import InputError
 
@@ -55,6 +55,14 @@ class Tokens(Positional):
     def split(self, ids: Sequence[int]) -> Split:
         """Every id is a unit."""
         return Split(list(ids), problem=self.too_many(len(ids)))
+
+    def split_all(self, emitted: pa.ListArray) -> Splits:
+        """The ids; null where they are too many."""
+        return Splits(self.not_too_many(emitted))
+
+    def glue_all(self, units: pa.ListArray) -> pa.ListArray:
+        """The ids."""
+        return units
 
     def glue(self, slots: Sequence[int], units: Sequence[int]) -> list[int]:
         """The ids in the order given."""

@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from mireorder.cutting.cut import FixedCutter
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from mireorder.arrays import any_of_rows, equal_lists, list_array, list_offsets
+from mireorder.cutting.cut import ColumnCutter
 from mireorder.cutting.rows import Progress
+from mireorder.cutting.source import hash_strings
 from mireorder.dataset import manifest
 from mireorder.dataset.folder import load
 from mireorder.errors import OutputError
 from mireorder.files import file_sha256
-from mireorder.ordering.permutation import invert, is_permutation
+from mireorder.ordering.columns import natural_units, put_back, without_start
+from mireorder.ordering.emission import is_order, moved_back
+from mireorder.ordering.permutation import is_permutation
 from mireorder.ordering.plan import Plan
+from mireorder.ordering.restore import Restored
+from mireorder.threads import map_ordered
 
 MOST_FAILURES = 20
-_BATCH_ROWS = 10_000
+_BATCH_ROWS = 16_384
 _IGNORED = -100
+Breach = tuple[str, str, str]  # law, place, problem
 LAWS = {
     "files": "every file is there, with the SHA-256 and the plan of the manifest",
     "rows": "every split has the rows of the manifest, and no row_id twice",
-    "permutation": "the permutation holds every slot once",
-    "moved": "emitted units put back by the permutation give the natural target",
-    "restored": "the completion alone, restored by the plan, gives the natural target byte for byte",
+    "permutation": "the permutation holds every slot once, those copied ahead once more for each copy",
+    "moved": "emitted units put back by the permutation, copies dropped, give the natural target",
+    "restored": "completion and prompt alone, restored by the plan, gives the natural target byte for byte",
     "labels": "token form: -100 on the prompt, then the ids themselves, one EOS and last",
     "tokenizer": "token form: the tokenizer beside the data is the one that the plan's units come from",
 }
@@ -88,36 +101,36 @@ def check(folder: str | Path, progress: Progress | None = None) -> Checked:
     dataset = load(path)
     _check_sizes(checked, entries, {split: len(rows) for split, rows in dataset.items()})
     tokenizer = _tokenizer(checked, plan, path) if checked.form == "token" else None
-    seen: set[str] = set()
+    hashes = []
     for split, rows in dataset.items():
         checked.rows[split] = len(rows)
-        for batch in rows.iter(batch_size=_BATCH_ROWS):
-            if plan.tokenizer is None:
-                _check_rows(checked, plan, batch, _completions(batch, tokenizer))
-            else:
-                _check_ids(checked, plan, batch, tokenizer)
-            if tokenizer is not None:
-                _check_labels(checked, batch, tokenizer.eos_token_id)
-            counts = Counter(batch["row_id"])
-            twice = [row_id for row_id in counts if counts[row_id] > 1 or row_id in seen]
-            seen.update(counts)
-            checked.note("rows", split, f"row_id {twice[0]} stands twice" if twice else None)
+        batches = rows.with_format("arrow").iter(batch_size=_BATCH_ROWS)
+        for batch in map_ordered(partial(_check_batch, plan, tokenizer), batches):
+            broken = Counter(law for law, _, _ in batch.breaches)
+            checked.passed.update({law: batch.rows - broken[law] for law in batch.laws if batch.rows > broken[law]})
+            for breach in batch.breaches:
+                checked.note(*breach)
+            hashes.append(batch.row_ids)
             if progress:
-                progress(len(batch["row_id"]))
+                progress(batch.rows)
+    _check_row_ids(checked, dataset, hashes)
     return checked
 
 
 def _check_files(checked: Checked, folder: Path, plan: Plan, entries: Sequence[manifest.Entry]) -> bool:
     """Whether every file is whole."""
-    wholly = True
-    for entry in entries:
+
+    def is_whole(entry: manifest.Entry) -> bool:
         path = folder / entry.output
-        whole = path.exists() and file_sha256(path) == entry.output_sha256
+        return path.exists() and file_sha256(path) == entry.output_sha256
+
+    wholly = True
+    for entry, whole in zip(entries, map_ordered(is_whole, entries), strict=True):
         wholly &= whole
-        same_plan = entry.plan_sha256 == plan.sha256
-        problem = "was made by another plan" if whole and not same_plan else None
+        problem = None if entry.plan_sha256 == plan.sha256 else "was made by another plan"
         if not whole:
-            problem = "is altered; no rows were checked" if path.exists() else "is missing; no rows were checked"
+            there = (folder / entry.output).exists()
+            problem = "is altered; no rows were checked" if there else "is missing; no rows were checked"
         checked.note("files", entry.output, problem)
     return wholly
 
@@ -129,50 +142,110 @@ def _check_sizes(checked: Checked, entries: Sequence[manifest.Entry], rows: dict
         checked.note("rows", split, problem)
 
 
-def _check_rows(checked: Checked, plan: Plan, batch: dict[str, Any], completions: Sequence[str]) -> None:
-    rows = zip(batch["row_id"], completions, batch["permutation"], batch["target"], strict=True)
-    for row_id, completion, permutation, target in rows:
-        sound = is_permutation(permutation)
-        checked.note("permutation", row_id, None if sound else f"{permutation} is no permutation")
-        moved = _put_back(plan, completion, permutation) if sound else None
-        checked.note("moved", row_id, None if moved == target else f"put back {moved!r}, the target is {target!r}")
-        restored = plan.restore(completion)
-        good = restored.verdict == "complete" and restored.text == target
-        problem = f"{completion!r} restores to {restored.text!r} ({restored.verdict}), the target is {target!r}"
-        checked.note("restored", row_id, None if good else problem)
+def _check_row_ids(checked: Checked, dataset: Any, hashes: list[NDArray[np.uint64]]) -> None:
+    """No row_id twice: hashes are compared first, then the few that share one."""
+    everything = np.sort(np.concatenate([*hashes, np.zeros(0, np.uint64)]))
+    shared = pa.array(np.unique(everything[1:][everything[1:] == everything[:-1]]))
+    seen = Counter[str]()
+    for split, rows in dataset.items():
+        twice = None
+        for batch in rows.select_columns("row_id").with_format("arrow").iter(_BATCH_ROWS) if len(shared) else ():
+            ids = batch["row_id"].combine_chunks()
+            suspects = ids.filter(pc.is_in(pa.array(hash_strings(ids)), shared)).to_pylist()
+            seen.update(suspects)
+            twice = twice or next((row_id for row_id in suspects if seen[row_id] > 1), None)
+        checked.note("rows", split, None if twice is None else f"row_id {twice} stands twice")
 
 
-def _put_back(plan: Plan, completion: str, permutation: Sequence[int]) -> str | None:
-    """The natural target by the row's own permutation, or None if it does not fit the completion."""
-    units = plan.cut.split(completion.removeprefix(plan.completion_start)).units
-    if len(units) != len(permutation):
+@dataclass(frozen=True)
+class _Batch:
+    """What was found in a batch of rows: the laws looked at, where they are broken, and the hashes of its row_ids."""
+
+    rows: int
+    laws: tuple[str, ...]
+    breaches: list[Breach]
+    row_ids: NDArray[np.uint64]
+
+
+def _check_batch(plan: Plan, tokenizer: Any, table: pa.Table) -> _Batch:
+    columns = {name: table[name].combine_chunks() for name in table.column_names}
+    laws: tuple[str, ...] = ("permutation", "moved", "restored")
+    if plan.tokenizer is None:
+        breaches = list(_check_orders(plan, columns, *_texts(columns, tokenizer)))
+    else:
+        breaches = list(_check_id_orders(plan, columns, tokenizer))
+    if tokenizer is not None:
+        laws += ("labels",)
+        breaches += _check_labels(columns, tokenizer.eos_token_id)
+    return _Batch(len(table), laws, breaches, hash_strings(columns["row_id"]))
+
+
+def _check_orders(
+    plan: Plan, columns: dict[str, pa.Array], completions: pa.StringArray, prompts: pa.StringArray
+) -> Iterator[Breach]:
+    """Rows that are surely sound are told by kernels, the others by a closer look."""
+    targets, permutations = columns["target"], columns["permutation"]
+    restored = plan.restore_all(completions, prompts)
+    moved = pa.nulls(len(targets), pa.string())
+    if plan.kind in ("fixed", "set", "causal"):
+        moved = put_back(plan.cut, without_start(completions, plan.completion_start), permutations)
+    sound = pc.and_(pc.equal(moved, targets), pc.equal(restored.text, targets)).fill_null(False)
+    doubtful = ~sound.to_numpy(zero_copy_only=False)
+    doubtful[restored.incomplete] = True
+    for row in np.flatnonzero(doubtful).tolist():
+        row_id, completion, permutation, target = (
+            column[row].as_py() for column in (columns["row_id"], completions, permutations, targets)
+        )
+        text = moved_back(plan, completion.removeprefix(plan.completion_start), permutation)
+        if not is_order(plan, permutation):
+            yield "permutation", row_id, f"{permutation} is no permutation"
+        yield from _unmoved(row_id, text, target)
+        yield from _unrestored(row_id, completion, restored[row], target)
+
+
+def _check_id_orders(plan: Plan, columns: dict[str, pa.Array], tokenizer: Any) -> Iterator[Breach]:
+    """`_check_orders` for units that are ids: what comes back is decoded, and nothing is encoded again."""
+    from mireorder.sft.ids import decode
+    from mireorder.sft.tokens import restore_ids, special_ids
+
+    targets, permutations = columns["target"], columns["permutation"]
+    emitted, start = _emitted_ids(columns["labels"]), plan.completion_start
+    moved = put_back(plan.cut, emitted, permutations)
+    back = without_start(pa.array(decode(moved.fill_null([]).to_pylist(), tokenizer), pa.string()), start)
+    sound = equal_lists(moved, natural_units(cast(ColumnCutter, plan.cut), plan.permutation, emitted))
+    sound &= pc.and_not(pc.equal(back, targets), pc.match_substring(back, "\ufffd")).to_numpy(zero_copy_only=False)
+    sound &= _surely_labelled(columns["input_ids"], columns["labels"], tokenizer.eos_token_id)
+    special = np.isin(emitted.flatten().to_numpy(), list(special_ids(tokenizer)))
+    sound &= ~any_of_rows(special, list_offsets(emitted))
+    for row in np.flatnonzero(~sound).tolist():
+        row_id, labels, permutation, target = (
+            column[row].as_py() for column in (columns["row_id"], columns["labels"], permutations, targets)
+        )
+        ids = [label for label in labels if label != _IGNORED]
+        natural = _put_back(ids[:-1], permutation)
+        moved_text = None if natural is None else decode([natural], tokenizer)[0].removeprefix(start)
+        if not is_permutation(permutation):
+            yield "permutation", row_id, f"{permutation} is no permutation"
+        yield from _unmoved(row_id, moved_text, target)
+        yield from _unrestored(row_id, ids[:-1], restore_ids(ids, tokenizer, plan)[1], target)
+
+
+def _unmoved(row_id: str, moved: str | None, target: str) -> Iterator[Breach]:
+    if moved != target:
+        yield "moved", row_id, f"put back {moved!r}, the target is {target!r}"
+
+
+def _unrestored(row_id: str, emitted: Any, restored: Restored, target: str) -> Iterator[Breach]:
+    if restored.verdict != "complete" or restored.text != target:
+        problem = f"{emitted!r} restores to {restored.text!r} ({restored.verdict}), the target is {target!r}"
+        yield "restored", row_id, problem
+
+
+def _put_back(units: list[Any], permutation: Sequence[int]) -> list[Any] | None:
+    """The units in natural order by the row's own permutation, or None if it does not fit them."""
+    if len(units) != len(permutation) or not is_permutation(permutation):
         return None
-    natural = [""] * len(units)
-    for unit, slot in zip(units, permutation, strict=True):
-        natural[slot] = unit
-    slots = cast(FixedCutter, plan.cut).present(len(units)) if plan.kind == "fixed" else range(len(units))
-    return plan.cut.glue(slots, natural)
-
-
-def _check_ids(checked: Checked, plan: Plan, batch: dict[str, Any], tokenizer: Any) -> None:
-    """`_check_rows` for units that are ids: what comes back is decoded, and nothing is encoded again."""
-    from mireorder.sft.tokens import restore_ids
-
-    rows = zip(batch["row_id"], batch["labels"], batch["permutation"], batch["target"], strict=True)
-    for row_id, labels, permutation, target in rows:
-        emitted = [label for label in labels if label != _IGNORED]
-        units, text = emitted[:-1], plan.completion_start + target
-        sound = is_permutation(permutation)
-        checked.note("permutation", row_id, None if sound else f"{permutation} is no permutation")
-        moved = None
-        if sound and len(permutation) == len(units):
-            natural = [units[step] for step in invert(permutation)]
-            moved = tokenizer.decode(natural, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        checked.note("moved", row_id, None if moved == text else f"put back {moved!r}, the target is {text!r}")
-        _, restored = restore_ids(emitted, tokenizer, plan)
-        good = restored.verdict == "complete" and restored.text == target
-        problem = f"{units} restores to {restored.text!r} ({restored.verdict}), the target is {target!r}"
-        checked.note("restored", row_id, None if good else problem)
+    return [unit for _, unit in sorted(zip(permutation, units, strict=True), key=lambda pair: pair[0])]
 
 
 def _tokenizer(checked: Checked, plan: Plan, folder: Path) -> Any:
@@ -185,20 +258,52 @@ def _tokenizer(checked: Checked, plan: Plan, folder: Path) -> Any:
     return tokenizer
 
 
-def _completions(batch: dict[str, Any], tokenizer: Any) -> list[str]:
-    """Completions as text; from the labels in token form, without the prompt and the EOS."""
+def _texts(columns: dict[str, pa.Array], tokenizer: Any) -> tuple[pa.StringArray, pa.StringArray]:
+    """Completions and prompts as text; in token form from the ids that are labels, and from those that are none."""
     if tokenizer is None:
-        return list(batch["completion"])
-    ids = [[i for i in labels if i != _IGNORED][:-1] for labels in batch["labels"]]
-    return list(tokenizer.batch_decode(ids, clean_up_tokenization_spaces=False))
+        return columns["completion"], columns["prompt"]
+    from mireorder.sft.ids import decode
+    from mireorder.sft.tokens import special_ids
+
+    completions = decode(_emitted_ids(columns["labels"]).to_pylist(), tokenizer)
+    special = special_ids(tokenizer)
+    both = zip(columns["input_ids"].to_pylist(), columns["labels"].to_pylist(), strict=True)
+    read = [[i for i, at in zip(*row, strict=False) if at == _IGNORED and i not in special] for row in both]
+    return pa.array(completions, pa.string()), pa.array(decode(read, tokenizer), pa.string())
 
 
-def _check_labels(checked: Checked, batch: dict[str, Any], eos: int) -> None:
-    for row_id, ids, labels in zip(batch["row_id"], batch["input_ids"], batch["labels"], strict=True):
+def _emitted_ids(labels: pa.ListArray) -> pa.ListArray:
+    """The ids of each completion: its labels without those of the prompt and the EOS."""
+    offsets, ids = list_offsets(labels), labels.flatten().to_numpy()
+    kept = np.flatnonzero(ids != _IGNORED)
+    ends = np.searchsorted(kept, offsets)  # of the kept labels, where each row's begin
+    last = ends[1:][ends[1:] > ends[:-1]] - 1
+    lengths = np.maximum(np.diff(ends) - 1, 0)
+    return list_array(np.concatenate([[0], np.cumsum(lengths)]), pa.array(ids[np.delete(kept, last)]))
+
+
+def _check_labels(columns: dict[str, pa.Array], eos: int) -> Iterator[Breach]:
+    doubtful = ~_surely_labelled(columns["input_ids"], columns["labels"], eos)
+    for row in np.flatnonzero(doubtful).tolist():
+        row_id, ids, labels = (columns[name][row].as_py() for name in ("row_id", "input_ids", "labels"))
         start = next((at for at, label in enumerate(labels) if label != _IGNORED), len(labels))
-        problem = None
         if len(ids) != len(labels) or labels[start:] != ids[start:]:
-            problem = "labels are not -100 on the prompt and the ids behind it"
+            yield "labels", row_id, "labels are not -100 on the prompt and the ids behind it"
         elif labels.count(eos) != 1 or labels[-1] != eos:
-            problem = "the completion does not end with its only EOS"
-        checked.note("labels", row_id, problem)
+            yield "labels", row_id, "the completion does not end with its only EOS"
+
+
+def _surely_labelled(input_ids: pa.ListArray, labels: pa.ListArray, eos: int) -> NDArray[np.bool_]:
+    """Whether labels are -100, then the ids, of which the last alone is the EOS, bool (rows,)."""
+    offsets = list_offsets(labels)
+    if not np.array_equal(offsets, list_offsets(input_ids)):
+        return np.zeros(len(labels), np.bool_)
+    ids, labelled = input_ids.flatten().to_numpy(), labels.flatten().to_numpy()
+    lengths, kept = np.diff(offsets), labelled != _IGNORED
+    before = np.concatenate([[0], np.cumsum(kept)])[offsets]
+    start, last = offsets[1:] - np.diff(before), offsets[1:] - 1
+    at = np.arange(len(ids))
+    wrong = kept != (at >= np.repeat(start, lengths))
+    wrong |= kept & (ids != labelled)
+    wrong |= (labelled == eos) != (at == np.repeat(last, lengths))
+    return ~any_of_rows(wrong, offsets) & (lengths > 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from mireorder.dataset.writer import finish, schema, shard_path, write_shard
 from mireorder.errors import InputError, OutputError
 from mireorder.files import PARTS, file_sha256, require_empty, write_text
 from mireorder.ordering.plan import FILE, Plan
-from mireorder.threads import map_ordered
+from mireorder.threads import map_ordered, shared
 
 
 def write_folder(
@@ -59,10 +60,9 @@ def write_folder(
     for entry in entries:
         rows[entry.split] = rows.get(entry.split, 0) + entry.rows
         outputs.setdefault(entry.split, []).append(entry.output)
-    write_text(folder / "README.md", card(plan, form, rows))
     if companion:
         companion(folder)
-    finish(folder, form, outputs, {entry.output: entry.output_sha256 for entry in entries})
+    finish(folder, form, card(plan, form, rows), outputs, {entry.output: entry.output_sha256 for entry in entries})
 
 
 def _write_shards(
@@ -75,18 +75,26 @@ def _write_shards(
     """Write the shards that are not done. Returns the entries of all, in order."""
     form = "token" if reordering.encode else "text"
     todo = [(shard, entry) for shard, entry in jobs if entry.output not in done]
+    at_once, within = shared(workers, len(todo))
 
     def write(job: tuple[Shard, manifest.Entry]) -> manifest.Entry:
         shard, entry = job
-        entry = replace(entry, input_sha256=entry.input_sha256 or shard.digest())
-        reordered = reorder(reordering, shard)
-        rows, digest = write_shard(folder / entry.output, reordered.batches, schema(form))
+        reordered = reorder(reordering, shard, within)
+        with ThreadPoolExecutor(1) as beside:
+            input_digest = beside.submit(shard.digest)
+            rows, digest = write_shard(folder / entry.output, reordered.batches, schema(form))
         if reordered.bad:
             write_text(_rejected(folder, entry), "\n".join(reordered.bad) + "\n")
-        return replace(entry, rows=rows, rejected=len(reordered.bad), output_sha256=digest)
+        return replace(
+            entry,
+            input_sha256=input_digest.result(),
+            rows=rows,
+            rejected=len(reordered.bad),
+            output_sha256=digest,
+        )
 
     manifest.write(folder, [done[entry.output] for _, entry in jobs if entry.output in done])
-    for entry in map_ordered(write, todo, workers):
+    for entry in map_ordered(write, todo, at_once):
         manifest.append(folder, entry)
         done[entry.output] = entry
     entries = [done[entry.output] for _, entry in jobs]

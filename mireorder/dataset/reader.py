@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mireorder.arrays import string_bytes
 from mireorder.dataset.formats import (
     BATCH_ROWS,
     FORMATS,
@@ -302,6 +303,7 @@ def _value_bytes(array: pa.Array) -> Iterator[bytes]:
         yield from _value_bytes(array.flatten())
     elif pa.types.is_string(array.type):
         yield pc.fill_null(pc.binary_length(array), 0).to_numpy().tobytes()
-        yield "".join(array.drop_null().to_pylist()).encode()
+        bounds, data = string_bytes(array)
+        yield data[bounds[0] : bounds[-1]].tobytes()
     else:
         yield pc.fill_null(array.cast(pa.int64()), 0).to_numpy().tobytes()

@@ -9,17 +9,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from mireorder.cutting.rows import BadRow, CutRows, Prepare, Progress, cut_batch, numbered, set_aside
+from mireorder.arrays import dressed, numerals
+from mireorder.cutting.rows import BadRow, Batch, CutRows, Prepare, Progress, cut_batch, numbered, set_aside
 from mireorder.dataset.reader import Shard
-from mireorder.ordering.permutation import restrict_rows
+from mireorder.ordering.emission import emit, unrestored
 from mireorder.ordering.plan import Plan
+from mireorder.threads import map_ordered
 
-Encode = Callable[[list[str], list[Any]], tuple[list[list[int]], list[list[int]], dict[int, str]]]
-"""Prompts and completions to ``input_ids``, ``labels`` and, by row, why one can't be used.
+Encode = Callable[[pa.StringArray, pa.Array], tuple[pa.ListArray, pa.ListArray, dict[int, str]]]
+"""Prompts and completions to ``input_ids`` and ``labels`` (list<int32>) and, by row, why one can't be used.
 
-Completions are texts, or of cutter `tokens` ids.
+Completions are texts, or of cutter `tokens` lists of ids.
 """
 
 
@@ -54,26 +55,34 @@ class Reordered:
     bad: list[str] = field(default_factory=list)
 
 
-def reorder(reordering: Reordering, shard: Shard) -> Reordered:
+def reorder(reordering: Reordering, shard: Shard, workers: int | None = 1) -> Reordered:
     """Reorder a shard.
+
+    Args:
+        reordering: how.
+        shard: what to reorder.
+        workers: threads; None takes one a core.
 
     Returns:
         Batches with ``permutation`` (step to slot), ``row_id`` (shard and row), ``target`` (natural) and the
         columns of the form; and the rows set aside as JSON lines, with their reason.
     """
 
+    def work(batch: Batch) -> tuple[int, list[str], pa.RecordBatch]:
+        rows = cut_batch(reordering.plan.cut, batch, reordering.reject, prepare=reordering.prepare)
+        reordered, problems = _reorder_rows(rows, reordering, shard.name)
+        bad = rows.bad + set_aside(problems, rows.batch, rows.rows, shard.name, reordering.reject)
+        if problems:
+            reordered = reordered.take(pa.array(np.delete(np.arange(reordered.num_rows), list(problems))))
+        lines = [_as_json(row, shard.name) for row in sorted(bad, key=lambda row: row.row)]
+        return batch.rows.num_rows, lines, reordered
+
     def batches() -> Iterator[pa.RecordBatch]:
-        plan, name = reordering.plan, shard.name
-        for batch in numbered(name, shard.batches()):
-            rows = cut_batch(plan.cut, batch, reordering.reject, prepare=reordering.prepare)
-            reordered, problems = _reorder_rows(rows, reordering, name)
-            bad = rows.bad + set_aside(problems, rows.batch, rows.rows, name, reordering.reject)
-            found.bad += [_as_json(row, name) for row in sorted(bad, key=lambda row: row.row)]
-            if problems:
-                reordered = reordered.take(pa.array(np.delete(np.arange(reordered.num_rows), list(problems))))
+        for rows, bad, reordered in map_ordered(work, numbered(shard.name, shard.batches()), workers):
+            found.bad += bad
             yield reordered
             if reordering.progress:
-                reordering.progress(batch.rows.num_rows)
+                reordering.progress(rows)
 
     found = Reordered(batches())
     return found
@@ -82,30 +91,22 @@ def reorder(reordering: Reordering, shard: Shard) -> Reordered:
 def _reorder_rows(rows: CutRows, reordering: Reordering, shard: str) -> tuple[pa.RecordBatch, dict[int, str]]:
     # The rows, and why some of them can't be used.
     plan, cut = reordering.plan, rows.cut
-    offsets = pa.array(cut.offsets, pa.int32())
-    order = restrict_rows(plan.permutation, cut.offsets, cut.slots)
-    emitted = plan.cut.emit(pa.ListArray.from_arrays(offsets, cut.units.take(pa.array(order))))
-    prompts = pc.binary_join_element_wise(rows.batch.column("source"), plan.prompt_end, "")
-    completions = emitted  # ids have the white space that opens the completion among them
-    if pa.types.is_string(emitted.type):
-        completions = pc.binary_join_element_wise(plan.completion_start, emitted, "")
+    emission, target = emit(plan, cut, rows.batch), plan.cut.natural(cut, rows.batch)
+    problems = unrestored(plan, emission, rows.batch, target) | emission.problems
+    prompts = dressed("", rows.batch.column("source"), plan.prompt_end)
+    is_text = pa.types.is_string(emission.targets.type)  # ids have the space that opens the completion among them
+    completions = dressed(plan.completion_start, emission.targets) if is_text else emission.targets
     columns: dict[str, Any] = {"prompt": prompts, "completion": completions}
-    problems: dict[int, str] = {}
     if reordering.encode:
-        ids, labels, problems = reordering.encode(prompts.to_pylist(), completions.to_pylist())
-        columns = {
-            "input_ids": pa.array(ids, pa.list_(pa.int32())),
-            "labels": pa.array(labels, pa.list_(pa.int32())),
-        }
-        problems = _too_long(columns["input_ids"], reordering.max_tokens) | problems
-    own = (order - cut.offsets[cut.owner]).astype(np.int32)  # the sort keeps every unit in its own row
-    row_ids = pc.binary_join_element_wise(f"{shard}:", pa.array(rows.rows).cast(pa.string()), "")
+        ids, labels, unencoded = reordering.encode(prompts, completions)
+        columns = {"input_ids": ids, "labels": labels}
+        problems = _too_long(ids, reordering.max_tokens) | unencoded | problems
     reordered = pa.record_batch(
         columns
         | {
-            "permutation": pa.ListArray.from_arrays(offsets, pa.array(own)),
-            "row_id": row_ids,
-            "target": plan.cut.natural(cut, rows.batch),
+            "permutation": emission.permutations,
+            "row_id": numerals(f"{shard}:", rows.rows),
+            "target": target,
         }
     )
     return reordered, problems

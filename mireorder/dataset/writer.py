@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mireorder.files import atomic, file_sha256, write_text
+from mireorder.files import HashedFile, atomic, write_text, write_texts
 
 FORMS: dict[str, dict[str, str]] = {
     "text": {"prompt": "string", "completion": "string"},
@@ -43,21 +43,20 @@ def write_shard(path: Path, batches: Iterable[pa.RecordBatch], arrow_schema: pa.
     """Write one Arrow stream file, whole or not at all. Returns its rows and its SHA-256 in hex."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = 0
-    with atomic(path) as part:
-        with pa.OSFile(str(part), "wb") as sink, pa.ipc.new_stream(sink, arrow_schema) as stream:
-            for batch in batches:
-                stream.write_batch(batch.cast(arrow_schema))
-                rows += batch.num_rows
-        digest = file_sha256(part)
-    return rows, digest
+    with atomic(path) as part, HashedFile(part) as sink, pa.ipc.new_stream(sink, arrow_schema) as stream:
+        for batch in batches:
+            stream.write_batch(batch.cast(arrow_schema))
+            rows += batch.num_rows
+    return rows, sink.sha256
 
 
-def finish(folder: Path, form: str, shards: Mapping[str, Sequence[str]], digests: dict[str, str]) -> None:
+def finish(folder: Path, form: str, card: str, shards: Mapping[str, Sequence[str]], digests: dict[str, str]) -> None:
     """Write what makes the shards a DatasetDict; `dataset_dict.json`, which says it is whole, comes last.
 
     Args:
         folder: of the dataset.
         form: ``text`` or ``token``.
+        card: its README.md.
         shards: split -> its shards' paths within the folder.
         digests: shard -> SHA-256.
     """
@@ -65,6 +64,7 @@ def finish(folder: Path, form: str, shards: Mapping[str, Sequence[str]], digests
 
     info = asdict(DatasetInfo(features=features(form)))
     info = {key: info[key] for key in sorted(info) if info[key] is not None}
+    texts = {folder / "README.md": card}
     for split, paths in shards.items():
         state: dict[str, Any] = {
             "_data_files": [{"filename": Path(path).name} for path in paths],
@@ -75,8 +75,9 @@ def finish(folder: Path, form: str, shards: Mapping[str, Sequence[str]], digests
             "_output_all_columns": False,
             "_split": split,
         }
-        write_text(folder / split / "dataset_info.json", json.dumps(info, indent=2, sort_keys=True) + "\n")
-        write_text(folder / split / "state.json", json.dumps(state, indent=2, sort_keys=True) + "\n")
+        texts[folder / split / "dataset_info.json"] = json.dumps(info, indent=2, sort_keys=True) + "\n"
+        texts[folder / split / "state.json"] = json.dumps(state, indent=2, sort_keys=True) + "\n"
+    write_texts(texts)
     write_text(folder / "dataset_dict.json", json.dumps({"splits": list(shards)}) + "\n")
 
 

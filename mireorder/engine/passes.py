@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 from mireorder.counting.pairs import PairTables
 from mireorder.counting.spill import gather_tables
 from mireorder.cutting import Cutter
-from mireorder.cutting.rows import Batch, Misfits, Prepare, Progress, cut_batch, numbered
+from mireorder.cutting.rows import Batch, CutRows, Misfits, Prepare, Progress, cut_batch, numbered
 from mireorder.cutting.source import Sources, hash_strings
 from mireorder.cutting.targets import Targets
 from mireorder.dataset.reader import Shard, some_of
 from mireorder.errors import InputError, within
 from mireorder.information.criteria import Criterion
 from mireorder.threads import map_ordered, merge_all
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,20 @@ class Passes:
         if seen.rows == 0:
             raise self._no_rows(seen.rejected)
         return replace(seen, table=table.sparse() if isinstance(table, PairTables) else table)
+
+    def each(self, cutter: Cutter, work: Callable[[CutRows], T]) -> Iterator[T]:
+        """What the work makes of the rows of each batch, once they are cut.
+
+        Raises:
+            InputError: a row can't be cut (without ``reject``).
+        """
+
+        def cut(batch: Batch) -> T:
+            rows = cut_batch(cutter, batch, self.reject, prepare=self.prepare)
+            with within(batch.shard):
+                return work(rows)
+
+        return map_ordered(cut, self._batches(), self.workers)
 
     def _no_rows(self, rejected: int = 0) -> InputError:
         if rejected:

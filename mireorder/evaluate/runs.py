@@ -178,10 +178,10 @@ def run(job: Job) -> Iterator[Row]:
 def _measure(model: Any, tokenizer: Any, plan: Any, held_out: dict[str, Any], limit: int) -> Row:
     from mireorder.evaluate.metrics import score
     from mireorder.sft.loop import greedy
-    from mireorder.sft.tokens import restore_ids
+    from mireorder.sft.tokens import restore_all_ids
 
     emitted = greedy(model, held_out["prompts"], tokenizer.eos_token_id, limit)
-    restored = [restore_ids(ids, tokenizer, plan)[1] for ids in emitted]
+    _, restored = restore_all_ids(emitted, tokenizer, plan)
     measured = score([r.text for r in restored], held_out["targets"], [r.verdict for r in restored])
     return {
         "exact_match": measured.exact_match,

@@ -10,7 +10,7 @@ import base64
 import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -130,6 +130,8 @@ class Associating:
     Raises:
         InputError: one is out of range.
     """
+
+    name: ClassVar[str] = "association"
 
     words: int = 2000
     stop_words: int | None = None

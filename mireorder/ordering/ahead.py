@@ -5,9 +5,8 @@ A copy goes to the front of its part: of its sentence, or of the whole target.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -15,12 +14,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mireorder.cutting.cut import Cut, JoinedCutter
+from mireorder.cutting.sentences import Sentences
+from mireorder.described import describe, make
 from mireorder.errors import InputError
 from mireorder.information.association import Association, Scored
 from mireorder.information.passages import Passages, passages
 from mireorder.ordering.bare import Bare
+from mireorder.ordering.draws import of_units
 from mireorder.ordering.lead import Copies
-from mireorder.ordering.rows import drawn
 
 Ints = NDArray[np.int64]
 
@@ -84,6 +85,8 @@ class Lead:
         InputError: there are no copies.
     """
 
+    name: ClassVar[str] = "lead"
+
     copies: int = 1
 
     def __post_init__(self) -> None:
@@ -134,6 +137,8 @@ class Lookahead:
         InputError: an option is out of range.
     """
 
+    name: ClassVar[str] = "lookahead"
+
     units: int | None = 4
     place: str = "random"
     seed: int = 0
@@ -159,7 +164,7 @@ class Lookahead:
         first, last = self._spans(parts)
         worth = first
         if self.place == "random":
-            worth = (drawn(parts.cut, parts.source, parts.target, self.seed)[first] >> np.uint64(1)).astype(np.int64)
+            worth = (of_units(parts.cut, parts.source, parts.target, self.seed)[first] >> np.uint64(1)).astype(np.int64)
         elif scored is not None:
             total = np.concatenate([[0], np.cumsum(np.maximum(scored.scores, 0))])
             worth = total[last + 1] - total[first]
@@ -184,21 +189,52 @@ class Lookahead:
         return first[fits], last[fits]
 
 
+AHEAD: dict[str, type[Lead | Lookahead]] = {"lead": Lead, "lookahead": Lookahead}
+
+
 @dataclass(frozen=True)
 class Copying:
-    """A policy and what it needs in order to choose.
+    """A policy, what it needs in order to choose, and how its copies are written.
 
     Args:
         policy: what is copied.
         by_sentence: whether each sentence is a part, or each target.
-        sentences: the sentences of texts (`Sentences.pieces`); None where every unit is one, as lines are.
-        association: for policies that need scores.
+        language: of the sentences, for cutter `words`; units of other cutters are taken for sentences.
+        marks: whether copies stand behind marks; else they are `Bare`.
+        association: for policies that need scores; `fit` finds it.
+
+    Raises:
+        InputError: whole sentences would be copied without marks.
     """
 
     policy: Lead | Lookahead
     by_sentence: bool = True
-    sentences: Callable[[pa.StringArray], pa.ListArray] | None = None
+    language: str = "en"
+    marks: bool = True
     association: Association | None = None
+
+    def __post_init__(self) -> None:
+        if not self.marks and self._width is None:
+            raise InputError(
+                "whole sentences can't be told from what follows them without marks", remedy="leave out --bare"
+            )
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the plan."""
+        return {
+            "policy": describe(self.policy),
+            "by_sentence": self.by_sentence,
+            "language": self.language,
+            "marks": self.marks,
+            "association": self.association.as_dict() if self.association else None,
+        }
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Self:
+        """From a plan, whose other entries are left out. Raises KeyError, TypeError or ValueError on anything else."""
+        association = None if content["association"] is None else Association.from_dict(content["association"])
+        policy: Any = make(content["policy"], AHEAD)
+        return cls(policy, content["by_sentence"], content["language"], content["marks"], association)
 
     def parts(self, cutter: JoinedCutter, cut: Cut, source: pa.Array, target: pa.Array) -> Parts:
         """Where parts begin.
@@ -213,8 +249,8 @@ class Copying:
             InputError: sentences are no whole units.
         """
         sentences = np.arange(len(cut.slots))
-        if self.sentences:
-            sentences = sentence_heads(cut, self.sentences(target), cutter.joiner)
+        if cutter.name == "words":
+            sentences = sentence_heads(cut, Sentences(language=self.language).pieces(target), cutter.joiner)
         return Parts(cut, source, target, sentences if self.by_sentence else row_heads(cut), sentences)
 
     def passages(self, parts: Parts, words: tuple[str, ...]) -> Passages:
@@ -231,17 +267,12 @@ class Copying:
 
     @property
     def bare(self) -> Bare:
-        """How copies are written without marks.
+        """How copies are written without marks."""
+        return Bare(self._width or 1, "\n" if self.by_sentence else None)
 
-        Raises:
-            InputError: whole sentences are copied.
-        """
-        width = self.policy.copies if isinstance(self.policy, Lead) else self.policy.units
-        if width is None:
-            raise InputError(
-                "sentences of any length can't be told from what follows without marks", remedy="pass marks"
-            )
-        return Bare(width, "\n" if self.by_sentence else None)
+    @property
+    def _width(self) -> int | None:
+        return self.policy.copies if isinstance(self.policy, Lead) else self.policy.units
 
 
 @dataclass(frozen=True)

@@ -29,20 +29,20 @@ class Bare:
     r"""How copies without marks are written.
 
     Args:
-        units: how many open every part.
+        number: how many units open every part.
         gap: the character between parts as they are emitted; None where a target is one part.
 
     Raises:
         InputError: no units, or a gap that is not one character.
     """
 
-    units: int = 1
+    number: int = 1
     gap: str | None = "\n"
 
     def __post_init__(self) -> None:
-        if self.units < 1 or (self.gap is not None and len(self.gap) != 1):
+        if self.number < 1 or (self.gap is not None and len(self.gap) != 1):
             raise InputError(
-                f"no restore could tell {self.units} copied units, or parts {self.gap!r} apart, from what follows",
+                f"no restore could tell {self.number} copied units, or parts {self.gap!r} apart, from what follows",
                 remedy="copy at least 1 unit, and part sentences by one character",
             )
 
@@ -59,6 +59,25 @@ class Bare:
         problem = f"target holds {self.gap!r}, which parts sentences where copies have no marks"
         return dict.fromkeys(held, f"{problem}; copy behind marks, or to the front of whole targets, or --reject")
 
+    def units(self, text: str, joiner: str, padded: bool) -> list[str]:
+        """Copies and units of an emission in the order they stand, without the empty ones that stand for no copy.
+
+        Args:
+            text: as `write` wrote it.
+            joiner: of the cutter.
+            padded: whether parts may have fewer copies than `number`; else they have all of them or none.
+        """
+        found: list[str] = []
+        for part in [text] if self.gap is None else text.split(self.gap):
+            units = part.split(joiner)
+            opened = units[: self.number]
+            if not opened[0]:
+                opened = []
+            while padded and opened and not opened[-1]:
+                opened.pop()
+            found += opened + units[self.number :]
+        return found
+
     def write(self, cutter: JoinedCutter, cut: Cut, heads: Ints, copies: Copies) -> tuple[pa.StringArray, pa.ListArray]:
         """The text of each row with its copies, and the slots by step: those of copies stand twice.
 
@@ -66,11 +85,11 @@ class Bare:
             cutter: the rows'.
             cut: of rows without `problems`.
             heads: int64 (parts,), ascending: the first unit of each part.
-            copies: put before heads, no more than ``units`` of a part.
+            copies: put before heads, no more than ``number`` of a part.
         """
         lengths = copies.last - copies.first + 1
         spans, before = ranges(copies.first, lengths), np.repeat(copies.before, lengths)
-        missing = self.units - np.bincount(np.searchsorted(heads, before), minlength=len(heads))
+        missing = self.number - np.bincount(np.searchsorted(heads, before), minlength=len(heads))
         own = np.arange(len(cut.slots))
         # What a part opens with sorts before its head: units copied, as they are, then empty ones.
         place = np.concatenate([2 * own + 1, 2 * before, np.repeat(2 * heads, missing)])
@@ -78,7 +97,7 @@ class Bare:
         pieces = pa.concat_arrays(
             [cut.units, cut.units.take(pa.array(spans)), pa.array([""] * int(missing.sum()), pa.string())]
         )
-        bounds = np.append(heads, len(own)) + self.units * np.arange(len(heads) + 1)
+        bounds = np.append(heads, len(own)) + self.number * np.arange(len(heads) + 1)
         texts = cutter.emit(pa.ListArray.from_arrays(pa.array(bounds, pa.int32()), pieces.take(pa.array(order))))
         rows = pa.array(np.searchsorted(heads, cut.offsets), pa.int32())
         text = pc.binary_join(pa.ListArray.from_arrays(rows, texts), self.gap or "")
@@ -95,7 +114,7 @@ def restore_bare(cutter: JoinedCutter, bare: Bare, emitted: str) -> Restored:
     parts, kept, problem, cut_short = [emitted] if bare.gap is None else emitted.split(bare.gap), [], None, False
     for place, part in enumerate(parts):
         units = part.split(cutter.joiner)
-        opened, rest = units[: bare.units], units[bare.units :]
+        opened, rest = units[: bare.number], units[bare.number :]
         missing = next((unit for unit in opened if unit and unit not in rest), None)
         if not rest:
             problem, cut_short = f"nothing follows the copies {part[:40]!r}", place == len(parts) - 1

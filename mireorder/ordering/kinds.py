@@ -17,12 +17,13 @@ from typing import Any
 
 from mireorder.errors import InputError
 
+KINDS = ("fixed", "causal", "set", "marked", "lead")
 CAUSAL = frozenset({"causal-max", "causal-min"})
 """Policies that take, in each row, the slot of most (least) evidence, given its source and its emitted units."""
 BY_ROW = frozenset({"shuffle", "hardest", "easiest"})
 """Policies that take any order in each row: a random one, or by the evidence for its own units."""
 COPYING = frozenset({"lead", "lookahead"})
-"""Policies that keep the natural order and copy units ahead."""
+"""Policies that keep the natural order and copy units ahead (see `ahead`)."""
 
 
 def kind_of(cutter: Any, policy: str, marked: bool) -> str:
@@ -46,6 +47,8 @@ def kind_of(cutter: Any, policy: str, marked: bool) -> str:
         if marked:
             raise InputError(f"units of cutter {cutter.name} tell their slots themselves", remedy="leave out --marked")
         return "set"
+    if marked and cutter.name == "tokens":
+        raise InputError("markers are text, and units of cutter tokens are ids", remedy="pass --cutter words")
     if marked:
         return "marked"
     if policy in BY_ROW:

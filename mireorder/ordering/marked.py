@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
+from mireorder.arrays import list_array
 from mireorder.cutting.cut import Cut, FixedCutter, Split
 from mireorder.errors import InputError
+from mireorder.ordering.permutation import Permutations
 from mireorder.ordering.restore import Restored, completable, judged
 
 PLACE = "{}"
@@ -57,18 +57,16 @@ class Markers:
             for row in cut.owner[held]
         }
 
-    def write(self, cut: Cut, order: NDArray[np.int64]) -> pa.StringArray:
+    def write(self, cut: Cut, order: Permutations) -> pa.StringArray:
         """The text of each row: marker and unit, one after the other.
 
         Args:
             cut: of a batch.
-            order: int64 (units,): index of the unit to emit.
+            order: of its rows.
         """
         markers = pa.array(self.of(int(cut.slots.max(initial=-1)) + 1), pa.string())
-        marked = pc.binary_join_element_wise(
-            markers.take(pa.array(cut.slots[order])), cut.units.take(pa.array(order)), ""
-        )
-        return pc.binary_join(pa.ListArray.from_arrays(pa.array(cut.offsets, pa.int32()), marked), "")
+        marked = pc.binary_join_element_wise(markers.take(pa.array(cut.slots)), cut.units, "")
+        return pc.binary_join(order.apply(list_array(cut.offsets, marked)), "")
 
     def split(self, text: str, slots: int) -> Split:
         """Units and their slots. Text before the first marker, a slot that is not there or repeated is a problem.

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from itertools import repeat
 from pathlib import Path
 from typing import Any, cast
+
+import pyarrow as pa
 
 from mireorder.cutting import CUTTERS, Cutter
 from mireorder.cutting.cut import CodedCutter, FixedCutter, JoinedCutter
@@ -17,7 +20,10 @@ from mireorder.described import make, with_options
 from mireorder.errors import InputError, PlanError
 from mireorder.files import write_text
 from mireorder.information.evidence import Evidence
+from mireorder.ordering.ahead import Copying
+from mireorder.ordering.bare import restore_bare
 from mireorder.ordering.causal import restore_causal
+from mireorder.ordering.columns import RestoredRows, restore_all, string_column, without_start
 from mireorder.ordering.kinds import kind_of
 from mireorder.ordering.lead import Leads, restore_lead
 from mireorder.ordering.marked import Markers, restore_marked
@@ -65,7 +71,9 @@ class Plan:
         rows: rows counted.
         rejected: rows set aside.
         source_fingerprint: hash of the rows counted, whatever their order or shards.
-        markers: template of slot markers (kind ``marked``) or of copies (kind ``lead``), else None.
+        markers: template of slot markers (kind ``marked``) or of copies (kind ``lead``, unless they are bare), else
+            None.
+        copying: what is copied where (`Copying`) and what it ``costs``, for kind ``lead``; None for all others.
         evidence: what source and emitted units say about each slot (`Evidence`), for policies that order each row by
             itself; None for all others.
         mix: where rows take the orders of several policies (`mixed`): ``weight``, ``policy``, ``permutation``,
@@ -100,6 +108,7 @@ class Plan:
     rejected: int
     source_fingerprint: str
     markers: str | None = None
+    copying: dict[str, Any] | None = None
     evidence: dict[str, Any] | None = None
     mix: list[dict[str, Any]] = field(default_factory=list)
     tokenizer: str | None = None
@@ -124,6 +133,11 @@ class Plan:
     def said(self) -> Evidence:
         """The evidence, ready to score rows."""
         return Evidence.from_dict(cast(dict[str, Any], self.evidence))
+
+    @cached_property
+    def copies(self) -> Copying:
+        """What is copied ahead, and where."""
+        return Copying.from_dict(cast(dict[str, Any], self.copying))
 
     @property
     def highest(self) -> bool:
@@ -162,25 +176,37 @@ class Plan:
         Raises:
             PlanError: the plan's units are token ids, or the kind is ``causal`` and there is no prompt.
         """
-        if self.tokenizer is not None:
-            raise PlanError(
-                "the plan's units are token ids, and a text may have several; pass ids to restore_ids, or to "
-                "mireorder.sft.tokens.restore_ids with the tokenizer"
-            )
+        self._require_text()
         text = emitted.removeprefix(self.completion_start)
         if self.kind == "marked":
             return restore_marked(cast(FixedCutter, self.cut), Markers(cast(str, self.markers)), text)
+        if self.kind == "lead" and self.markers is None:
+            return restore_bare(cast(JoinedCutter, self.cut), self.copies.bare, text)
         if self.kind == "lead":
             return restore_lead(cast(JoinedCutter, self.cut), Leads(cast(str, self.markers)), text)
         if self.kind == "causal":
-            if prompt is None:
-                raise PlanError("an order of kind causal follows from the prompt; pass it to restore, too")
-            return restore_causal(cast(CodedCutter, self.cut), self.said, self.highest, text, self.source(prompt))
+            source = self.source(self._asked(prompt))
+            return restore_causal(cast(CodedCutter, self.cut), self.said, self.highest, text, source)
         return self._restorer.restore(text)
 
-    def restore_all(self, emitted: Iterable[str]) -> list[Restored]:
-        """`restore` for many outputs."""
-        return [self.restore(text) for text in emitted]
+    def restore_all(
+        self, emitted: pa.Array | Sequence[str], prompts: pa.Array | Sequence[str] | None = None
+    ) -> RestoredRows:
+        """`restore` for many outputs; column by column where the kind is ``fixed`` or ``set``.
+
+        Args:
+            emitted: completions; a null reads as ''.
+            prompts: what they answer, one each; kind ``causal`` needs them.
+
+        Raises:
+            PlanError: the plan's units are token ids, or the kind is ``causal`` and there are no prompts.
+        """
+        self._require_text()
+        texts = string_column(emitted)
+        if self.kind in ("fixed", "set"):
+            return restore_all(self._restorer, without_start(texts, self.completion_start))
+        asked = repeat(None) if prompts is None else string_column(prompts).to_pylist()
+        return RestoredRows.of([self.restore(text, prompt) for text, prompt in zip(texts.to_pylist(), asked)])  # noqa: B905
 
     def restore_ids(self, emitted: Sequence[int]) -> RestoredIds:
         """The natural ids of those that a model emitted behind the prompt, where units are ids.
@@ -203,6 +229,18 @@ class Plan:
             raise PlanError(
                 f"the plan's units are ids of the tokenizer with hash {str(self.tokenizer)[:12]}, this one has "
                 f"{fingerprint[:12]}; pass the one it was fitted with, or fit again with this one"
+            )
+
+    def _asked(self, prompt: str | None) -> str:
+        if prompt is None:
+            raise PlanError("an order of kind causal follows from the prompt; pass the prompt to restore, too")
+        return prompt
+
+    def _require_text(self) -> None:
+        if self.tokenizer is not None:
+            raise PlanError(
+                "the plan's units are token ids, and a text may have several; pass ids to restore_ids, or to "
+                "mireorder.sft.tokens.restore_ids with the tokenizer"
             )
 
     def to_json(self) -> str:
@@ -253,7 +291,9 @@ class Plan:
             plan.read_by  # noqa: B018 (raises on what is no reading)
             agree = is_permutation(plan.permutation) and len(plan.permutation) == len(plan.cut.slots)
             agree = agree and plan.kind == kind_of(plan.cut, plan.policy, plan.kind == "marked")
-            agree = agree and (plan.markers is not None) == (plan.kind in ("marked", "lead"))
+            agree = agree and (plan.copying is not None) == (plan.kind == "lead")
+            marks = plan.copies.marks if plan.copying is not None else plan.kind == "marked"
+            agree = agree and (plan.markers is not None) == marks
             if plan.evidence is not None:
                 agree = agree and plan.said.by_emitted.shape[1] == len(plan.permutation)
         except (InputError, TypeError, ValueError, KeyError, AttributeError) as error:

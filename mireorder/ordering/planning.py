@@ -18,7 +18,8 @@ from mireorder.errors import InputError
 from mireorder.information.criteria import Criterion, Measure, Scores
 from mireorder.information.evidence import Evidence
 from mireorder.information.significance import Significance, significance
-from mireorder.ordering.kinds import kind_of
+from mireorder.ordering.kinds import COPYING, kind_of
+from mireorder.ordering.lead import Leads
 from mireorder.ordering.marked import Markers
 from mireorder.ordering.permutation import is_permutation
 from mireorder.ordering.plan import Plan, permutations_by_length
@@ -90,7 +91,7 @@ class Choices:
                 remedy="name every slot once, from 0, in the order wanted",
             )
         if self.markers is not None:
-            Markers(self.markers)
+            (Leads if self.policy in COPYING else Markers)(self.markers)
 
     def require(self, criterion: Criterion | None) -> None:
         """Raise InputError if the criterion has no such estimator, or does not say what the policy needs to know."""
@@ -210,7 +211,6 @@ def _by_scores(
         partial(second.scores, estimators=by) if second else None,
         tie_breaker=second.name if second else "",
         estimator=choices.estimator,
-        seed=choices.seed,
     )
     tested = significance(measure, choices.shuffles, choices.seed)
     steady = Stability()

@@ -15,35 +15,16 @@ class Step:
 
     Attributes:
         left: slots not yet emitted, ascending.
-        slots: number of slots in all.
         scores: their scores given what is emitted.
         estimator: the estimator whose scores count.
-        seed: for policies that draw.
     """
 
     left: tuple[int, ...]
-    slots: int
     scores: Scores
     estimator: str
-    seed: int
 
 
 Policy = Callable[[Step], list[int]]
-
-
-def plain(step: Step) -> list[int]:
-    """The natural order."""
-    return [step.left[0]]
-
-
-def reverse(step: Step) -> list[int]:
-    """The natural order backwards."""
-    return [step.left[-1]]
-
-
-def random(step: Step) -> list[int]:
-    """One order for all rows, drawn by the seed."""
-    return follow(shuffled(step.slots, step.seed), step)
 
 
 def follow(permutation: Sequence[int], step: Step) -> list[int]:
@@ -62,14 +43,11 @@ def minimum(step: Step) -> list[int]:
 
 
 POLICIES: dict[str, Policy] = {
-    "plain": plain,
-    "reverse": reverse,
-    "random": random,
     "max": maximum,
     "min": minimum,
 }
-ON_AVERAGE = {"shuffle": "plain", "causal-max": "max", "causal-min": "min", "easiest": "max", "hardest": "min"}
-"""Policies that treat each row by itself (see `kinds`), and the policy whose order theirs come to on average."""
+ON_AVERAGE = {"causal-max": "max", "causal-min": "min", "easiest": "max", "hardest": "min"}
+"""Policies that score each row by itself (see `kinds`), and the policy whose order theirs come to on average."""
 
 
 @dataclass(frozen=True)
@@ -112,8 +90,10 @@ BLIND: dict[str, Callable[[Known], list[int]]] = {
     "frequency": frequency,
     "rare": rare,
     "shuffle": lambda known: list(range(len(known.present))),
+    "lead": lambda known: list(range(len(known.present))),
+    "lookahead": lambda known: list(range(len(known.present))),
 }
-"""Policies that don't look at scores: their whole order."""
+"""Policies that don't look at scores of slots: their whole order."""
 
 
 def _ties(step: Step, best: int) -> list[int]:
@@ -153,7 +133,6 @@ def order(
     *,
     tie_breaker: str,
     estimator: str,
-    seed: int,
 ) -> Order:
     """The greedy loop of arXiv 2511.00198: take the policy's slot given what is emitted, repeat.
 
@@ -165,7 +144,6 @@ def order(
             well, the lowest slot is taken. Plug-in scores count if it has none by the estimator.
         tie_breaker: name of that criterion, for the record.
         estimator: the estimator whose scores count.
-        seed: for policies that draw.
     """
     emitted: list[int] = []
     trace: list[Scores] = []
@@ -173,12 +151,12 @@ def order(
     while len(emitted) < slots:
         left = tuple(slot for slot in range(slots) if slot not in emitted)
         trace.append(score(emitted))
-        candidates = policy(Step(left, slots, trace[-1], estimator, seed))
+        candidates = policy(Step(left, trace[-1], estimator))
         tied, decided_by = tuple(candidates), "lowest slot"
         second = break_tie(emitted) if break_tie and len(tied) > 1 else None
         if second is not None:
             by = estimator if estimator in second.bits else "plug-in"
-            candidates = policy(Step(tied, slots, second, by, seed))
+            candidates = policy(Step(tied, second, by))
             if len(candidates) < len(tied):
                 decided_by = tie_breaker if len(candidates) == 1 else f"{tie_breaker}, then lowest slot"
         if len(tied) > 1:

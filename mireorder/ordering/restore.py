@@ -8,7 +8,8 @@ from functools import cached_property
 from typing import cast
 
 from mireorder.cutting.cut import UNKNOWN, Cutter, FixedCutter
-from mireorder.ordering.permutation import restrict
+
+VERDICTS = ("complete", "cut short", "malformed")
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,8 @@ class Restorer:
             nothing = split.problem is not None and not pairs  # which is not the same as an empty set
             return judged("" if nothing else text, split.problem, split.cut_short)
         cutter = cast(FixedCutter, self.cutter)
-        pairs = sorted(zip(self._slots(len(split.units)), split.units, strict=False))  # units too many have no slot
-        slots, units = [s for s, _ in pairs], [u for _, u in pairs]
+        slots, steps = self._way(len(split.units))
+        units = [split.units[step] for step in steps]
         problem = split.problem or cutter.misplaced(slots, units)
         short = problem is not None and (split.cut_short or split.problem is None) and self._may_go_on(split.units)
         return judged(cutter.glue(slots, units), problem, short)
@@ -71,23 +72,30 @@ class Restorer:
     def _may_go_on(self, units: Sequence[str]) -> bool:
         cutter = cast(FixedCutter, self.cutter)
         lengths = range(len(units) + 1, len(self.permutation) + 1)
-        return any(completable(cutter, self._slots(n)[: len(units)], units, n) for n in lengths)
+        orders = (slots_by_step(cutter, self.permutation, length) for length in lengths)
+        return any(
+            completable(cutter, slots[: len(units)], units, length)
+            for slots, length in zip(orders, lengths, strict=True)
+        )
 
     def restore_ids(self, emitted: Sequence[int]) -> RestoredIds:
         """The natural ids of those that a model emitted behind the prompt."""
         split = self.cutter.split(emitted)
-        pairs = sorted(zip(self._slots(len(split.units)), split.units, strict=False))
-        slots, ids = [slot for slot, _ in pairs], [unit for _, unit in pairs]
-        return RestoredIds(self.cutter.glue(slots, ids), "malformed" if split.problem else "complete", split.problem)
+        slots, steps = self._way(len(split.units))
+        ids = self.cutter.glue(slots, [split.units[step] for step in steps])
+        return RestoredIds(ids, "malformed" if split.problem else "complete", split.problem)
 
-    def _slots(self, units: int) -> list[int]:
+    def _way(self, units: int) -> tuple[list[int], list[int]]:
+        """The slots of a target of that many units, ascending, and the step of each; units too many have none."""
         units = min(units, len(self.permutation))
         if units not in self._known:
-            self._known[units] = slots_by_step(cast(FixedCutter, self.cutter), self.permutation, units)
+            slots = slots_by_step(cast(FixedCutter, self.cutter), self.permutation, units)
+            pairs = sorted(zip(slots, range(units), strict=False))
+            self._known[units] = [slot for slot, _ in pairs], [step for _, step in pairs]
         return self._known[units]
 
     @cached_property
-    def _known(self) -> dict[int, list[int]]:
+    def _known(self) -> dict[int, tuple[list[int], list[int]]]:
         return {}
 
 
@@ -99,7 +107,7 @@ def restore(cutter: Cutter, permutation: Sequence[int], emitted: str) -> Restore
 def slots_by_step(cutter: FixedCutter, permutation: Sequence[int], units: int) -> list[int]:
     """The slot of each step, for a target of that many units."""
     present = cutter.present(units)
-    return [present[place] for place in restrict(permutation, present)]
+    return [slot for slot in permutation if slot in present]
 
 
 def completable(cutter: FixedCutter, slots: Sequence[int], units: Sequence[str], length: int) -> bool:

@@ -117,7 +117,7 @@ def stability(
         for name in names:
             scored = partial(score, estimators=asked(name))
             broken = partial(breaker, estimators=asked(name)) if breaker else None
-            one = order(policy, slots, scored, broken, tie_breaker="", estimator=name, seed=seed)
+            one = order(policy, slots, scored, broken, tie_breaker="", estimator=name)
             found.append(one.permutation)
         return found
 

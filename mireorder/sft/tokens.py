@@ -2,15 +2,23 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+import shutil
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from unicodedata import normalize
 
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from mireorder.arrays import list_array, list_offsets
+from mireorder.compiled import kernel
 from mireorder.errors import InputError, MireorderError
 from mireorder.ordering.plan import Plan
 from mireorder.ordering.restore import Restored
+from mireorder.sft.ids import bare_ids, decode, flat, opening
 
 IGNORED = -100
 """The label that a loss skips."""
@@ -52,6 +60,15 @@ def load_tokenizer(path_or_id: str | Path) -> Any:
         ) from error
 
 
+def save_beside(tokenizer: Any, folder: Path) -> None:
+    """Save a tokenizer beside the ids it made, as ``tokenizer/``, whole or not at all; one that is there stays."""
+    part = folder / ".tokenizer.part"
+    if not (folder / "tokenizer").exists():
+        shutil.rmtree(part, ignore_errors=True)
+        tokenizer.save_pretrained(str(part))
+        part.rename(folder / "tokenizer")
+
+
 def fingerprint(tokenizer: Any) -> str:
     """Hash what decides how text becomes ids, so that ids cut by one tokenizer never meet another's model.
 
@@ -59,16 +76,16 @@ def fingerprint(tokenizer: Any) -> str:
         tokenizer: a transformers tokenizer.
 
     Returns:
-        SHA-256 of the tokenizer's canonical JSON and its EOS token. Padding and truncation are left out:
+        SHA-256 of the tokenizer's JSON and its EOS token. Padding and truncation are left out:
         they are settings of the moment, and loading or calling a tokenizer changes them.
     """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:  # a tokenizer written in Python
-        described = {"class": type(tokenizer).__name__, "vocabulary": tokenizer.get_vocab()}
+        described = json.dumps([type(tokenizer).__name__, tokenizer.get_vocab()], sort_keys=True)
     else:
-        described = json.loads(backend.to_str()) | {"truncation": None, "padding": None}
-    canonical = json.dumps([described, tokenizer.eos_token], sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+        described = backend.to_str()
+        described = described[described.index('"added_tokens"') :]  # version, truncation and padding come before
+    return hashlib.sha256(f"{described}{tokenizer.eos_token}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def eos_id(tokenizer: Any) -> int:
@@ -101,17 +118,14 @@ def encode_prompts(prompts: Sequence[str], tokenizer: Any) -> list[list[int]]:
     Returns:
         One list of ids per prompt.
     """
-    opening = _opening(tokenizer)
-    return [opening + ids for ids in _bare(prompts, tokenizer)]
+    start = opening(tokenizer)
+    return [start + ids for some in bare_ids(prompts, tokenizer) for ids in some]
 
 
 def encode(
     prompts: Sequence[str], completions: Sequence[str], tokenizer: Any, first_row: int = 0
 ) -> tuple[list[list[int]], list[list[int]]]:
-    """Encode rows for a causal language model, with the loss on the completion only.
-
-    The prompt and the completion are encoded apart and joined as ids, so no token spans the boundary and
-    the model reads in training what it will be given when it generates.
+    """`Encoder.encode` as Python lists, of rows that can all be used.
 
     Args:
         prompts: what the model reads.
@@ -119,76 +133,95 @@ def encode(
         tokenizer: a transformers tokenizer that has an EOS token.
         first_row: the number of the first of them, for error messages.
 
-    Returns:
-        ``input_ids`` (prompt, completion, EOS) and ``labels`` (-100 on the prompt, the ids elsewhere).
-
     Raises:
         MireorderError: the tokenizer has no EOS.
-        InputError: a row can't be used; see `encode_rows`.
+        InputError: a row can't be used.
     """
-    input_ids, labels, problems = encode_rows(prompts, completions, tokenizer)
+    texts = (pa.array(column, pa.string()) for column in (prompts, completions))
+    input_ids, labels, problems = Encoder.of(tokenizer).encode(*texts)
     if problems:
         row = min(problems)
         raise InputError(problems[row], row=first_row + row)
-    return input_ids, labels
+    return input_ids.to_pylist(), labels.to_pylist()
 
 
-def encode_rows(
-    prompts: Sequence[str], completions: Sequence[str], tokenizer: Any
-) -> tuple[list[list[int]], list[list[int]], dict[int, str]]:
-    """`encode`, and what is wrong with rows that can't be used.
+@dataclass(frozen=True)
+class Encoder:
+    """A tokenizer ready for the rows of a causal language model; threads may share it.
 
-    A row can't be used if its completion holds the end token as text, or if its ids don't decode to its completion:
-    an unknown character, a tokenizer that normalises Unicode.
-
-    Args:
-        prompts: what the model reads.
-        completions: what it must emit, one per prompt.
-        tokenizer: a transformers tokenizer that has an EOS token.
-
-    Returns:
-        ``input_ids``, ``labels``, and row -> what is wrong and the remedy.
-
-    Raises:
-        MireorderError: the tokenizer has no EOS.
+    Attributes:
+        tokenizer: a transformers tokenizer.
+        opening: int32, what it puts before a prompt (BOS, or nothing).
+        end: its EOS id.
     """
-    end, problems = eos_id(tokenizer), {}
-    tails = _bare(completions, tokenizer)
-    for row, (tail, text, back) in enumerate(zip(tails, completions, _decode(tails, tokenizer), strict=True)):
-        if end in tail:
-            problems[row] = (
-                f"the completion {text[:MOST_QUOTED]!r} holds the end token {tokenizer.eos_token!r} itself; remove it "
-                "from the target: it is added once, at the end"
-            )
-        elif back not in (
-            text,
-            text.removeprefix(" "),
-        ):  # a SentencePiece opens words with a space, and drops the first
-            problems[row] = _changed("completion", text, back)
-    input_ids, labels, _ = join_rows(prompts, tails, tokenizer)
-    return input_ids, labels, problems
 
+    tokenizer: Any
+    opening: NDArray[np.int32]
+    end: int
 
-def join_rows(
-    prompts: Sequence[str], completions: Sequence[Sequence[int]], tokenizer: Any
-) -> tuple[list[list[int]], list[list[int]], dict[int, str]]:
-    """`encode_rows` of completions that are ids already, and stay as they are: `encode_targets` has looked at them.
+    @classmethod
+    def of(cls, tokenizer: Any) -> Self:
+        """Of a transformers tokenizer. Raises MireorderError if it has no EOS."""
+        end = eos_id(tokenizer)
+        return cls(tokenizer, np.array(opening(tokenizer), np.int32), end)
 
-    Args:
-        prompts: what the model reads.
-        completions: ids of what it must emit, one list per prompt.
-        tokenizer: a transformers tokenizer that has an EOS token.
+    def encode(
+        self, prompts: pa.StringArray, completions: pa.StringArray
+    ) -> tuple[pa.ListArray, pa.ListArray, dict[int, str]]:
+        """Encode rows, with the loss on the completion only.
 
-    Returns:
-        ``input_ids``, ``labels``, and no problems.
+        The prompt and the completion are encoded apart and joined as ids, so no token spans the boundary and
+        the model reads in training what it will be given when it generates.
 
-    Raises:
-        MireorderError: the tokenizer has no EOS.
-    """
-    end, heads = eos_id(tokenizer), encode_prompts(prompts, tokenizer)
-    rows = list(zip(heads, completions, strict=True))
-    input_ids = [[*head, *tail, end] for head, tail in rows]
-    return input_ids, [[IGNORED] * len(head) + [*tail, end] for head, tail in rows], {}
+        Args:
+            prompts: what the model reads.
+            completions: what it must emit, one per prompt.
+
+        Returns:
+            ``input_ids`` (prompt, completion, EOS) and ``labels`` (-100 on the prompt, the ids elsewhere), list<int32>;
+            and row -> what is wrong and the remedy, for rows that can't be used: the completion holds the end token as
+            text, or its ids don't decode to it (an unknown character, a tokenizer that normalises Unicode).
+        """
+        texts, back = completions.to_pylist(), list[str]()
+
+        def read_back() -> Iterator[list[list[int]]]:
+            for rows in bare_ids(texts, self.tokenizer):
+                back.extend(decode(rows, self.tokenizer))
+                yield rows
+
+        offsets, ids = flat(read_back())
+        early = np.searchsorted(offsets, np.flatnonzero(ids == self.end), "right") - 1
+        problems = {row: self._holds_end(texts[row]) for row in early.tolist()}
+        for row, (text, again) in enumerate(zip(texts, back, strict=True)):
+            if text != again and text.removeprefix(" ") != again:  # a SentencePiece drops the first space
+                problems.setdefault(row, _changed("completion", text, again))
+        input_ids, labels, _ = self.join(prompts, list_array(offsets, pa.array(ids)))
+        return input_ids, labels, problems
+
+    def join(
+        self, prompts: pa.StringArray, completions: pa.ListArray
+    ) -> tuple[pa.ListArray, pa.ListArray, dict[int, str]]:
+        """`encode` of completions that are ids already, and stay as they are: `encode_targets` has looked at them.
+
+        Args:
+            prompts: what the model reads.
+            completions: ids of what it must emit, list<int32>, one list per prompt.
+
+        Returns:
+            ``input_ids``, ``labels``, and no problems.
+        """
+        head_offsets, heads = flat(bare_ids(prompts.to_pylist(), self.tokenizer))
+        tail_offsets, tails = list_offsets(completions), completions.flatten().to_numpy()
+        offsets = head_offsets + tail_offsets + np.arange(len(head_offsets)) * (len(self.opening) + 1)
+        input_ids, labels = np.empty((2, offsets[-1]), np.int32)
+        _lay_out(self.opening, head_offsets, heads, tail_offsets, tails, self.end, input_ids, labels)
+        return list_array(offsets, pa.array(input_ids)), list_array(offsets, pa.array(labels)), {}
+
+    def _holds_end(self, completion: str) -> str:
+        return (
+            f"the completion {completion[:MOST_QUOTED]!r} holds the end token {self.tokenizer.eos_token!r} itself; "
+            "remove it from the target: it is added once, at the end"
+        )
 
 
 def encode_targets(targets: Sequence[str], tokenizer: Any, start: str) -> tuple[list[list[int]], dict[int, str]]:
@@ -204,8 +237,9 @@ def encode_targets(targets: Sequence[str], tokenizer: Any, start: str) -> tuple[
         The ids of every completion, and the targets by their number whose ids are of no use: why, and the remedy.
         Some tokenizers normalise what they read (Qwen2.5's to NFC), and a special token as text would end the answer.
     """
-    found, special, problems = _bare([start + text for text in targets], tokenizer), special_ids(tokenizer), {}
-    for number, (text, ids, back) in enumerate(zip(targets, found, _decode(found, tokenizer), strict=True)):
+    found = [ids for some in bare_ids([start + text for text in targets], tokenizer) for ids in some]
+    special, problems = special_ids(tokenizer), {}
+    for number, (text, ids, back) in enumerate(zip(targets, found, decode(found, tokenizer), strict=True)):
         if not special.isdisjoint(ids):
             token = tokenizer.convert_ids_to_tokens(next(token for token in ids if token in special))
             problems[number] = f"the target holds the special token {token!r} as text; remove it or pass --reject"
@@ -223,39 +257,56 @@ def special_ids(tokenizer: Any) -> frozenset[int]:
 def restore_ids(
     ids: Sequence[int], tokenizer: Any, plan: Plan, *, prompt: str | None = None, ends: Collection[int] | None = None
 ) -> tuple[str, Restored]:
-    """Turn what a model emitted behind a prompt into the natural answer.
+    """`restore_all_ids` of one answer."""
+    prompts = None if prompt is None else [prompt]
+    (text,), (restored,) = restore_all_ids([ids], tokenizer, plan, prompts=prompts, ends=ends)
+    return text, restored
+
+
+def restore_all_ids(
+    emitted: Sequence[Sequence[int]],
+    tokenizer: Any,
+    plan: Plan,
+    *,
+    prompts: Sequence[str] | None = None,
+    ends: Collection[int] | None = None,
+) -> tuple[list[str], list[Restored]]:
+    """Turn what a model emitted behind prompts into natural answers.
 
     Args:
-        ids: the emitted tokens; what follows the first end is padding.
+        emitted: the tokens of each answer; what follows the first end is padding.
         tokenizer: the model's.
         plan: the model's.
-        prompt: what it answers; kind ``causal`` needs it.
+        prompts: what they answer; kind ``causal`` needs them.
         ends: tokens that end an answer, such as a chat's end of turn; None takes the tokenizer's EOS.
 
     Returns:
-        The text as it was emitted, and what it restores to. An answer that is whole but was never ended counts as
+        The texts as they were emitted, and what they restore to. An answer that is whole but was never ended counts as
         cut short: more might have come.
     """
     ends = {eos_id(tokenizer)} if ends is None else ends
-    ids = list(ids)
-    stop = next((at for at, token in enumerate(ids) if token in ends), None)
-    ids = ids[:stop]
-    (text,) = _decode([ids], tokenizer)
-    restored = plan.restore(text, prompt) if plan.tokenizer is None else _restore_units(ids, tokenizer, plan)
-    if restored.verdict == "complete" and stop is None:
-        problem = f"no end of the answer within {len(ids)} tokens"
-        restored = replace(restored, verdict="cut short", problem=problem)
-    return text, restored
+    stops = [next((at for at, token in enumerate(ids) if token in ends), None) for ids in emitted]
+    rows = [list(ids)[:stop] for ids, stop in zip(emitted, stops, strict=True)]
+    texts = decode(rows, tokenizer)
+    if plan.tokenizer is not None:
+        restored = [_restore_units(ids, tokenizer, plan) for ids in rows]
+    else:
+        restored = list(plan.restore_all(texts, prompts))
+    for row, (ids, stop) in enumerate(zip(rows, stops, strict=True)):
+        if stop is None and restored[row].verdict == "complete":
+            problem = f"no end of the answer within {len(ids)} tokens"
+            restored[row] = replace(restored[row], verdict="cut short", problem=problem)
+    return texts, restored
 
 
 def _restore_units(ids: Sequence[int], tokenizer: Any, plan: Plan) -> Restored:
     found = plan.restore_ids(ids)
-    (text,) = _decode([found.ids], tokenizer)
+    (text,) = decode([found.ids], tokenizer)
     problem, special = found.problem, special_ids(tokenizer).intersection(ids)
     if problem is None and special:
         problem = f"the special token {tokenizer.convert_ids_to_tokens(min(special))!r} stands in the answer"
     # Decoders write U+FFFD for bytes that are no character; a token of that very character comes back as it is.
-    if problem is None and "\ufffd" in text and _bare([text], tokenizer) != [found.ids]:
+    if problem is None and "\ufffd" in text and list(bare_ids([text], tokenizer)) != [[found.ids]]:
         problem = "the ids in natural order are bytes that make no text"
     verdict = "malformed" if problem else found.verdict
     return Restored(text.removeprefix(plan.completion_start), verdict, problem)
@@ -273,36 +324,36 @@ def _changed(what: str, text: str, back: str) -> str:
     )
 
 
-def _decode(rows: Sequence[Sequence[int]], tokenizer: Any) -> list[str]:
-    # Special tokens stay visible: a dropped <unk> would make a broken answer look whole.
-    rows = [list(ids) for ids in rows]
-    return list(tokenizer.batch_decode(rows, skip_special_tokens=False, clean_up_tokenization_spaces=False))
-
-
 def _first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), "")
 
 
-def _bare(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
-    if not texts:
-        return []
-    encoded = tokenizer(
-        list(texts),
-        add_special_tokens=False,
-        padding=False,
-        truncation=False,
-        return_attention_mask=False,
-        verbose=False,
-    )
-    return [list(ids) for ids in encoded["input_ids"]]
-
-
-def _opening(tokenizer: Any) -> list[int]:
-    # What the tokenizer puts before any text is what it adds before this one. Asking it for its BOS would
-    # not do:
-    # many have one and never write it.
-    probe = "0"
-    dressed = tokenizer(probe, verbose=False)["input_ids"]
-    (bare,) = _bare([probe], tokenizer)
-    starts = (at for at in range(len(dressed)) if dressed[at : at + len(bare)] == bare)
-    return list(dressed[: next(starts, 0)]) if bare else []
+@kernel
+def _lay_out(
+    opening: NDArray[np.int32],
+    head_offsets: NDArray[np.int64],
+    heads: NDArray[np.int32],
+    tail_offsets: NDArray[np.int64],
+    tails: NDArray[np.int32],
+    end: int,
+    input_ids: NDArray[np.int32],
+    labels: NDArray[np.int32],
+) -> None:
+    """Write opening, head, tail and end of every row; labels are `IGNORED` up to the tail."""
+    to = 0
+    for row in range(len(head_offsets) - 1):
+        start = to
+        for i in range(len(opening)):
+            input_ids[to + i] = opening[i]
+        to += len(opening)
+        for at in range(head_offsets[row], head_offsets[row + 1]):
+            input_ids[to] = heads[at]
+            to += 1
+        labels[start:to] = -100
+        start = to
+        for at in range(tail_offsets[row], tail_offsets[row + 1]):
+            input_ids[to] = tails[at]
+            to += 1
+        input_ids[to] = end
+        to += 1
+        labels[start:to] = input_ids[start:to]

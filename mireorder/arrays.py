@@ -1,0 +1,160 @@
+"""Arrow's strings and lists as the numpy arrays that kernels loop over, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from mireorder.compiled import kernel
+
+
+def string_array(
+    offsets: NDArray[Any], data: NDArray[np.uint8], there: NDArray[np.bool_] | None = None
+) -> pa.StringArray:
+    """Strings from their bytes: string ``i`` is ``data[offsets[i]:offsets[i + 1]]``, or null where it is not there."""
+    data = data[: offsets[-1]]  # Arrow files would keep a few of the bytes behind
+    valid = None if there is None or there.all() else pa.py_buffer(np.packbits(there, bitorder="little"))
+    buffers = [pa.py_buffer(offsets.astype(np.int32, copy=False)), pa.py_buffer(np.ascontiguousarray(data))]
+    return pa.StringArray.from_buffers(len(offsets) - 1, *buffers, valid)
+
+
+def characters(data: NDArray[np.uint8]) -> pa.StringArray:
+    """Strings of one byte each."""
+    return string_array(np.arange(len(data) + 1, dtype=np.int32), data)
+
+
+def string_bytes(strings: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Offsets int64 (n + 1,) and bytes uint8 of a string array, without copying the bytes; null reads as ''.
+
+    The bytes are read-only; see `string_buffers`.
+    """
+    if strings.null_count:
+        strings = strings.fill_null("")
+    bounds, data = string_buffers(strings)
+    return bounds.astype(np.int64), data
+
+
+def list_array(offsets: NDArray[np.int64], values: pa.Array, there: NDArray[np.bool_] | None = None) -> pa.ListArray:
+    """Lists from their values: list ``i`` is ``values[offsets[i]:offsets[i + 1]]``, or null where it is not there."""
+    mask = None if there is None or there.all() else pa.array(~there)
+    return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), values, mask=mask)
+
+
+def list_offsets(lists: pa.Array) -> NDArray[np.int64]:
+    """int64 (rows + 1,), from 0, into what `flatten` gives; a null list counts as empty."""
+    offsets = np.zeros(len(lists) + 1, np.int64)
+    np.cumsum(pc.list_value_length(lists).fill_null(0).to_numpy(), out=offsets[1:])
+    return offsets
+
+
+def equal_lists(a: pa.ListArray, b: pa.ListArray) -> NDArray[np.bool_]:
+    """Whether the lists of each row are equal and neither is null, bool (rows,)."""
+    same = valid_rows(a) & valid_rows(b)
+    same &= np.diff(list_offsets(a)) == np.diff(list_offsets(b))
+    a, b = a.filter(pa.array(same)), b.filter(pa.array(same))
+    unequal = pc.not_equal(a.flatten(), b.flatten()).to_numpy(zero_copy_only=False)
+    same[same] = ~any_of_rows(unequal, list_offsets(a))
+    return same
+
+
+def any_of_rows(flags: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether any of ``flags[offsets[r]:offsets[r + 1]]`` is set, bool (rows,)."""
+    before = np.concatenate([[0], np.cumsum(flags)])[offsets]
+    return before[1:] > before[:-1]
+
+
+def valid_rows(array: pa.Array) -> NDArray[np.bool_]:
+    """Whether each row is not null, bool (rows,)."""
+    valid: NDArray[np.bool_] = array.is_valid().to_numpy(zero_copy_only=False)
+    return valid
+
+
+def joined(lists: pa.ListArray) -> pa.StringArray:
+    """The strings of each list one after the other, where they stand; null stays null."""
+    bounds, data = string_buffers(lists.flatten())
+    return string_array(bounds[list_offsets(lists)], data, valid_rows(lists))
+
+
+def dressed(prefix: str, strings: pa.StringArray, suffix: str = "") -> pa.StringArray:
+    """Every string with a text before and one behind it; null reads as ''."""
+    if not prefix and not suffix:
+        return strings
+    before, behind = (np.frombuffer(text.encode(), np.uint8) for text in (prefix, suffix))
+    offsets, data = string_bytes(strings)
+    bounds = offsets - offsets[0] + np.arange(len(offsets)) * (len(before) + len(behind))
+    dressed = np.empty(bounds[-1], np.uint8)
+    _dress(before, offsets, data, behind, dressed)
+    return string_array(bounds, dressed)
+
+
+def numerals(prefix: str, numbers: NDArray[np.int64]) -> pa.StringArray:
+    """The prefix and each number, from 0, in decimal digits."""
+    before = np.frombuffer(prefix.encode(), np.uint8)
+    digits = len(str(numbers.max(initial=0)))
+    bounds, text = np.zeros(len(numbers) + 1, np.int32), np.empty(len(numbers) * (len(before) + digits), np.uint8)
+    _number(before, numbers, bounds, text)
+    return string_array(bounds, text)
+
+
+def string_buffers(strings: pa.Array) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    """Offsets (n + 1,), int32 or int64, and bytes uint8 of a string array, as they stand in its buffers.
+
+    Both are read-only, wherever the array comes from, so that kernels are compiled for nothing else.
+    """
+    _, offsets, data = strings.buffers()
+    width = np.int64 if pa.types.is_large_string(strings.type) else np.int32
+    if len(strings) == 0 or offsets is None:
+        offsets = np.zeros(strings.offset + len(strings) + 1, width)
+    bounds, characters = np.frombuffer(offsets, width), np.frombuffer(data or b"", np.uint8)
+    bounds.flags.writeable = characters.flags.writeable = False
+    return bounds[strings.offset : strings.offset + len(strings) + 1], characters
+
+
+@kernel
+def _dress(
+    before: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    data: NDArray[np.uint8],
+    behind: NDArray[np.uint8],
+    text: NDArray[np.uint8],
+) -> None:
+    """Write ``before``, a string of ``data`` and ``behind`` into ``text``, string after string."""
+    to = 0
+    for row in range(len(offsets) - 1):  # copied by index: LLVM makes such loops wide
+        for i in range(len(before)):
+            text[to + i] = before[i]
+        to += len(before)
+        start, length = offsets[row], offsets[row + 1] - offsets[row]
+        for i in range(length):
+            text[to + i] = data[start + i]
+        to += length
+        for i in range(len(behind)):
+            text[to + i] = behind[i]
+        to += len(behind)
+
+
+@kernel
+def _number(
+    before: NDArray[np.uint8], numbers: NDArray[np.int64], bounds: NDArray[np.int32], text: NDArray[np.uint8]
+) -> None:
+    """Write ``before`` and the digits of each number into ``text``, and where they end into ``bounds``."""
+    to, ten = 0, np.uint64(10)  # unsigned numbers divide in half the time
+    for row in range(len(numbers)):
+        for i in range(len(before)):
+            text[to + i] = before[i]
+        to += len(before) + 1
+        number = rest = np.uint64(numbers[row])
+        while rest >= ten:
+            rest //= ten
+            to += 1
+        for at in range(to - 1, to - 20, -1):
+            rest = number // ten
+            text[at] = np.uint64(48) + number - rest * ten
+            number = rest
+            if number == 0:
+                break
+        bounds[row + 1] = to

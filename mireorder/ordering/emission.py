@@ -1,0 +1,116 @@
+"""Emission: rows as a plan has them written, in the order and by the means of its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, cast
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mireorder.arrays import list_array
+from mireorder.cutting.cut import Cut, FixedCutter, JoinedCutter
+from mireorder.ordering.ahead import Lead
+from mireorder.ordering.lead import Leads
+from mireorder.ordering.marked import Markers
+from mireorder.ordering.permutation import is_permutation
+from mireorder.ordering.plan import Plan
+from mireorder.ordering.rows import row_orders
+
+
+class Emission(NamedTuple):
+    """Targets as a model is to emit them.
+
+    Attributes:
+        targets: strings (rows,), or of cutter `tokens` lists of ids.
+        permutations: list<int32> (rows,), slots by step as places within the row; those that are copied stand twice.
+        problems: 0-based row -> why it could not be restored, and the remedy.
+    """
+
+    targets: pa.Array
+    permutations: pa.ListArray
+    problems: dict[int, str]
+
+
+def emit(plan: Plan, cut: Cut, batch: pa.RecordBatch) -> Emission:
+    """Write the rows of a batch.
+
+    Args:
+        plan: the order.
+        cut: of the batch, without problems.
+        batch: ``source`` and target columns (rows,).
+    """
+    if plan.kind == "lead":
+        return _with_copies(plan, cut, batch)
+    order, problems = row_orders(plan, cut, batch), dict[int, str]()
+    if plan.kind == "marked":
+        markers = Markers(cast(str, plan.markers))
+        targets, problems = markers.write(cut, order), markers.problems(cut)
+    else:
+        targets = plan.cut.emit(order.apply(list_array(cut.offsets, cut.units)))
+    return Emission(targets, order.to_arrow(), problems)
+
+
+def _with_copies(plan: Plan, cut: Cut, batch: pa.RecordBatch) -> Emission:
+    cutter, copying = cast(JoinedCutter, plan.cut), plan.copies
+    parts = copying.parts(cutter, cut, batch.column("source"), cutter.natural(cut, batch))
+    copies = copying.choose(parts)
+    if plan.markers is None:
+        problems = copying.bare.problems(cutter, cut)
+        return Emission(*copying.bare.write(cutter, cut, parts.heads, copies), problems)
+    leads = Leads(plan.markers)
+    return Emission(*leads.write(cutter, cut, copies), leads.problems(cut))
+
+
+def moved_back(plan: Plan, emitted: str, permutation: Sequence[int]) -> str | None:
+    """The natural target of one emission by the row's own permutation; None if that does not fit it."""
+    if plan.kind == "lead":
+        steps = _last_steps(permutation)
+        cutter, joiner = plan.cut, cast(JoinedCutter, plan.cut).joiner
+        units = _with_copies_as_units(plan, emitted, joiner)
+        if steps is None or len(units) != len(permutation):
+            return None
+        return cast(str, cutter.glue(range(len(steps)), [units[step] for step in steps]))
+    split = Markers(cast(str, plan.markers)).split(emitted, len(plan.units)) if plan.kind == "marked" else None
+    units = (split or plan.cut.split(emitted)).units
+    if len(units) != len(permutation) or not is_permutation(permutation):
+        return None
+    natural = [unit for _, unit in sorted(zip(permutation, units, strict=True), key=lambda pair: pair[0])]
+    slots = range(len(units)) if plan.kind == "set" else cast(FixedCutter, plan.cut).present(len(units))
+    return cast(str, plan.cut.glue(slots, natural))
+
+
+def is_order(plan: Plan, permutation: Sequence[int]) -> bool:
+    """Whether every slot stands in it once; of kind ``lead`` that holds for the last time each stands there."""
+    return _last_steps(permutation) is not None if plan.kind == "lead" else is_permutation(permutation)
+
+
+def _last_steps(permutation: Sequence[int]) -> list[int] | None:
+    """The step at which each slot stands for the last time, None unless they ascend: copies come before."""
+    last = {slot: step for step, slot in enumerate(permutation)}
+    steps = sorted(last.values())
+    return steps if [permutation[step] for step in steps] == list(range(len(steps))) else None
+
+
+def _with_copies_as_units(plan: Plan, emitted: str, joiner: str) -> list[str]:
+    if plan.markers is None:
+        return plan.copies.bare.units(emitted, joiner, padded=isinstance(plan.copies.policy, Lead))
+    leads = Leads(plan.markers)
+    return emitted.replace(leads.opening, "").replace(leads.closing, "").split(joiner)
+
+
+def unrestored(plan: Plan, emission: Emission, batch: pa.RecordBatch, natural: pa.StringArray) -> dict[int, str]:
+    """Row -> what comes back in place of its target, where that is not the target.
+
+    Orders of kinds ``fixed`` and ``set`` go back by construction; the others are tried on every row.
+    """
+    if plan.kind in ("fixed", "set"):
+        return {}
+    prompts = pc.binary_join_element_wise(batch.column("source"), plan.prompt_end, "")
+    restored = plan.restore_all(emission.targets, prompts)
+    lost = pc.or_(pc.not_equal(restored.text, natural), pc.not_equal(restored.verdict.indices, 0))
+    remedy = "pass other --markers, mend the target, or pass --reject"
+    return {
+        row: f"the target would come back as {restored[row].text[:40]!r} ({restored[row].problem}); {remedy}"
+        for row in pc.indices_nonzero(lost).to_pylist()
+    }

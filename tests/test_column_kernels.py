@@ -1,0 +1,129 @@
+"""Kernels of whole columns do what their oracles in `naive` do: of texts, emitted numbers and permutations."""
+
+import naive
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mireorder.arrays import _dress, _number, string_array, string_bytes
+from mireorder.cutting.labels import _find_repeated
+from mireorder.cutting.numbers import copy_emitted, fill_unpadded
+from mireorder.ordering.permutation import _add_offsets, _gather, _invert, _restrict
+
+texts = st.lists(st.text("aé0 👩", max_size=5), max_size=6)
+orders = st.lists(st.integers(0, 5).flatmap(lambda n: st.permutations(range(n))), max_size=5)
+
+
+def offsets_of(rows, dtype=np.int64):
+    return np.cumsum([0, *map(len, rows)]).astype(dtype)
+
+
+def flat(rows, dtype=np.int32):
+    return np.array([value for row in rows for value in row], dtype)
+
+
+def characters(text):
+    return np.frombuffer(text.encode(), np.uint8)
+
+
+@given(texts, st.text("(é", max_size=2), st.text(")é", max_size=2), st.integers(0, 2))
+def test_dress(strings, before, behind, skipped):
+    expected = naive.dress(before, strings[skipped:], behind)
+    offsets, data = string_bytes(pa.array(strings, pa.string()).slice(skipped))
+    text = np.empty(len("".join(expected).encode()), np.uint8)
+    _dress(characters(before), offsets, data, characters(behind), text)
+    assert text.tobytes().decode() == "".join(expected)
+
+
+@given(st.lists(st.integers(0, 1 << 62) | st.integers(0, 12), max_size=6), st.text("sé:", max_size=3))
+def test_number(numbers, before):
+    expected = naive.number(before, numbers)
+    bounds, text = np.zeros(len(numbers) + 1, np.int32), np.empty(100 * len(numbers), np.uint8)
+    _number(characters(before), np.array(numbers, np.int64), bounds, text)
+    assert string_array(bounds, text[: bounds[-1]]).to_pylist() == expected
+
+
+@given(st.lists(st.text("019+-. \t\nx", max_size=6), max_size=6), st.integers(0, 3), st.integers(0, 5))
+def test_copy_emitted(emitted, least, most):
+    offsets, data = string_bytes(pa.array(emitted, pa.string()))
+    bounds, text = np.zeros(len(emitted) + 1, np.int64), np.empty(len("".join(emitted)), np.uint8)
+    copy_emitted(offsets, data, least, most, bounds, text)
+    assert string_array(bounds, text[: bounds[-1]]).to_pylist() == naive.copy_emitted(emitted, least, most)
+
+
+@given(st.data(), st.booleans(), st.integers(1, 3), st.integers(0, 2), st.booleans(), st.booleans())
+def test_fill_unpadded(draw, signed, whole, decimals, plus, zeros):
+    takes = [2] * signed + [0] * whole + ([1] + [0] * decimals if decimals else [])
+    units = st.tuples(*(st.sampled_from(("0012", ".", "+-")[take] + "x") for take in takes)).map("".join)
+    rows = draw.draw(st.lists(units, max_size=6))
+    starts, there = np.arange(len(rows), dtype=np.int64) * len(takes), np.ones(len(rows), np.bool_)
+    offsets, text = np.zeros(len(rows) + 1, np.int64), np.empty(len("".join(rows)), np.uint8)
+    fill_unpadded(
+        starts, characters("".join(rows)), np.array(takes, np.uint8), plus, zeros, whole, there, offsets, text
+    )
+    found = string_array(offsets, text[: offsets[-1]]).to_pylist()
+    expected = naive.fill_unpadded(rows, takes, plus, zeros, whole)
+    assert there.tolist() == [text is not None for text in expected]
+    assert found == [text or "" for text in expected]
+
+
+@given(st.lists(st.lists(st.integers(-1, 4), max_size=4), max_size=5))
+def test_find_repeated(rows):
+    whole = np.ones(len(rows), np.bool_)
+    _find_repeated(offsets_of(rows), flat(rows), np.full(5, -1, np.int64), whole)
+    assert whole.tolist() == naive.find_repeated(rows)
+
+
+@given(orders | st.lists(st.lists(st.integers(-1, 3), max_size=3), max_size=5))
+def test_invert(rows):
+    inverse, sound = np.full(len(flat(rows)), -1, np.int32), np.ones(len(rows), np.bool_)
+    _invert(offsets_of(rows), flat(rows), inverse, sound)
+    assert sound.tolist() == [sorted(row) == list(range(len(row))) for row in rows]
+    for row, start, whole in zip(rows, offsets_of(rows), sound, strict=False):
+        assert not whole or inverse[start : start + len(row)].tolist() == naive.invert(row)
+
+
+@given(st.lists(st.lists(st.integers(0, 9), max_size=4), max_size=5))
+def test_add_offsets(rows):
+    found = np.empty(len(flat(rows)), np.int64)
+    _add_offsets(offsets_of(rows), flat(rows), found)
+    assert found.tolist() == naive.add_offsets(rows)
+
+
+@given(orders, st.data())
+def test_gather(rows, data):
+    lists = [data.draw(st.lists(st.text("aé", max_size=3), min_size=len(row), max_size=len(row))) for row in rows]
+    strings = pa.array([unit for row in lists for unit in row], pa.string())
+    bounds, characters_of = string_bytes(strings)
+    to_bounds, text = np.zeros(len(strings) + 1, np.int32), np.empty(int(bounds[-1]), np.uint8)
+    _gather(offsets_of(rows), flat(rows), bounds.astype(np.int32), characters_of, to_bounds, text)
+    assert string_array(to_bounds, text).to_pylist() == naive.gather(rows, lists)
+
+
+@given(st.integers(0, 9).flatmap(lambda n: st.permutations(range(n))), st.data())
+def test_restrict(permutation, data):
+    some = st.sets(st.sampled_from(permutation)) if permutation else st.just(set())
+    rows = [sorted(row) for row in data.draw(st.lists(some, max_size=5))]
+    values = np.empty(len(flat(rows)), np.int32)
+    step = np.array(naive.invert(permutation), np.int32)
+    _restrict(step, offsets_of(rows), flat(rows), np.full(len(permutation), -1, np.int32), values)
+    expected = [place for row in rows for place in naive.restrict(permutation, row)]
+    assert values.tolist() == expected
+
+
+ids = st.lists(st.integers(0, 9), max_size=3)
+
+
+@given(ids, st.lists(st.tuples(ids, ids), max_size=5))
+def test_lay_out(opening, rows):
+    pytest.importorskip("transformers")
+    from mireorder.sft.tokens import _lay_out
+
+    heads, tails = [head for head, _ in rows], [tail for _, tail in rows]
+    expected = naive.lay_out(opening, heads, tails, 99)
+    found = np.empty((2, len(expected[0])), np.int32)
+    sides = (offsets_of(heads), flat(heads), offsets_of(tails), flat(tails))
+    _lay_out(np.array(opening, np.int32), *sides, 99, *found)
+    assert found.tolist() == list(expected)
