@@ -47,12 +47,21 @@ PolicyName = Annotated[
     typer.Option(
         "--policy",
         help="plain, reverse, random, max, min, frequency, rare; another order in every row: shuffle, causal-max, "
-        "causal-min, hardest, easiest",
+        "causal-min, hardest, easiest; units copied ahead: lead, lookahead",
     ),
 ]
 Order = Annotated[str | None, typer.Option(help="the order itself, slots by step: 2,1,3,0")]
 Marked = Annotated[bool, typer.Option("--marked", help="write each unit behind a marker of its slot")]
-MarkerTemplate = Annotated[str | None, typer.Option("--markers", help="what markers look like, {} being the slot")]
+MarkerTemplate = Annotated[
+    str | None, typer.Option("--markers", help="what markers look like, {} being the slot, or of lead what is copied")
+]
+Copies = Annotated[
+    str | None, typer.Option(help="units copied ahead: how many (lead), or the length of a span, or all (lookahead)")
+]
+Place = Annotated[str | None, typer.Option(help="where the span is taken: random, best or last (lookahead)")]
+Whole = Annotated[bool, typer.Option("--whole", help="copy to the front of the target, not of each sentence")]
+Bare = Annotated[bool, typer.Option("--bare", help="copy without marks, as in the paper")]
+StopWords = Annotated[int | None, typer.Option(help="how many of the commonest words are never copied (lead)")]
 Estimator = Annotated[
     str,
     typer.Option(
@@ -99,8 +108,9 @@ def cutter(name: str | None, names: Path | None, labels: str | None, **options: 
     return _with_options(name, CUTTERS, "cutter", options)
 
 
-def criterion(name: str, **options: Any) -> Any:
+def criterion(name: str, policy: str = "max", **options: Any) -> Any:
     """The criterion, from its name and options; ``auto`` and ``none`` are names that `fit` knows."""
+    from mireorder.information.association import Associating
     from mireorder.information.criteria import CRITERIA
 
     given = [option for option, value in options.items() if value is not None]
@@ -108,7 +118,9 @@ def criterion(name: str, **options: Any) -> Any:
         raise InputError(f"criterion none takes no --{given[0]}", remedy="leave it out or choose another criterion")
     if name == "none" or (name == "auto" and not given):
         return name
-    return _with_options("joint" if name == "auto" else name, CRITERIA, "criterion", options)
+    if name == "auto":
+        name = "association" if policy in ("lead", "lookahead") else "joint"
+    return _with_options(name, {**CRITERIA, "association": Associating}, "criterion", options)
 
 
 def required(data: list[str] | None) -> list[str]:
@@ -155,6 +167,31 @@ def permutation(order: str | None) -> list[int] | None:
         return None if order is None else [int(slot) for slot in order.split(",")]
     except ValueError:
         raise InputError(f"{order!r} is no order", remedy="write it as 2,1,3,0: slots by step") from None
+
+
+def copying(
+    policy: str, copies: str | None, place: str | None, whole: bool, bare: bool, language: str | None, seed: int
+) -> Any:
+    """What is copied ahead, by policies lead and lookahead; the policy's name for all others."""
+    from mireorder.ordering.ahead import AHEAD, Copying
+
+    if policy not in AHEAD:
+        given = {"--copies": copies, "--place": place, "--whole": whole, "--bare": bare}
+        if used := [option for option, value in given.items() if value]:
+            raise InputError(f"policy {policy} copies nothing, so there is no {used[0]}", remedy="pass --policy lead")
+        return policy
+    try:
+        number = None if copies in (None, "all") else int(str(copies))
+    except ValueError:
+        raise InputError(f"--copies {copies!r} is no number", remedy="pass a number, or all") from None
+    if policy == "lead":
+        if place is not None or copies == "all":
+            raise InputError("policy lead copies single units", remedy="pass --policy lookahead")
+        chosen: Any = AHEAD["lead"](**{} if number is None else {"copies": number})
+    else:
+        units = {} if copies is None else {"units": number}
+        chosen = AHEAD["lookahead"](**units | ({} if place is None else {"place": place}), seed=seed)
+    return Copying(chosen, not whole, language or "en", not bare)
 
 
 def markers(marked: bool, template: str | None) -> str | None:

@@ -50,6 +50,11 @@ def fit(
     order: options.Order = None,
     marked: options.Marked = False,
     markers: options.MarkerTemplate = None,
+    copies: options.Copies = None,
+    place: options.Place = None,
+    whole: options.Whole = False,
+    bare: options.Bare = False,
+    stop_words: options.StopWords = None,
     estimator: options.Estimator = "plug-in",
     ties: options.Ties = "subset",
     between: options.Between = None,
@@ -70,10 +75,11 @@ def fit(
     from mireorder import stages
     from mireorder.engine.counts import Counts
     from mireorder.files import require_empty
+    from mireorder.ordering.kinds import COPYING
 
     require_empty(out)
     choices: dict[str, Any] = {
-        "policy": "explicit" if order else policy,
+        "policy": "explicit" if order else options.copying(policy, copies, place, whole, bare, language, seed),
         "permutation": options.permutation(order),
         "markers": options.markers(marked, markers),
         "estimator": estimator,
@@ -98,10 +104,12 @@ def fit(
                     align=align,
                     width=width,
                     joiner=joiner,
-                    language=language,
+                    language=None if policy in COPYING else language,
                     vocabulary=vocabulary,
                 ),
-                criterion=options.criterion(criterion, k=k, normalised=normalised, words=words),
+                criterion=options.criterion(
+                    criterion, policy, k=k, normalised=normalised, words=words, stop_words=stop_words
+                ),
                 tie_breaker=None if ties == "none" else ties,
                 between=between,
                 tokenizer=tokenizer,
@@ -312,6 +320,12 @@ def inspect(
 
 def restore(
     plan: Annotated[Path, typer.Argument(help="folder with a plan: a plan's, a dataset's or a model's")],
+    prompts: Annotated[
+        Path | None, typer.Option(help="file with the prompts that were answered, a line each (kind causal)")
+    ] = None,
+    strings: Annotated[
+        bool, typer.Option("--strings", help="each line is a JSON string, so that answers may hold line feeds")
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Filter: emitted answers on standard input, a line each, to natural answers on standard output.
@@ -320,10 +334,12 @@ def restore(
     """
     from mireorder.ordering.plan import Plan
 
-    loaded = Plan.load(plan)
+    loaded, asked = Plan.load(plan), None if prompts is None else options.lines(prompts)
     bad, done = Incomplete(), 0
     for lines in _stdin_lines():
-        rows = loaded.restore_all(lines)
+        if strings:
+            lines = [_string(line, done + number) for number, line in enumerate(lines, 1)]
+        rows = loaded.restore_all(lines, None if asked is None else _those(asked, done, len(lines)))
         shown = (json.dumps(asdict(r), ensure_ascii=False) for r in rows) if as_json else map(one_line, rows.texts)
         print(*shown, sep="\n")
         for row in rows.incomplete:
@@ -346,6 +362,27 @@ def _save(counts: Counts, out: Path, as_json: bool) -> None:
     if counts.second and counts.second.problem:
         OUT.print(f"ties would be broken by the lowest slot: {counts.second.problem}")
     OUT.print(f"counts written to {path}")
+
+
+def _string(line: str, number: int) -> str:
+    """What a JSON string says."""
+    try:
+        text = json.loads(line)
+    except ValueError:
+        text = None
+    if not isinstance(text, str):
+        raise InputError(
+            f"{line[:40]!r} is no JSON string", shard="standard input", row=number, remedy="leave out --strings"
+        )
+    return text
+
+
+def _those(prompts: list[str], first: int, answers: int) -> list[str]:
+    """The prompts of so many answers."""
+    found = prompts[first : first + answers]
+    if len(found) < answers:
+        raise InputError(f"{len(prompts)} prompts for more answers", remedy="pass a prompt for each line")
+    return found
 
 
 def _stdin_lines() -> Iterator[list[str]]:

@@ -171,7 +171,9 @@ def _check_batch(plan: Plan, tokenizer: Any, table: pa.Table) -> _Batch:
     columns = {name: table[name].combine_chunks() for name in table.column_names}
     laws: tuple[str, ...] = ("permutation", "moved", "restored")
     if plan.tokenizer is None:
-        breaches = list(_check_orders(plan, columns, *_texts(columns, tokenizer)))
+        breaches = list(
+            _check_orders(plan, columns, _completions(columns, tokenizer), _prompts(plan, columns, tokenizer))
+        )
     else:
         breaches = list(_check_id_orders(plan, columns, tokenizer))
     if tokenizer is not None:
@@ -181,7 +183,7 @@ def _check_batch(plan: Plan, tokenizer: Any, table: pa.Table) -> _Batch:
 
 
 def _check_orders(
-    plan: Plan, columns: dict[str, pa.Array], completions: pa.StringArray, prompts: pa.StringArray
+    plan: Plan, columns: dict[str, pa.Array], completions: pa.StringArray, prompts: pa.StringArray | None
 ) -> Iterator[Breach]:
     """Rows that are surely sound are told by kernels, the others by a closer look."""
     targets, permutations = columns["target"], columns["permutation"]
@@ -258,18 +260,28 @@ def _tokenizer(checked: Checked, plan: Plan, folder: Path) -> Any:
     return tokenizer
 
 
-def _texts(columns: dict[str, pa.Array], tokenizer: Any) -> tuple[pa.StringArray, pa.StringArray]:
-    """Completions and prompts as text; in token form from the ids that are labels, and from those that are none."""
+def _completions(columns: dict[str, pa.Array], tokenizer: Any) -> pa.StringArray:
+    """Completions as text; from the labels in token form."""
     if tokenizer is None:
-        return columns["completion"], columns["prompt"]
+        return columns["completion"]
+    from mireorder.sft.ids import decode
+
+    return pa.array(decode(_emitted_ids(columns["labels"]).to_pylist(), tokenizer), pa.string())
+
+
+def _prompts(plan: Plan, columns: dict[str, pa.Array], tokenizer: Any) -> pa.StringArray | None:
+    """Prompts as text, where restore needs them; in token form from the ids that are no labels."""
+    if plan.kind != "causal":
+        return None
+    if tokenizer is None:
+        return columns["prompt"]
     from mireorder.sft.ids import decode
     from mireorder.sft.tokens import special_ids
 
-    completions = decode(_emitted_ids(columns["labels"]).to_pylist(), tokenizer)
     special = special_ids(tokenizer)
     both = zip(columns["input_ids"].to_pylist(), columns["labels"].to_pylist(), strict=True)
     read = [[i for i, at in zip(*row, strict=False) if at == _IGNORED and i not in special] for row in both]
-    return pa.array(completions, pa.string()), pa.array(decode(read, tokenizer), pa.string())
+    return pa.array(decode(read, tokenizer), pa.string())
 
 
 def _emitted_ids(labels: pa.ListArray) -> pa.ListArray:
