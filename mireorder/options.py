@@ -173,7 +173,7 @@ def copying(
     policy: str, copies: str | None, place: str | None, whole: bool, bare: bool, language: str | None, seed: int
 ) -> Any:
     """What is copied ahead, by policies lead and lookahead; the policy's name for all others."""
-    from mireorder.ordering.ahead import AHEAD, Copying
+    from mireorder.ordering.ahead import AHEAD, Copying, Lead, Lookahead
 
     if policy not in AHEAD:
         given = {"--copies": copies, "--place": place, "--whole": whole, "--bare": bare}
@@ -187,10 +187,9 @@ def copying(
     if policy == "lead":
         if place is not None or copies == "all":
             raise InputError("policy lead copies single units", remedy="pass --policy lookahead")
-        chosen: Any = AHEAD["lead"](**{} if number is None else {"copies": number})
+        chosen: Lead | Lookahead = Lead(1 if number is None else number)
     else:
-        units = {} if copies is None else {"units": number}
-        chosen = AHEAD["lookahead"](**units | ({} if place is None else {"place": place}), seed=seed)
+        chosen = Lookahead(4 if copies is None else number, place or "random", seed)
     return Copying(chosen, not whole, language or "en", not bare)
 
 
