@@ -192,6 +192,17 @@ def invert(permutation):
     return [permutation.index(slot) for slot in range(len(permutation))]
 
 
+def order_by_evidence(scores, codes, left, starts, by_emitted, highest):
+    """Of one row: the slot of most (least) evidence first, the lowest of equal ones, each adding what it says."""
+    scores, left, order = list(scores), list(left), []
+    while left:
+        slot = min(left, key=lambda s: -scores[s] if highest else scores[s])
+        order.append(slot)
+        left.remove(slot)
+        scores = [a + b for a, b in zip(scores, by_emitted[starts[slot] + codes[slot]], strict=True)]
+    return order
+
+
 def restrict(permutation, slots):
     return [slots.index(slot) for slot in permutation if slot in slots]
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from mireorder.arrays import _dress, _number, string_array, string_bytes
 from mireorder.cutting.labels import _find_repeated
 from mireorder.cutting.numbers import copy_emitted, fill_unpadded
+from mireorder.information.evidence import _order_by_evidence
 from mireorder.ordering.permutation import _add_offsets, _gather, _invert, _restrict
 
 texts = st.lists(st.text("aé0 👩", max_size=5), max_size=6)
@@ -127,3 +128,21 @@ def test_lay_out(opening, rows):
     sides = (offsets_of(heads), flat(heads), offsets_of(tails), flat(tails))
     _lay_out(np.array(opening, np.int32), *sides, 99, *found)
     assert found.tolist() == list(expected)
+
+
+@given(st.data(), st.lists(st.integers(1, 3), min_size=1, max_size=5), st.booleans())
+def test_order_by_evidence(data, radices, highest):
+    slots, rows = len(radices), data.draw(st.integers(0, 4))
+    small = st.integers(-3, 3)
+    scores = data.draw(st.lists(st.lists(small, min_size=slots, max_size=slots), min_size=rows, max_size=rows))
+    codes = [[data.draw(st.integers(0, radix - 1)) for radix in radices] for _ in range(rows)]
+    left = [sorted(data.draw(st.sets(st.integers(0, slots - 1)))) for _ in range(rows)]
+    said = [[data.draw(small) for _ in range(slots)] for _ in range(sum(radices))]
+    starts = [sum(radices[:slot]) for slot in range(slots)]
+    orders = np.full((rows, slots), -1, np.int64)
+    there = np.array([[slot in row for slot in range(slots)] for row in left], np.bool_).reshape(rows, slots)
+    arrays = (np.array(values, dtype).reshape(rows, slots) for values, dtype in ((scores, np.int64), (codes, np.int32)))
+    _order_by_evidence(*arrays, there, np.array(starts), np.array(said), highest, orders)
+    for row, found in enumerate(orders.tolist()):
+        expected = naive.order_by_evidence(scores[row], codes[row], left[row], starts, said, highest)
+        assert [slot for slot in found if slot >= 0] == expected

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from mireorder.ordering.plan import Plan
 
 _USE = {
@@ -22,7 +20,6 @@ def card(plan: Plan, form: str, rows: dict[str, int]) -> str:
     """
     files = "\n".join(f"  - split: {split}\n    path: {split}/*.arrow" for split in rows)
     splits = "\n".join(f"| {split} | {count:,} |" for split, count in rows.items())
-    order = json.dumps([plan.units[slot] for slot in plan.permutation][:40], ensure_ascii=False)
     policy = plan.policy + (f" ({plan.criterion['name']}, {plan.estimator})" if plan.scores else "")
     return f"""---
 configs:
@@ -42,7 +39,7 @@ The targets of this dataset stand in another order than the natural one, so that
 |---|---|
 | policy | {policy} |
 | kind | {plan.kind} |
-| order of a full target | `{order}` |
+| order of a full target | `{plan.in_words}` |
 | plan | `{plan.sha256}` |
 
 | split | rows |

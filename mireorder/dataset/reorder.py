@@ -92,11 +92,11 @@ def _reorder_rows(rows: CutRows, reordering: Reordering, shard: str) -> tuple[pa
     # The rows, and why some of them can't be used.
     plan, cut = reordering.plan, rows.cut
     emission, target = emit(plan, cut, rows.batch), plan.cut.natural(cut, rows.batch)
-    problems = unrestored(plan, emission, rows.batch, target) | emission.problems
     prompts = dressed("", rows.batch.column("source"), plan.prompt_end)
     is_text = pa.types.is_string(emission.targets.type)  # ids have the space that opens the completion among them
     completions = dressed(plan.completion_start, emission.targets) if is_text else emission.targets
     columns: dict[str, Any] = {"prompt": prompts, "completion": completions}
+    problems = unrestored(plan, prompts, completions, target) | emission.problems
     if reordering.encode:
         ids, labels, unencoded = reordering.encode(prompts, completions)
         columns = {"input_ids": ids, "labels": labels}

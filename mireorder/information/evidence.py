@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.special import rel_entr
 
+from mireorder.compiled import kernel
 from mireorder.cutting.source import NumbersSurvey, Words, number_codes, present_words
 
 Ints = NDArray[np.int64]
@@ -110,7 +110,9 @@ class Evidence:
             int64 (rows, slots): slots by step; -1 behind the last of a row.
         """
         orders = np.full(codes.shape, -1, np.int64)
-        _greedy(self.of_sources(source), codes, present.copy(), self._starts, self.by_emitted, highest, orders)
+        _order_by_evidence(
+            self.of_sources(source), codes, present.copy(), self._starts, self.by_emitted, highest, orders
+        )
         return orders
 
     def replay(self, source: str) -> Replay:
@@ -212,8 +214,8 @@ def _said(column: int, radix: int, slots: range, first: int, tables: dict[tuple[
     return said
 
 
-@njit(nogil=True, cache=True)
-def _greedy(
+@kernel
+def _order_by_evidence(
     scores: Ints,
     codes: NDArray[np.int32],
     left: NDArray[np.bool_],

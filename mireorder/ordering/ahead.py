@@ -100,6 +100,11 @@ class Lead:
         """Always."""
         return True
 
+    @property
+    def what(self) -> str:
+        """What is copied, in words."""
+        return f"up to {self.copies} of most information"
+
     def choose(self, parts: Parts, scored: Scored | None) -> Copies:
         """Which units are copied.
 
@@ -153,6 +158,11 @@ class Lookahead:
     def needs_scores(self) -> bool:
         """For place ``best``."""
         return self.place == "best"
+
+    @property
+    def what(self) -> str:
+        """What is copied, in words."""
+        return f"a span of {self.units or 'one sentence'} ({self.place})"
 
     def choose(self, parts: Parts, scored: Scored | None) -> Copies:
         """Which span of each part is copied; none where no span fits behind the part's first unit.

@@ -99,15 +99,22 @@ def _with_copies_as_units(plan: Plan, emitted: str, joiner: str) -> list[str]:
     return emitted.replace(leads.opening, "").replace(leads.closing, "").split(joiner)
 
 
-def unrestored(plan: Plan, emission: Emission, batch: pa.RecordBatch, natural: pa.StringArray) -> dict[int, str]:
-    """Row -> what comes back in place of its target, where that is not the target.
+def unrestored(
+    plan: Plan, prompts: pa.StringArray, completions: pa.StringArray, natural: pa.StringArray
+) -> dict[int, str]:
+    """Row -> what comes back in place of its target, where that is not the target, and the remedy.
 
     Orders of kinds ``fixed`` and ``set`` go back by construction; the others are tried on every row.
+
+    Args:
+        plan: the order.
+        prompts: strings (rows,).
+        completions: as they are to be written, strings (rows,).
+        natural: the natural targets, strings (rows,).
     """
     if plan.kind in ("fixed", "set"):
         return {}
-    prompts = pc.binary_join_element_wise(batch.column("source"), plan.prompt_end, "")
-    restored = plan.restore_all(emission.targets, prompts)
+    restored = plan.restore_all(completions, prompts)
     lost = pc.or_(pc.not_equal(restored.text, natural), pc.not_equal(restored.verdict.indices, 0))
     remedy = "pass other --markers, mend the target, or pass --reject"
     return {

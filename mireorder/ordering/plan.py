@@ -20,7 +20,7 @@ from mireorder.described import make, with_options
 from mireorder.errors import InputError, PlanError
 from mireorder.files import write_text
 from mireorder.information.evidence import Evidence
-from mireorder.ordering.ahead import Copying
+from mireorder.ordering.ahead import Copying, Cost
 from mireorder.ordering.bare import restore_bare
 from mireorder.ordering.causal import restore_causal
 from mireorder.ordering.columns import RestoredRows, restore_all, string_column, without_start
@@ -32,6 +32,7 @@ from mireorder.ordering.restore import Restored, RestoredIds, Restorer, slots_by
 
 FILE = "mireorder.json"
 FORMAT = 1
+MOST_SHOWN = 100  # units of an order in words
 MOST_LENGTHS = 64  # beyond, permutations of every length would take more room than all the rest
 
 
@@ -138,6 +139,23 @@ class Plan:
     def copies(self) -> Copying:
         """What is copied ahead, and where."""
         return Copying.from_dict(cast(dict[str, Any], self.copying))
+
+    @property
+    def in_words(self) -> str:
+        """The order: the units by step, or what is copied where."""
+        if self.copying is not None:
+            copies, behind = self.copies, f"behind {self.markers}" if self.markers else "without marks"
+            part = "sentence" if copies.by_sentence else "target"
+            return f"{copies.policy.what} to the front of each {part}, {behind}"
+        shown = [self.units[slot] for slot in self.permutation[:MOST_SHOWN]]
+        more = len(self.permutation) - len(shown)
+        by_row = ", in each row by itself" if self.evidence is not None or self.policy == "shuffle" else ""
+        return " ".join(shown) + (f" ... and {more:,} more" if more else "") + by_row
+
+    @property
+    def costs(self) -> Cost:
+        """What the copies cost in the data that the plan was fitted on."""
+        return Cost(**cast(dict[str, Any], self.copying)["costs"])
 
     @property
     def highest(self) -> bool:
@@ -292,7 +310,7 @@ class Plan:
             agree = is_permutation(plan.permutation) and len(plan.permutation) == len(plan.cut.slots)
             agree = agree and plan.kind == kind_of(plan.cut, plan.policy, plan.kind == "marked")
             agree = agree and (plan.copying is not None) == (plan.kind == "lead")
-            marks = plan.copies.marks if plan.copying is not None else plan.kind == "marked"
+            marks = bool(plan.copies.marks and plan.costs) if plan.copying is not None else plan.kind == "marked"
             agree = agree and (plan.markers is not None) == marks
             if plan.evidence is not None:
                 agree = agree and plan.said.by_emitted.shape[1] == len(plan.permutation)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -24,10 +24,9 @@ def plan_view(plan: Plan, sha256: bool = True) -> RenderableType:
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold")
     facts.add_column()
-    order = " ".join(_first(plan.units[slot] for slot in plan.permutation))
     rejected = f", {plan.rejected:,} set aside" if plan.rejected else ""
-    facts.add_row("order", Text(order, style="bold green"))
-    facts.add_row("permutation", f"[{', '.join(_first(map(str, plan.permutation)))}]")
+    for line in _ordered(plan):
+        facts.add_row(*line)
     scored = f" of {plan.criterion['name']} ({plan.estimator})" if plan.scores else ""
     facts.add_row("policy", f"{plan.policy}{scored}, kind {plan.kind}")
     facts.add_row("counted", f"{plan.rows:,} rows{rejected}")
@@ -42,6 +41,19 @@ def plan_view(plan: Plan, sha256: bool = True) -> RenderableType:
     parts += [_tie(plan, tie) for tie in plan.ties]
     parts += [Text(f"warning: {warning}", style="yellow") for warning in plan.warnings]
     return Group(*parts)
+
+
+def _ordered(plan: Plan) -> Iterator[tuple[str, RenderableType]]:
+    yield "order", Text(plan.in_words, style="bold green")
+    if plan.copying is not None:
+        costs = plan.costs
+        copied = f"{costs.with_copies:,} of {costs.parts:,} have copies"
+        yield "cost", f"{costs.share:.1%} of the {plan.cut.name} that are emitted are copies; {copied}"
+        return
+    yield "permutation", f"[{', '.join(_first(map(str, plan.permutation)))}]"
+    for part in plan.mix:
+        order = ", ".join(_first(map(str, part["permutation"])))
+        yield "mix", f"weight {part['weight']:g}: {part['policy']}, [{order}]"
 
 
 def _first(names: Iterable[str]) -> list[str]:
