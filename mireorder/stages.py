@@ -103,7 +103,7 @@ def fit(
         criterion = NEEDED.get(choices.policy, "none" if blind else "joint")
     criterion, breaker = (None, None) if criterion in (None, "none") else _criteria(criterion, tie_breaker)
     choices.require(criterion)
-    cutter = complete(cutter, data, reading, choices.policy)
+    cutter = complete(cutter, data, reading, moves=choices.policy != "plain" or markers is not None)
     between = between if between is not None else reading.separator or " "
     prepare, tokenizer_hash = _tokenized(tokenizer, cutter, between)
     passes = Passes(_to_count(open_shards(data, reading)), reject, memory, workers, progress, prepare)
@@ -144,7 +144,7 @@ def count(
         InputError: the input can't be read, a row can't be cut, or a name is unknown.
     """
     criterion, breaker = _criteria(criterion, tie_breaker)
-    cutter = complete(cutter, data, reading, "max")
+    cutter = complete(cutter, data, reading)
     if isinstance(cutter, Tokens):
         raise InputError("tokens are counted by fit alone", remedy="pass --cutter words, or fit with a tokenizer")
     between = between if between is not None else reading.separator or " "
@@ -225,6 +225,7 @@ def apply(
     *,
     form: str = "text",
     tokenizer: Any = None,
+    reserve: bool = False,
     max_tokens: int | None = None,
     out: str | Path | None = None,
     reading: Reading | None = None,
@@ -240,6 +241,8 @@ def apply(
         form: ``text`` (`prompt`, `completion`) or ``token`` (`input_ids`, `labels`).
         tokenizer: for token form: a transformers tokenizer, its folder, or its hub id. A plan of cutter `tokens` takes
             only token form, and only the tokenizer it was fitted with.
+        reserve: for token form: make each mark that the plan writes one token, of a copy of the tokenizer that is saved
+            beside the data.
         max_tokens: for token form: the most a row may have, prompt, completion and end together, so that no trainer
             has to cut it. A longer row is refused, or set aside; None sets no bound. In another order a row may have
             another number of tokens.
@@ -263,14 +266,17 @@ def apply(
         problem = f"at most {max_tokens} tokens a row leave none" if form == "token" else "text form counts no tokens"
         raise InputError(problem, remedy="pass --max-tokens with --form token, 1 or more")
     encode, prepare, tokenizer_hash = None, None, None
+    if reserve and form != "token":
+        raise InputError("text form has no tokens to reserve", remedy="pass --form token --tokenizer ...")
     if form == "text" and plan.tokenizer is not None:
         raise PlanError("the plan's units are token ids, which have no text form; pass --form token --tokenizer ...")
     if form == "token":
-        from mireorder.sft import tokens
+        from mireorder.sft import reserved, tokens
 
         if tokenizer is None:
             raise InputError("token form needs a tokenizer", remedy="pass --tokenizer, a folder or a hub id")
         tokenizer = tokens.load_tokenizer(tokenizer) if isinstance(tokenizer, str | Path) else tokenizer
+        tokenizer = reserved.reserve(tokenizer, plan) if reserve else tokenizer
         encoder = tokens.Encoder.of(tokenizer)
         encode = encoder.encode
         if plan.tokenizer is not None:
@@ -323,14 +329,14 @@ def _marks(copying: Copying, markers: str | None) -> str | None:
     return (markers or Leads().template) if copying.marks else None
 
 
-def complete(cutter: Cutter | str, data: Any, reading: Reading, policy: str) -> Cutter:
-    """A cutter with the options that follow from input and policy: label names, no padding where nothing moves.
+def complete(cutter: Cutter | str, data: Any, reading: Reading, *, moves: bool = True) -> Cutter:
+    """A cutter with the options that follow from the input: label names, no padding where nothing moves.
 
     Args:
         cutter: a cutter or its name.
         data: whatever `open_shards` reads.
         reading: which columns are source and target.
-        policy: name in `POLICIES`.
+        moves: whether units are moved, or marked.
 
     Raises:
         InputError: there is no such cutter, or the data can't be opened.
@@ -341,7 +347,7 @@ def complete(cutter: Cutter | str, data: Any, reading: Reading, policy: str) -> 
         return replace(cutter, names=names) if names else cutter
     if isinstance(cutter, Digits) and cutter.align is None:
         # Padding gives every row the same slots to move. In plain order nothing moves: targets stay as they are.
-        return replace(cutter, align="left" if policy == "plain" else "pad")
+        return replace(cutter, align="pad" if moves else "left")
     return cutter
 
 

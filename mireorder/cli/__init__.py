@@ -1,4 +1,4 @@
-"""The command line: mireorder fit | count | merge | apply | check | inspect | train | generate | restore | compare."""
+"""The command line: the commands of plans and datasets, of schedules, and of models."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from mireorder.cli import models, plans
+from mireorder.cli import models, plans, schedules
 from mireorder.cli.shown import ERR
 from mireorder.errors import MireorderError
 
@@ -27,6 +27,8 @@ for command in (
     plans.apply,
     plans.check,
     plans.inspect,
+    schedules.mix,
+    schedules.anneal,
     models.train,
     models.generate,
     plans.restore,

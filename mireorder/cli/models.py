@@ -56,6 +56,9 @@ def generate(
     prompts: Annotated[Path, typer.Option(help="file with a prompt a line, - for standard input")],
     batch_size: Annotated[int, typer.Option(help="prompts at a time")] = 64,
     max_new_tokens: Annotated[int | None, typer.Option(help="by default as many as the longest completion")] = None,
+    constrain: Annotated[
+        bool, typer.Option("--constrain", help="let the model write only what can be restored")
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Answer prompts, in natural order, a line each.
@@ -67,7 +70,9 @@ def generate(
     lines = options.lines(prompts)
     bad = Incomplete()
     with steps_bar("generating", len(lines), "prompts") as bar:
-        answers = generate_answers(model, lines, batch_size=batch_size, max_new_tokens=max_new_tokens)
+        answers = generate_answers(
+            model, lines, batch_size=batch_size, max_new_tokens=max_new_tokens, constrained=constrain
+        )
         for number, answer in enumerate(answers, 1):
             bar(number, "")
             print(json.dumps(answer, ensure_ascii=False) if as_json else one_line(answer["generated_text"]))

@@ -229,6 +229,9 @@ def apply(
     out: options.Out,
     form: Annotated[str, typer.Option(help="text (prompt, completion) or token (input_ids, labels)")] = "text",
     tokenizer: Annotated[str | None, typer.Option(help="token form: tokenizer folder or hub id")] = None,
+    reserve: Annotated[
+        bool, typer.Option("--reserve", help="token form: make each marker one token, of the tokenizer saved with it")
+    ] = False,
     max_tokens: Annotated[int | None, typer.Option(help="token form: most tokens a row may have")] = None,
     split: options.Split = None,
     columns: options.Columns = None,
@@ -255,6 +258,7 @@ def apply(
             loaded,
             form=form,
             tokenizer=tokenizer,
+            reserve=reserve,
             max_tokens=max_tokens,
             out=out,
             reading=reading,

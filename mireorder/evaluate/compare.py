@@ -127,7 +127,7 @@ def compare(
     from mireorder.stages import apply, complete, fit
 
     _refuse(policies, Path(out))
-    options = {"between": reading.separator or " ", **fit_options, "cutter": complete(cutter, data, reading, "max")}
+    options = {"between": reading.separator or " ", **fit_options, "cutter": complete(cutter, data, reading)}
     if isinstance(options["cutter"], Tokens):
         raise MireorderError("orders are compared in text form, which tokens do not have; compare those of words")
     data, reading = split_rows(data, reading)

@@ -141,6 +141,16 @@ class Plan:
         return Copying.from_dict(cast(dict[str, Any], self.copying))
 
     @property
+    def marks(self) -> list[str]:
+        """What is written beside units, all of it: slot markers, or what encloses copies."""
+        if self.markers is None:
+            return []
+        if self.kind == "lead":
+            leads = Leads(self.markers)
+            return [leads.opening, leads.closing]
+        return Markers(self.markers).of(len(self.units))
+
+    @property
     def in_words(self) -> str:
         """The order: the units by step, or what is copied where."""
         if self.copying is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,13 +37,15 @@ class Constraint:
     Args:
         plan: the model's.
         tokenizer: the model's.
+        ends: tokens that end an answer, such as a chat's end of turn; None takes the tokenizer's EOS.
 
     Raises:
         MireorderError: the tokenizer has no end token.
     """
 
-    def __init__(self, plan: Plan, tokenizer: Any) -> None:
-        self._plan, self._tokenizer, self._end = plan, tokenizer, eos_id(tokenizer)
+    def __init__(self, plan: Plan, tokenizer: Any, ends: Collection[int] | None = None) -> None:
+        self._plan, self._tokenizer = plan, tokenizer
+        self._ends = sorted({eos_id(tokenizer)} if ends is None else ends)
         self._root, self._parts = _by_text(tokenizer)
         self._known: dict[tuple[str, str | None], list[int]] = {}
 
@@ -61,18 +63,18 @@ class Constraint:
         return RestorableLogits(self, prompts)
 
     def allowed(self, ids: list[int], prompt: str | None = None) -> list[int]:
-        """The tokens that may come behind those emitted; the end alone once it has come."""
-        if self._end in ids:
-            return [self._end]
+        """The tokens that may come behind those emitted; the ends alone once one has come."""
+        if not set(self._ends).isdisjoint(ids):
+            return self._ends
         text = self._decoded(ids)
         if text.endswith(_BROKEN):  # a character is half written: its other parts come first
-            return [part for part in self._parts if self._goes_on(self._decoded([*ids, part]), prompt)] or [self._end]
+            return [part for part in self._parts if self._goes_on(self._decoded([*ids, part]), prompt)] or self._ends
         if (text, prompt) not in self._known:
-            self._known[text, prompt] = self._following(text, prompt) or [self._end]
+            self._known[text, prompt] = self._following(text, prompt) or self._ends
         return self._known[text, prompt]
 
     def _following(self, text: str, prompt: str | None) -> list[int]:
-        found = [self._end] if self._plan.restore(text, prompt).verdict == "complete" else []
+        found = [*self._ends] if self._plan.restore(text, prompt).verdict == "complete" else []
         found += self._parts if self._goes_on(text + _BROKEN, prompt) else []
         waiting = [(text, self._root)]
         while waiting:

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from mireorder.errors import InputError, MireorderError, within
+from mireorder.ordering.plan import Plan
 from mireorder.sft.characters import character_tokenizer
 from mireorder.sft.presets import PRESETS
+from mireorder.sft.reserved import reserve
 from mireorder.sft.tokens import IGNORED, encode, eos_id, fingerprint, load_tokenizer
 
 HELD_OUT_ROWS = 1000
@@ -60,19 +62,20 @@ def tokenizer_for(folder: Path, model: str) -> Any:
         model: a preset, a model folder or a hub id.
 
     Returns:
-        For token form the dataset's own, which a pretrained model must share. For text form the model's, or
-        for a preset one id per character of the dataset.
+        For token form the dataset's own, which a pretrained model must share, but for reserved marks. For text form
+        the model's, or for a preset one id per character of the dataset, with the plan's marks reserved.
 
     Raises:
         MireorderError: the dataset was cut with another tokenizer than the model's.
     """
-    own = folder / "tokenizer"
+    own, plan = folder / "tokenizer", Plan.load(folder)
     if not own.is_dir():
-        if model in PRESETS:
-            return character_tokenizer(_texts(folder))
-        return load_tokenizer(model)
+        return reserve(character_tokenizer(_texts(folder)) if model in PRESETS else load_tokenizer(model), plan)
     tokenizer = load_tokenizer(own)
-    if model not in PRESETS and fingerprint(load_tokenizer(model)) != fingerprint(tokenizer):
+    if model in PRESETS:
+        return tokenizer
+    models = load_tokenizer(model)
+    if fingerprint(tokenizer) not in {fingerprint(models), fingerprint(reserve(models, plan))}:
         raise MireorderError(
             f"{folder} was cut with another tokenizer than that of {model}, so its ids mean other tokens "
             f"there; apply the plan again with --form token --tokenizer {model}, or with --form text"

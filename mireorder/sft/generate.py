@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import GenerationConfig, TextGenerationPipeline
+from transformers import GenerationConfig, LogitsProcessorList, TextGenerationPipeline
 from transformers.pipelines.text_generation import ReturnType
 
 from mireorder.errors import MireorderError
 from mireorder.ordering.plan import Plan
 from mireorder.sft.chat import end_of_turn, render
+from mireorder.sft.constrain import Constraint
 from mireorder.sft.presets import pretrained
 from mireorder.sft.tokens import encode_prompts, eos_id, fingerprint, load_tokenizer, restore_ids
 
@@ -28,16 +29,18 @@ class RestoringPipeline(TextGenerationPipeline):  # type: ignore[misc]
 
     Args:
         plan: what the model's training data was reordered by.
+        constrained: whether the model may write only what can be restored (`Constraint`).
         **kwargs: what ``TextGenerationPipeline`` takes.
     """
 
     _default_generation_config = GenerationConfig(do_sample=False, max_new_tokens=256)
 
-    def __init__(self, *args: Any, plan: Plan, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, plan: Plan, constrained: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.model.eval()  # fresh from a trainer it would drop out, and lose its cache to gradient checkpointing
         self.plan = plan
         self._ends = _ends(self.model, self.tokenizer)
+        self._constraint = Constraint(plan, self.tokenizer, self._ends) if constrained else None
         self._positions: int | None = getattr(self.model.config, "max_position_embeddings", None)
 
     def preprocess(self, prompt_text: Any, tools: Any = None, **_: Any) -> dict[str, Any]:
@@ -71,6 +74,10 @@ class RestoringPipeline(TextGenerationPipeline):  # type: ignore[misc]
 
     def _forward(self, model_inputs: dict[str, Any], **generate_kwargs: Any) -> Any:
         generate_kwargs.setdefault("eos_token_id", sorted(self._ends))
+        if self._constraint is not None:
+            prompts = model_inputs["prompt_text"]
+            asked = [_asked(prompt) for prompt in (prompts if isinstance(prompts, list) else [prompts])]
+            generate_kwargs["logits_processor"] = LogitsProcessorList([self._constraint.processor(asked)])
         # An answer may run to the end of the model's positions and no further: beyond, torch reports an
         # index error.
         if self._positions is not None:
@@ -104,9 +111,7 @@ class RestoringPipeline(TextGenerationPipeline):  # type: ignore[misc]
         return [self._record(sequence[start:], prompt, opening) for sequence in sequences]
 
     def _record(self, emitted: list[int], prompt: Any, opening: Any) -> dict[str, Any]:
-        asked = getattr(prompt, "messages", None)
-        asked = asked[-1]["content"] if asked else prompt
-        text, restored = restore_ids(emitted, self.tokenizer, self.plan, prompt=asked, ends=self._ends)
+        text, restored = restore_ids(emitted, self.tokenizer, self.plan, prompt=_asked(prompt), ends=self._ends)
         messages = getattr(opening, "messages", None)
         answer = {"role": "assistant", "content": restored.text}
         return {
@@ -115,6 +120,12 @@ class RestoringPipeline(TextGenerationPipeline):  # type: ignore[misc]
             "verdict": restored.verdict,
             "problem": restored.problem,
         }
+
+
+def _asked(prompt: Any) -> str:
+    """The prompt, or the last message of a chat."""
+    messages = getattr(prompt, "messages", None)
+    return str(messages[-1]["content"] if messages else prompt)
 
 
 def _ends(model: Any, tokenizer: Any) -> set[int]:
@@ -127,12 +138,13 @@ def _ends(model: Any, tokenizer: Any) -> set[int]:
     return ends - {None}
 
 
-def load_pipeline(model_folder: str | Path, device: str | None = None) -> RestoringPipeline:
+def load_pipeline(model_folder: str | Path, device: str | None = None, constrained: bool = False) -> RestoringPipeline:
     """Load a model that ``mireorder train`` wrote, ready to answer in natural order.
 
     Args:
         model_folder: its folder, of a whole model or of a LoRA adapter.
         device: a torch device; by default the GPU if there is one.
+        constrained: whether the model may write only what can be restored.
 
     Returns:
         The pipeline.
@@ -148,7 +160,9 @@ def load_pipeline(model_folder: str | Path, device: str | None = None) -> Restor
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return RestoringPipeline(plan=plan, model=model, tokenizer=tokenizer, device=torch.device(device))
+    return RestoringPipeline(
+        plan=plan, model=model, tokenizer=tokenizer, device=torch.device(device), constrained=constrained
+    )
 
 
 def generate(
@@ -158,6 +172,7 @@ def generate(
     batch_size: int = 64,
     max_new_tokens: int | None = None,
     device: str | None = None,
+    constrained: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """Answer prompts one after another, in natural order.
 
@@ -168,12 +183,13 @@ def generate(
         max_new_tokens: most tokens per answer; by default a little more than the longest completion in
             training.
         device: a torch device; by default the GPU if there is one.
+        constrained: whether the model may write only what can be restored.
 
     Yields:
         Per prompt, ``prompt``, ``generated_text`` (natural order), ``emitted_text``, ``verdict`` and
         ``problem``.
     """
-    pipeline = load_pipeline(model_folder, device)
+    pipeline = load_pipeline(model_folder, device, constrained)
     waiting: deque[str] = deque()
 
     def remembered() -> Iterator[str]:

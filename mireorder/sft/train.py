@@ -16,6 +16,7 @@ from mireorder.ordering.plan import Plan
 from mireorder.sft.budget import Budget
 from mireorder.sft.encoded import Encoded, encode_dataset, tokenizer_for
 from mireorder.sft.presets import PRESETS, build, no_bars, pretrained
+from mireorder.sft.reserved import embed
 
 SLACK = 4  # tokens a model may emit beyond the longest completion it saw, so that running on is seen as such
 
@@ -80,7 +81,11 @@ def train(
         encoded = encode_dataset(folder, tokenizer_for(folder, model), Path(scratch))
         network = _network(model, encoded, budget.seed, lora)
         out.mkdir(parents=True, exist_ok=True)
-        trainer = _trainer(network, encoded, out, budget, scratch=model in PRESETS, lora=lora, log_every=log_every)
+        new = embed(network, encoded.tokenizer, Plan.load(folder))
+        adapter = _adapter(network, new) if lora else None
+        trainer = _trainer(
+            network, encoded, out, budget, scratch=model in PRESETS, adapter=adapter, log_every=log_every
+        )
         trainer.add_callback(_reporter(progress))
         trainer.train()
         held_out = trainer.evaluate()["eval_loss"] if encoded.held_out is not None else None
@@ -152,11 +157,10 @@ def _trainer(
     budget: Budget,
     *,
     scratch: bool,
-    lora: bool = False,
+    adapter: Any = None,
     log_every: int | None = None,
 ) -> Any:
     import torch
-    from peft import LoraConfig
     from transformers import PrinterCallback
     from trl import SFTConfig, SFTTrainer
 
@@ -168,7 +172,7 @@ def _trainer(
             max_steps=budget.steps,
             per_device_train_batch_size=budget.batch_size,
             per_device_eval_batch_size=budget.batch_size,
-            learning_rate=budget.peak(scratch=scratch, lora=lora),
+            learning_rate=budget.peak(scratch=scratch, lora=adapter is not None),
             lr_scheduler_type="cosine",
             warmup_steps=budget.warmup_steps,
             weight_decay=0.0,
@@ -189,12 +193,25 @@ def _trainer(
         train_dataset=encoded.train,
         eval_dataset=encoded.held_out,
         processing_class=encoded.tokenizer,
-        peft_config=LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
-        if lora
-        else None,
+        peft_config=adapter,
     )
     trainer.remove_callback(PrinterCallback)  # it prints every entry of the log
     return trainer
+
+
+def _adapter(network: Any, marks: list[int]) -> Any:
+    """A LoRA adapter on all linear layers, which also learns the embeddings of reserved marks."""
+    from peft import LoraConfig
+
+    embeddings = network.get_input_embeddings()
+    name = next(name for name, module in network.named_modules() if module is embeddings)
+    return LoraConfig(
+        r=16,
+        lora_alpha=32,
+        target_modules="all-linear",
+        trainable_token_indices={name: marks} if marks else None,
+        task_type="CAUSAL_LM",
+    )
 
 
 def _reporter(progress: Progress | None) -> Any:

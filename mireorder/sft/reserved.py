@@ -1,0 +1,47 @@
+"""Markers as tokens of their own, so that a marker costs one token and none of its parts can be mistaken."""
+
+from copy import deepcopy
+from typing import Any
+
+from mireorder.ordering.plan import Plan
+
+
+def reserve(tokenizer: Any, plan: Plan) -> Any:
+    """Add the marks that a plan writes to a tokenizer, as tokens that are text.
+
+    They are no special tokens: decoding keeps them, and restore finds them. A model needs an embedding for each that is
+    new (`embed`).
+
+    Args:
+        tokenizer: a transformers tokenizer; it stays as it is.
+        plan: of kind ``marked`` or ``lead``; others write no marks.
+
+    Returns:
+        The same tokenizer if it has all of them, else a copy that does.
+    """
+    from transformers import AddedToken
+
+    vocabulary = tokenizer.get_vocab()
+    missing = [mark for mark in plan.marks if mark not in vocabulary]
+    if not missing:
+        return tokenizer
+    tokenizer = deepcopy(tokenizer)
+    tokenizer.add_tokens([AddedToken(mark, normalized=False, special=False) for mark in missing])
+    return tokenizer
+
+
+def embed(model: Any, tokenizer: Any, plan: Plan) -> list[int]:
+    """Give a model an embedding for every token, those it lacks drawn around the mean of the others.
+
+    Args:
+        model: a transformers model; it is changed.
+        tokenizer: what it is to read, from `reserve`.
+        plan: whose marks were reserved.
+
+    Returns:
+        The ids of reserved marks: their embeddings have to be learnt.
+    """
+    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+        model.resize_token_embeddings(len(tokenizer))
+    marks = set(plan.marks)
+    return [token for token, added in tokenizer.added_tokens_decoder.items() if added.content in marks]
