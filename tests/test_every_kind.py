@@ -37,11 +37,9 @@ def emotions(real):
 
 @pytest.fixture(scope="module")
 def summaries(real):
-    lines = (real / "scitldr" / "dev.jsonl").read_text("utf-8").splitlines()[:200]
-    rows = [json.loads(line) for line in lines]
-    return Dataset.from_dict(
-        {"q": [" ".join(row["source"])[:400] for row in rows], "a": [row["target"][0] for row in rows]}
-    )
+    rows = [json.loads(line) for line in (real / "scitldr" / "dev.jsonl").read_text("utf-8").splitlines()[::2]]
+    sources, targets = [" ".join(row["source"]) for row in rows], [" ".join(row["target"]) for row in rows]
+    return Dataset.from_dict({"q": sources, "a": targets})
 
 
 KINDS = {
@@ -70,10 +68,12 @@ def planned(request):
 
 def test_text_comes_back(planned, tmp_path):
     data, plan = planned
-    rows = apply(data, plan, out=tmp_path / "d")["train"]
+    rows = apply(data, plan, reject=plan.kind == "lead", out=tmp_path / "d")["train"]
     checked = check(tmp_path / "d")
     assert checked.ok, checked.failures
-    assert checked.passed["restored"] == checked.passed["moved"] == len(rows) == len(data)
+    assert checked.passed["restored"] == checked.passed["moved"] == len(rows)
+    in_two = sum("\n" in target for target in data["a"])  # bare copies need the line feed for themselves
+    assert len(data) - len(rows) <= (in_two if plan.kind == "lead" and not plan.marks else 0)
     loaded = Plan.load(tmp_path / "d")
     assert loaded == plan
     found = loaded.restore_all(rows["completion"], rows["prompt"])
