@@ -54,31 +54,41 @@ class Encoded:
             )
 
 
-def tokenizer_for(folder: Path, model: str) -> Any:
+def tokenizer_for(folder: Path, model: str, lora: bool = False) -> Any:
     """Find the tokenizer that a dataset and a model share.
 
     Args:
         folder: a dataset of ``mireorder apply``.
         model: a preset, a model folder or a hub id.
+        lora: whether an adapter alone is trained, which can't learn tokens that are new.
 
     Returns:
         For token form the dataset's own, which a pretrained model must share, but for reserved marks. For text form
         the model's, or for a preset one id per character of the dataset, with the plan's marks reserved.
 
     Raises:
-        MireorderError: the dataset was cut with another tokenizer than the model's.
+        MireorderError: the dataset was cut with another tokenizer than the model's, or has marks that an adapter can't
+            learn.
     """
     own, plan = folder / "tokenizer", Plan.load(folder)
     if not own.is_dir():
-        return reserve(character_tokenizer(_texts(folder)) if model in PRESETS else load_tokenizer(model), plan)
+        read = character_tokenizer(_texts(folder)) if model in PRESETS else load_tokenizer(model)
+        return read if lora else reserve(read, plan)
     tokenizer = load_tokenizer(own)
     if model in PRESETS:
         return tokenizer
-    models = load_tokenizer(model)
-    if fingerprint(tokenizer) not in {fingerprint(models), fingerprint(reserve(models, plan))}:
+    models, own_hash = load_tokenizer(model), fingerprint(tokenizer)
+    if own_hash == fingerprint(models):
+        return tokenizer
+    if own_hash != fingerprint(reserve(models, plan)):
         raise MireorderError(
             f"{folder} was cut with another tokenizer than that of {model}, so its ids mean other tokens "
             f"there; apply the plan again with --form token --tokenizer {model}, or with --form text"
+        )
+    if lora:
+        raise MireorderError(
+            f"{folder} was cut with marks as tokens of their own, whose embeddings an adapter can't learn; apply the "
+            "plan again without --reserve, or train without LoRA"
         )
     return tokenizer
 

@@ -30,18 +30,12 @@ def reserve(tokenizer: Any, plan: Plan) -> Any:
     return tokenizer
 
 
-def embed(model: Any, tokenizer: Any, plan: Plan) -> list[int]:
+def embed(model: Any, tokenizer: Any) -> None:
     """Give a model an embedding for every token, those it lacks drawn around the mean of the others.
 
     Args:
         model: a transformers model; it is changed.
         tokenizer: what it is to read, from `reserve`.
-        plan: whose marks were reserved.
-
-    Returns:
-        The ids of reserved marks: their embeddings have to be learnt.
     """
     if len(tokenizer) > model.get_input_embeddings().num_embeddings:
         model.resize_token_embeddings(len(tokenizer))
-    marks = set(plan.marks)
-    return [token for token, added in tokenizer.added_tokens_decoder.items() if added.content in marks]

@@ -78,14 +78,11 @@ def train(
     budget, folder, out = budget or Budget(), Path(dataset), Path(out)
     _refuse(folder, model, out, lora)
     with tempfile.TemporaryDirectory(prefix="mireorder-") as scratch:
-        encoded = encode_dataset(folder, tokenizer_for(folder, model), Path(scratch))
+        encoded = encode_dataset(folder, tokenizer_for(folder, model, lora), Path(scratch))
         network = _network(model, encoded, budget.seed, lora)
         out.mkdir(parents=True, exist_ok=True)
-        new = embed(network, encoded.tokenizer, Plan.load(folder))
-        adapter = _adapter(network, new) if lora else None
-        trainer = _trainer(
-            network, encoded, out, budget, scratch=model in PRESETS, adapter=adapter, log_every=log_every
-        )
+        embed(network, encoded.tokenizer)
+        trainer = _trainer(network, encoded, out, budget, scratch=model in PRESETS, lora=lora, log_every=log_every)
         trainer.add_callback(_reporter(progress))
         trainer.train()
         held_out = trainer.evaluate()["eval_loss"] if encoded.held_out is not None else None
@@ -157,10 +154,11 @@ def _trainer(
     budget: Budget,
     *,
     scratch: bool,
-    adapter: Any = None,
+    lora: bool = False,
     log_every: int | None = None,
 ) -> Any:
     import torch
+    from peft import LoraConfig
     from transformers import PrinterCallback
     from trl import SFTConfig, SFTTrainer
 
@@ -172,7 +170,7 @@ def _trainer(
             max_steps=budget.steps,
             per_device_train_batch_size=budget.batch_size,
             per_device_eval_batch_size=budget.batch_size,
-            learning_rate=budget.peak(scratch=scratch, lora=adapter is not None),
+            learning_rate=budget.peak(scratch=scratch, lora=lora),
             lr_scheduler_type="cosine",
             warmup_steps=budget.warmup_steps,
             weight_decay=0.0,
@@ -193,25 +191,12 @@ def _trainer(
         train_dataset=encoded.train,
         eval_dataset=encoded.held_out,
         processing_class=encoded.tokenizer,
-        peft_config=adapter,
+        peft_config=LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
+        if lora
+        else None,
     )
     trainer.remove_callback(PrinterCallback)  # it prints every entry of the log
     return trainer
-
-
-def _adapter(network: Any, marks: list[int]) -> Any:
-    """A LoRA adapter on all linear layers, which also learns the embeddings of reserved marks."""
-    from peft import LoraConfig
-
-    embeddings = network.get_input_embeddings()
-    name = next(name for name, module in network.named_modules() if module is embeddings)
-    return LoraConfig(
-        r=16,
-        lora_alpha=32,
-        target_modules="all-linear",
-        trainable_token_indices={name: marks} if marks else None,
-        task_type="CAUSAL_LM",
-    )
 
 
 def _reporter(progress: Progress | None) -> Any:

@@ -1,0 +1,81 @@
+"""Marks of slots and of copies through training and generation: one token each, learnt, and always restorable."""
+
+import pytest
+
+pytest.importorskip("trl")
+
+from datasets import Dataset
+
+from mireorder import MireorderError, Reading, apply, fit
+from mireorder.sft.budget import Budget
+from mireorder.sft.encoded import tokenizer_for
+from mireorder.sft.generate import load_pipeline
+from mireorder.sft.presets import pretrained
+from mireorder.sft.reserved import embed, reserve
+from mireorder.sft.tokens import load_tokenizer
+from mireorder.sft.train import train
+
+READING = Reading(source=("q",), target=("a",))
+PRODUCTS = Dataset.from_dict(
+    {"q": [f"{a}*{b}=" for a in range(20) for b in range(20)], "a": [str(a * b) for a in range(20) for b in range(20)]}
+)
+
+
+@pytest.fixture(scope="module")
+def shuffled(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("marks")
+    plan = fit(PRODUCTS, reading=READING, cutter="digits", policy="shuffle", markers="⟨{}⟩", criterion=None)
+    apply(PRODUCTS, plan, out=folder / "data")
+    train(folder / "data", "tiny", folder / "model", Budget(30, 32))
+    return folder, plan
+
+
+def test_a_preset_has_a_token_for_each_marker(shuffled):
+    folder, plan = shuffled
+    tokenizer = load_tokenizer(folder / "model")
+    row = apply(PRODUCTS, plan)["train"][123]
+    assert len(tokenizer(row["completion"])["input_ids"]) == 1 + 2 * len(plan.units)
+    assert tokenizer.decode(tokenizer(row["completion"])["input_ids"]) == row["completion"]
+
+
+def test_a_model_that_knows_little_still_writes_what_can_be_restored(shuffled):
+    folder, _ = shuffled
+    prompts = [f"{a}*{b}=" for a in range(3, 9) for b in (2, 11, 17)]
+    options = {"do_sample": True, "temperature": 3.0, "batch_size": 6}
+    free, held = (load_pipeline(folder / "model", "cpu", constrained) for constrained in (False, True))
+    assert {answer["verdict"] for (answer,) in free(prompts, **options)} != {"complete"}
+    found = [answer for (answer,) in held(prompts, **options)]
+    assert {answer["verdict"] for answer in found} == {"complete"}, found
+    assert all(answer["generated_text"].isdigit() for answer in found)
+    several = held(prompts[:2], num_return_sequences=3, num_beams=3)
+    assert [len(answers) for answers in several] == [3, 3]
+    assert {answer["verdict"] for answers in several for answer in answers} == {"complete"}
+
+
+def test_a_pretrained_model_gets_embeddings_for_marks_unless_an_adapter_is_trained(shuffled, real, tmp_path):
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    folder, plan = shuffled
+    tokenizer = load_tokenizer(real / "tokenizers" / "gpt2")
+    config = GPT2Config(vocab_size=len(tokenizer), n_embd=16, n_layer=1, n_head=2, n_positions=64)
+    base = str(tmp_path / "base")
+    GPT2LMHeadModel(config).save_pretrained(base)
+    tokenizer.save_pretrained(base)
+    assert len(tokenizer_for(folder / "data", base)) == len(tokenizer) + len(plan.marks)
+    assert len(tokenizer_for(folder / "data", base, lora=True)) == len(tokenizer)
+    train(folder / "data", base, tmp_path / "model", Budget(2, 8))
+    pipeline = load_pipeline(tmp_path / "model", "cpu")
+    assert pipeline.tokenizer.convert_tokens_to_ids(plan.marks) == list(range(len(tokenizer), len(tokenizer) + 3))
+    assert pipeline.model.get_input_embeddings().weight.shape[0] == len(tokenizer) + len(plan.marks)
+    apply(PRODUCTS, plan, form="token", tokenizer=tokenizer, reserve=True, out=tmp_path / "ids")
+    assert len(tokenizer_for(tmp_path / "ids", base)) == len(tokenizer) + len(plan.marks)
+    with pytest.raises(MireorderError, match="without --reserve"):
+        tokenizer_for(tmp_path / "ids", base, lora=True)
+
+
+def test_a_model_with_room_for_marks_keeps_its_size(shuffled):
+    folder, plan = shuffled
+    model, tokenizer = pretrained(str(folder / "model")), load_tokenizer(folder / "model")
+    before = model.get_input_embeddings().weight.shape
+    embed(model, reserve(tokenizer, plan))
+    assert model.get_input_embeddings().weight.shape == before
