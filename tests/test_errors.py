@@ -163,7 +163,7 @@ FIT = {
         "d.txt",
         SUMS,
         f"{DIGITS} --policy best",
-        ["no policy 'best'", "plain, reverse, random, max, min"],
+        ["no policy 'best'", "max, min, plain, reverse, random"],
     ),
     "unknown estimator": (
         "d.txt",
