@@ -28,7 +28,6 @@ from mireorder.errors import InputError, PlanError
 from mireorder.information.association import Associating
 from mireorder.information.criteria import CRITERIA, Criterion
 from mireorder.ordering.ahead import AHEAD, Copying
-from mireorder.ordering.kinds import COPYING
 from mireorder.ordering.lead import Leads
 from mireorder.ordering.plan import Plan, split_between
 from mireorder.ordering.planning import NEEDED, Choices, TieBreaker, one_of, plan_from
@@ -95,11 +94,11 @@ def fit(
         policy, markers = copying.policy.name, _marks(copying, markers)
     choices = Choices(str(policy), permutation, markers, estimator, shuffles, resamples, seed)
     cutter = _made(cutter, CUTTERS, "cutter")
-    association = Associating() if copying is not None and copying.policy.needs_scores else None
+    association = criterion if isinstance(criterion, Associating) else None
     if isinstance(criterion, Associating):
-        association, criterion = criterion, None
-    if criterion == "auto":
-        blind = policy in COPYING or (policy in BLIND and isinstance(cutter, Positional))
+        criterion = None
+    elif criterion == "auto":
+        blind = copying is not None or (policy in BLIND and isinstance(cutter, Positional))
         criterion = NEEDED.get(choices.policy, "none" if blind else "joint")
     criterion, breaker = (None, None) if criterion in (None, "none") else _criteria(criterion, tie_breaker)
     choices.require(criterion)
