@@ -167,7 +167,7 @@ def test_rows_whose_parts_can_not_be_told_apart_are_refused():
     assert Bare(gap=None).problems(WORDS, cut) == {}
     with pytest.raises(InputError, match="copy behind marks"):
         Bare(gap=" ").problems(WORDS, cut)
-    for options in ({"units": 0}, {"gap": ""}, {"gap": "ab"}):
+    for options in ({"number": 0}, {"gap": ""}, {"gap": "ab"}):
         with pytest.raises(InputError, match="by one character"):
             Bare(**options)
 
