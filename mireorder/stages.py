@@ -29,9 +29,10 @@ from mireorder.information.association import Associating
 from mireorder.information.criteria import CRITERIA, Criterion
 from mireorder.ordering.ahead import AHEAD, Copying
 from mireorder.ordering.lead import Leads
-from mireorder.ordering.plan import Plan, split_between
+from mireorder.ordering.plan import Plan
 from mireorder.ordering.planning import NEEDED, Choices, TieBreaker, one_of, plan_from
 from mireorder.ordering.policies import BLIND
+from mireorder.undo.restorer import split_between
 
 T = TypeVar("T")
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from mireorder.errors import InputError
+from mireorder.undo.units import Emitted, FixedEmitted, JoinedEmitted
+from mireorder.undo.units import Split as Split
 
-UNKNOWN = "?"  # stands for a unit that was never emitted
 NO_TARGET = "target is null, or its line has no separator"
 
 
@@ -64,64 +65,24 @@ class Survey(Protocol):
         """The survey of both."""
 
 
-class Cutter(Protocol):
+class Cutter(Emitted, Protocol):
     """See the package's docstring. Members raise `InputError` where the data can't be cut this way at all."""
-
-    name: ClassVar[str]
-    kind: ClassVar[str]
 
     def survey(self, batch: pa.RecordBatch) -> Any: ...  # noqa: D102
     def settle(self, survey: Any) -> Cutter: ...  # noqa: D102
-    @property
-    def slots(self) -> tuple[str, ...]: ...  # noqa: D102
     def cut(self, batch: pa.RecordBatch) -> Cut: ...  # noqa: D102
     def codes(self, cut: Cut, survey: Any) -> NDArray[np.int32]: ...  # noqa: D102
     def radices(self, survey: Any) -> tuple[int, ...]: ...  # noqa: D102
     def natural(self, cut: Cut, batch: pa.RecordBatch) -> pa.StringArray: ...  # noqa: D102
     def emit(self, units: pa.ListArray) -> pa.Array: ...  # noqa: D102
-    def split(self, text: Any, /) -> Split: ...  # noqa: D102
-    def glue(self, slots: Sequence[int], units: Sequence[Any]) -> Any: ...  # noqa: D102
 
 
-class FixedCutter(Cutter, Protocol):
+class FixedCutter(Cutter, FixedEmitted, Protocol):
     """A cutter of kind ``fixed``: a unit's place tells its slot."""
 
-    def present(self, units: int) -> range:
-        """The slots of a target of that many units."""
 
-    def misplaced(self, slots: Sequence[int], units: Sequence[Any]) -> str | None:
-        """Why these units can't stand in these slots, or None; `UNKNOWN` ones may be any."""
-
-
-class JoinedCutter(FixedCutter, Protocol):
+class JoinedCutter(FixedCutter, JoinedEmitted, Protocol):
     """A cutter whose emission is its units with a text between them that no unit holds."""
-
-    @property
-    def joiner(self) -> str: ...  # noqa: D102
-
-
-class CodedCutter(FixedCutter, Protocol):
-    """A cutter whose units have the same codes while an output is restored as they had when they were counted."""
-
-    def code(self, slot: int, unit: str) -> int | None:
-        """The unit's code in that slot; None if it can't stand there."""
-
-
-@dataclass(frozen=True)
-class Split:
-    """An emitted text, split into units: what `restore` starts from.
-
-    Attributes:
-        units: the units as emitted.
-        slots: the slot of each, for cutters of kind ``set``; empty where the place tells (``fixed``).
-        problem: why this can't be a complete emission, or None.
-        cut_short: True if the text only seems to stop too early.
-    """
-
-    units: list[Any]
-    slots: list[int] = field(default_factory=list)
-    problem: str | None = None
-    cut_short: bool = False
 
 
 def text_column(batch: pa.RecordBatch, cutter: str) -> pa.StringArray:

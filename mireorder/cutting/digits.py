@@ -12,9 +12,7 @@ How a slot is addressed (``align``):
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import ClassVar, Self
 
 import numpy as np
@@ -22,18 +20,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mireorder.arrays import characters, joined, list_array, list_offsets, string_array, string_bytes, valid_rows
-from mireorder.cutting.cut import NO_TARGET, UNKNOWN, Cut, Split, Splits, present_codes
+from mireorder.cutting.cut import NO_TARGET, Cut, Splits, present_codes
 from mireorder.cutting.numbers import Shape, copy_characters, copy_emitted, fill_unpadded, shape_of, shapes
-from mireorder.errors import InputError
+from mireorder.undo.digits import DIGITS, OTHERS, EmittedDigits
 
-ALIGNMENTS = ("pad", "left", "right")
-_ALPHABET = b"0123456789+-."
-_CHARACTERS = frozenset(_ALPHABET.decode())
-_DIGITS = frozenset("0123456789")
+_ALPHABET = (DIGITS + "".join(OTHERS.values())).encode()
 _CODE = np.full(256, -1, np.int32)
 _CODE[list(_ALPHABET)] = np.arange(len(_ALPHABET))
-_FIRST = {"sign": _ALPHABET.index(b"+"), ".": _ALPHABET.index(b".")}  # first code of slots that hold no digit
-_EXPECTED = {"sign": "+-", ".": "."}  # in slots that hold no digit
+_FIRST = {name: _ALPHABET.index(taken[0].encode()) for name, taken in OTHERS.items()}  # codes in slots without digits
 _ALIGN_REMEDY = "fit with --align left or --align right"
 
 
@@ -63,37 +57,8 @@ class DigitsSurvey:
 
 
 @dataclass(frozen=True)
-class Digits:
-    """Cuts ``[+-]digits[.digits]`` into its characters.
-
-    Args:
-        align: ``pad``, ``left`` or ``right``; None takes ``left`` for the plain policy, which moves nothing
-            and so needs no padding, and ``pad`` for all others.
-        width: number of slots for digits (sign and point not counted); None takes the longest seen.
-        decimals: digits after the point (``pad``); settled from the data.
-        signed: whether slot 0 is a sign (``pad``); settled from the data.
-        plus: whether the data writes '+' before positive numbers (``pad``); settled from the data.
-        zeros: whether the data itself is zero-padded (``pad``); settled from the data.
-        length: characters in the longest number (``left``, ``right``); settled from the data.
-
-    Raises:
-        InputError: ``align`` is unknown.
-    """
-
-    name: ClassVar[str] = "digits"
-    kind: ClassVar[str] = "fixed"
-
-    align: str | None = None
-    width: int | None = None
-    decimals: int = 0
-    signed: bool = False
-    plus: bool = False
-    zeros: bool = False
-    length: int = 0
-
-    def __post_init__(self) -> None:
-        if self.align not in (None, *ALIGNMENTS):
-            raise InputError(f"unknown alignment {self.align!r}", remedy=f"use one of {', '.join(ALIGNMENTS)}")
+class Digits(EmittedDigits):
+    """Cuts ``[+-]digits[.digits]`` into its characters. Arguments and errors are those of `EmittedDigits`."""
 
     def survey(self, batch: pa.RecordBatch) -> DigitsSurvey:
         """Widths, decimals and signs of the numbers in the batch."""
@@ -124,19 +89,6 @@ class Digits:
             plus="+" in survey.signs and "" not in survey.signs,
             zeros=survey.whole_min + min(survey.decimals, default=0) >= width,
         )
-
-    @cached_property
-    def slots(self) -> tuple[str, ...]:
-        """Powers of ten for ``pad`` ('10^2'), else positions from the left ('1') or from the right ('-1')."""
-        if self.align == "left":
-            return tuple(str(i + 1) for i in range(self.length))
-        if self.align == "right":
-            return tuple(str(i - self.length) for i in range(self.length))
-        whole = self._whole
-        names = ["sign"] if self.signed else []
-        names += [f"10^{whole - 1 - i}" for i in range(whole)]
-        names += [".", *(f"10^-{i + 1}" for i in range(self.decimals))] if self.decimals else []
-        return tuple(names)
 
     def cut(self, batch: pa.RecordBatch) -> Cut:
         """Characters, zero-padded where ``align`` is ``pad``."""
@@ -191,36 +143,6 @@ class Digits:
         """The characters, one after the other."""
         return joined(units)
 
-    def split(self, text: str) -> Split:
-        """One unit a character. A stray character or a wrong count is a problem."""
-        units = list(text.strip())
-        if not _CHARACTERS.issuperset(units):
-            stray = next(c for c in units if c not in _CHARACTERS)
-            return Split(units, problem=f"{stray!r} is not part of a number")
-        full = len(self.slots)
-        if not units or (self.align == "pad" and len(units) < full):
-            needed = full if self.align == "pad" else "at least 1"
-            return Split(units, problem=f"{len(units)} of {needed} digits were emitted", cut_short=True)
-        if len(units) > full:
-            return Split(units, problem=f"{len(units)} units were emitted, at most {full} make a target")
-        return Split(units)
-
-    def glue(self, slots: Sequence[int], units: Sequence[str]) -> str:
-        """The number; padding and an implied '+' are taken away. Slots never emitted show as '?'."""
-        if self.align != "pad":
-            return "".join(units)
-        natural = list(units)
-        if len(units) < len(self.slots):
-            known = dict(zip(slots, units, strict=True))
-            natural = [known.get(slot, UNKNOWN) for slot in range(len(self.slots))]
-        sign, digits = ("".join(natural[:1]), natural[1:]) if self.signed else ("", natural)
-        if sign == "+" and not self.plus:
-            sign = ""
-        zeros = 0
-        while not self.zeros and zeros < self._whole - 1 and digits[zeros] == "0":
-            zeros += 1
-        return sign + "".join(digits[zeros:])
-
     def split_all(self, emitted: pa.StringArray) -> Splits:
         """One unit a character; null where one is stray, or their number does not make a target."""
         offsets, data = string_bytes(emitted)
@@ -240,37 +162,8 @@ class Digits:
         offsets, flat = np.zeros(len(units) + 1, np.int64), np.empty(len(bounds) - 1, np.uint8)
         takes = np.array([{"sign": 2, ".": 1}.get(name, 0) for name in self.slots], np.uint8)
         rows = list_offsets(units)
-        fill_unpadded(bounds[rows], data, takes, self.plus, self.zeros, self._whole, there, offsets, flat)
+        fill_unpadded(bounds[rows], data, takes, self.plus, self.zeros, self.whole, there, offsets, flat)
         return string_array(offsets, flat, there)
-
-    def present(self, units: int) -> range:
-        """The slots of a number of that many characters; all of them for ``pad``."""
-        full = len(self.slots)
-        units = full if self.align == "pad" else min(units, full)
-        return range(full - units, full) if self.align == "right" else range(units)
-
-    def misplaced(self, slots: Sequence[int], units: Sequence[str]) -> str | None:
-        """Why units in these slots are no number (a sign among the digits, two points), or None."""
-        if self.align != "pad":
-            text = "".join(units)
-            return None if _is_number(text.replace(UNKNOWN, "0")) else f"{text!r} is not a number"
-        names = self.slots
-        if len(names) == self.width and (_DIGITS | {UNKNOWN}).issuperset(units):
-            return None
-        for slot, unit in zip(slots, units, strict=True):
-            expected = _EXPECTED.get(names[slot], "0123456789")
-            if unit not in expected and unit != UNKNOWN:
-                return f"{unit!r} stands at slot {slot} ({names[slot]}), which takes one of {expected!r}"
-        return None
-
-    def code(self, slot: int, unit: str) -> int | None:
-        """The code that `codes` gives the unit in that slot (``pad``); None if it can't stand there."""
-        expected = _EXPECTED.get(self.slots[slot], "0123456789")
-        return expected.index(unit) if len(unit) == 1 and unit in expected else None
-
-    @property
-    def _whole(self) -> int:
-        return (self.width or 0) - self.decimals
 
     def _check_fit(self, shape: Shape, problems: dict[int, str]) -> None:
         """Add the rows that the settled widths and signs can't take, and give back byte for byte."""
@@ -312,12 +205,6 @@ class Digits:
             for row in np.flatnonzero(shape.valid & wrong).tolist():
                 decimals, digits = shape.decimals[row], shape.whole[row] + shape.decimals[row]
                 problems.setdefault(row, text.format(self=self, length=length[row], decimals=decimals, digits=digits))
-
-
-def _is_number(text: str) -> bool:
-    whole, _, fraction = text.lstrip("+-").partition(".")
-    signs = len(text) - len(text.lstrip("+-"))
-    return signs <= 1 and whole.isdigit() and ("." not in text or fraction.isdigit())
 
 
 def _problems(shape: Shape, target: pa.Array) -> dict[int, str]:

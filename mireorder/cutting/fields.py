@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
-from json.decoder import scanstring  # type: ignore[attr-defined]
-from typing import ClassVar, Self
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mireorder.cutting.cut import NO_TARGET, Cut, Split, present_codes
+from mireorder.cutting.cut import NO_TARGET, Cut, present_codes
 from mireorder.errors import InputError
-
-_DECODER = json.JSONDecoder()
-_SPACE = " \t\n\r"
+from mireorder.undo.fields import EmittedFields, scan
 
 
 @dataclass(frozen=True)
@@ -47,30 +43,18 @@ class FieldsSurvey:
 
 
 @dataclass(frozen=True)
-class Fields:
+class Fields(EmittedFields):
     r"""Cuts the text of a JSON object into its top-level members (``"key": value``).
 
-    Args:
-        keys: the fields in canonical order; settled from the data. Rows in another order are refused.
-        opening: text before the first member, such as ``{``.
-        between: text between members, such as ``, ``.
-        closing: text after the last member, such as ``}``.
+    Arguments are those of `EmittedFields`; rows with fields in another order are refused.
     """
-
-    name: ClassVar[str] = "fields"
-    kind: ClassVar[str] = "set"
-
-    keys: tuple[str, ...] = ()
-    opening: str = "{"
-    between: str = ", "
-    closing: str = "}"
 
     def survey(self, batch: pa.RecordBatch) -> FieldsSurvey:
         """Key orders, styles and hashed values of the batch."""
         orders, styles = Counter[tuple[str, ...]](), Counter[tuple[str, str, str]]()
         values: dict[str, set[int]] = {}
         for text in _texts(batch):
-            found = _scan(text or "")
+            found = scan(text or "")
             if found.problem:
                 continue
             orders[tuple(found.keys)] += 1
@@ -93,11 +77,6 @@ class Fields:
         style = min(survey.styles.items(), key=lambda s: (-s[1], s[0]), default=default)[0]
         return replace(self, keys=keys, opening=style[0], between=style[1], closing=style[2])
 
-    @property
-    def slots(self) -> tuple[str, ...]:
-        """The keys in canonical order."""
-        return self.keys
-
     def cut(self, batch: pa.RecordBatch) -> Cut:
         """The members of each row, in canonical order."""
         place = {key: slot for slot, key in enumerate(self.keys)}
@@ -105,7 +84,7 @@ class Fields:
         slots: list[int] = []
         offsets, problems = [0], {}
         for row, text in enumerate(_texts(batch)):
-            found = _scan(text or "")
+            found = scan(text or "")
             problem = NO_TARGET if text is None else "target is empty" if not text else found.problem
             unknown = [key for key in found.keys if key not in place]
             at = [place.get(key, -1) for key in found.keys]
@@ -113,7 +92,7 @@ class Fields:
                 problem = f"the plan knows no field {unknown[0]!r}, only {', '.join(self.keys)}"
             if problem is None and at != sorted(at):
                 problem = f"fields do not stand in the order {', '.join(self.keys)}"
-            if problem is None and self._text(found.members) != text:
+            if problem is None and self.glue(at, found.members) != text:
                 problem = f"white space between fields is not as in the other rows ({self.between!r})"
             if problem is None:
                 slots += at
@@ -148,25 +127,6 @@ class Fields:
         joined = pc.binary_join_element_wise(self.opening, pc.binary_join(units, self.between), self.closing, "")
         return pc.if_else(pc.equal(pc.list_value_length(units), 0), "{}", joined)
 
-    def split(self, text: str) -> Split:
-        """Members of the object. Broken JSON, an unknown or a repeated key is a problem."""
-        found = _scan(text.strip(_SPACE))
-        place = {key: slot for slot, key in enumerate(self.keys)}
-        unknown = [key for key in found.keys if key not in place]
-        known = [(m, place[k]) for m, k in zip(found.members, found.keys, strict=True) if k in place]
-        units, slots = [m for m, _ in known], [s for _, s in known]
-        if unknown and (found.problem is None or found.cut_short):
-            return Split(units, slots, f"there is no field {unknown[0]!r}")
-        return Split(units, slots, found.problem, cut_short=found.cut_short)
-
-    def glue(self, slots: Sequence[int], units: Sequence[str]) -> str:
-        """The object with its members in the order given."""
-        del slots
-        return self._text(units)
-
-    def _text(self, members: Sequence[str]) -> str:
-        return self.opening + self.between.join(members) + self.closing if members else "{}"
-
 
 def _common_order(orders: Sequence[tuple[str, ...]]) -> tuple[str, ...] | None:
     """One order that all of these are part of, ties in alphabetical order; None if they contradict each other."""
@@ -185,82 +145,6 @@ def _common_order(orders: Sequence[tuple[str, ...]]) -> tuple[str, ...] | None:
         keys += ready
         sorter.done(*ready)
     return tuple(keys)
-
-
-@dataclass
-class _Scan:
-    """The top level of a JSON object as text."""
-
-    keys: list[str] = field(default_factory=list)
-    members: list[str] = field(default_factory=list)
-    opening: str = ""
-    betweens: list[str] = field(default_factory=list)
-    closing: str = ""
-    problem: str | None = None
-    cut_short: bool = False
-
-
-def _scan(text: str) -> _Scan:
-    """Cut a JSON object at its top level. Never raises: what is wrong stands in ``problem``."""
-    found = _Scan()
-    at = _skip(text, 1)
-    if not text.startswith("{"):
-        found.problem, found.cut_short = "target is not a JSON object", not text
-        return found
-    found.opening = text[:at]
-    betweens = set()
-    try:
-        while text[at] != "}" or found.members:
-            start = at
-            if text[at] != '"':
-                raise ValueError
-            key, at = scanstring(text, at + 1, True)
-            key.encode()  # half a surrogate pair is no text: a ValueError
-            at = _skip(text, at)
-            if text[at] != ":":
-                raise ValueError
-            _, at = _DECODER.raw_decode(text, _skip(text, at + 1))
-            if key in found.keys:
-                found.problem = f"field {key!r} is repeated"
-                return found
-            end, at = at, _skip(text, at)
-            stop = text[at]  # a number at the very end may go on: what follows must be seen first
-            found.keys.append(key)
-            found.members.append(text[start:end])
-            if stop == "}":
-                found.closing = text[end : at + 1]
-                break
-            if stop != ",":
-                raise ValueError
-            at = _skip(text, at + 1)
-            betweens.add(text[end:at])
-    except (ValueError, IndexError, RecursionError):
-        found.cut_short = _goes_on(text)
-        found.problem = "the JSON object stops too early" if found.cut_short else "target is not a valid JSON object"
-        return found
-    found.betweens = sorted(betweens)
-    if text[at + 1 :].strip(_SPACE):
-        found.problem = "text follows the JSON object"
-    return found
-
-
-def _goes_on(text: str) -> bool:
-    """Whether the text breaks off inside the object: brackets or a string are open at its end."""
-    depth, inside, escaped = 0, False, False
-    for char in text:
-        if inside:
-            escaped, inside = char == "\\" and not escaped, char != '"' or escaped
-        elif char == '"':
-            inside = True
-        else:
-            depth += (char in "{[") - (char in "}]")
-    return depth > 0
-
-
-def _skip(text: str, at: int) -> int:
-    while at < len(text) and text[at] in _SPACE:
-        at += 1
-    return at
 
 
 def _hash(text: str) -> int:

@@ -6,8 +6,6 @@ carriage return, not an empty unit. What is emitted is ``joiner.join(units)`` in
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,24 +13,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mireorder.cutting.cut import NO_TARGET, Cut, Split, Splits, text_column
+from mireorder.cutting.cut import NO_TARGET, Cut, Splits, text_column
 from mireorder.cutting.positional import Positional
 from mireorder.cutting.source import hash_strings
+from mireorder.undo.placed import EmittedText
 
 
 @dataclass(frozen=True)
-class Joined(Positional):
+class Joined(Positional, EmittedText):
     """Cuts a text at gaps. An empty text is one empty unit."""
-
-    @property
-    @abstractmethod
-    def gap(self) -> str:
-        """What stands between units in the natural target."""
-
-    @property
-    def joiner(self) -> str:
-        """What stands between units as they are emitted."""
-        return self.gap
 
     def pieces(self, target: pa.StringArray) -> pa.ListArray:
         """The units of each text: cut at every gap, from the left. Null stays null."""
@@ -74,11 +63,6 @@ class Joined(Positional):
         """The units with joiners between them."""
         return pc.binary_join(units, self.joiner)
 
-    def split(self, text: str) -> Split:
-        """The units between joiners."""
-        units = text.split(self.joiner)
-        return Split(units, problem=self.too_many(len(units)))
-
     def split_all(self, emitted: pa.StringArray) -> Splits:
         """The units between joiners; null where they are too many."""
         return Splits(self.not_too_many(pc.split_pattern(emitted, self.joiner)))
@@ -86,11 +70,6 @@ class Joined(Positional):
     def glue_all(self, units: pa.ListArray) -> pa.StringArray:
         """The units with gaps between them."""
         return pc.binary_join(units, self.gap)
-
-    def glue(self, slots: Sequence[int], units: Sequence[str]) -> str:
-        """The units with gaps between them."""
-        del slots
-        return self.gap.join(units)
 
 
 def _overlaps_itself(text: str) -> bool:

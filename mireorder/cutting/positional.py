@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar, Self
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -16,9 +15,8 @@ from numpy.typing import NDArray
 from mireorder.arrays import list_offsets
 from mireorder.counting.keys import KeyTable
 from mireorder.cutting.cut import Cut, present_codes
-from mireorder.errors import InputError
+from mireorder.undo.placed import ENDS, EmittedPlaces
 
-_ENDS = {"left": "1", "right": "-1"}  # the slot that every target has
 _NOTHING = KeyTable(np.zeros((0, 1), np.uint64), np.zeros(0, np.int64))
 
 
@@ -45,38 +43,15 @@ class UnitsSurvey:
         """Keys of the units seen most often, ties by key, sorted: the same for every slot, so they stand by one end."""
         keys = self.units.keys[:, 0]
         known = np.sort(keys[np.lexsort((keys, -self.units.counts))][: self.vocabulary])
-        return dict.fromkeys(_ENDS.values(), known)
+        return dict.fromkeys(ENDS.values(), known)
 
 
 @dataclass(frozen=True)
-class Positional(ABC):
+class Positional(EmittedPlaces, ABC):
     """A cutter of kind ``fixed`` for targets of any number of units, each of any content.
 
-    Args:
-        align: whether slots are counted from the first unit (``left``: '1', '2', ...) or from the last
-            (``right``: ..., '-2', '-1').
-        width: number of slots; None takes the units of the longest target. Longer rows are refused.
-        vocabulary: how many units are told apart when they are counted, the commonest; all others count as one.
-
-    Raises:
-        InputError: an option is out of range.
+    Arguments and errors are those of `EmittedPlaces`.
     """
-
-    name: ClassVar[str]
-    kind: ClassVar[str] = "fixed"
-
-    align: str = "left"
-    width: int | None = None
-    vocabulary: int = 1000
-
-    def __post_init__(self) -> None:
-        if self.align not in _ENDS:
-            raise InputError(
-                f"cutter {self.name} has no alignment {self.align!r}", remedy=f"use one of {', '.join(_ENDS)}"
-            )
-        for what, number in ("width", self.width), ("vocabulary", self.vocabulary):
-            if number is not None and number < 0:
-                raise InputError(f"{what} {number} is below 0", remedy=f"pass a larger --{what}")
 
     @abstractmethod
     def units_of(self, batch: pa.RecordBatch) -> tuple[pa.ListArray, dict[int, str]]:
@@ -95,13 +70,6 @@ class Positional(ABC):
     def settle(self, survey: UnitsSurvey) -> Self:
         """As many slots as the longest target has units, unless told."""
         return replace(self, width=survey.longest) if self.width is None else self
-
-    @cached_property
-    def slots(self) -> tuple[str, ...]:
-        """Places from the first unit ('1') or from the last ('-1')."""
-        width = self.width or 0
-        first = 1 if self.align == "left" else -width
-        return tuple(str(first + slot) for slot in range(width))
 
     def cut(self, batch: pa.RecordBatch) -> Cut:
         """The units of each row."""
@@ -134,23 +102,7 @@ class Positional(ABC):
         return (2 + len(self._known(survey)),) * len(self.slots)
 
     def _known(self, survey: UnitsSurvey) -> NDArray[np.uint64]:
-        return survey.values.get(_ENDS[self.align], _NOTHING.keys[:, 0])
-
-    def present(self, units: int) -> range:
-        """The slots of a target of that many units."""
-        full = len(self.slots)
-        units = min(units, full)
-        return range(full - units, full) if self.align == "right" else range(units)
-
-    def misplaced(self, slots: Sequence[int], units: Sequence[object]) -> str | None:
-        """None: any unit can stand anywhere."""
-        del slots, units
-        return None
-
-    def too_many(self, units: int) -> str | None:
-        """Why so many units can't be an emission, or None."""
-        full = len(self.slots)
-        return None if units <= full else f"{units} {self.name} were emitted, at most {full} make a target"
+        return survey.values.get(ENDS[self.align], _NOTHING.keys[:, 0])
 
     def not_too_many(self, units: pa.ListArray) -> pa.ListArray:
         """The lists that can be an emission, null for the others."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from mireorder.arrays import string_array, string_bytes
 from mireorder.cutting.joined import Joined
 from mireorder.errors import InputError
+from mireorder.undo.placed import EmittedSentences
 
 # Wide white space makes sentencex 1.0.32 panic behind an initial ("A\x85."), so it is shown ASCII spaces in its place,
 # as many as there are bytes: by Unicode's White_Space property, the characters of two and of three bytes.
@@ -27,31 +27,11 @@ _SPACE = ord(" ")
 
 
 @dataclass(frozen=True)
-class Sentences(Joined):
+class Sentences(EmittedSentences, Joined):
     r"""Cuts a text where sentences meet and exactly one space stands between them; nowhere else.
 
-    Args:
-        joiner: what stands between sentences as they are emitted; a row that holds it is refused.
-        language: code of the language, such as ``de``; one that sentencex does not know is cut as English.
-
-    Raises:
-        InputError: the joiner is empty.
+    Arguments and errors are those of `EmittedSentences`.
     """
-
-    name: ClassVar[str] = "sentences"
-
-    joiner: str = "\n"
-    language: str = "en"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.joiner:
-            raise InputError("sentences need a joiner that is not empty", remedy="pass --joiner")
-
-    @property
-    def gap(self) -> str:
-        """A space."""
-        return " "
 
     def pieces(self, target: pa.StringArray) -> pa.ListArray:
         """The sentences of each text."""

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mireorder.cutting.cut import NO_TARGET, Cut, Split, Splits, text_column
+from mireorder.cutting.cut import NO_TARGET, Cut, Splits, text_column
 from mireorder.cutting.positional import Positional
 from mireorder.errors import InputError
+from mireorder.undo.placed import EmittedTokens
 
 Encode = Callable[[list[str]], tuple[list[list[int]], dict[int, str]]]
 """Targets to the ids of their completions; and target -> why its ids would not give it back, and the remedy."""
@@ -22,13 +22,11 @@ _IDS, _PROBLEM = "target_ids", "target_problem"
 
 
 @dataclass(frozen=True)
-class Tokens(Positional):
+class Tokens(EmittedTokens, Positional):
     """Cuts a target into the ids of column `target_ids` (`with_ids`). There is a token form only, no text.
 
     Its `emit` gives lists of ids, its `split` and `glue` take and give them.
     """
-
-    name: ClassVar[str] = "tokens"
 
     def units_of(self, batch: pa.RecordBatch) -> tuple[pa.ListArray, dict[int, str]]:
         """The ids of every row, null where they would not give the target back."""
@@ -52,10 +50,6 @@ class Tokens(Positional):
         """The ids in the order given: list<int32>."""
         return units
 
-    def split(self, ids: Sequence[int]) -> Split:
-        """Every id is a unit."""
-        return Split(list(ids), problem=self.too_many(len(ids)))
-
     def split_all(self, emitted: pa.ListArray) -> Splits:
         """The ids; null where they are too many."""
         return Splits(self.not_too_many(emitted))
@@ -63,11 +57,6 @@ class Tokens(Positional):
     def glue_all(self, units: pa.ListArray) -> pa.ListArray:
         """The ids."""
         return units
-
-    def glue(self, slots: Sequence[int], units: Sequence[int]) -> list[int]:
-        """The ids in the order given."""
-        del slots
-        return list(units)
 
 
 def with_ids(batch: pa.RecordBatch, encode: Encode) -> pa.RecordBatch:

@@ -15,8 +15,9 @@ from mireorder.dataset.reorder import Reordering, reorder
 from mireorder.dataset.writer import finish, schema, shard_path, write_shard
 from mireorder.errors import InputError, OutputError
 from mireorder.files import PARTS, file_sha256, require_empty, write_text
-from mireorder.ordering.plan import FILE, Plan
+from mireorder.ordering.plan import Plan
 from mireorder.threads import map_ordered, shared
+from mireorder.undo.restorer import FILE
 
 
 def write_folder(

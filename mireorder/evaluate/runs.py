@@ -132,7 +132,8 @@ def run(job: Job) -> Iterator[Row]:
         A row per evaluation: policy, seed, step, steps, exact_match, loss (mean since the last row),
         verdicts, slot_accuracy.
     """
-    from mireorder.ordering.plan import FILE, Plan
+    from mireorder.ordering.plan import Plan
+    from mireorder.undo.restorer import FILE
 
     data = Path(job.data)
     plan = Plan.load(data)  # before torch comes in: a job without data fails at once

@@ -19,6 +19,7 @@ from scipy.special import rel_entr
 
 from mireorder.compiled import kernel
 from mireorder.cutting.source import NumbersSurvey, Words, number_codes, present_words
+from mireorder.undo.causal import Replay, Said
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -116,8 +117,12 @@ class Evidence:
         return orders
 
     def replay(self, source: str) -> Replay:
-        """The order of one row, step by step, as its units become known."""
-        return Replay(self, self.of_sources(pa.array([source], pa.string()))[0])
+        """The order of one row, step by step, as its units become known; of evidence from numbers."""
+        return self._one_by_one.replay(source)
+
+    @cached_property
+    def _one_by_one(self) -> Said:
+        return Said.from_dict(self.as_dict())
 
     @cached_property
     def _starts(self) -> Ints:
@@ -134,30 +139,6 @@ class Evidence:
             values = (codes + np.cumsum(radices) - radices).ravel()
         ones = np.ones(len(rows), np.int64)
         return csr_array((ones, (rows, values)), shape=(len(source), len(self.by_source)))
-
-
-class Replay:
-    """The order of one row, found again while its output is read.
-
-    Args:
-        evidence: the plan's.
-        scores: int64 (slots,), of the source.
-    """
-
-    def __init__(self, evidence: Evidence, scores: Ints) -> None:
-        self._evidence, self._scores = evidence, scores.tolist()
-        self._left = list(range(len(self._scores)))
-
-    def next(self, highest: bool) -> int:
-        """The slot that the next unit belongs to."""
-        sign = 1 if highest else -1
-        return max(self._left, key=lambda slot: (sign * self._scores[slot], -slot))
-
-    def emitted(self, slot: int, code: int) -> None:
-        """Take note of the unit in a slot, by its code."""
-        self._left.remove(slot)
-        said = self._evidence.by_emitted[sum(self._evidence.radices[:slot]) + code].tolist()
-        self._scores = [a + b for a, b in zip(self._scores, said, strict=True)]
 
 
 def evidence_of_numbers(survey: NumbersSurvey, radices: Sequence[int], tables: dict[tuple[int, int], Ints]) -> Evidence:

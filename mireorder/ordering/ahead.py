@@ -278,7 +278,7 @@ class Copying:
     @property
     def bare(self) -> Bare:
         """How copies are written without marks."""
-        return Bare(self._width or 1, "\n" if self.by_sentence else None)
+        return Bare.of({"policy": describe(self.policy), "by_sentence": self.by_sentence})
 
     @property
     def _width(self) -> int | None:

@@ -19,32 +19,16 @@ from numpy.typing import NDArray
 from mireorder.cutting.cut import Cut, JoinedCutter
 from mireorder.errors import InputError
 from mireorder.ordering.lead import Copies, ranges
-from mireorder.ordering.restore import Restored, judged
+from mireorder.undo.copied import EmittedBare, restore_bare
+
+__all__ = ["Bare", "restore_bare"]
 
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Bare:
-    r"""How copies without marks are written.
-
-    Args:
-        number: how many units open every part.
-        gap: the character between parts as they are emitted; None where a target is one part.
-
-    Raises:
-        InputError: no units, or a gap that is not one character.
-    """
-
-    number: int = 1
-    gap: str | None = "\n"
-
-    def __post_init__(self) -> None:
-        if self.number < 1 or (self.gap is not None and len(self.gap) != 1):
-            raise InputError(
-                f"no restore could tell {self.number} copied units, or parts {self.gap!r} apart, from what follows",
-                remedy="copy at least 1 unit, and part sentences by one character",
-            )
+class Bare(EmittedBare):
+    """How copies without marks are written. Arguments and errors are those of `EmittedBare`."""
 
     def problems(self, cutter: JoinedCutter, cut: Cut) -> dict[int, str]:
         """Row of a batch -> why its parts could not be told apart, and the remedy."""
@@ -58,25 +42,6 @@ class Bare:
         held = pc.indices_nonzero(pc.match_substring(texts, self.gap)).to_pylist()
         problem = f"target holds {self.gap!r}, which parts sentences where copies have no marks"
         return dict.fromkeys(held, f"{problem}; copy behind marks, or to the front of whole targets, or --reject")
-
-    def units(self, text: str, joiner: str, padded: bool) -> list[str]:
-        """Copies and units of an emission in the order they stand, without the empty ones that stand for no copy.
-
-        Args:
-            text: as `write` wrote it.
-            joiner: of the cutter.
-            padded: whether parts may have fewer copies than `number`; else they have all of them or none.
-        """
-        found: list[str] = []
-        for part in [text] if self.gap is None else text.split(self.gap):
-            units = part.split(joiner)
-            opened = units[: self.number]
-            if not opened[0]:
-                opened = []
-            while padded and opened and not opened[-1]:
-                opened.pop()
-            found += opened + units[self.number :]
-        return found
 
     def write(self, cutter: JoinedCutter, cut: Cut, heads: Ints, copies: Copies) -> tuple[pa.StringArray, pa.ListArray]:
         """The text of each row with its copies, and the slots by step: those of copies stand twice.
@@ -104,26 +69,3 @@ class Bare:
         slots = np.concatenate([cut.slots, cut.slots[spans]])[order[order < len(own) + len(spans)]]
         ends = cut.offsets + np.searchsorted(before, cut.offsets)
         return text, pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pa.array(slots, pa.int32()))
-
-
-def restore_bare(cutter: JoinedCutter, bare: Bare, emitted: str) -> Restored:
-    """The natural target of an emission with bare copies: the first units of every part are dropped.
-
-    It is complete only if each of them that is not empty comes again in its part.
-    """
-    parts, kept, problem, cut_short = [emitted] if bare.gap is None else emitted.split(bare.gap), [], None, False
-    for place, part in enumerate(parts):
-        units = part.split(cutter.joiner)
-        opened, rest = units[: bare.number], units[bare.number :]
-        missing = next((unit for unit in opened if unit and unit not in rest), None)
-        if not rest:
-            problem, cut_short = f"nothing follows the copies {part[:40]!r}", place == len(parts) - 1
-            break
-        kept += rest
-        if missing is not None:
-            problem, cut_short = f"{missing[:40]!r} was announced and did not come", place == len(parts) - 1
-            break
-    split = cutter.split(cutter.joiner.join(kept))
-    slots = list(cutter.present(len(split.units)))
-    text = cutter.glue(slots, split.units[: len(slots)])
-    return judged(text, problem or split.problem, cut_short if problem else split.cut_short)

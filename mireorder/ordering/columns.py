@@ -14,7 +14,8 @@ from mireorder.arrays import list_offsets, valid_rows
 from mireorder.cutting.cut import ColumnCutter, Cutter, FixedCutter
 from mireorder.errors import InputError
 from mireorder.ordering.permutation import Permutations, restrict, sound_rows
-from mireorder.ordering.restore import VERDICTS, Restored, Restorer
+from mireorder.undo.restorer import Restorer
+from mireorder.undo.units import VERDICTS, Restored
 
 _MOST_BYTES = 2**31 - 1
 
@@ -72,7 +73,7 @@ class RestoredRows:
 
 def restore_all(restorer: Restorer, texts: pa.StringArray) -> RestoredRows:
     """`Restorer.restore` of every text: the same answers."""
-    text = _whole(restorer, texts)
+    text = _whole(restorer, without_start(texts, restorer.start))
     left = ~valid_rows(text)
     verdict, problem = np.zeros(len(texts), np.int8), pa.nulls(len(texts), pa.string())
     if left.any():

@@ -6,7 +6,6 @@ lookahead spans (Trelawney, arXiv 2504.11336) copy several units that follow one
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,11 +14,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mireorder.cutting.cut import Cut, JoinedCutter
-from mireorder.errors import InputError
-from mireorder.ordering.restore import Restored, judged
+from mireorder.undo.copied import EmittedLeads, restore_lead
+
+__all__ = ["Copies", "Leads", "ranges", "restore_lead"]
 
 Ints = NDArray[np.int64]
-PLACE = "{}"
 
 
 @dataclass(frozen=True)
@@ -38,33 +37,8 @@ class Copies:
 
 
 @dataclass(frozen=True)
-class Leads:
-    """How copies are written.
-
-    Args:
-        template: what a copy looks like, ``{}`` standing for its units.
-
-    Raises:
-        InputError: the template does not enclose what is copied.
-    """
-
-    template: str = "⟪{}⟫"
-
-    def __post_init__(self) -> None:
-        if not self.opening.strip() or not self.closing.strip() or self.opening == self.closing:
-            raise InputError(
-                f"lead marks {self.template!r} do not enclose what is copied", remedy="write them as '<lead {}>'"
-            )
-
-    @property
-    def opening(self) -> str:
-        """What stands before a copy; no unit may hold it."""
-        return self.template.partition(PLACE)[0]
-
-    @property
-    def closing(self) -> str:
-        """What stands behind a copy; no unit may hold it."""
-        return self.template.partition(PLACE)[2]
+class Leads(EmittedLeads):
+    """How copies are written. Arguments and errors are those of `EmittedLeads`."""
 
     def problems(self, cut: Cut) -> dict[int, str]:
         """Row of a batch -> why its units can't be told from copies, and the remedy."""
@@ -94,56 +68,6 @@ class Leads:
         slots = np.concatenate([cut.slots, cut.slots[spans]])[np.argsort(steps, kind="stable")]
         ends = np.concatenate([[0], np.cumsum(lengths)])[per_row]
         return text, pa.ListArray.from_arrays(pa.array(cut.offsets + ends, pa.int32()), pa.array(slots, pa.int32()))
-
-
-def restore_lead(cutter: JoinedCutter, leads: Leads, emitted: str) -> Restored:
-    """The natural target of an emission with copies: what stands between the marks is dropped.
-
-    It is complete only if every copy comes again, as whole units, before the next place with copies.
-    """
-    rest, copies, problem, cut_short = "", list[tuple[int, str]](), None, False
-    for text, body, problem, cut_short in pieces(emitted, leads, cutter.joiner):  # noqa: B007 (the last ones count)
-        rest += text
-        if body is not None:
-            copies.append((len(rest), body))
-    places = [*sorted({place for place, _ in copies}), len(rest)]
-    for place, body in copies if problem is None else []:
-        end = places[places.index(place) + 1] if place < len(rest) else place
-        units = rest[place:end] if end < len(rest) else rest[place:] + cutter.joiner
-        if cutter.joiner + body + cutter.joiner not in cutter.joiner + units:
-            problem = f"{body[:40]!r} was announced and did not come"
-            cut_short = end == len(rest)
-            break
-    split = cutter.split(rest)
-    slots = list(cutter.present(len(split.units)))
-    text = cutter.glue(slots, split.units[: len(slots)])
-    return judged(text, problem or split.problem, cut_short if problem else split.cut_short)
-
-
-def pieces(emitted: str, leads: Leads, joiner: str) -> Iterator[tuple[str, str | None, str | None, bool]]:
-    """Text between copies, the copy behind it, and what is wrong there; the last piece has no copy."""
-    at = 0
-    while (start := emitted.find(leads.opening, at)) >= 0:
-        text, end = emitted[at:start], emitted.find(leads.closing, start)
-        body, behind = emitted[start + len(leads.opening) : end], emitted[end + len(leads.closing) :]
-        problem, cut_short = None, False
-        if leads.closing in text:
-            problem = f"{leads.closing!r} closes no copy"
-        elif start and not emitted[:start].endswith(joiner):
-            problem = f"a copy stands within a unit, behind {text[-20:]!r}"
-        elif end < 0:
-            problem, cut_short = "it stops within a copy", True
-        elif leads.opening in body or not body:
-            problem = f"{body[:40]!r} is no copy"
-        elif not behind.startswith(joiner):
-            cut_short = joiner.startswith(behind)
-            problem = "nothing follows a copy" if cut_short else f"{behind[:20]!r} follows a copy"
-        yield text, None if problem else body, problem, cut_short
-        if problem:
-            return
-        at = end + len(leads.closing) + len(joiner)
-    text = emitted[at:]
-    yield text, None, f"{leads.closing!r} closes no copy" if leads.closing in text else None, False
 
 
 def ranges(first: Ints, lengths: Ints) -> Ints:

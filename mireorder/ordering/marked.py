@@ -2,52 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mireorder.arrays import list_array
-from mireorder.cutting.cut import Cut, FixedCutter, Split
-from mireorder.errors import InputError
+from mireorder.cutting.cut import Cut
 from mireorder.ordering.permutation import Permutations
-from mireorder.ordering.restore import Restored, completable, judged
+from mireorder.undo.marked import EmittedMarkers, restore_marked
 
-PLACE = "{}"
+__all__ = ["Markers", "restore_marked"]
 
 
 @dataclass(frozen=True)
-class Markers:
-    """The markers of slots.
-
-    Args:
-        template: what a marker looks like, ``{}`` standing for the slot.
-
-    Raises:
-        InputError: the template has no place for the slot between two other characters, or a digit beside it.
-    """
-
-    template: str = "⟨{}⟩"
-
-    def __post_init__(self) -> None:
-        opening, place, closing = self.template.partition(PLACE)
-        if not place or not opening.strip() or not closing.strip() or opening[-1:].isdigit() or closing[:1].isdigit():
-            raise InputError(
-                f"markers {self.template!r} can't be told from what they mark",
-                remedy="write them as '<{}>', with {} for the slot",
-            )
-
-    @property
-    def opening(self) -> str:
-        """What a marker begins with; no unit may hold it."""
-        return self.template.partition(PLACE)[0]
-
-    def of(self, slots: int) -> list[str]:
-        """The markers of so many slots."""
-        return [self.template.replace(PLACE, str(slot)) for slot in range(slots)]
+class Markers(EmittedMarkers):
+    """The markers of slots. Arguments and errors are those of `EmittedMarkers`."""
 
     def problems(self, cut: Cut) -> dict[int, str]:
         """Row of a batch -> why its units can't be told from markers, and the remedy."""
@@ -67,55 +37,3 @@ class Markers:
         markers = pa.array(self.of(int(cut.slots.max(initial=-1)) + 1), pa.string())
         marked = pc.binary_join_element_wise(markers.take(pa.array(cut.slots)), cut.units, "")
         return pc.binary_join(order.apply(list_array(cut.offsets, marked)), "")
-
-    def split(self, text: str, slots: int) -> Split:
-        """Units and their slots. Text before the first marker, a slot that is not there or repeated is a problem.
-
-        Args:
-            text: the whole emission.
-            slots: how many there are.
-        """
-        found = list(self._marker.finditer(text))
-        stray = text[: found[0].start()] if found else text
-        if stray or not found:
-            problem = f"{stray[:40]!r} stands where a marker should" if stray else "nothing was emitted"
-            return Split([], [], problem, cut_short=not found and self._begins(stray, slots, ()))
-        at = [int(match[1]) for match in found]
-        ends = [match.start() for match in found[1:]] + [len(text)]
-        units = [text[match.end() : end] for match, end in zip(found, ends, strict=True)]
-        for place, (slot, unit) in enumerate(zip(at, units, strict=True)):
-            if slot >= slots or slot in at[:place]:
-                problem = f"marker {found[place][0]!r} " + ("is repeated" if slot < slots else "is of no slot")
-                return Split(units[:place], at[:place], problem)
-            if self.opening in unit:
-                whole, broken = unit[: unit.index(self.opening)], unit[unit.index(self.opening) :]
-                short = place == len(units) - 1 and self._begins(broken, slots, at)
-                problem = "it stops within a marker" if short else f"{broken[:40]!r} is no marker"
-                return Split([*units[:place], whole], at[: place + 1], problem, cut_short=short)
-        return Split(units, at)
-
-    @cached_property
-    def _marker(self) -> re.Pattern[str]:
-        opening, _, closing = self.template.partition(PLACE)
-        return re.compile(re.escape(opening) + r"(0|[1-9][0-9]{0,8})" + re.escape(closing))
-
-    def _begins(self, text: str, slots: int, taken: Sequence[int]) -> bool:
-        """Whether the text may go on to the marker of a slot that is not taken."""
-        return any(m.startswith(text) for slot, m in enumerate(self.of(slots)) if slot not in taken)
-
-
-def restore_marked(cutter: FixedCutter, markers: Markers, emitted: str) -> Restored:
-    """The natural target of an emission with markers: units sorted by their slots."""
-    split = markers.split(emitted, len(cutter.slots))
-    pairs = sorted(zip(split.slots, split.units, strict=True))
-    slots, units = [s for s, _ in pairs], [u for _, u in pairs]
-    problem, cut_short = split.problem, split.cut_short
-    foreign = next((unit for unit in split.units if cutter.split(unit).units != [unit]), None)
-    if foreign is not None and (problem is None or cut_short):
-        begun = problem is None and not foreign and "" not in split.units[:-1]  # its marker is the last thing there is
-        problem, cut_short = f"{foreign[:40]!r} is not one unit", begun
-    missing = [slot for slot in cutter.present(len(slots)) if slot not in slots]
-    if problem is None and missing:
-        problem = f"the unit of slot {missing[0]} was not emitted"
-        cut_short = any(completable(cutter, slots, units, n) for n in range(len(slots) + 1, len(cutter.slots) + 1))
-    return judged(cutter.glue(slots, units), problem or cutter.misplaced(slots, units), cut_short)

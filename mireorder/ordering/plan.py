@@ -14,24 +14,22 @@ from typing import Any, cast
 import pyarrow as pa
 
 from mireorder.cutting import CUTTERS, Cutter
-from mireorder.cutting.cut import CodedCutter, FixedCutter, JoinedCutter
+from mireorder.cutting.cut import FixedCutter
 from mireorder.dataset.reading import Reading
 from mireorder.described import make, with_options
 from mireorder.errors import InputError, PlanError
 from mireorder.files import write_text
 from mireorder.information.evidence import Evidence
 from mireorder.ordering.ahead import Copying, Cost
-from mireorder.ordering.bare import restore_bare
-from mireorder.ordering.causal import restore_causal
-from mireorder.ordering.columns import RestoredRows, restore_all, string_column, without_start
+from mireorder.ordering.columns import RestoredRows, restore_all, string_column
 from mireorder.ordering.kinds import kind_of
-from mireorder.ordering.lead import Leads, restore_lead
-from mireorder.ordering.marked import Markers, restore_marked
+from mireorder.ordering.lead import Leads
+from mireorder.ordering.marked import Markers
 from mireorder.ordering.permutation import is_permutation
-from mireorder.ordering.restore import Restored, RestoredIds, Restorer, slots_by_step
+from mireorder.undo.causal import HIGHEST_FIRST
+from mireorder.undo.restorer import FILE, FORMAT, Restorer, read_plan, require_format, split_between
+from mireorder.undo.units import Restored, RestoredIds, slots_by_step
 
-FILE = "mireorder.json"
-FORMAT = 1
 MOST_SHOWN = 100  # units of an order in words
 MOST_LENGTHS = 64  # beyond, permutations of every length would take more room than all the rest
 
@@ -170,11 +168,11 @@ class Plan:
     @property
     def highest(self) -> bool:
         """Whether the slot of most evidence comes first."""
-        return self.policy in ("causal-max", "easiest")
+        return self.policy in HIGHEST_FIRST
 
     @cached_property
     def _restorer(self) -> Restorer:
-        return Restorer(self.cut, self.permutation)
+        return Restorer.of(vars(self), self.cut)
 
     @cached_property
     def prompt_end(self) -> str:
@@ -204,18 +202,7 @@ class Plan:
         Raises:
             PlanError: the plan's units are token ids, or the kind is ``causal`` and there is no prompt.
         """
-        self._require_text()
-        text = emitted.removeprefix(self.completion_start)
-        if self.kind == "marked":
-            return restore_marked(cast(FixedCutter, self.cut), Markers(cast(str, self.markers)), text)
-        if self.kind == "lead" and self.markers is None:
-            return restore_bare(cast(JoinedCutter, self.cut), self.copies.bare, text)
-        if self.kind == "lead":
-            return restore_lead(cast(JoinedCutter, self.cut), Leads(cast(str, self.markers)), text)
-        if self.kind == "causal":
-            source = self.source(self._asked(prompt))
-            return restore_causal(cast(CodedCutter, self.cut), self.said, self.highest, text, source)
-        return self._restorer.restore(text)
+        return self._restorer.restore(emitted, prompt)
 
     def restore_all(
         self, emitted: pa.Array | Sequence[str], prompts: pa.Array | Sequence[str] | None = None
@@ -229,10 +216,10 @@ class Plan:
         Raises:
             PlanError: the plan's units are token ids, or the kind is ``causal`` and there are no prompts.
         """
-        self._require_text()
+        self._restorer.require_text()
         texts = string_column(emitted)
         if self.kind in ("fixed", "set"):
-            return restore_all(self._restorer, without_start(texts, self.completion_start))
+            return restore_all(self._restorer, texts)
         asked = repeat(None) if prompts is None else string_column(prompts).to_pylist()
         return RestoredRows.of([self.restore(text, prompt) for text, prompt in zip(texts.to_pylist(), asked)])  # noqa: B905
 
@@ -259,18 +246,6 @@ class Plan:
                 f"{fingerprint[:12]}; pass the one it was fitted with, or fit again with this one"
             )
 
-    def _asked(self, prompt: str | None) -> str:
-        if prompt is None:
-            raise PlanError("an order of kind causal follows from the prompt; pass the prompt to restore, too")
-        return prompt
-
-    def _require_text(self) -> None:
-        if self.tokenizer is not None:
-            raise PlanError(
-                "the plan's units are token ids, and a text may have several; pass ids to restore_ids, or to "
-                "mireorder.sft.tokens.restore_ids with the tokenizer"
-            )
-
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, two spaces, a newline at the end."""
         content = {f.name: getattr(self, f.name) for f in fields(self)}
@@ -289,24 +264,13 @@ class Plan:
         Raises:
             PlanError: there is none, it can't be read, or it contradicts itself.
         """
-        path = Path(folder)
-        path = path / FILE if path.is_dir() else path
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise PlanError(f"{path}: there is no plan here; make one with 'mireorder fit'") from None
-        except (OSError, ValueError) as error:
-            raise PlanError(f"{path}: not a readable plan ({error}); make it again with 'mireorder fit'") from None
-        return cls.from_dict(content, str(path))
+        return cls.from_dict(*read_plan(folder))
 
     @classmethod
     def from_dict(cls, content: Any, place: str = FILE) -> Plan:
         """A plan from parsed JSON; ``place`` is named in errors."""
         remedy = "make it again with 'mireorder fit'"
-        if not isinstance(content, dict):
-            raise PlanError(f"{place}: not a plan; {remedy}")
-        if content.get("format") != FORMAT:
-            raise PlanError(f"{place}: plan format {content.get('format')!r}, this version reads {FORMAT}; {remedy}")
+        require_format(content, place)
         names = {f.name for f in fields(cls)}
         missing, unknown = names - content.keys(), content.keys() - names
         if missing or unknown:
@@ -329,12 +293,6 @@ class Plan:
         if not agree:
             raise PlanError(f"{place}: permutation, kind and cutter do not fit together; {remedy}")
         return plan
-
-
-def split_between(between: str) -> tuple[str, str]:
-    """What ends a prompt, and the white space that opens a completion, of the text between source and target."""
-    end = between.rstrip()
-    return end, between[len(end) :]
 
 
 def permutations_by_length(cutter: Cutter, permutation: list[int]) -> dict[str, list[int]]:

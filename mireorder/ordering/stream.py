@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import cast
 
 from mireorder.cutting import Cutter, Digits, Fields
-from mireorder.cutting.cut import UNKNOWN, CodedCutter, JoinedCutter
+from mireorder.cutting.cut import JoinedCutter
 from mireorder.ordering.causal import replayed
-from mireorder.ordering.lead import Leads, pieces
+from mireorder.ordering.lead import Leads
 from mireorder.ordering.marked import Markers
 from mireorder.ordering.plan import Plan
-from mireorder.ordering.restore import Restored
+from mireorder.undo.copied import pieces
+from mireorder.undo.units import UNKNOWN, CodedEmitted, Restored
 
 
 class Stream:
@@ -79,7 +80,9 @@ def _closed(plan: Plan, emitted: str, prompt: str | None) -> list[tuple[int | No
     if plan.kind == "set":
         return list(zip(split.slots, units, strict=False))
     if plan.kind == "causal":
-        return list(replayed(cast(CodedCutter, cutter), plan.said, plan.highest, units, plan.source(cast(str, prompt))))
+        return list(
+            replayed(cast(CodedEmitted, cutter), plan.said, plan.highest, units, plan.source(cast(str, prompt)))
+        )
     possible = [places for places in plan.permutations.values() if len(places) >= len(split.units)]
     found: list[tuple[int | None, str]] = []
     for step, unit in enumerate(units):

@@ -11,12 +11,12 @@ from typing import Any
 
 from mireorder.errors import MireorderError
 from mireorder.files import require_empty
-from mireorder.ordering.plan import FILE as PLAN_FILE
 from mireorder.ordering.plan import Plan
 from mireorder.sft.budget import Budget
 from mireorder.sft.encoded import Encoded, encode_dataset, tokenizer_for
 from mireorder.sft.presets import PRESETS, build, no_bars, pretrained
 from mireorder.sft.reserved import embed
+from mireorder.undo.restorer import FILE as PLAN_FILE
 
 SLACK = 4  # tokens a model may emit beyond the longest completion it saw, so that running on is seen as such
 

@@ -1,0 +1,114 @@
+"""Emissions as units, and what comes of restoring them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+UNKNOWN = "?"  # stands for a unit that was never emitted
+VERDICTS = ("complete", "cut short", "malformed")
+
+
+@dataclass(frozen=True)
+class Split:
+    """An emitted text, split into units: what restoring starts from.
+
+    Attributes:
+        units: the units as emitted.
+        slots: the slot of each, for cutters of kind ``set``; empty where the place tells (``fixed``).
+        problem: why this can't be a complete emission, or None.
+        cut_short: True if the text only seems to stop too early.
+    """
+
+    units: list[Any]
+    slots: list[int] = field(default_factory=list)
+    problem: str | None = None
+    cut_short: bool = False
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A restored target.
+
+    Attributes:
+        text: the natural target; the best partial answer where the verdict is not ``complete``.
+        verdict: ``complete``, ``cut short`` (it only stops too early) or ``malformed``.
+        problem: what is wrong and where, None if complete.
+    """
+
+    text: str
+    verdict: str
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class RestoredIds:
+    """Restored token ids.
+
+    Attributes:
+        ids: of the natural target; the best partial answer where the verdict is not ``complete``.
+        verdict: as of `Restored`.
+        problem: what is wrong and where, None if complete.
+    """
+
+    ids: list[int]
+    verdict: str
+    problem: str | None = None
+
+
+class Emitted(Protocol):
+    """A cutter, as far as the way back goes."""
+
+    name: ClassVar[str]
+    kind: ClassVar[str]
+
+    @property
+    def slots(self) -> tuple[str, ...]: ...  # noqa: D102
+    def split(self, text: Any, /) -> Split: ...  # noqa: D102
+    def glue(self, slots: Sequence[int], units: Sequence[Any]) -> Any: ...  # noqa: D102
+
+
+class FixedEmitted(Emitted, Protocol):
+    """A cutter of kind ``fixed``: a unit's place tells its slot."""
+
+    def present(self, units: int) -> range:
+        """The slots of a target of that many units."""
+
+    def misplaced(self, slots: Sequence[int], units: Sequence[Any]) -> str | None:
+        """Why these units can't stand in these slots, or None; `UNKNOWN` ones may be any."""
+
+
+class JoinedEmitted(FixedEmitted, Protocol):
+    """A cutter whose emission is its units with a text between them that no unit holds."""
+
+    @property
+    def joiner(self) -> str: ...  # noqa: D102
+
+
+class CodedEmitted(FixedEmitted, Protocol):
+    """A cutter whose units have the same codes while an output is restored as they had when they were counted."""
+
+    def code(self, slot: int, unit: str) -> int | None:
+        """The unit's code in that slot; None if it can't stand there."""
+
+
+def slots_by_step(cutter: FixedEmitted, permutation: Sequence[int], units: int) -> list[int]:
+    """The slot of each step, for a target of that many units."""
+    present = cutter.present(units)
+    return [slot for slot in permutation if slot in present]
+
+
+def completable(cutter: FixedEmitted, slots: Sequence[int], units: Sequence[str], length: int) -> bool:
+    """Whether units in these slots can be part of a target of that many units, and more have to come."""
+    present, there = cutter.present(length), dict(zip(slots, units))
+    if not there.keys() <= set(present) or len(present) <= len(there):
+        return False
+    return cutter.misplaced(present, [there.get(slot, UNKNOWN) for slot in present]) is None
+
+
+def judged(text: str, problem: str | None, cut_short: bool) -> Restored:
+    """A restored text with its verdict."""
+    if problem is None:
+        return Restored(text, "complete")
+    return Restored(text, "cut short" if cut_short else "malformed", problem)
