@@ -16,6 +16,7 @@ from mireorder.dataset.writer import finish, schema, shard_path, write_shard
 from mireorder.errors import InputError, OutputError
 from mireorder.files import PARTS, file_sha256, require_empty, write_text
 from mireorder.ordering.plan import Plan
+from mireorder.standalone import require_other_name, write_standalone
 from mireorder.threads import map_ordered, shared
 from mireorder.undo.restorer import FILE
 
@@ -41,9 +42,11 @@ def write_folder(
         companion: writes what else belongs into the folder (the tokenizer), before it counts as finished.
 
     Raises:
-        OutputError: the folder holds something else, or was written from another input or plan.
+        OutputError: the folder holds something else, was written from another input or plan, or has a name that
+            ``load_dataset`` could not open.
         InputError: a row does not fit the plan, or there are no rows.
     """
+    require_other_name(folder)
     plan, form = reordering.plan, "token" if reordering.encode else "text"
     jobs = _jobs(shards, plan, form, tokenizer, reordering.max_tokens)
     existed = folder.exists()
@@ -61,6 +64,7 @@ def write_folder(
     for entry in entries:
         rows[entry.split] = rows.get(entry.split, 0) + entry.rows
         outputs.setdefault(entry.split, []).append(entry.output)
+    write_standalone(folder)
     if companion:
         companion(folder)
     finish(folder, form, card(plan, form, rows), outputs, {entry.output: entry.output_sha256 for entry in entries})

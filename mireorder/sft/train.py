@@ -16,6 +16,7 @@ from mireorder.sft.budget import Budget
 from mireorder.sft.encoded import Encoded, encode_dataset, tokenizer_for
 from mireorder.sft.presets import PRESETS, build, no_bars, pretrained
 from mireorder.sft.reserved import embed
+from mireorder.standalone import write_standalone
 from mireorder.undo.restorer import FILE as PLAN_FILE
 
 SLACK = 4  # tokens a model may emit beyond the longest completion it saw, so that running on is seen as such
@@ -103,7 +104,7 @@ def train(
 
 
 def save(model: Any, tokenizer: Any, plan_file: Path, out: Path, longest_completion: int) -> None:
-    """Write a model's folder: weights, tokenizer, plan, and how to generate with it.
+    """Write a model's folder: weights, tokenizer, plan and its `restore.py`, and how to generate with it.
 
     Args:
         model: a transformers model, or a PEFT model, of which the adapter is written.
@@ -123,6 +124,7 @@ def save(model: Any, tokenizer: Any, plan_file: Path, out: Path, longest_complet
     settings.save_pretrained(out)  # an adapter's save_pretrained leaves it out
     tokenizer.save_pretrained(out)
     shutil.copyfile(plan_file, out / PLAN_FILE)
+    write_standalone(out)
 
 
 def _refuse(folder: Path, model: str, out: Path, lora: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -83,7 +83,10 @@ class Restorer:
         content, place = read_plan(folder)
         remedy = "make it again with 'mireorder fit'"
         try:
-            return cls.of(content, make(content["cutter"], EMITTED))
+            restorer = cls.of(content, make(content["cutter"], EMITTED))
+            for part in (restorer.cutter, restorer.written):
+                _require_types(part)
+            return restorer
         except (InputError, TypeError, ValueError, KeyError, AttributeError) as error:
             raise PlanError(f"{place}: not a plan that can be read ({error!r}); {remedy}") from None
 
@@ -100,7 +103,8 @@ class Restorer:
         """
         kind, markers = plan["kind"], plan["markers"]
         written: EmittedMarkers | EmittedLeads | EmittedBare | Said | None = None
-        if sorted(plan["permutation"]) != list(range(len(cutter.slots))):
+        permutation = list(plan["permutation"])
+        if sorted(permutation) != list(range(len(cutter.slots))) or any(type(slot) is not int for slot in permutation):
             raise ValueError("permutation and cutter do not fit together")
         if kind == "marked":
             written = EmittedMarkers(markers)
@@ -114,7 +118,7 @@ class Restorer:
             raise ValueError(f"kind {kind!r} and cutter {cutter.name} do not fit together")
         end, start = split_between(plan["between"])
         of_ids = plan["tokenizer"] is not None
-        return cls(cutter, plan["permutation"], start, end, written, plan["policy"] in HIGHEST_FIRST, of_ids)
+        return cls(cutter, permutation, start, end, written, plan["policy"] in HIGHEST_FIRST, of_ids)
 
     def restore(self, emitted: str, prompt: str | None = None) -> Restored:
         """The natural target of what a model wrote behind the prompt. Never raises on model output.
@@ -220,6 +224,16 @@ def require_format(content: Any, place: str) -> None:
         raise PlanError(f"{place}: not a plan; {remedy}")
     if content.get("format") != FORMAT:
         raise PlanError(f"{place}: plan format {content.get('format')!r}, this version reads {FORMAT}; {remedy}")
+
+
+def _require_types(options: Any) -> None:
+    """Raise TypeError if a field of a dataclass is not of its type; of lists nothing is looked at."""
+    known = {"str": str, "int": int, "bool": bool, "None": type(None), "tuple[str, ...]": tuple}
+    for option in fields(options) if options is not None else ():
+        value, types = getattr(options, option.name), str(option.type).split(" | ")
+        fits = any(type(value) is known.get(name, type(value)) for name in types)
+        if not fits or (isinstance(value, tuple) and any(type(name) is not str for name in value)):
+            raise TypeError(f"{option.name} is {value!r}")
 
 
 def split_between(between: str) -> tuple[str, str]:
