@@ -131,7 +131,7 @@ class Digits(EmittedDigits):
         """Number of codes in each slot."""
         del survey
         if self.align == "pad":
-            return tuple({"sign": 2, ".": 1}.get(name, 10) for name in self.slots)
+            return tuple(len(self.taken(slot)) for slot in range(len(self.slots)))
         return (len(_ALPHABET) + 1,) * len(self.slots)
 
     def natural(self, cut: Cut, batch: pa.RecordBatch) -> pa.StringArray:

@@ -288,6 +288,8 @@ class Plan:
             agree = agree and (plan.markers is not None) == marks
             if plan.evidence is not None:
                 agree = agree and plan.said.by_emitted.shape[1] == len(plan.permutation)
+            if agree:
+                plan._restorer  # noqa: B018 (raises where there is no way back)
         except (InputError, TypeError, ValueError, KeyError, AttributeError) as error:
             raise PlanError(f"{place}: reading, cutter or permutation can't be read ({error}); {remedy}") from None
         if not agree:

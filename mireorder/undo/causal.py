@@ -141,13 +141,11 @@ class Replay:
 
 
 def template_hash(source: str) -> int:
-    """Hash of the text around the numbers, '0' in their place: FNV-1a, finished with the mixer of MurmurHash3."""
+    """Hash of the text around the numbers, '0' in their place (FNV-1a)."""
     h = 0xCBF29CE484222325
     for byte in _NUMBER.sub("0", source).encode("utf-8", "replace"):
         h = (h ^ byte) * 0x100000001B3 & _64_BITS
-    h = (h ^ (h >> 33)) * 0xFF51AFD7ED558CCD & _64_BITS
-    h = (h ^ (h >> 33)) * 0xC4CEB9FE1A85EC53 & _64_BITS
-    return h ^ (h >> 33)
+    return h
 
 
 def _whole(numbers: Sequence[Any]) -> list[int]:

@@ -120,8 +120,12 @@ class EmittedDigits:
 
     def code(self, slot: int, unit: str) -> int | None:
         """The code that counting gives the unit in that slot (``pad``); None if it can't stand there."""
-        expected = OTHERS.get(self.slots[slot], DIGITS)
-        return expected.index(unit) if len(unit) == 1 and unit in expected else None
+        taken = self.taken(slot)
+        return taken.index(unit) if len(unit) == 1 and unit in taken else None
+
+    def taken(self, slot: int) -> str:
+        """The characters that can stand in a slot (``pad``), in the order of their codes."""
+        return OTHERS.get(self.slots[slot], DIGITS)
 
 
 def _is_number(text: str) -> bool:

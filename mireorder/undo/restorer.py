@@ -112,8 +112,10 @@ class Restorer:
             cast(JoinedEmitted, cutter).joiner  # noqa: B018 (raises AttributeError where units are not joined)
             written = EmittedBare.of(plan["copying"]) if markers is None else EmittedLeads(markers)
         elif kind == "causal":
-            cast(CodedEmitted, cutter).code  # noqa: B018
             written = Said.from_dict(plan["evidence"])
+            taken = [cast(CodedEmitted, cutter).taken(slot) for slot in range(len(permutation))]
+            if [len(said) for said in written.by_emitted] != [len(units) for units in taken]:
+                raise ValueError("evidence and cutter do not fit together")
         elif kind != cutter.kind:
             raise ValueError(f"kind {kind!r} and cutter {cutter.name} do not fit together")
         end, start = split_between(plan["between"])

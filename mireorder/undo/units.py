@@ -92,6 +92,9 @@ class CodedEmitted(FixedEmitted, Protocol):
     def code(self, slot: int, unit: str) -> int | None:
         """The unit's code in that slot; None if it can't stand there."""
 
+    def taken(self, slot: int) -> str:
+        """The units that can stand in a slot, in the order of their codes."""
+
 
 def slots_by_step(cutter: FixedEmitted, permutation: Sequence[int], units: int) -> list[int]:
     """The slot of each step, for a target of that many units."""

@@ -1,0 +1,547 @@
+"""restore.py: one file, no packages, the same answers as the library, whatever a model wrote."""
+
+import ast
+import importlib.util
+import io
+import json
+import random
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from datasets import Dataset, load_dataset, load_from_disk
+from hypothesis import example, given
+from hypothesis import strategies as st
+from test_ordering import CUTTERS, ODD, TARGETS, text_of
+from test_plan import plan_of
+
+from mireorder import OutputError, Plan, PlanError, Reading, apply, check, fit
+from mireorder.cutting import Digits, Fields, Labels, Lines, Sentences, Spans, Tokens, Words
+from mireorder.cutting.source import survey_numbers
+from mireorder.dataset import manifest
+from mireorder.information.evidence import Evidence
+from mireorder.ordering.ahead import Copying, Lead, Lookahead
+from mireorder.ordering.emission import emit
+from mireorder.standalone import FILE, MODULES, standalone
+from mireorder.undo.causal import Said
+
+# --- plans of every kind and cutter -----------------------------------------------------------------------------
+
+SOURCES = ["12*34", "7*8 or 99?", "0012", "no number", ""]
+TEXT = st.text("ab é⟪⟩<.", max_size=9)
+TEXTS = {
+    "words": (Words(width=12), TEXT),
+    "words from the right": (Words("right", width=12), TEXT),
+    "lines": (Lines(width=12), st.text("ab \r\n", max_size=9)),
+    "spans": (Spans(width=12, delimiter="--"), st.text("ab -", max_size=9).filter(lambda t: "---" not in t)),
+    "sentences": (Sentences(width=12), st.sampled_from(["It was. It is.", "A b? C! D.", "no", ""])),
+}
+PAD = {name: CUTTERS[name] for name in ("padded", "padded, decimals and sign", "padded, plus")}
+RADICES = {"padded": [10] * 4, "padded, decimals and sign": [2, 10, 10, 1, 10, 10], "padded, plus": [2, 10, 10]}
+
+
+def evidence(radices, sources, seed):
+    """Any evidence, of the numbers in these sources."""
+    draw, survey = np.random.default_rng(seed), survey_numbers(pa.array(sources))
+    by_source, by_emitted = (draw.integers(-9, 9, (sum(r), len(radices))) for r in (survey.radices, radices))
+    return Evidence(survey, by_source, by_emitted, tuple(radices)).as_dict()
+
+
+def ahead(cutter, policy, **options):
+    copying = Copying(policy, **options)
+    markers = "⟪{}⟫" if copying.marks else None
+    content = copying.as_dict() | {"costs": {"units": 0, "copied": 0, "parts": 0, "with_copies": 0}}
+    slots = range(len(cutter.slots))
+    return plan_of(cutter, slots, kind="lead", policy=copying.policy.name, markers=markers, copying=content)
+
+
+def cases():
+    """Name -> a plan, and its natural targets; None where only spoilt emissions are drawn."""
+    order = random.Random(1)
+    found = {}
+    targets = {name: TARGETS[name].map(lambda target, name=name: text_of(name, target)) for name in CUTTERS}
+    for name, cutter in CUTTERS.items():
+        slots = list(range(len(cutter.slots)))
+        found[name] = plan_of(cutter, order.sample(slots, len(slots))), targets[name]
+        if cutter.kind == "fixed":
+            marked = plan_of(cutter, slots, kind="marked", policy="shuffle", markers="⟨{}⟩", between=" A:")
+            found[f"marked, {name}"] = marked, targets[name]
+    for name, (cutter, texts) in TEXTS.items():
+        slots = list(range(len(cutter.slots)))
+        found[name] = plan_of(cutter, order.sample(slots, len(slots)), between="?\n"), texts
+        found[f"marked, {name}"] = plan_of(cutter, slots, kind="marked", policy="shuffle", markers="<{} >"), texts
+        found[f"ahead, {name}"] = ahead(cutter, Lookahead(2), by_sentence=False), texts
+        found[f"bare, {name}"] = ahead(cutter, Lookahead(1), by_sentence=name == "words", marks=False), texts
+    found["bare leads"] = ahead(Words(width=12), Lead(3), marks=False), None
+    found["bare leads of whole targets"] = ahead(Words(width=12), Lead(1), marks=False, by_sentence=False), None
+    for seed, (name, cutter) in enumerate(PAD.items()):
+        for policy, sources in ("causal-max", SOURCES[:1]), ("causal-min", SOURCES):
+            said = evidence(RADICES[name], sources, seed)
+            slots = range(len(cutter.slots))
+            plan = plan_of(cutter, slots, kind="causal", policy=policy, evidence=said, between="=")
+            found[f"{policy}, {name}"] = plan, targets[name]
+    return found
+
+
+CASES = cases()
+every_case = pytest.mark.parametrize("name", CASES)
+
+
+def emission(plan, target, source="12*34"):
+    """What a model is trained to write for the target, and the prompt; None if the row would be refused."""
+    kind = pa.list_(pa.string()) if isinstance(target, list) else pa.string()
+    batch = pa.record_batch({"source": [source], "target": pa.array([target], kind)})
+    cut = plan.cut.cut(batch)
+    if cut.problems:
+        return None
+    written = emit(plan, cut, batch)
+    return None if written.problems else plan.completion_start + written.targets[0].as_py()
+
+
+@pytest.fixture(scope="session")
+def bundled(tmp_path_factory):
+    """The one file as a module."""
+    path = tmp_path_factory.mktemp("standalone") / FILE
+    path.write_text(standalone(), encoding="utf-8")
+    spec = importlib.util.spec_from_file_location("bundled_restore", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def restorers(bundled, tmp_path_factory):
+    """The one file's restorer of every case."""
+    folder = tmp_path_factory.mktemp("plans")
+    return {
+        name: bundled.Restorer.load(plan.save(folder / str(number)))
+        for number, (name, (plan, _)) in enumerate(CASES.items())
+    }
+
+
+# --- the same answers -------------------------------------------------------------------------------------------
+
+
+@every_case
+@given(data=st.data())
+def test_the_file_restores_as_the_library_does(name, data, restorers):
+    (plan, targets), source = CASES[name], data.draw(st.sampled_from([*SOURCES, "5*999999", "٣ \ud800"]))
+    prompt = plan.prompt(source)
+    texts = data.draw(st.lists(ODD | st.text("⟪⟫⟨⟩<>0123 ab.-\n,{}", max_size=12) | st.text(max_size=6), max_size=4))
+    if targets is not None:
+        target = data.draw(targets)
+        whole = emission(plan, target, source.replace("\ud800", ""))
+        if whole is not None:
+            at, more = data.draw(st.integers(0, len(whole))), data.draw(ODD | st.just(""))
+            texts += [whole, whole[:at], whole[:at] + more + whole[at + 1 :], f" {whole} "]
+            found = restorers[name].restore(whole, plan.prompt(source.replace("\ud800", "")))
+            if plan.kind != "lead":  # copies of units that look like others may be refused when they are written
+                natural = ", ".join(target) or "none" if isinstance(target, list) else target
+                assert (found.text, found.verdict) == (natural, "complete")
+    for text in texts:
+        one, other = plan.restore(text, prompt), restorers[name].restore(text, prompt)
+        assert (one.text, one.verdict, one.problem) == (other.text, other.verdict, other.problem)
+
+
+@pytest.mark.parametrize("align", ["left", "right"])
+@given(st.permutations(range(5)), st.lists(st.integers(0, 9), max_size=7))
+def test_ids_are_restored_as_by_the_library(bundled, align, order, ids):
+    plan = plan_of(Tokens(align, width=5), order, tokenizer="0" * 64)
+    content = json.loads(plan.to_json())
+    alone = bundled.Restorer.of(content, bundled.make(content["cutter"], bundled.EMITTED))
+    one, other = plan.restore_ids(ids), alone.restore_ids(ids)
+    assert (one.ids, one.verdict, one.problem) == (other.ids, other.verdict, other.problem)
+    with pytest.raises(bundled.PlanError, match="token ids"):
+        alone.restore("a")
+
+
+numbers = st.text("0123456789ab é٣\r", max_size=9)
+
+
+@given(st.lists(numbers, min_size=1, max_size=5), st.lists(numbers, min_size=1, max_size=5))
+@example(["1 2", "a", "0"], ["", "000123 4 5 6", "b"])
+def test_one_source_says_what_a_column_of_sources_says(counted, asked):
+    radices = [3, 2]
+    content = evidence(radices, counted, len(asked))
+    column = Evidence.from_dict(content).of_sources(pa.array([*counted, *asked]))
+    assert [Said.from_dict(content).of_source(source) for source in [*counted, *asked]] == column.tolist()
+
+
+# --- whatever a model writes ------------------------------------------------------------------------------------
+
+AT_A_TIME = 20_000 // 20
+
+
+def could_be_written(plan, text, natural, prompt):
+    """Whether such an emission could have been written for that target."""
+    text = text.removeprefix(plan.completion_start)
+    cutter = plan.cut
+    if plan.kind == "fixed" and not isinstance(cutter, Digits):
+        units = text.split(cutter.joiner)
+        slots = [slot for slot in plan.permutation if slot in cutter.present(len(units))]
+        in_order = [unit for _, unit in sorted(zip(slots, units, strict=True))]  # raises if they are too many
+        return cutter.gap.join(in_order) == natural
+    if plan.kind in ("fixed", "causal"):
+        again = emission(plan, natural, plan.source(prompt))
+        return again is not None and again.removeprefix(plan.completion_start) == text.strip()
+    if plan.kind == "set":
+        units, slots = cutter.split(text).units, cutter.split(text).slots
+        back = cutter.split(natural)
+        return sorted(units) == sorted(back.units) and back.slots == sorted(slots) == sorted(set(slots))
+    if plan.kind == "marked":
+        opening, closing = plan.markers.split("{}")
+        marked = re.findall(
+            f"{re.escape(opening)}([0-9]+){re.escape(closing)}((?:(?!{re.escape(opening)}).)*)", text, re.S
+        )
+        slots = [int(slot) for slot, _ in marked]
+        units = [unit for _, unit in sorted(marked, key=lambda m: int(m[0]))]
+        whole = "".join(f"{opening}{slot}{closing}{unit}" for slot, unit in marked) == text
+        return whole and sorted(slots) == [*cutter.present(len(slots))] and cutter.glue(sorted(slots), units) == natural
+    joiner = cutter.joiner
+    if plan.markers is not None:
+        mark = "⟪([^⟪⟫]+)⟫" + re.escape(joiner)
+        for copy in re.finditer(mark, text):
+            behind = re.sub(mark, "", text[copy.end() :])
+            if joiner + copy[1] + joiner not in joiner + behind + joiner:
+                return False
+            if copy.start() and not text[: copy.start()].endswith(joiner):
+                return False
+        return re.sub(mark, "", text).replace(joiner, cutter.gap) == natural and not re.search("[⟪⟫]", natural)
+    bare = plan.copies.bare
+    parts = [part.split(joiner) for part in (text.split(bare.gap) if bare.gap else [text])]
+    announced = all(set(part[: bare.number]) - {""} <= set(part[bare.number :]) for part in parts)
+    return announced and cutter.gap.join(unit for part in parts for unit in part[bare.number :]) == natural
+
+
+def spoilt(whole, draw):
+    """An emission with a few characters lost, changed, moved or made up."""
+    alphabet = whole + '0123456789+-. ,⟪⟫⟨⟩<>{}":\nab'
+    for _ in range(draw.randint(0, 3)):
+        at, to = sorted((draw.randint(0, len(whole)), draw.randint(0, len(whole))))
+        how, char = draw.randrange(5), draw.choice(alphabet)
+        whole = (
+            whole[:at] + char + whole[at + (how == 0) :] if how < 2
+            else whole[:at] if how == 2
+            else whole[:at] + whole[to:] + whole[at:to] if how == 3
+            else whole[:to] + whole[at:]
+        )  # fmt: skip
+    return whole
+
+
+BY_KIND = re.compile("^(marked|ahead|bare|causal-max|causal-min), |^bare leads.*")
+SEEDS = {
+    "padded": "3407",
+    "padded, decimals and sign": "-12.34",
+    "padded, plus": "+42",
+    "padded as in the data": "007",
+    "from the left": "-12.5",
+    "from the right": "3407",
+    "": None,
+    "words": "the cat. sat on a mat. so",
+    "words from the right": "a b c d",
+    "lines": "a\nb c\n\nd",
+    "spans": "a--b c----d",
+    "sentences": "It was. It is. So be it.",
+    "labels": ["a", "b c", "no"],
+    "fields": '{"a": 1, "c d": "{", "é": null}',
+    "fields, spread": '{\n  "a": 1,\n  "é": [2]\n}',
+}
+
+
+@every_case
+def test_nothing_is_complete_that_could_not_be_written(name, restorers):
+    """Over all cases more than 20,000 texts."""
+    (plan, _), draw = CASES[name], random.Random(name)
+    natural = SEEDS[BY_KIND.sub("", name)]
+    source = draw.choice(SOURCES)
+    prompt = plan.prompt(source)
+    whole = emission(plan, natural, source) if natural else plan.completion_start + "b a b c\n a"
+    assert whole is not None
+    verdicts = {}
+    for _ in range(AT_A_TIME):
+        text = spoilt(whole, draw)
+        found = restorers[name].restore(text, prompt)
+        verdicts[found.verdict] = verdicts.get(found.verdict, 0) + 1
+        assert (found.problem is None) == (found.verdict == "complete")
+        if found.problem is None:
+            assert could_be_written(plan, text, found.text, prompt), (text, found)
+    assert verdicts.keys() <= {"complete", "cut short", "malformed"} and verdicts["complete"] > 5
+    assert len(CASES) * AT_A_TIME > 20_000
+
+
+# --- the file ---------------------------------------------------------------------------------------------------
+
+
+def test_the_file_is_the_same_every_time_and_says_what_it_is():
+    again = subprocess.run(
+        [sys.executable, "-c", "from mireorder.standalone import standalone; print(standalone(), end='')"],
+        capture_output=True, check=True, encoding="utf-8",
+    )  # fmt: skip
+    assert again.stdout == standalone() and standalone.cache_info().currsize == 1
+    head = standalone()[:1200]
+    assert "python restore.py < emitted.txt > natural.txt" in head and "from restore import Restorer" in head
+    assert f"mireorder {importlib.metadata.version('mireorder')} " in head and "Apache License 2.0" in head
+
+
+def test_the_file_is_python_3_9_and_imports_the_standard_library_alone():
+    tree = ast.parse(standalone(), feature_version=(3, 9))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    modules = {node.module if isinstance(node, ast.ImportFrom) else node.names[0].name for node in imports}
+    assert {str(module).split(".")[0] for module in modules} <= sys.stdlib_module_names
+    assert all(node in tree.body for node in imports), "an import stands within something"
+    aliases = [alias.asname for node in imports for alias in node.names]
+    assert aliases == [None] * len(aliases)
+
+
+def test_no_name_is_given_twice():
+    defined = []
+    for node in ast.parse(standalone()).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            defined.append(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            defined += [name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
+    assert len(defined) == len(set(defined)), sorted(name for name in defined if defined.count(name) > 1)
+
+
+def test_every_module_of_the_way_back_is_in_the_file():
+    room = importlib.resources.files("mireorder") / "undo"
+    there = {f"undo/{path.name.removesuffix('.py')}" for path in room.iterdir() if path.name.endswith(".py")}
+    assert there - {"undo/__init__"} == {name for name in MODULES if name.startswith("undo/")}
+
+
+# --- as a command, where there is nothing but Python --------------------------------------------------------------
+
+
+def in_an_empty_place(plan, folder, *options, lines):
+    """What the command prints for these lines in a folder of its own, with no packages and no environment."""
+    source = plan.save(folder / "plan").parent
+    (source / FILE).write_text(standalone(), encoding="utf-8")
+    copied = shutil.copytree(source, folder / "elsewhere")
+    command = [sys.executable, "-I", "-S", FILE, *options]
+    content = "".join(line + "\n" for line in lines).encode()
+    return subprocess.run(command, cwd=copied, env={"LC_ALL": "C"}, input=content, capture_output=True)
+
+
+KINDS = ["padded", "labels", "fields", "words", "marked, padded", "ahead, words", "bare, words", "causal-min, padded"]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_command_needs_nothing_but_python(name, tmp_path):
+    plan, _ = CASES[name]
+    natural = SEEDS[BY_KIND.sub("", name)]
+    texts = [emission(plan, natural), "", "é ⟨"]
+    expected = [plan.restore(text, plan.prompt("12*34")) for text in texts]
+    (tmp_path / "asked").write_text((plan.prompt("12*34") + "\n") * 3, encoding="utf-8")
+    lines = [json.dumps(text) for text in texts]
+    done = in_an_empty_place(plan, tmp_path, "--strings", "--prompts", str(tmp_path / "asked"), lines=lines)
+    shown = [one.text.replace("\n", "\\n") for one in expected]
+    assert done.stdout.decode() == "".join(text + "\n" for text in shown)
+    bad = [f"line {n}: {one.verdict}: {one.problem}" for n, one in enumerate(expected, 1) if one.problem]
+    assert expected[0].verdict == "complete"
+    errors = done.stderr.decode().splitlines()
+    assert errors == ([*bad, f"{len(bad)} answers are not complete"] if bad else [])
+    assert done.returncode == bool(bad)
+
+
+def test_whole_answers_end_in_status_0(tmp_path):
+    done = in_an_empty_place(
+        CASES["padded"][0], tmp_path, lines=[emission(CASES["padded"][0], str(n)) for n in range(99)]
+    )
+    assert done.stdout.decode().split() == [str(n) for n in range(99)]
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_ids_go_in_and_out_as_lists(tmp_path):
+    plan = plan_of(Tokens(width=3), [2, 0, 1], tokenizer="0" * 64)
+    done = in_an_empty_place(plan, tmp_path, "--ids", lines=["[7, 5, 6]", "[1, 2, 3, 4]"])
+    assert done.stdout.decode() == "[5, 6, 7]\n[2, 3, 1]\n"
+    assert done.stderr.decode().startswith("line 2: malformed: 4 tokens were emitted") and done.returncode == 1
+
+
+def test_the_command_says_what_the_library_s_command_says(tmp_path, monkeypatch, capsys, bundled):
+    from mireorder.cli import main
+
+    plan, texts = CASES["fields"][0], [" {", "x", ' {"a": 1}', ' {"a": 1, "a": 2}', *[""] * 25]
+    plan.save(tmp_path)
+    said = []
+    for command in (lambda: main(["restore", str(tmp_path)]), lambda: sys.exit(bundled.main([str(tmp_path)]))):
+        monkeypatch.setattr("sys.stdin", io.StringIO("".join(text + "\n" for text in texts)))
+        with pytest.raises(SystemExit) as ended:
+            command()
+        said.append((ended.value.code, *map(str.split, capsys.readouterr())))
+    assert said[0] == said[1] and said[0][0] == 1
+
+
+# --- what can't be used ------------------------------------------------------------------------------------------
+
+
+def run_here(bundled, monkeypatch, capsys, *arguments, lines="x\n"):
+    monkeypatch.setattr("sys.stdin", io.StringIO(lines))
+    return bundled.main(list(map(str, arguments))), capsys.readouterr().err
+
+
+GOOD = json.loads(CASES["padded"][0].to_json())
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "there is no plan here; make one with 'mireorder fit'"),
+        ("", "not a readable plan"),
+        ("[" * 100_000, "not a readable plan"),
+        ("[]", "not a plan; make it again"),
+        ("{}", "plan format None, this version reads 1"),
+        (json.dumps(GOOD | {"format": 2}), "plan format 2, this version reads 1"),
+        (json.dumps({k: v for k, v in GOOD.items() if k != "cutter"}), "KeyError('cutter')"),
+        (json.dumps(GOOD | {"cutter": {"name": "runes"}}), "KeyError('runes')"),
+        (json.dumps(GOOD | {"cutter": GOOD["cutter"] | {"colour": 1}}), "colour"),
+        (json.dumps(GOOD | {"cutter": GOOD["cutter"] | {"plus": "no"}}), "plus is 'no'"),
+        (json.dumps(GOOD | {"permutation": [0, 0, 1, 2]}), "permutation and cutter do not fit together"),
+        (json.dumps(GOOD | {"permutation": [0, 1.0, 2, 3]}), "permutation and cutter do not fit together"),
+        (json.dumps(GOOD | {"kind": "set"}), "kind 'set' and cutter digits do not fit together"),
+        (json.dumps(GOOD | {"kind": "causal"}), "TypeError"),
+        (json.dumps(GOOD | {"kind": "marked", "markers": "{}"}), "can't be told from what they mark"),
+        (json.dumps(GOOD | {"kind": "lead", "markers": "<{}>"}), "joiner"),
+    ],
+)
+def test_a_plan_that_can_not_be_used_is_one_line_and_status_2(content, problem, bundled, tmp_path, monkeypatch, capsys):
+    if content is not None:
+        (tmp_path / "mireorder.json").write_text(content, encoding="utf-8")
+    status, said = run_here(bundled, monkeypatch, capsys, tmp_path)
+    assert status == 2 and said.startswith("error: ") and said.count("\n") == 1
+    assert problem in said and "mireorder.json" in said
+
+
+@every_case
+def test_spoilt_plans_are_refused_or_restore_without_raising(name, bundled, tmp_path):
+    """Every entry that the way back reads, and every option within, replaced by something else."""
+    good = json.loads(CASES[name][0].to_json())
+    where = [(key,) for key in ("cutter", "permutation", "kind", "markers", "copying", "evidence", "between", "policy")]
+    where += [("cutter", option) for option in good["cutter"]]
+    where += [("evidence", part) for part in good["evidence"] or ()]
+    where += [("copying", "policy", option) for option in (good["copying"] or {"policy": ()})["policy"]]
+    for path in where:
+        for junk in (None, 1, -1, 1.5, True, "x", "", [], [1], ["a", "b"], {}, {"name": "words"}):
+            content = json.loads(json.dumps(good))
+            place = content
+            for key in path[:-1]:
+                place = place[key]
+            place[path[-1]] = junk
+            (tmp_path / "mireorder.json").write_text(json.dumps(content), encoding="utf-8")
+            try:
+                restorer = bundled.Restorer.load(tmp_path)
+            except bundled.PlanError as error:
+                assert str(error).count("\n") == 0
+                continue
+            for text in ("", "12", "a b, c", '{"a": 1}', "⟪a⟫ a", "⟨0⟩1"):
+                restorer.restore(text, "1*2=")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lines", "problem"),
+    [
+        (["--strings"], "x\n", "standard input, row 1: 'x' is no JSON string; leave out --strings"),
+        (["--strings"], "1\n", "'1' is no JSON string"),
+        (["--ids"], "[1]\n", "the plan's units are text; leave out --ids"),
+        (["--prompts", "nowhere"], "x\n", "nowhere: can't be read"),
+        (["--prompts", __file__], "x\n" * 9999, "prompts for more answers; pass a prompt for each line"),
+    ],
+)
+def test_input_that_can_not_be_used_is_one_line_and_status_2(
+    arguments, lines, problem, bundled, tmp_path, monkeypatch, capsys
+):
+    CASES["padded"][0].save(tmp_path)
+    status, said = run_here(bundled, monkeypatch, capsys, tmp_path, *arguments, lines=lines)
+    assert status == 2 and said.startswith("error: ") and problem in said
+
+
+def test_the_kind_causal_needs_prompts_and_units_that_are_ids_need_ids(bundled, tmp_path, monkeypatch, capsys):
+    CASES["causal-max, padded"][0].save(tmp_path / "causal")
+    assert "pass the prompt" in run_here(bundled, monkeypatch, capsys, tmp_path / "causal")[1]
+    plan_of(Tokens(width=3), [2, 0, 1], tokenizer="0" * 64).save(tmp_path / "ids")
+    assert run_here(bundled, monkeypatch, capsys, tmp_path / "ids") == (
+        2,
+        "error: the plan's units are token ids; pass --ids\n",
+    )
+    status, said = run_here(bundled, monkeypatch, capsys, tmp_path / "ids", "--ids", lines='[1, "2"]\n')
+    assert status == 2 and "no JSON list of ids; write it as [5, 17, 3]" in said
+
+
+# --- beside data and models ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sums(tmp_path):
+    data = Dataset.from_dict({"q": [f"{n}+{n}" for n in range(60)], "a": [str(2 * n) for n in range(60)]})
+    plan = fit(data, reading=Reading(source=("q",), target=("a",)), cutter="digits", shuffles=0, resamples=0)
+    return data, plan
+
+
+def test_a_dataset_has_it_and_opens_as_before(sums, tmp_path):
+    data, plan = sums
+    rows = apply(data, plan, out=tmp_path / "d")["train"]
+    assert (tmp_path / "d" / FILE).read_text("utf-8") == standalone()
+    assert check(tmp_path / "d").ok
+    assert load_from_disk(str(tmp_path / "d"))["train"]["target"][:] == data["a"][:]
+    opened = load_dataset(str(tmp_path / "d"), cache_dir=str(tmp_path / "cache"))["train"]
+    assert opened["completion"][:] == rows["completion"][:]
+    streamed = load_dataset(str(tmp_path / "d"), streaming=True, cache_dir=str(tmp_path / "cache"))["train"]
+    assert [row["completion"] for row in streamed] == rows["completion"][:]
+    command = [sys.executable, "-I", "-S", str(tmp_path / "d" / FILE)]
+    text = "".join(text + "\n" for text in rows["completion"])
+    done = subprocess.run(command, input=text, capture_output=True, encoding="utf-8", check=True)
+    assert done.stdout.split() == data["a"][:]
+
+
+def test_an_interrupted_run_is_taken_up_again_beside_it(sums, tmp_path):
+    data, plan = sums
+    apply(data, plan, out=tmp_path / "d")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "d").rglob("*.arrow")}
+    (tmp_path / "d" / "dataset_dict.json").unlink()
+    (tmp_path / "d" / FILE).write_text("begun", encoding="utf-8")
+    apply(data, plan, out=tmp_path / "d")
+    assert (tmp_path / "d" / FILE).read_text("utf-8") == standalone()
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "d").rglob("*.arrow")} == before
+    assert len(manifest.read(tmp_path / "d")) == 1 and check(tmp_path / "d").ok
+
+
+def test_a_dataset_that_could_not_be_opened_is_not_begun(sums, tmp_path):
+    with pytest.raises(OutputError, match=r"restore.py is written beside the data.*; choose another name"):
+        apply(*sums, out=tmp_path / "restore")
+    assert not (tmp_path / "restore").exists()
+
+
+def test_a_model_has_it(sums, tmp_path):
+    pytest.importorskip("trl")
+    from mireorder.sft.characters import character_tokenizer
+    from mireorder.sft.presets import build
+    from mireorder.sft.train import save
+
+    _, plan = sums
+    tokenizer = character_tokenizer(["0123456789+="])
+    save(build("tiny", tokenizer, 8, seed=0), tokenizer, plan.save(tmp_path / "plan"), tmp_path / "model", 4)
+    assert (tmp_path / "model" / FILE).read_text("utf-8") == standalone()
+    from transformers import AutoModelForCausalLM
+
+    assert AutoModelForCausalLM.from_pretrained(tmp_path / "model").num_parameters() > 0
+    emitted = emission(plan, "84")
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", FILE], cwd=tmp_path / "model", input=emitted, capture_output=True, encoding="utf-8"
+    )
+    assert done.stdout == "84\n"
+
+
+def test_a_plan_can_be_loaded_by_its_folder_or_its_file(bundled, tmp_path):
+    path = CASES["padded"][0].save(tmp_path)
+    assert bundled.Restorer.load(path) == bundled.Restorer.load(str(tmp_path))
+    with pytest.raises(PlanError, match="no plan here"):
+        Plan.load(tmp_path / "none")
+
+
+assert {type(plan.cut) for plan, _ in CASES.values()} == {Digits, Fields, Labels, Lines, Sentences, Spans, Words}
