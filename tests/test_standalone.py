@@ -315,6 +315,18 @@ def test_every_module_of_the_way_back_is_in_the_file():
     assert there - {"undo/__init__"} == {name for name in MODULES if name.startswith("undo/")}
 
 
+def test_modules_in_the_file_build_on_those_before_them():
+    package = importlib.resources.files("mireorder")
+    for place, name in enumerate(MODULES):
+        tree = ast.parse((package / f"{name}.py").read_text("utf-8"))
+        imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+        ours = [str(getattr(node, "module", "")) for node in imports]
+        ours = [
+            module.removeprefix("mireorder.").replace(".", "/") for module in ours if module.startswith("mireorder")
+        ]
+        assert set(ours) <= set(MODULES[:place]), name
+
+
 # --- as a command, where there is nothing but Python --------------------------------------------------------------
 
 

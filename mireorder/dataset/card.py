@@ -56,4 +56,10 @@ dataset = load_from_disk("this/folder")
 plan = Plan.load("this/folder")
 plan.restore("what a model emitted").text
 ```
+
+Without mireorder, `restore.py` does the same with nothing but Python:
+
+```sh
+python this/folder/restore.py < emitted.txt > natural.txt
+```
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +119,7 @@ def _claim(folder: Path, plan: Plan) -> None:
     if not folder.is_dir() or (there and not begun):
         require_empty(folder)
     if begun and (other := Plan.load(folder)).sha256 != plan.sha256:
-        names = [n for n in vars(plan) if getattr(other, n, None) != getattr(plan, n)]
+        names = [f.name for f in fields(plan) if getattr(other, f.name) != getattr(plan, f.name)]
         raise OutputError(
             f"{folder}: was begun with another plan (they differ in {', '.join(names)}); choose another folder or "
             "empty this one"
