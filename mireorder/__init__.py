@@ -7,15 +7,15 @@ from can be kept: ``count``, ``count_like``, `Counts` and ``plan_of``.
 
 from importlib.metadata import version
 
-from mireorder.cutting import Digits, Fields, Labels, Lines, Sentences, Spans, Tokens, Words
+from mireorder.cutting import Digits, Fields, Labels, Lines, Pieces, Sentences, Spans, Tokens, Words
 from mireorder.dataset.check import check
 from mireorder.dataset.reading import Reading
 from mireorder.engine.counts import Counts
 from mireorder.errors import InputError, MireorderError, OutputError, PlanError
 from mireorder.information.criteria import Joint, Pairwise, Presence, Subset
 from mireorder.ordering.plan import Plan
-from mireorder.ordering.restore import Restored
 from mireorder.stages import apply, count, count_like, fit, plan_of
+from mireorder.undo.units import Restored
 
 __version__ = version("mireorder")
 
@@ -30,6 +30,7 @@ __all__ = [
     "MireorderError",
     "OutputError",
     "Pairwise",
+    "Pieces",
     "Plan",
     "PlanError",
     "Presence",

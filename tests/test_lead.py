@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mireorder import InputError
-from mireorder.cutting.cut import Cut, Split
+from mireorder.cutting.cut import Cut
 from mireorder.ordering.lead import Copies, Leads, restore_lead
+from mireorder.undo.units import Split
 
 
 class Words:

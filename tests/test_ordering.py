@@ -15,9 +15,13 @@ from mireorder.cutting import Digits, Fields, Labels
 from mireorder.information.criteria import Joint, Pairwise, Scores, Subset
 from mireorder.ordering.permutation import is_permutation, restrict
 from mireorder.ordering.policies import BLIND, POLICIES, Known, Tie, order
-from mireorder.ordering.restore import restore
+from mireorder.undo.restorer import Restorer
 
 # --- policies ------------------------------------------------------------------------------------------------
+
+
+def restore(cutter, permutation, emitted):
+    return Restorer(cutter, permutation).restore(emitted)
 
 
 def scores(values, noise=0.0, bias=0.0):

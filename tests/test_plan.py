@@ -13,7 +13,7 @@ from mireorder import cutting
 from mireorder.described import describe, make
 from mireorder.errors import PlanError
 from mireorder.ordering.plan import FILE, Plan, permutations_by_length
-from mireorder.ordering.restore import slots_by_step
+from mireorder.undo.units import slots_by_step
 
 
 def plan_of(cutter, permutation, **changed):

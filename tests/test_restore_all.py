@@ -11,7 +11,8 @@ from mireorder.cutting import Labels, Lines, Spans, Tokens, Words
 from mireorder.cutting.cut import ColumnCutter
 from mireorder.errors import InputError, PlanError
 from mireorder.ordering import columns
-from mireorder.ordering.restore import Restored, Restorer
+from mireorder.undo.restorer import Restorer
+from mireorder.undo.units import Restored
 
 BLANK = ["", " ", "\n", "\t ", "\u2003", "\x1c", "\x0b", "\xa0"]
 by_column = pytest.mark.parametrize("name", [n for n, cutter in CUTTERS.items() if isinstance(cutter, ColumnCutter)])

@@ -14,13 +14,15 @@ from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_cutting import batch_of, check_lossless, emissions, settled
+from test_ordering import restore
 
 from mireorder import Plan, Presence, Reading, apply, check, cli, fit
 from mireorder.cutting import Lines, Sentences, Spans, Words
 from mireorder.cutting.source import hash_strings
 from mireorder.errors import InputError
 from mireorder.ordering.columns import restore_all
-from mireorder.ordering.restore import Restored, Restorer, restore
+from mireorder.undo.restorer import Restorer
+from mireorder.undo.units import Restored
 
 WITH_SPLITTER = pytest.mark.skipif(not naive_text.has_sentencex(), reason="sentencex is not installed")
 ALIGN = pytest.mark.parametrize("align", ["left", "right"])

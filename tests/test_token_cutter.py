@@ -36,7 +36,6 @@ from mireorder.arrays import list_array
 from mireorder.cutting.tokens import with_ids
 from mireorder.evaluate.compare import compare
 from mireorder.ordering.permutation import restrict
-from mireorder.ordering.restore import RestoredIds, Restorer
 from mireorder.sft import tokens
 from mireorder.sft.budget import Budget
 from mireorder.sft.characters import character_tokenizer
@@ -44,6 +43,8 @@ from mireorder.sft.encoded import encode_dataset
 from mireorder.sft.generate import generate, load_pipeline
 from mireorder.sft.tokens import IGNORED, encode, encode_targets, load_tokenizer, restore_ids
 from mireorder.sft.train import train
+from mireorder.undo.restorer import Restorer
+from mireorder.undo.units import RestoredIds
 
 BOTH = pytest.mark.parametrize("name", ["gpt2", "qwen2.5"])
 FINGERPRINT = cache(tokens.fingerprint)

@@ -11,8 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from mireorder import options
-from mireorder.cli.shown import OUT, Incomplete, one_line, print_json, steps_bar
+from mireorder.cli.shown import OUT, Incomplete, print_json, steps_bar
 from mireorder.report.tables import comparison_view
+from mireorder.undo.script import one_line
 
 
 def train(

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mireorder import options
-from mireorder.cli.shown import OUT, Incomplete, one_line, print_json, rows_bar
+from mireorder.cli.shown import OUT, Incomplete, print_json, rows_bar
 from mireorder.errors import InputError
 from mireorder.report.tables import check_view, plan_view
+from mireorder.undo.script import json_string, one_line
 
 if TYPE_CHECKING:
     from mireorder.engine.counts import Counts
@@ -342,7 +343,7 @@ def restore(
     bad, done = Incomplete(), 0
     for lines in _stdin_lines():
         if strings:
-            lines = [_string(line, done + number) for number, line in enumerate(lines, 1)]
+            lines = [json_string(line, done + number) for number, line in enumerate(lines, 1)]
         rows = loaded.restore_all(lines, None if asked is None else _those(asked, done, len(lines)))
         shown = (json.dumps(asdict(r), ensure_ascii=False) for r in rows) if as_json else map(one_line, rows.texts)
         print(*shown, sep="\n")
@@ -366,19 +367,6 @@ def _save(counts: Counts, out: Path, as_json: bool) -> None:
     if counts.second and counts.second.problem:
         OUT.print(f"ties would be broken by the lowest slot: {counts.second.problem}")
     OUT.print(f"counts written to {path}")
-
-
-def _string(line: str, number: int) -> str:
-    """What a JSON string says."""
-    try:
-        text = json.loads(line)
-    except ValueError:
-        text = None
-    if not isinstance(text, str):
-        raise InputError(
-            f"{line[:40]!r} is no JSON string", shard="standard input", row=number, remedy="leave out --strings"
-        )
-    return text
 
 
 def _those(prompts: list[str], first: int, answers: int) -> list[str]:

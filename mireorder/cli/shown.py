@@ -16,11 +16,6 @@ OUT, ERR = consoles()
 MOST_REPORTED = 20
 
 
-def one_line(text: str) -> str:
-    """A restored text on a line of its own, so that lines in and out stay in step."""
-    return text.replace("\r", "\\r").replace("\n", "\\n")
-
-
 def print_json(content: Any) -> None:
     """An answer for a script."""
     print(json.dumps(content, indent=2, ensure_ascii=False, default=str))

@@ -34,6 +34,7 @@ from mireorder.cutting.digits import Digits
 from mireorder.cutting.fields import Fields
 from mireorder.cutting.labels import Labels
 from mireorder.cutting.lines import Lines
+from mireorder.cutting.pieces import Pieces
 from mireorder.cutting.sentences import Sentences
 from mireorder.cutting.spans import Spans
 from mireorder.cutting.tokens import Tokens
@@ -47,6 +48,7 @@ CUTTERS: dict[str, type[Cutter]] = {
     "sentences": Sentences,
     "lines": Lines,
     "spans": Spans,
+    "pieces": Pieces,
     "tokens": Tokens,
 }
 
@@ -58,6 +60,7 @@ __all__ = [
     "Fields",
     "Labels",
     "Lines",
+    "Pieces",
     "Sentences",
     "Spans",
     "Survey",

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from mireorder.errors import InputError
 from mireorder.undo.units import Emitted, FixedEmitted, JoinedEmitted
-from mireorder.undo.units import Split as Split
 
 NO_TARGET = "target is null, or its line has no separator"
 

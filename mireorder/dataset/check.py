@@ -26,8 +26,8 @@ from mireorder.ordering.columns import natural_units, put_back, without_start
 from mireorder.ordering.emission import is_order, moved_back
 from mireorder.ordering.permutation import is_permutation
 from mireorder.ordering.plan import Plan
-from mireorder.ordering.restore import Restored
 from mireorder.threads import map_ordered
+from mireorder.undo.units import Restored
 
 MOST_FAILURES = 20
 _BATCH_ROWS = 16_384

@@ -14,13 +14,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mireorder.cutting.cut import Cut, JoinedCutter
+from mireorder.cutting.draws import of_units
 from mireorder.cutting.sentences import Sentences
 from mireorder.described import describe, make
 from mireorder.errors import InputError
 from mireorder.information.association import Association, Scored
 from mireorder.information.passages import Passages, passages
 from mireorder.ordering.bare import Bare
-from mireorder.ordering.draws import of_units
 from mireorder.ordering.lead import Copies
 
 Ints = NDArray[np.int64]

@@ -38,7 +38,7 @@ def kind_of(cutter: Any, policy: str, marked: bool) -> str:
         InputError: such an order could not be undone.
     """
     if policy in COPYING:
-        if not hasattr(cutter, "joiner") or cutter.kind == "set":
+        if not getattr(cutter, "joiner", "") or cutter.kind == "set":
             raise InputError(
                 f"policy {policy} copies units of a text, cutter {cutter.name} has none", remedy="pass --cutter words"
             )
@@ -51,6 +51,8 @@ def kind_of(cutter: Any, policy: str, marked: bool) -> str:
         raise InputError("markers are text, and units of cutter tokens are ids", remedy="pass --cutter words")
     if marked:
         return "marked"
+    if getattr(cutter, "only_marked", False):
+        raise InputError(f"nothing in an output would part {cutter.name}", remedy="pass --marked")
     if policy in BY_ROW:
         raise InputError(
             f"policy {policy} takes another order in every row, and nothing in an output would tell which",

@@ -10,8 +10,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mireorder.cutting.cut import Cut
+from mireorder.cutting.draws import of_rows, of_units
 from mireorder.information.evidence import Evidence
-from mireorder.ordering.draws import of_rows, of_units
 from mireorder.ordering.permutation import Permutations, restrict
 from mireorder.ordering.plan import Plan
 

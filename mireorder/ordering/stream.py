@@ -7,10 +7,10 @@ from typing import cast
 
 from mireorder.cutting import Cutter, Digits, Fields
 from mireorder.cutting.cut import JoinedCutter
-from mireorder.ordering.causal import replayed
 from mireorder.ordering.lead import Leads
 from mireorder.ordering.marked import Markers
 from mireorder.ordering.plan import Plan
+from mireorder.undo.causal import replayed
 from mireorder.undo.copied import pieces
 from mireorder.undo.units import UNKNOWN, CodedEmitted, Restored
 

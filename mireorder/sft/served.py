@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from mireorder.ordering.plan import Plan
-from mireorder.ordering.restore import Restored
+from mireorder.undo.units import Restored
 
 ENDED = frozenset({"stop", "end_turn", "eos", None})
 """Reasons to stop that are the model's own; None where a server does not say."""

@@ -17,8 +17,8 @@ from mireorder.arrays import list_array, list_offsets
 from mireorder.compiled import kernel
 from mireorder.errors import InputError, MireorderError
 from mireorder.ordering.plan import Plan
-from mireorder.ordering.restore import Restored
 from mireorder.sft.ids import bare_ids, decode, flat, opening
+from mireorder.undo.units import Restored
 
 IGNORED = -100
 """The label that a loss skips."""

@@ -184,3 +184,33 @@ class EmittedSpans(EmittedText):
     def gap(self) -> str:
         """The delimiter."""
         return self.delimiter
+
+
+@dataclass(frozen=True)
+class EmittedPieces(EmittedText):
+    """Pieces of a text that nothing parts: a target has all of them, and only markers can tell them apart.
+
+    Args:
+        width: how many pieces.
+        seed: of the places where texts are cut.
+    """
+
+    name: ClassVar[str] = "pieces"
+    only_marked: ClassVar[bool] = True
+
+    width: int | None = 3
+    seed: int = 0
+
+    @property
+    def gap(self) -> str:
+        """Nothing."""
+        return ""
+
+    def split(self, text: str) -> Split:
+        """A piece is whatever stands behind its marker."""
+        return Split([text])
+
+    def present(self, units: int) -> range:
+        """All slots."""
+        del units
+        return range(len(self.slots))

@@ -17,7 +17,14 @@ from mireorder.undo.digits import EmittedDigits
 from mireorder.undo.fields import EmittedFields
 from mireorder.undo.labels import EmittedLabels
 from mireorder.undo.marked import EmittedMarkers, restore_marked
-from mireorder.undo.placed import EmittedLines, EmittedSentences, EmittedSpans, EmittedTokens, EmittedWords
+from mireorder.undo.placed import (
+    EmittedLines,
+    EmittedPieces,
+    EmittedSentences,
+    EmittedSpans,
+    EmittedTokens,
+    EmittedWords,
+)
 from mireorder.undo.units import (
     CodedEmitted,
     Emitted,
@@ -42,6 +49,7 @@ EMITTED: dict[str, type[Any]] = {
         EmittedSentences,
         EmittedLines,
         EmittedSpans,
+        EmittedPieces,
         EmittedTokens,
     )
 }

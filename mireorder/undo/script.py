@@ -51,7 +51,7 @@ def _incomplete(given: argparse.Namespace) -> Iterator[str]:
             restored = restorer.restore_ids(_ids(line, number))
             print(json.dumps(restored.ids))
         else:
-            restored = restorer.restore(_string(line, number) if given.strings else line, prompt)
+            restored = restorer.restore(json_string(line, number) if given.strings else line, prompt)
             print(one_line(restored.text))
         if restored.problem is not None:
             yield f"line {number}: {restored.verdict}: {restored.problem}"
@@ -78,7 +78,7 @@ def _stdin_lines() -> Iterator[str]:
         raise InputError(f"not UTF-8 ({error})", shard="standard input", remedy="save it as UTF-8") from None
 
 
-def _string(line: str, number: int) -> str:
+def json_string(line: str, number: int) -> str:
     """What a JSON string says; half a surrogate pair reads as U+FFFD, as decoders write it."""
     text = _json(line)
     if not isinstance(text, str):

@@ -68,6 +68,7 @@ TEXT = {
     },
     "sentences": {"reverse": {"policy": "reverse"}, "random": {"policy": "random"}},
     "lines": {"reverse": {"policy": "reverse"}, "shuffle": {"policy": "shuffle", **MARKED}},
+    "pieces": {"prefix, suffix, middle": {"policy": "explicit", "permutation": [0, 2, 1], **MARKED}},
     "tokens": {"reverse": {"policy": "reverse"}, "random": {"policy": "random"}},
 }
 
