@@ -4,6 +4,8 @@ BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 
+# Files stay whole, as their fixtures are dear.
+SPREAD := -n auto --dist loadfile
 KERNEL_TESTS := $(addprefix tests/test_,$(addsuffix .py,kernels column_kernels counting cooccurrence merging spilling \
     refusals information significance bigram association cutting))
 
@@ -11,7 +13,7 @@ KERNEL_TESTS := $(addprefix tests/test_,$(addsuffix .py,kernels column_kernels c
 OLDEST_TRL := $(shell sed -n 's/.*"trl>=\([0-9.]*\).*/\1/p' pyproject.toml)
 TRAINING := $(addprefix tests/test_,sft.py generate.py trainers.py ends.py boundaries.py lengths.py chat.py)
 
-.PHONY: help demo test test-nojit test-oldest lint bench clean
+.PHONY: help demo test test-nojit test-oldest lint laws bench clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -20,20 +22,23 @@ help:  ## this list
 demo: .venv/done  ## the main job on embedded data: plan, dataset, comparison, model, restored answers (in demo/)
 	$(BIN)/python examples/demo.py demo
 
-test: .venv/done  ## all tests
-	$(BIN)/python -m pytest
+test: .venv/done  ## all tests, on all cores
+	$(BIN)/python -m pytest $(SPREAD)
 
 test-nojit: .venv/done  ## tests of counting, information and cutting with all kernels as plain Python
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m "not slow" $(KERNEL_TESTS)
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest $(SPREAD) -m "not slow" $(KERNEL_TESTS)
 
 test-oldest: .venv/trl-$(OLDEST_TRL)  ## the tests of training, with the oldest TRL that is allowed
 	PYTHONPATH=$(CURDIR)/$< $(BIN)/python -c "import trl; assert trl.__version__ == '$(OLDEST_TRL)', trl.__version__"
-	PYTHONPATH=$(CURDIR)/$< $(BIN)/python -m pytest $(TRAINING)
+	PYTHONPATH=$(CURDIR)/$< $(BIN)/python -m pytest $(SPREAD) $(TRAINING)
 
 lint: .venv/done  ## style, docstrings, annotations, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+laws: .venv/done  ## the restore law on real data (DATA=folder), written to tests/benchmarks/LAWS.md
+	$(BIN)/python tests/benchmarks/laws.py $(DATA)
 
 bench: .venv/done  ## speed against named peers, written to tests/benchmarks/RESULTS.md
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
