@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from test_kinds import evidence_of, products, settled
 from test_plan import plan_of
 
-from mireorder import Digits, Fields, Labels, PlanError
+from mireorder import Digits, Fields, Labels, PlanError, Sentences, Spans, Words
+from mireorder.ordering.ahead import Copying, Lookahead
+from mireorder.ordering.emission import emit
 from mireorder.ordering.marked import Markers
 from mireorder.ordering.permutation import Permutations
 from mireorder.ordering.rows import by_evidence
@@ -117,3 +119,33 @@ def test_a_causal_order_needs_its_prompt():
     plan = plan_of(cutter, range(3), kind="causal", policy="causal-max", evidence=evidence.as_dict())
     with pytest.raises(PlanError, match="pass the prompt to restore"):
         plan.restore("123")
+
+
+COPIES = {
+    "words behind marks": (Words(width=99), True, True),
+    "words, bare": (Words(width=99), False, True),
+    "words, bare, whole targets": (Words(width=99), False, False),
+    "spans, a joiner of two characters": (Spans(width=99, delimiter="-|"), True, False),
+    "sentences, joined by another character": (Sentences(width=99, joiner="|"), True, False),
+}
+
+
+@pytest.mark.parametrize("name", COPIES)
+@given(st.lists(st.sampled_from(["a", "b c", "d.", "<", "e-"]), min_size=1, max_size=6), st.integers(1, 3), st.data())
+def test_copies_are_never_passed_on(name, units, number, data):
+    cutter, marks, by_sentence = COPIES[name]
+    natural = cutter.gap.join(units).replace("<", "x")
+    batch = pa.record_batch({"source": ["q"], "target": [natural]})
+    copying = Copying(Lookahead(number), by_sentence, marks=marks).as_dict() | {"costs": {}}
+    shape = {"kind": "lead", "policy": "lookahead", "markers": "<<{}>>" if marks else None, "copying": copying}
+    plan = plan_of(cutter, range(99), **shape)
+    emitted = plan.completion_start + emit(plan, cutter.cut(batch), batch).targets[0].as_py()
+    stream, given_ = Stream(plan), ""
+    while emitted:
+        size = data.draw(st.integers(1, 4))
+        piece, emitted = emitted[:size], emitted[size:]
+        given_ += stream.feed(piece)
+        assert natural.startswith(given_)
+    found = stream.finish()
+    assert (found.text, found.verdict, given_ + stream.rest) == (natural, "complete", natural)
+    assert len(natural) - len(given_) <= 2, "text is passed on as it comes"

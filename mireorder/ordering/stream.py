@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import cast
 
 from mireorder.cutting import Cutter, Digits, Fields
@@ -110,7 +111,16 @@ def _beginning(cutter: Cutter, units: list[str]) -> str:
 
 
 def _without_copies(plan: Plan, emitted: str) -> str:
-    """The text outside the marks, up to where another mark may be about to open."""
-    leads, joiner = Leads(cast(str, plan.markers)), cast(JoinedCutter, plan.cut).joiner
-    text = "".join(text for text, *_ in pieces(emitted.removeprefix(plan.completion_start), leads, joiner))
-    return next((text[:-n] for n in range(len(leads.opening) - 1, 0, -1) if text.endswith(leads.opening[:n])), text)
+    """What is left of an emission without its copies, up to where a mark or a joiner may be about to open."""
+    cutter = cast(JoinedCutter, plan.cut)
+    text, joiner, marks = emitted.removeprefix(plan.completion_start), cutter.joiner, plan.marks[:1]
+    if marks:
+        text = "".join(text for text, *_ in pieces(text, Leads(cast(str, plan.markers)), joiner))
+    else:
+        bare = plan.copies.bare
+        parts = [text] if bare.gap is None else text.split(bare.gap)
+        opened = takewhile(lambda part: part.count(joiner) >= bare.number, parts)
+        text = joiner.join(part.split(joiner, bare.number)[-1] for part in opened)
+    begun = (length for mark in (*marks, joiner) for length in range(1, len(mark)) if text.endswith(mark[:length]))
+    units = text[: len(text) - max(begun, default=0)].split(joiner)
+    return cutter.glue(range(len(units)), units)
