@@ -212,6 +212,8 @@ def plan_of(
     Raises:
         InputError: a name is unknown.
     """
+    if _copying(policy) is not None:
+        raise InputError("counts say nothing of the words that copies are chosen by", remedy="fit from the data")
     choices = Choices(policy, permutation, markers, estimator, shuffles, resamples, seed)
     choices.require(counts.first.criterion)
     tally = counts.second

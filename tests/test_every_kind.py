@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from datasets import Dataset
 
-from mireorder import InputError, Plan, Reading, apply, check, fit
+from mireorder import InputError, Plan, Reading, apply, check, count, fit, plan_of
 from mireorder.cli import main
 from mireorder.ordering.ahead import Copying, Lead, Lookahead
 from mireorder.ordering.schedule import mixed
@@ -169,6 +169,15 @@ def test_whatever_the_plan_says_a_row_is_tried_before_it_is_written(products, tm
 def test_orders_that_could_not_be_undone_are_refused_before_anything_is_written(options, problem, products):
     with pytest.raises(InputError, match=problem):
         fit(products, reading=READING, **({"cutter": "digits"} | options))
+
+
+def test_counts_do_not_say_what_to_copy(products):
+    counts = count(products, reading=READING, cutter="digits", criterion="pairwise", tie_breaker=None)
+    assert plan_of(counts, policy="causal-min", **QUIET) == fit(
+        products, reading=READING, cutter="digits", policy="causal-min", tie_breaker=None, **QUIET
+    )
+    with pytest.raises(InputError, match="fit from the data"):
+        plan_of(counts, policy="lead")
 
 
 # --- schedules ----------------------------------------------------------------------------------------------------
