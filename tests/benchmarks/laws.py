@@ -108,7 +108,11 @@ def arithmetic(name: str) -> Callable[[Path], pa.Table]:
 
 def goemotions(data: Path) -> pa.Table:
     names = (data / "goemotions" / "labels.txt").read_text("utf-8").split("\n")
-    lines = [line for name in ("train", "dev", "test") for line in (data / "goemotions" / f"{name}.tsv").open("utf-8")]
+    lines = [
+        line
+        for name in ("train", "dev", "test")
+        for line in (data / "goemotions" / f"{name}.tsv").open(encoding="utf-8")
+    ]
     rows = [line.split("\t") for line in lines]
     return table([row[0] for row in rows], [", ".join(names[int(i)] for i in row[1].split(",")) for row in rows])
 
