@@ -165,7 +165,8 @@ DATA: dict[str, tuple[Callable[[Path], pa.Table], dict[str, dict[str, Any]]]] = 
 def laws(data: Path, only: str | None, fuzz: int, scratch: Path) -> Iterator[tuple[Law, Counter[str]]]:
     """The law on every row of every plan, and the verdicts on broken generations."""
     chosen = {name: entry for name, entry in DATA.items() if only is None or only in name}
-    plans = sum(len(policies) for _, cutters in chosen.values() for policies in cutters.values())
+    texts = [policies for _, cutters in chosen.values() for name, policies in cutters.items() if name != "tokens"]
+    each = -(-fuzz // sum(map(len, texts)))
     for name, (read, cutters) in chosen.items():
         rows = read(data)
         file = scratch / "rows.parquet"
@@ -181,7 +182,7 @@ def laws(data: Path, only: str | None, fuzz: int, scratch: Path) -> Iterator[tup
                     law.kind = plan.kind
                     law.held[form] = prove(file, plan, vocabularies.get(form), scratch / "out", law)
                     if form == "text":
-                        broken = verdicts(plan, rows, fuzz // plans, law)
+                        broken = verdicts(plan, rows, each, law)
                 yield law, broken
 
 
