@@ -14,8 +14,9 @@ from rich.progress import Progress
 
 import mireorder
 from mireorder import Digits, Reading
+from mireorder.report.comparison import comparison_view
 from mireorder.report.figures import score_heatmap
-from mireorder.report.tables import check_view, comparison_view, plan_view
+from mireorder.report.tables import check_view, plan_view
 
 STEPS, BATCH_SIZE = 5000, 64
 HELD_OUT_PAIRS = 500
@@ -66,7 +67,7 @@ def main(folder: Path, seeds: int = 1) -> None:
         tasks = {policy: bar.add_task(policy, total=STEPS * seeds) for policy in prepared}
         every = STEPS // setup.evaluations
         comparison = compare_prepared(
-            prepared, folder / "comparison", setup, progress=lambda row: bar.advance(tasks[row["policy"]], every)
+            prepared, folder / "comparison", setup, progress=lambda row: bar.advance(tasks[row["arm"]], every)
         )
     console.print(comparison_view(comparison))
 

@@ -123,6 +123,26 @@ def criterion(name: str, policy: str = "max", **options: Any) -> Any:
     return _with_options(name, {**CRITERIA, "association": Associating}, "criterion", options)
 
 
+def criteria(names: str, **options: Any) -> list[Any]:
+    """The criteria of a list, each with those of the options that it takes.
+
+    Raises:
+        InputError: none of them takes an option that is given, or a name is unknown.
+    """
+    from mireorder.information.criteria import CRITERIA
+
+    found = []
+    left = {option for option, value in options.items() if value is not None}
+    for name in _list(names):
+        takes = getattr(CRITERIA.get("joint" if name == "auto" else name), "__dataclass_fields__", options)
+        own = {option: value for option, value in options.items() if option in takes}
+        left -= own.keys()
+        found.append(criterion(name, **own))
+    if left:
+        raise InputError(f"no criterion of {names} takes --{min(left)}", remedy="leave it out")
+    return found
+
+
 def required(data: list[str] | None) -> list[str]:
     """The data, where nothing else was given in its place."""
     if not data:

@@ -1,45 +1,60 @@
 """Comparison: same rows, same seeds, same budget, and numbers that do not depend on how they were run."""
 
+import io
 import json
+import math
 import sys
+from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
+from rich.console import Console
+from scipy.stats import spearmanr
 
 pytest.importorskip("trl")
 
-from datasets import DatasetDict
+from datasets import Dataset, DatasetDict
 from test_generate import plan_of, text_dataset
 
-from mireorder.errors import MireorderError
-from mireorder.evaluate.compare import Setup, compare_prepared
+from mireorder import Labels, Reading, Subset, fit
+from mireorder.cli import main
+from mireorder.errors import MireorderError, OutputError
+from mireorder.evaluate.compare import Setup, arms, compare_prepared
 from mireorder.evaluate.held_out import held_out_rows
-from mireorder.evaluate.metrics import score, slot_accuracy
+from mireorder.evaluate.metrics import score, slot_accuracy, units_by_slot
+from mireorder.evaluate.record import code_version
 from mireorder.evaluate.runs import Job, run, run_all
+from mireorder.evaluate.statistics import Interval, difference, first_at, mean_of, spearman
+from mireorder.report.comparison import comparison_view
 from mireorder.report.figures import accuracy_curves, score_heatmap
 from mireorder.sft.budget import Budget
+from mireorder.sft.characters import character_tokenizer
 from mireorder.sft.generate import load_pipeline
+from mireorder.sft.presets import build
 
 ROWS = [(f"{a}*{b}=", f"{a * b:04d}") for a in range(90, 110) for b in range(10)]
 ORDERS = {"plain": [0, 1, 2, 3], "max": [2, 1, 3, 0]}
 
 
-def prepared(rows=ROWS, **splits):
+SETUP = Setup(seeds=1, budget=Budget(6, 16), evaluations=3, workers=2, keep_models=True)
+
+
+def prepared(rows=ROWS, orders=ORDERS, **splits):
     return {
         policy: (
             plan_of(order, policy),
             DatasetDict({name: text_dataset(split, order) for name, split in ({"train": rows} | splits).items()}),
         )
-        for policy, order in ORDERS.items()
+        for policy, order in orders.items()
     }
 
 
 @pytest.fixture(scope="module")
 def comparison(tmp_path_factory):
-    setup = Setup(seeds=1, budget=Budget(6, 16), evaluations=3, workers=2, keep_models=True)
     told = []
     out = tmp_path_factory.mktemp("comparison") / "out"
-    return compare_prepared(prepared(), out, setup, progress=told.append), told
+    return compare_prepared(prepared(), out, SETUP, progress=told.append), told
 
 
 # -- metrics
@@ -48,7 +63,6 @@ def comparison(tmp_path_factory):
 def test_scores_of_a_few_answers():
     got = score(["0408", "0419", "04"], ["0408", "0409", "0408"], ["complete", "complete", "cut short"])
     assert got.exact_match == 1 / 3
-    assert got.slot_accuracy == (1, 1, 1 / 3, 2 / 3)
     assert got.verdicts == {"complete": 2, "cut short": 1}
 
 
@@ -58,7 +72,66 @@ def test_an_answer_that_broke_is_wrong_even_if_its_text_is_right():
 
 
 def test_slots_are_counted_where_the_target_has_them():
-    assert slot_accuracy([["a"], ["b", "x"]], [["a"], ["b", "c"]]) == (1.0, 0.0)
+    assert slot_accuracy([{0: "a"}, {0: "b", 1: "x"}], [{0: "a"}, {0: "b", 1: "c"}]) == (1.0, 0.0)
+    assert math.isnan(slot_accuracy([{2: "a"}], [{2: "a"}])[0])
+
+
+def pairs_of(rows):
+    return Dataset.from_dict({"source": [a for a, _ in rows], "target": [b for _, b in rows]})
+
+
+def test_slots_of_digits_are_decimal_places():
+    data = pairs_of([(f"{a}+{b}", str(a + b)) for a in range(10) for b in range(10)])
+    plan = fit(data, reading=Reading(("source",), ("target",)), cutter="digits", shuffles=0, resamples=0)
+    assert units_by_slot(plan, ["8", None, "x", "18"]) == [{0: "0", 1: "8"}, {}, {}, {0: "1", 1: "8"}]
+
+
+def test_slots_of_labels_are_labels():
+    plan = fit(
+        pairs_of([("good", "joy,love"), ("bad", "grief"), ("mixed", "grief,joy")]),
+        reading=Reading(("source",), ("target",)),
+        cutter=Labels(names=("joy", "love", "grief")),
+        criterion="presence",
+        shuffles=0,
+        resamples=0,
+    )
+    targets = units_by_slot(plan, ["joy,love", "grief"])
+    assert [sorted(units) for units in targets] == [[0, 1], [2]]
+    assert slot_accuracy(units_by_slot(plan, ["joy", "grief"]), targets) == (1.0, 0.0, 1.0)
+
+
+# -- statistics
+
+
+def test_intervals_of_hand_made_samples():
+    assert mean_of([0.5, 0.5, 0.5]) == Interval(0.5, 0.5, 0.5)
+    assert mean_of([0.7]) == Interval(0.7, 0.7, 0.7)
+    found = mean_of([0.0, 1.0])  # a quarter of the resamples are all 0, a quarter all 1
+    assert (found.value, found.low, found.high) == (0.5, 0.0, 1.0)
+    assert difference([0.9, 0.4], [0.8, 0.3]).low == pytest.approx(0.1), "pairs, not groups"
+    with pytest.raises(ValueError, match="longer"):
+        difference([0.9], [0.8, 0.3])
+
+
+def test_an_interval_covers_the_mean_about_as_often_as_it_says():
+    random = np.random.default_rng(0)
+    samples = random.normal(3, 1, (200, 40))
+    covered = sum(found.low <= 3 <= found.high for found in map(mean_of, samples))
+    assert 180 <= covered <= 199  # 190 expected, a little fewer by the percentile bootstrap
+
+
+def test_rank_correlation_is_scipys_and_is_not_where_nothing_varies():
+    random = np.random.default_rng(1)
+    x, y = random.integers(0, 5, 30), random.integers(0, 5, 30)  # many ties
+    assert spearman(x, y).value == pytest.approx(spearmanr(x, y).statistic)
+    assert spearman([1, 2, 3], [2, 4, 9]).value == 1
+    assert spearman([1, 2, 3], [9, 4, 2]).value == -1
+    assert math.isnan(spearman([1, 1, 1], [1, 2, 3]).value)
+
+
+def test_the_first_step_at_a_level():
+    assert first_at([10, 20, 30], [0.5, 0.9, 0.8], 0.9) == 20
+    assert first_at([10, 20], [0.5, 0.6], 0.9) is None
 
 
 # -- what is held out
@@ -84,24 +157,43 @@ def test_the_held_out_part_is_a_tenth_and_at_most_a_thousand():
 # -- comparisons
 
 
-def test_every_policy_and_step_has_a_row(comparison):
+def test_every_arm_and_step_has_a_row(comparison):
     found, told = comparison
-    assert [(row["policy"], row["seed"], row["step"]) for row in found.rows] == [
-        (policy, 0, step) for policy in ORDERS for step in (2, 4, 6)
+    assert [(row["arm"], row["policy"], row["seed"], row["step"]) for row in found.rows] == [
+        (policy, policy, 0, step) for policy in ORDERS for step in (2, 4, 6)
     ]
     assert sorted(map(str, told)) == sorted(map(str, found.rows))
     assert (found.train_rows, found.held_out_rows) == (180, 20)
-    assert [outcome.policy for outcome in found.outcomes] == list(ORDERS)
+    assert [outcome.arm for outcome in found.outcomes] == list(ORDERS)
+
+
+def test_rows_say_what_was_measured_and_where_it_comes_from(comparison):
+    found, _ = comparison
+    row = found.rows[-1]
+    plan, _ = prepared()["max"]
+    assert row["plan"] == plan.sha256
+    assert row["code"] == code_version()
+    assert found.rows[0]["dataset"] != row["dataset"]
+    assert row["complete"] + row["cut_short"] + row["malformed"] == row["rows"] == 20
+    assert row["target_tokens"] == 6 * 16 * 5, "four digits and the end, in six batches of 16"
+    lengths = [len(prompt) + 5 for prompt, _ in ROWS]
+    assert 6 * 16 * min(lengths) <= row["tokens"] <= 6 * 16 * max(lengths)
+    assert (len(row["slot_accuracy"]), len(row["step_accuracy"])) == (4, 5)
 
 
 def test_results_lie_in_the_folder(comparison):
     found, _ = comparison
     table = pl.read_parquet(found.folder / "results.parquet")
     assert table["exact_match"].to_list() == [row["exact_match"] for row in found.rows]
-    assert "| plain |" in (found.folder / "README.md").read_text()
-    assert found.picture == found.folder / "accuracy.png"
-    assert found.picture.read_bytes().startswith(b"\x89PNG")
+    page = (found.folder / "README.md").read_text()
+    assert "| plain |" in page
+    assert prepared()["max"][0].sha256[:12] in page
+    assert found.pictures == [found.folder / "accuracy.png"]
+    assert found.pictures[0].read_bytes().startswith(b"\x89PNG")
     assert (found.folder / "models" / "max" / "mireorder.json").is_file()
+    shown = io.StringIO()
+    Console(file=shown, width=200).print(comparison_view(found))
+    assert "plain" in shown.getvalue()
 
 
 def test_a_kept_model_answers(comparison):
@@ -110,38 +202,115 @@ def test_a_kept_model_answers(comparison):
     assert record["verdict"] in ("complete", "cut short", "malformed")
 
 
-def test_workers_change_nothing_and_seeds_are_paired(comparison, tmp_path, monkeypatch):
+def in_this_process(jobs, workers, progress, finished):
+    for job in jobs:
+        finished(job, [json.loads(json.dumps(row)) for row in run(job)])
+
+
+def no_run(jobs, workers, progress, finished):
+    """Rows of runs that never were."""
+    for job in jobs:
+        row = {"arm": job.arm, "model": job.model, "seed": job.seed, "match": job.match} | job.origin
+        steps = job.budget["steps"]
+        row |= {
+            "step": steps,
+            "steps": steps,
+            "tokens": steps * len(job.arm),
+            "target_tokens": steps,
+            "loss": 1.0,
+            "rows": 1,
+        }
+        row |= {"exact_match": 0.5 + job.seed / 10, "slot_accuracy": [0.5], "step_accuracy": [0.5]}
+        finished(job, [row])
+
+
+def test_workers_change_nothing(comparison, tmp_path, monkeypatch):
     """The same jobs, one after another in this process, give the rows of the worker processes, bit for bit."""
-    seen = []
-
-    def here(jobs, folder, workers, progress):
-        seen.extend(jobs)
-        return [json.loads(json.dumps(row)) for job in jobs for row in run(job)]
-
-    monkeypatch.setattr("mireorder.evaluate.compare.run_all", here)
+    monkeypatch.setattr("mireorder.evaluate.compare.run_all", in_this_process)
     found, _ = comparison
-    again = compare_prepared(
-        prepared(), tmp_path / "out", Setup(seeds=1, budget=Budget(6, 16), evaluations=3, workers=1)
-    )
+    again = compare_prepared(prepared(), tmp_path / "out", SETUP)
     assert again.rows == found.rows
-    assert {(job.seed, job.model) for job in seen} == {(0, "tiny")}
-    assert seen[0].budget == seen[1].budget
+
+
+def test_seeds_are_paired(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "mireorder.evaluate.compare.run_all", lambda jobs, *rest: (seen.extend(jobs), no_run(jobs, *rest))
+    )
+    compare_prepared(prepared(), tmp_path / "out", Setup(models=("tiny", "nano"), seeds=3))
+    assert {(job.arm, job.model, job.seed) for job in seen} == {
+        (arm, model, seed) for arm in ORDERS for model in ("tiny", "nano") for seed in range(3)
+    }
+    assert len({str(job.budget) for job in seen}) == 1
+
+
+def test_a_killed_comparison_redoes_only_what_is_missing(tmp_path, monkeypatch):
+    out, done = tmp_path / "out", []
+
+    def killed(jobs, workers, progress, finished):
+        no_run(jobs[:3], workers, progress, finished)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mireorder.evaluate.compare.run_all", killed)
+    with pytest.raises(KeyboardInterrupt):
+        compare_prepared(prepared(), out, Setup(seeds=2))
+    monkeypatch.setattr(
+        "mireorder.evaluate.compare.run_all", lambda jobs, *rest: (done.extend(jobs), no_run(jobs, *rest))
+    )
+    found = compare_prepared(prepared(), out, Setup(seeds=2))
+    assert [(job.arm, job.seed) for job in done] == [("max", 1)]
+    assert [(row["arm"], row["seed"]) for row in found.rows] == [("plain", 0), ("max", 0), ("plain", 1), ("max", 1)]
+    more = compare_prepared(prepared(), out, Setup(seeds=3))
+    assert [(job.arm, job.seed) for job in done[1:]] == [("plain", 2), ("max", 2)]
+    assert more.outcomes[0].exact_match == (0.5, 0.6, 0.7)
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"setup": Setup(budget=Budget(7, 16))}, r"budget\.batch_size was 64, is 16; budget\.steps was 2000, is 7"),
+        ({"rows": ROWS[:-1]}, r"data\.tiny\.max was [0-9a-f]{12}\.\.\., is"),
+        (
+            {"orders": {"plain": [0, 1, 2, 3], "max": [3, 2, 1, 0]}},
+            r"arms\.max\.permutation was \[2, 1, 3, 0\], is \[3",
+        ),
+        ({"orders": ORDERS | {"min": [0, 2, 1, 3]}}, r"arms\.min\.\w+ was None, is"),
+    ],
+)
+def test_another_comparison_in_the_folder_is_refused_by_name(changed, named, tmp_path, monkeypatch):
+    monkeypatch.setattr("mireorder.evaluate.compare.run_all", no_run)
+    compare_prepared(prepared(), tmp_path / "out", Setup())
+    inputs = prepared(changed.get("rows", ROWS), changed.get("orders", ORDERS))
+    with pytest.raises(OutputError, match=named):
+        compare_prepared(inputs, tmp_path / "out", changed.get("setup", Setup()))
+
+
+def test_an_arm_that_costs_more_tokens_is_run_once_more_for_as_many(tmp_path, monkeypatch):
+    """Rows of ten tokens against eleven: 2,000 steps, and 2,000 * 10 / 11 of them."""
+    rows = [(f"{a}*{b}=", f"{a * b:04}") for a in range(10, 30) for b in range(10)]  # 5 + 4 digits + end
+    both, seen = prepared(rows), []
+    plan, data = both["max"]
+    marked = data["train"].map(lambda row: {"completion": "<" + row["completion"]})
+    monkeypatch.setattr(
+        "mireorder.evaluate.compare.run_all", lambda jobs, *rest: (seen.extend(jobs), no_run(jobs, *rest))
+    )
+    found = compare_prepared(both | {"max": (plan, DatasetDict(train=marked))}, tmp_path / "out", Setup(seeds=1))
+    assert [(job.arm, job.match, job.budget["steps"]) for job in seen] == [
+        ("plain", "steps", 2000), ("max", "steps", 2000), ("max", "tokens", 1818),
+    ]  # fmt: skip
+    assert "After as many tokens" in (found.folder / "README.md").read_text()
 
 
 def test_a_test_split_is_what_is_measured(tmp_path, monkeypatch):
     sizes = {}
 
-    def none(jobs, folder, workers, progress):
+    def look(jobs, *rest):
         for job in jobs:
-            held_out = json.loads((folder / job.policy / "held_out.json").read_text())
-            sizes[job.policy] = sorted(held_out["targets"])
-        return [
-            {"policy": job.policy, "seed": job.seed, "step": 1, "steps": 1, "exact_match": 0.5, "loss": 1.0}
-            | {"verdicts": {}, "slot_accuracy": []}
-            for job in jobs
-        ]
+            held_out = json.loads((Path(job.data) / "held_out.json").read_text())
+            sizes[job.arm] = sorted(held_out["targets"])
+        no_run(jobs, *rest)
 
-    monkeypatch.setattr("mireorder.evaluate.compare.run_all", none)
+    monkeypatch.setattr("mireorder.evaluate.compare.run_all", look)
     test = [("1*1=", "0001"), ("2*2=", "0004")]
     found = compare_prepared(prepared(ROWS + test[:1], test=test), tmp_path / "out", Setup(budget=Budget(1)))
     assert sizes == {policy: ["0001", "0004"] for policy in ORDERS}
@@ -152,6 +321,10 @@ def test_what_can_not_be_compared_is_refused(tmp_path):
     both = prepared()
     with pytest.raises(MireorderError, match="two or more different policies"):
         compare_prepared({"plain": both["plain"]}, tmp_path / "out")
+    with pytest.raises(MireorderError, match="max is named twice"):
+        arms(["plain", "max", "max"])
+    with pytest.raises(MireorderError, match="models are named once each"):
+        Setup(models=("tiny", "tiny"))
     other = prepared(ROWS[::-1])["max"]
     with pytest.raises(MireorderError, match="different rows"):
         compare_prepared({"plain": both["plain"], "max": other}, tmp_path / "out")
@@ -161,17 +334,64 @@ def test_what_can_not_be_compared_is_refused(tmp_path):
         compare_prepared(both, tmp_path / "full")
 
 
+def test_rows_longer_than_a_pretrained_model_reads_are_refused(tmp_path):
+    tokenizer = character_tokenizer(text for row in ROWS for text in row)
+    model = tmp_path / "model"
+    build("tiny", tokenizer, 8, seed=0).save_pretrained(model)
+    tokenizer.save_pretrained(model)
+    with pytest.raises(MireorderError, match=r"the longest row has 11 tokens, .*model reads at most 8"):
+        compare_prepared(prepared(), tmp_path / "out", Setup(models=(str(model),)))
+
+
+def test_arms_are_policies_under_criteria():
+    assert list(arms(["plain", "max"])) == ["plain", "max"]
+    assert arms(["reverse", "max", "min"], ["joint", Subset(k=3)]) == {
+        "reverse": ("reverse", "none"),
+        "joint-max": ("max", "joint"),
+        "subset-max": ("max", Subset(k=3)),
+        "joint-min": ("min", "joint"),
+        "subset-min": ("min", Subset(k=3)),
+    }
+
+
+def test_criteria_and_an_estimator_are_compared_on_the_command_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("mireorder.evaluate.compare.run_all", no_run)
+    lines = tmp_path / "mul.txt"
+    lines.write_text("".join(f"{a}*{b}={a * b}\n" for a in range(20) for b in range(20)))
+    command = f"compare {lines} --split = --cutter digits --policies plain,max --criterion joint,subset --k 1 --seeds 1"
+    with pytest.raises(SystemExit, match="0"):
+        main([*command.split(), "--estimator", "chao-shen", "--out", str(tmp_path / "out"), "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert [outcome["arm"] for outcome in found["outcomes"]] == ["plain", "joint-max", "subset-max"]
+    table = pl.read_parquet(tmp_path / "out" / "results.parquet")
+    assert table["estimator"].to_list() == ["plug-in", "chao-shen", "chao-shen"]
+
+
 def test_a_run_that_fails_says_why(tmp_path):
-    job = Job("plain", 0, "tiny", str(tmp_path / "nowhere"), {"steps": 1}, 1)
-    with pytest.raises(MireorderError, match=r"policy plain, seed 0: the run failed: .*nowhere"):
-        run_all([job], tmp_path, None, None)
+    job = Job("plain", "tiny", 0, "steps", str(tmp_path / "nowhere"), {"steps": 1}, 1, {})
+    with pytest.raises(MireorderError, match=r"plain, model tiny, seed 0, by steps: the run failed: .*nowhere"):
+        run_all([job] * 3, 1, None, lambda job, rows: None)
+
+
+# -- controls: a harness that finds a difference where there is none, or none where there is one, is worth nothing
+
+
+def test_two_names_for_one_order_differ_in_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("mireorder.evaluate.compare.run_all", in_this_process)
+    same = {name: prepared()["plain"] for name in ("plain", "plain again")}
+    found = compare_prepared(same, tmp_path / "out", Setup(seeds=2, budget=Budget(30, 16), evaluations=3))
+    curves = [
+        [row | {"arm": ""} for row in found.rows if row["arm"] == name and row["match"] == "steps"] for name in same
+    ]
+    assert curves[0] == curves[1]
+    assert found.outcomes[1].ahead == Interval(0.0, 0.0, 0.0)
 
 
 # -- figures
 
 
 def test_figures_are_drawn_for_one_seed_and_for_awkward_scores(tmp_path):
-    rows = [{"policy": "plain", "seed": 0, "step": step, "exact_match": 0.0} for step in (1, 2)]
+    rows = [{"arm": "plain", "seed": 0, "step": step, "exact_match": 0.0} for step in (1, 2)]
     accuracy_curves(rows, tmp_path / "a.png")
     score_heatmap([[1.0, None], [float("nan"), 0.0]], ["x", "y"], [0, 1], tmp_path / "b.png", "joint")
     score_heatmap([], ["x", "y"], [1, 0], tmp_path / "c.png")

@@ -12,7 +12,7 @@ import typer
 
 from mireorder import options
 from mireorder.cli.shown import OUT, Incomplete, print_json, steps_bar
-from mireorder.report.tables import comparison_view
+from mireorder.report.comparison import comparison_view
 from mireorder.undo.script import one_line
 
 
@@ -99,11 +99,16 @@ def compare(
     joiner: options.Joiner = None,
     language: options.Language = None,
     vocabulary: options.Vocabulary = None,
-    criterion: options.CriterionName = "auto",
+    criterion: Annotated[
+        str, typer.Option(help="one or several of joint, pairwise, subset, presence, bigram")
+    ] = "auto",
     k: options.SubsetSize = None,
     normalised: options.Normalised = None,
     words: options.Words = None,
-    model: Annotated[str, typer.Option(help="preset (tiny, nano, micro, mini), model folder or hub id")] = "tiny",
+    estimator: options.Estimator = "plug-in",
+    models: Annotated[
+        str, typer.Option("--model", help="presets (tiny, nano, micro, mini), model folders or hub ids: nano,micro")
+    ] = "tiny",
     seeds: Annotated[int, typer.Option(help="runs of each policy")] = 2,
     steps: Annotated[int, typer.Option(help="optimiser steps of each run")] = 2000,
     batch_size: Annotated[int, typer.Option(help="rows a step")] = 64,
@@ -113,21 +118,29 @@ def compare(
 ) -> None:
     """Train the same model on several orders of the same data, and compare the restored answers.
 
+    Policies that look at scores are compared under each criterion. Killed, it goes on where it was when run again.
+
     Example: mireorder compare mul.txt --split = --cutter digits --policies plain,max --seeds 2 --steps 2000 --out c/
     """
-    from mireorder.evaluate.compare import Setup
+    from mireorder.evaluate.compare import Setup, arms
     from mireorder.evaluate.compare import compare as compare_policies
     from mireorder.sft.budget import Budget
 
+    setup = Setup(
+        models=tuple(name for name in models.split(",") if name),
+        seeds=seeds,
+        budget=Budget(steps=steps, batch_size=batch_size, learning_rate=learning_rate),
+        workers=workers,
+    )
     names_of = [name for name in policies.split(",") if name]
-    budget = Budget(steps=steps, batch_size=batch_size, learning_rate=learning_rate)
-    setup = Setup(model=model, seeds=seeds, budget=budget, workers=workers)
-    with steps_bar("training", steps * seeds * len(names_of), "steps") as bar:
-        reached: dict[tuple[str, int], int] = {}
+    criteria = options.criteria(criterion, k=k, normalised=normalised, words=words)
+    runs = len(arms(names_of, criteria)) * seeds * len(setup.models)
+    with steps_bar("training", steps * runs, "steps") as bar:
+        reached: dict[tuple[str, ...], int] = {}
 
         def progress(row: Mapping[str, Any]) -> None:
-            reached[row["policy"], row["seed"]] = row["step"]
-            bar(sum(reached.values()), f"{row['policy']}: {row['exact_match']:.1%}")
+            reached[row["arm"], row["model"], str(row["seed"]), row["match"]] = row["step"]
+            bar(sum(reached.values()), f"{row['arm']}: {row['exact_match']:.1%}")
 
         comparison = compare_policies(
             data,
@@ -146,8 +159,9 @@ def compare(
                 language=language,
                 vocabulary=vocabulary,
             ),
+            criteria=criteria,
+            estimator=estimator,
             progress=progress,
-            criterion=options.criterion(criterion, k=k, normalised=normalised, words=words),
         )
     if as_json:
         print_json({"folder": str(out), "outcomes": [asdict(o) | {"mean": o.mean} for o in comparison.outcomes]})

@@ -1,42 +1,46 @@
-"""Which order does a model learn best? The same model, rows, seeds and budget, once per policy."""
+"""Which order does a model learn best? The same model, rows, seeds and budget, once per order."""
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from mireorder.dataset.reading import Reading
 from mireorder.errors import MireorderError
-from mireorder.evaluate.held_out import split_rows, write_job_data
+from mireorder.evaluate.held_out import JobData, split_rows, write_job_data
+from mireorder.evaluate.outcomes import Outcome, outcomes_of
+from mireorder.evaluate.record import Record, code_version
 from mireorder.evaluate.runs import Job, Row, run_all
-from mireorder.files import require_empty
+from mireorder.ordering.policies import BLIND
 
 if TYPE_CHECKING:
     from mireorder.cutting import Cutter
+    from mireorder.information.criteria import Criterion
     from mireorder.ordering.plan import Plan
     from mireorder.sft.budget import Budget
+
+STEPS = 2000
 
 
 @dataclass(frozen=True)
 class Setup:
-    """How policies are compared.
+    """How orders are compared.
 
     Attributes:
-        model: a preset (trained from scratch), a model folder or a hub id.
-        seeds: runs per policy; run ``s`` has the same initial weights and row order under every policy.
+        models: presets (trained from scratch), model folders or hub ids; every arm is trained on each.
+        seeds: runs per arm and model; run ``s`` has the same initial weights and row order under every arm.
         budget: steps, batch size and learning rate of each run; its seed is not used. None takes 2,000 steps.
         evaluations: how often each run is measured, evenly spread, the last time at its end.
-        workers: processes at a time; None takes one per core.
-        keep_models: keep the first seed's model of each policy, under ``models/`` in the output folder.
+        workers: processes at a time; None takes one per core, and on GPUs four per card.
+        keep_models: keep the first seed's model of each arm, under ``models/`` in the output folder.
     """
 
-    model: str = "tiny"
+    models: tuple[str, ...] = ("tiny",)
     seeds: int = 2
     budget: Budget | None = None
     evaluations: int = 20
@@ -46,26 +50,8 @@ class Setup:
     def __post_init__(self) -> None:
         if self.seeds < 1 or self.evaluations < 1:
             raise MireorderError(f"seeds ({self.seeds}) and evaluations ({self.evaluations}) must be at least 1")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one policy reached at the end of its runs.
-
-    Attributes:
-        policy: its name.
-        exact_match: of the restored held-out answers, one value per seed.
-        loss: mean training loss over the last stretch, over all seeds.
-    """
-
-    policy: str
-    exact_match: tuple[float, ...]
-    loss: float
-
-    @property
-    def mean(self) -> float:
-        """Mean exact match over the seeds."""
-        return fmean(self.exact_match)
+        if not self.models or len(set(self.models)) < len(self.models):
+            raise MireorderError(f"models are named once each, at least one, not {', '.join(self.models) or 'none'}")
 
 
 @dataclass(frozen=True)
@@ -73,13 +59,14 @@ class Comparison:
     """What a comparison found, and where it lies.
 
     Attributes:
-        folder: ``results.parquet``, ``README.md``, ``accuracy.png`` if matplotlib is there, ``models/`` if
-            kept.
-        rows: one per policy, seed and evaluated step: policy, seed, step, exact_match, loss, and more.
-        outcomes: one per policy, in the order given.
+        folder: ``results.parquet``, ``README.md``, ``comparison.json``, the finished ``runs/``, curves as PNG if
+            matplotlib is there, ``models/`` if kept.
+        rows: one per run and evaluated step: arm, model, seed, match, step, exact_match, loss, and more
+            (`mireorder.evaluate.runs.run`).
+        outcomes: one per model and arm, in the order given.
         train_rows: rows each run learnt from.
         held_out_rows: rows it was measured on.
-        picture: ``accuracy.png``, or None.
+        pictures: of the curves, one per model, if matplotlib is there.
     """
 
     folder: Path
@@ -87,7 +74,7 @@ class Comparison:
     outcomes: list[Outcome]
     train_rows: int
     held_out_rows: int
-    picture: Path | None
+    pictures: list[Path]
 
 
 def compare(
@@ -98,44 +85,93 @@ def compare(
     *,
     reading: Reading,
     cutter: Cutter | str,
+    criteria: Sequence[Criterion | str] = ("auto",),
     progress: Callable[[Row], None] | None = None,
     **fit_options: Any,
 ) -> Comparison:
     """Fit and apply each policy to the same data, train the same model on each, and measure.
 
     The plans see the train split alone; where the data has no test or validation split, a tenth of it is held
-    out first. Every policy gets the same slots: digits are padded in plain order too, so that nothing but the
+    out first. Every arm gets the same slots: digits are padded in plain order too, so that nothing but the
     order differs.
 
     Args:
         data: what ``mireorder.fit`` takes.
-        policies: names of two or more policies.
-        out: new or empty folder for the results.
-        setup: model, seeds, budget.
+        policies: their names; those that look at scores are compared under each criterion.
+        out: folder for the results, new, empty, or of the same comparison, of which only what is missing is run.
+        setup: models, seeds, budget.
         reading: which columns are source and target.
         cutter: a cutter or its name.
+        criteria: criteria or their names.
         progress: called with every row as it is measured.
-        **fit_options: what else ``mireorder.fit`` takes: criterion, estimator ...
+        **fit_options: what else ``mireorder.fit`` takes: estimator, tie_breaker ...
 
     Returns:
-        The comparison.
+        The comparison. Of one criterion its arms are named as the policies, of several as in ``joint-max``.
 
     Raises:
-        MireorderError: what ``fit`` and ``apply`` raise; fewer than two policies; ``out`` is not empty.
+        MireorderError: what ``fit`` and ``apply`` raise; fewer than two arms; ``out`` holds something else.
     """
     from mireorder.cutting import Tokens
-    from mireorder.stages import apply, complete, fit
+    from mireorder.stages import complete
 
-    _refuse(policies, Path(out))
+    named = arms(policies, criteria)
+    _refuse_arms(list(named))
     options = {"between": reading.separator or " ", **fit_options, "cutter": complete(cutter, data, reading)}
     if isinstance(options["cutter"], Tokens):
         raise MireorderError("orders are compared in text form, which tokens do not have; compare those of words")
     data, reading = split_rows(data, reading)
-    prepared = {}
+    return compare_prepared(prepare(data, named, reading=reading, **options), out, setup, progress=progress)
+
+
+def arms(
+    policies: Sequence[str], criteria: Sequence[Criterion | str] = ("auto",)
+) -> dict[str, tuple[str, Criterion | str]]:
+    """Name every policy under every criterion; a policy that looks at no scores stands once, under none.
+
+    Args:
+        policies: names in `POLICIES`.
+        criteria: criteria or their names.
+
+    Returns:
+        Name of the arm -> policy and criterion.
+
+    Raises:
+        MireorderError: two arms have one name.
+    """
+    found = dict[str, tuple[str, "Criterion | str"]]()
     for policy in policies:
-        plan = fit(data, policy=policy, reading=reading, **options)
-        prepared[policy] = (plan, apply(data, plan, form="text"))
-    return compare_prepared(prepared, out, setup, progress=progress)
+        for criterion in ["none"] if policy in BLIND else criteria:
+            of = criterion if isinstance(criterion, str) else criterion.name
+            name = policy if policy in BLIND or len(criteria) == 1 else f"{of}-{policy}"
+            if name in found:
+                raise MireorderError(f"{name} is named twice; a comparison needs different policies and criteria")
+            found[name] = policy, criterion
+    return found
+
+
+def prepare(
+    data: Any, named: Mapping[str, tuple[str, Criterion | str]], *, reading: Reading, **fit_options: Any
+) -> dict[str, tuple[Plan, Any]]:
+    """Fit and apply a plan for every arm.
+
+    Args:
+        data: what ``mireorder.fit`` takes, with a split to learn from and one to measure on.
+        named: what `arms` gave.
+        reading: which columns are source and target.
+        **fit_options: what else ``mireorder.fit`` takes. An estimator is that of policies that look at scores.
+
+    Returns:
+        Per arm, its plan and a text-form ``DatasetDict``: what `compare_prepared` takes.
+    """
+    from mireorder.stages import apply, fit
+
+    prepared = {}
+    for name, (policy, criterion) in named.items():
+        options = {key: value for key, value in fit_options.items() if key != "estimator" or policy not in BLIND}
+        plan = fit(data, policy=policy, criterion=criterion, reading=reading, **options)
+        prepared[name] = (plan, apply(data, plan, form="text"))
+    return prepared
 
 
 def compare_prepared(
@@ -147,91 +183,123 @@ def compare_prepared(
 ) -> Comparison:
     """Train the same model on datasets that are already reordered, and measure.
 
+    An arm whose rows cost more tokens than another's (markers, leads) is run twice: for as many steps as the others,
+    and for as many tokens.
+
     Args:
-        prepared: per policy, its plan and a text-form ``DatasetDict``; the rows and their order are the
-            same in all.
-        out: new or empty folder for the results.
-        setup: model, seeds, budget.
+        prepared: per arm, its plan and a text-form ``DatasetDict``; the rows and their order are the same in all. The
+            first is what the others are compared to.
+        out: folder for the results, new, empty, or of the same comparison: then finished runs are taken over. It may
+            have had fewer seeds.
+        setup: models, seeds, budget.
         progress: called with every row as it is measured.
 
     Returns:
         The comparison. Its numbers depend on the data and the setup, not on the number of workers.
 
     Raises:
-        MireorderError: fewer than two policies, different rows, a failed run, or ``out`` is not empty.
+        MireorderError: fewer than two arms, different rows, a failed run, or ``out`` holds something else; what has
+            changed is named.
     """
-    out, setup = Path(out), setup or Setup()
-    _refuse(list(prepared), out)
-    out.mkdir(parents=True, exist_ok=True)
+    out, setup = Path(out), _settled(setup or Setup())
+    _refuse_arms(list(prepared))
     with tempfile.TemporaryDirectory(prefix="mireorder-") as scratch:
-        learnt, measured = write_job_data(prepared, Path(scratch), setup.model)
-        jobs = _jobs(list(prepared), Path(scratch), out, setup)
-        rows = run_all(jobs, Path(scratch), setup.workers, progress)
-    outcomes = [_outcome(policy, rows) for policy in prepared]
-    picture = _draw(rows, out / "accuracy.png")
-    comparison = Comparison(out, rows, outcomes, learnt, measured, picture)
-    _write(comparison, setup)
+        data = {model: write_job_data(prepared, Path(scratch, str(i)), model) for i, model in enumerate(setup.models)}
+        record = Record(out, _content(prepared, data, setup))
+        jobs = _jobs(prepared, data, out, setup)
+        run_all([job for job in jobs if record.rows(job) is None], setup.workers, progress, record.finish)
+    rows = [row for job in jobs for row in record.rows(job) or []]
+    first = next(iter(data[setup.models[0]].values()))
+    outcomes = outcomes_of(rows)
+    pictures = [path for model in setup.models for path in _draw(rows, model, setup, out)]
+    comparison = Comparison(out, rows, outcomes, first.train_rows, first.held_out_rows, pictures)
+    record.write_results(rows)
+    from mireorder.report.comparison import comparison_page
+
+    (out / "README.md").write_text(comparison_page(comparison, setup), encoding="utf-8")
     return comparison
 
 
-def _refuse(policies: Sequence[str], out: Path) -> None:
-    if len(policies) < 2 or len(set(policies)) < len(policies):
-        raise MireorderError(f"a comparison needs two or more different policies, not {', '.join(policies) or 'none'}")
-    require_empty(out)
-
-
-def _jobs(policies: Sequence[str], scratch: Path, out: Path, setup: Setup) -> list[Job]:
+def _settled(setup: Setup) -> Setup:
     from mireorder.sft.budget import Budget
 
-    budget = setup.budget or Budget(steps=2000)
-    return [
-        Job(
-            policy=policy,
-            seed=seed,
-            model=setup.model,
-            data=str(scratch / policy),
-            budget=asdict(budget),
-            eval_every=max(1, budget.steps // setup.evaluations),
-            save=str((out / "models" / policy).resolve()) if setup.keep_models and seed == 0 else None,
-        )
-        for seed in range(setup.seeds)  # seed by seed, so that the policies of a seed run side by side
-        for policy in policies
-    ]
+    return setup if setup.budget else replace(setup, budget=Budget(steps=STEPS))
 
 
-def _outcome(policy: str, rows: Sequence[Row]) -> Outcome:
-    last = [row for row in rows if row["policy"] == policy and row["step"] == row["steps"]]
-    return Outcome(policy, tuple(row["exact_match"] for row in last), fmean(row["loss"] for row in last))
+def _refuse_arms(names: Sequence[str]) -> None:
+    if len(names) < 2:
+        raise MireorderError(f"a comparison needs two or more different policies, not {', '.join(names) or 'none'}")
 
 
-def _draw(rows: Sequence[Row], path: Path) -> Path | None:
+def _content(
+    prepared: Mapping[str, tuple[Plan, Any]], data: Mapping[str, Mapping[str, JobData]], setup: Setup
+) -> dict[str, Any]:
+    """Everything that decides a run's numbers, but its seed."""
+    first = next(iter(data[setup.models[0]].values()))
+    return {
+        "format": 1,
+        "arms": {arm: _plan_content(plan) for arm, (plan, _) in prepared.items()},
+        "data": {model: {arm: one.dataset for arm, one in of.items()} for model, of in data.items()},
+        "rows": {"learnt": first.train_rows, "held out": first.held_out_rows},
+        "budget": asdict(replace(setup.budget, seed=0)),  # type: ignore[type-var, arg-type]
+        "evaluations": setup.evaluations,
+    }
+
+
+def _jobs(
+    prepared: Mapping[str, tuple[Plan, Any]], data: Mapping[str, Mapping[str, JobData]], out: Path, setup: Setup
+) -> list[Job]:
+    budget = setup.budget
+    assert budget  # noqa: S101 (it is settled)
+    jobs = []
+    for seed in range(setup.seeds):  # seed by seed, so that the arms of a seed run side by side
+        for model, arm in product(setup.models, prepared):
+            one = data[model][arm]
+            saved = out.resolve() / "models" / (Path(model).name if len(setup.models) > 1 else "") / arm
+            by_tokens = round(budget.steps * min(other.row_tokens for other in data[model].values()) / one.row_tokens)
+            for match, steps in {"steps": budget.steps, "tokens": max(1, by_tokens)}.items():
+                if match == "steps" or steps != budget.steps:
+                    keep = setup.keep_models and seed == 0 and match == "steps"
+                    job = Job(
+                        arm=arm,
+                        model=model,
+                        seed=seed,
+                        match=match,
+                        data=str(one.folder),
+                        budget=asdict(replace(budget, steps=steps)),
+                        eval_every=max(1, steps // setup.evaluations),
+                        origin=_origin(prepared[arm][0], one.dataset),
+                        save=str(saved) if keep else None,
+                    )
+                    jobs.append(job)
+    return jobs
+
+
+def _plan_content(plan: Plan) -> dict[str, Any]:
+    """A plan's hash, and in words what most often makes it another one."""
+    named = {"policy": plan.policy, "criterion": plan.criterion, "estimator": plan.estimator}
+    return named | {"rows": plan.source_fingerprint, "permutation": str(plan.permutation), "plan": plan.sha256}
+
+
+def _origin(plan: Plan, dataset: str) -> dict[str, str]:
+    """What a run's numbers can be traced to."""
+    return {
+        "policy": plan.policy,
+        "criterion": plan.criterion["name"],
+        "estimator": plan.estimator,
+        "plan": plan.sha256,
+        "dataset": dataset,
+        "code": code_version(),
+    }
+
+
+def _draw(rows: Sequence[Row], model: str, setup: Setup, out: Path) -> list[Path]:
     from mireorder.report.figures import accuracy_curves
 
     if find_spec("matplotlib") is None:  # the numbers are worth having without their picture
-        return None
-    accuracy_curves(rows, path)
-    return path
-
-
-def _write(comparison: Comparison, setup: Setup) -> None:
-    import polars as pl
-
-    flat = [row | {"verdicts": json.dumps(row["verdicts"])} for row in comparison.rows]
-    pl.DataFrame(flat, infer_schema_length=None).write_parquet(comparison.folder / "results.parquet")
-    lines = [
-        "# Comparison of orders",
-        "",
-        f"Model `{setup.model}`, {setup.seeds} seed(s) per policy, {comparison.train_rows:,} rows to learn "
-        f"from, exact match of restored answers on {comparison.held_out_rows:,} held-out rows. Within a "
-        "seed, every policy has the same initial weights and row order.",
-        "",
-        "| policy | exact match | lowest | highest | training loss |",
-        "|---|---|---|---|---|",
-    ]
-    for outcome in comparison.outcomes:
-        low, high = min(outcome.exact_match), max(outcome.exact_match)
-        lines.append(f"| {outcome.policy} | {outcome.mean:.1%} | {low:.1%} | {high:.1%} | {outcome.loss:.3f} |")
-    if comparison.picture is not None:
-        lines += ["", "![accuracy over steps](accuracy.png)"]
-    lines += ["", "`results.parquet` has one row per policy, seed and evaluated step."]
-    (comparison.folder / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return []
+    several = len(setup.models) > 1
+    path = out / (f"accuracy-{Path(model).name}.png" if several else "accuracy.png")
+    shown = [row for row in rows if row["model"] == model and row["match"] == "steps"]
+    accuracy_curves(shown, path, f"Held-out answers that are right, model {model}" if several else None)
+    return [path]

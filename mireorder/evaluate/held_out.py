@@ -1,7 +1,9 @@
 """What is learnt and what is held out: the rows of a comparison, split and encoded once for all of its runs."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,54 +71,121 @@ def split_rows(data: Any, reading: Reading) -> tuple[Any, Reading]:
     return split, Reading(("source",), names)
 
 
-def write_job_data(prepared: Mapping[str, tuple["Plan", Any]], folder: Path, model: str) -> tuple[int, int]:
-    """Write what the runs of each policy read, in a folder per policy.
+@dataclass(frozen=True)
+class JobData:
+    """What the runs of one arm and one model read.
+
+    Attributes:
+        folder: of ``rows.npz``, ``held_out.json``, ``mireorder.json`` and ``tokenizer/``.
+        plan: SHA-256 of the plan.
+        dataset: SHA-256 of the ids, labels and held-out answers.
+        train_rows: rows to learn from.
+        held_out_rows: rows to measure on.
+        row_tokens: mean tokens of a row to learn from: prompt, completion and end. Orders that add markers or leads
+            cost more of them.
+    """
+
+    folder: Path
+    plan: str
+    dataset: str
+    train_rows: int
+    held_out_rows: int
+    row_tokens: float
+
+
+def write_job_data(prepared: Mapping[str, tuple["Plan", Any]], folder: Path, model: str) -> dict[str, JobData]:
+    """Write what the runs of each arm read, in a folder per arm.
 
     Args:
-        prepared: per policy, its plan and a text-form ``DatasetDict``.
-        folder: for the policies' folders.
+        prepared: per arm, its plan and a text-form ``DatasetDict``.
+        folder: for the arms' folders.
         model: a preset, a model folder or a hub id; it decides the tokenizer.
 
     Returns:
-        How many rows there are to learn from, and how many to measure on.
+        Per arm, where its data lies and what it is.
 
     Raises:
-        MireorderError: the policies' rows differ, or none are left to learn from.
+        MireorderError: the arms' rows differ, none are left to learn from, or one is longer than the model reads.
     """
     from mireorder.sft.characters import character_tokenizer
     from mireorder.sft.presets import PRESETS
-    from mireorder.sft.tokens import IGNORED, encode, encode_prompts, load_tokenizer
+    from mireorder.sft.tokens import load_tokenizer
 
-    splits = {policy: data for policy, (_, data) in prepared.items()}
+    splits = {arm: data for arm, (_, data) in prepared.items()}
     first, *others = splits.values()
     test, learn, measure = _split(first)
     for name in dict.fromkeys(("train", test)):
         if any(other[name]["prompt"][:] != first[name]["prompt"][:] for other in others):
             raise MireorderError(f"the policies' {name} splits hold different rows; apply all plans to the same data")
-    if model in PRESETS:  # one alphabet for all policies, so that all start from the same weights
+    if model in PRESETS:  # one alphabet for all arms, so that all start from the same weights
         tokenizer = character_tokenizer(_texts(splits.values(), {"train", test}))
     else:
         tokenizer = load_tokenizer(model)
-    for policy, (plan, data) in prepared.items():
-        place = folder / policy
-        place.mkdir()
-        train, held_out = data["train"][learn], data[test][measure]
-        input_ids, labels = encode(train["prompt"], train["completion"], tokenizer)
-        unseen, _ = encode(held_out["prompt"], held_out["completion"], tokenizer)
-        prompts = encode_prompts(held_out["prompt"], tokenizer)
-        completions = [len(ids) - len(prompt) for ids, prompt in zip(unseen, prompts, strict=True)]
-        completions += [sum(label != IGNORED for label in row) for row in labels]
-        write_rows(place / "rows.npz", input_ids, labels)
-        measured = {
-            "prompts": prompts,
-            "targets": held_out["target"],
-            "longest": max(map(len, [*input_ids, *unseen])),
-            "longest_completion": max(completions),
-        }
-        (place / "held_out.json").write_text(json.dumps(measured), encoding="utf-8")
+    encoded = {arm: _encode(data["train"][learn], data[test][measure], tokenizer) for arm, data in splits.items()}
+    longest = {arm: max(len(ids) for ids in [*one.input_ids, *one.unseen]) for arm, one in encoded.items()}
+    if model not in PRESETS:
+        _refuse_long(longest, model)
+    found = {}
+    for number, (arm, one) in enumerate(encoded.items()):
+        place = folder / str(number)
+        place.mkdir(parents=True)
+        plan = prepared[arm][0]
+        held_out = one.held_out | {"longest": max(longest.values())}  # as many positions, so the same initial weights
+        described = json.dumps(held_out)
+        (place / "held_out.json").write_text(described, encoding="utf-8")
+        dataset = hashlib.sha256(described.encode())
+        for array in write_rows(place / "rows.npz", one.input_ids, one.labels):
+            dataset.update(array.tobytes())
         plan.save(place)
         tokenizer.save_pretrained(place / "tokenizer")
-    return len(learn), len(measure)
+        tokens = sum(map(len, one.input_ids)) / len(learn)
+        found[arm] = JobData(place, plan.sha256, dataset.hexdigest(), len(learn), len(measure), tokens)
+    return found
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    """The rows of an arm as ids: those to learn from with their labels, those to measure on."""
+
+    input_ids: list[list[int]]
+    labels: list[list[int]]
+    unseen: list[list[int]]
+    held_out: dict[str, Any]
+
+
+def _encode(train: Mapping[str, Any], held_out: Mapping[str, Any], tokenizer: Any) -> _Encoded:
+    from mireorder.sft.tokens import IGNORED, encode, encode_prompts
+
+    input_ids, labels = encode(train["prompt"], train["completion"], tokenizer)
+    unseen, _ = encode(held_out["prompt"], held_out["completion"], tokenizer)
+    prompts = encode_prompts(held_out["prompt"], tokenizer)
+    completions = [ids[len(prompt) :] for ids, prompt in zip(unseen, prompts, strict=True)]
+    learnt = (sum(label != IGNORED for label in row) for row in labels)
+    measured = {
+        "prompts": prompts,
+        "prompt_texts": list(held_out["prompt"]),
+        "completions": completions,
+        "targets": list(held_out["target"]),
+        "longest_completion": max([*map(len, completions), *learnt]),
+    }
+    return _Encoded(input_ids, labels, unseen, measured)
+
+
+def _refuse_long(longest: Mapping[str, int], model: str) -> None:
+    """Raise MireorderError if an arm's longest row is longer than a pretrained model reads."""
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(model, trust_remote_code=False).get_text_config()
+    except (OSError, ValueError):  # an adapter has none of its own; what can't be loaded at all, the run will say
+        return
+    positions = getattr(config, "max_position_embeddings", None)
+    arm = max(longest, key=lambda name: longest[name])
+    if positions is not None and longest[arm] > positions:
+        raise MireorderError(
+            f"{arm}: the longest row has {longest[arm]} tokens, {model} reads at most {positions}; leave out longer "
+            "rows, or take a model with a longer context"
+        )
 
 
 def _split(data: Any) -> tuple[str, list[int], list[int]]:

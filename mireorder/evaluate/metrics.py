@@ -1,8 +1,15 @@
 """How good restored answers are."""
 
+from __future__ import annotations
+
+import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mireorder.ordering.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -12,23 +19,15 @@ class Score:
     Attributes:
         rows: answers compared.
         exact_match: share that equals the target.
-        slot_accuracy: share of right units per slot of the natural order, over the targets that have the
-            slot.
         verdicts: answers per verdict of ``restore``.
     """
 
     rows: int
     exact_match: float
-    slot_accuracy: tuple[float, ...]
     verdicts: dict[str, int]
 
 
-def score(
-    answers: Sequence[str],
-    targets: Sequence[str],
-    verdicts: Sequence[str] = (),
-    units: Callable[[str], Sequence[str]] = tuple,
-) -> Score:
+def score(answers: Sequence[str], targets: Sequence[str], verdicts: Sequence[str] = ()) -> Score:
     """Compare restored answers with natural targets.
 
     An answer counts as right only if it equals the target and is not known to be broken: one that was cut
@@ -38,7 +37,6 @@ def score(
         answers: restored texts.
         targets: the natural targets, one per answer.
         verdicts: what ``restore`` said of each answer; left out, all count as complete.
-        units: cuts a text into its slots; by default into characters.
 
     Returns:
         The score. Without answers, exact match is 0.
@@ -48,29 +46,46 @@ def score(
         answer == target and verdict == "complete"
         for answer, target, verdict in zip(answers, targets, said, strict=True)
     )
-    return Score(
-        rows=len(targets),
-        exact_match=right / max(1, len(targets)),
-        slot_accuracy=slot_accuracy([units(answer) for answer in answers], [units(target) for target in targets]),
-        verdicts=dict(sorted(Counter(said).items())),
-    )
+    return Score(len(targets), right / max(1, len(targets)), dict(sorted(Counter(said).items())))
 
 
-def slot_accuracy(answers: Sequence[Sequence[str]], targets: Sequence[Sequence[str]]) -> tuple[float, ...]:
+def units_by_slot(plan: Plan, texts: Sequence[str | None]) -> list[dict[int, Any]]:
+    """The units of natural targets or answers, each by its slot.
+
+    Args:
+        plan: whose cutter cuts them: digits are padded first, so that a slot is a decimal place.
+        texts: None for one that is not whole.
+
+    Returns:
+        Slot -> unit; empty where there is nothing or it can't be cut.
+    """
+    import pyarrow as pa
+
+    if plan.cut.kind != "fixed":
+        split = [None if text is None else plan.cut.split(text) for text in texts]
+        return [{} if s is None else dict(zip(s.slots, s.units, strict=False)) for s in split]
+    found: list[dict[int, Any]] = [{} for _ in texts]
+    cut = plan.cut.cut(pa.record_batch({"target": pa.array(texts, pa.string())}))
+    for row, slot, unit in zip(cut.owner.tolist(), cut.slots.tolist(), cut.units.to_pylist(), strict=True):
+        found[row][slot] = unit
+    return found
+
+
+def slot_accuracy(answers: Sequence[Mapping[int, Any]], targets: Sequence[Mapping[int, Any]]) -> tuple[float, ...]:
     """Count right units slot by slot.
 
     Args:
-        answers: units of each answer, in natural order.
-        targets: units of each target, in natural order.
+        answers: slot -> unit of each answer.
+        targets: slot -> unit of each target.
 
     Returns:
-        Per slot, the share of right units among the targets that have the slot. A unit that the answer
-        lacks is wrong.
+        Per slot, the share of right units among the targets that have the slot; NaN where none has. A unit that the
+        answer lacks is wrong.
     """
     right: Counter[int] = Counter()
     there: Counter[int] = Counter()
     for answer, target in zip(answers, targets, strict=True):
-        for slot, unit in enumerate(target):
+        for slot, unit in target.items():
             there[slot] += 1
-            right[slot] += slot < len(answer) and answer[slot] == unit
-    return tuple(right[slot] / there[slot] for slot in range(len(there)))
+            right[slot] += answer.get(slot) == unit
+    return tuple(right[slot] / there[slot] if there[slot] else math.nan for slot in range(max(there, default=-1) + 1))

@@ -1,136 +1,179 @@
-"""Training runs side by side, each in a Python process of its own with one thread.
+"""Training runs side by side, in worker processes of one thread each.
 
-A run depends on its job alone, so results are the same for any number of workers. The processes are started
-as ``python -m mireorder.evaluate.runs JOB``: unlike forked ones they share no state with the caller, and
-unlike multiprocessing's spawned ones they do not run the caller's script again.
+A run depends on its job alone, so results are the same for any number of workers. A worker is started as
+``python -m mireorder.evaluate.runs NUMBER``, reads a job a line and answers with rows: unlike forked processes it
+shares no state with the caller, and unlike multiprocessing's spawned ones it does not run the caller's script again.
+It stays for job after job, as importing torch takes longer than many a run.
 """
 
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mireorder.errors import MireorderError
 
 Row = dict[str, Any]
+PER_GPU = 4  # workers that share a card: a small model alone leaves most of it idle
+VERDICTS = ("complete", "cut short", "malformed")
 
 
 @dataclass(frozen=True)
 class Job:
-    """One training run: a policy's rows, a model and a seed.
+    """One training run: an arm's rows, a model and a seed.
 
     Attributes:
-        policy: what the run is called.
-        seed: initial weights and row order.
+        arm: what is compared: the name of an order.
         model: a preset, a model folder or a hub id.
+        seed: initial weights and row order.
+        match: what the arm has as much of as the others: ``steps``, or ``tokens`` where its rows cost more.
         data: folder of ``rows.npz``, ``held_out.json``, ``mireorder.json`` and ``tokenizer/``.
         budget: the fields of a ``Budget``; its seed is replaced by the run's.
         eval_every: steps between evaluations; the last step is always evaluated.
+        origin: what stands in every row, so that its numbers can be traced: hashes of plan and dataset, version.
         save: folder for the trained model, None to drop it.
     """
 
-    policy: str
-    seed: int
+    arm: str
     model: str
+    seed: int
+    match: str
     data: str
     budget: dict[str, Any]
     eval_every: int
+    origin: dict[str, Any]
     save: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called where something goes wrong."""
+        return f"{self.arm}, model {self.model}, seed {self.seed}, by {self.match}"
 
 
 def run_all(
-    jobs: Sequence[Job], folder: Path, workers: int | None, progress: Callable[[Row], None] | None
-) -> list[Row]:
-    """Run jobs in worker processes.
+    jobs: Sequence[Job],
+    workers: int | None,
+    progress: Callable[[Row], None] | None,
+    finished: Callable[[Job, list[Row]], None],
+) -> None:
+    """Run jobs in worker processes, in their order.
 
     Args:
         jobs: what to run.
-        folder: for the jobs' logs.
-        workers: processes at a time; by default one per core.
+        workers: processes at a time; by default one per core, and on GPUs four per card (at most one per core).
         progress: called with every row as it is measured, from several threads.
-
-    Returns:
-        The rows of all jobs, in the order of the jobs.
+        finished: called with a job and all of its rows once it is done, from several threads.
 
     Raises:
         MireorderError: a run failed; the message ends with its last line.
     """
-    running: set[subprocess.Popen[str]] = set()
-    with ThreadPoolExecutor(workers or _cores()) as pool:
-        futures = [pool.submit(_supervise, job, folder, progress, running) for job in jobs]
+    count = max(1, min(workers or default_workers(), len(jobs)))
+    with tempfile.TemporaryDirectory(prefix="mireorder-") as logs, ThreadPoolExecutor(count) as pool:
+        idle: SimpleQueue[_Worker] = SimpleQueue()
+        staff = [_Worker(number, Path(logs) / f"{number}.log") for number in range(count)]
+        for worker in staff:
+            idle.put(worker)
+
+        def supervise(job: Job) -> None:
+            worker = idle.get()
+            try:
+                finished(job, worker.run(job, progress))
+            finally:
+                idle.put(worker)
+
+        futures = [pool.submit(supervise, job) for job in jobs]
         try:
-            return [row for future in futures for row in future.result()]
+            for future in futures:
+                future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            for process in list(running):
-                process.kill()
             raise
-
-
-def _supervise(
-    job: Job, folder: Path, progress: Callable[[Row], None] | None, running: set[subprocess.Popen[str]]
-) -> list[Row]:
-    name = f"{job.policy}-{job.seed}"
-    job_file, log_file = folder / f"{name}.json", folder / f"{name}.log"
-    job_file.write_text(json.dumps(asdict(job)), encoding="utf-8")
-    command = [sys.executable, "-m", "mireorder.evaluate.runs", str(job_file)]
-    rows = []
-    with log_file.open("w", encoding="utf-8") as log:
-        process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            env=_environment(),
-        )
-        running.add(process)
-        try:
-            for line in process.stdout or ():
-                rows.append(json.loads(line))
-                if progress is not None:
-                    progress(rows[-1])
-            code = process.wait()
         finally:
-            running.discard(process)
-    if code:
-        said = log_file.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        raise MireorderError(f"policy {job.policy}, seed {job.seed}: the run failed: {said[-1] if said else code}")
-    return rows
+            for worker in staff:
+                worker.stop()
 
 
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):  # what this process may use, on systems that tell
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+class _Worker:
+    """A process that runs job after job; it starts with the first."""
+
+    def __init__(self, number: int, log: Path) -> None:
+        self._number, self._log = number, log
+        self._process: subprocess.Popen[str] | None = None
+        self._stopped = False
+
+    def run(self, job: Job, progress: Callable[[Row], None] | None) -> list[Row]:
+        """The rows of a job. Raises MireorderError if it fails."""
+        if self._stopped:
+            raise MireorderError(f"{job.name}: stopped, as another run failed")
+        process = self._process = self._process or self._start()
+        assert process.stdin and process.stdout  # noqa: S101 (both are pipes)
+        rows: list[Row] = []
+        try:
+            print(json.dumps(asdict(job)), file=process.stdin, flush=True)
+            for line in process.stdout:
+                row = json.loads(line)
+                if row is None:
+                    return rows
+                rows.append(row)
+                if progress is not None:
+                    progress(row)
+        except BrokenPipeError:  # it died before it could read the job
+            pass
+        code, said = process.wait(), self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        raise MireorderError(f"{job.name}: the run failed: {said[-1] if said else code}")
+
+    def stop(self) -> None:
+        """End the process, whatever it is at."""
+        self._stopped = True
+        if self._process:
+            with suppress(BrokenPipeError), self._process as process:  # one that died may not have read all
+                process.kill()
+
+    def _start(self) -> "subprocess.Popen[str]":
+        # The job knows what must not be: without BLAS and tokenizer threads, runs don't fight over the cores.
+        environment = os.environ | {
+            "OMP_NUM_THREADS": "1",
+            "MKL_NUM_THREADS": "1",
+            "TOKENIZERS_PARALLELISM": "false",
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        }
+        command = [sys.executable, "-m", "mireorder.evaluate.runs", str(self._number)]
+        with self._log.open("w", encoding="utf-8") as log:
+            return subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
+            )
 
 
-def _environment() -> dict[str, str]:
-    # One thread each: small models gain nothing from more, and runs side by side would fight over the cores.
-    return os.environ | {
-        "OMP_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-    }
+def default_workers() -> int:
+    """One a core that this process may use; on GPUs a few per card, for each of which there is a core."""
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, PER_GPU * torch.cuda.device_count()) if torch.cuda.is_available() else cores
 
 
-def run(job: Job) -> Iterator[Row]:
+def run(job: Job, worker: int = 0) -> Iterator[Row]:
     """Train one model and measure it on the held-out rows as it learns.
 
     Args:
         job: the run.
+        worker: number of this process; with several GPUs it decides which one is used.
 
     Yields:
-        A row per evaluation: policy, seed, step, steps, exact_match, loss (mean since the last row),
-        verdicts, slot_accuracy.
+        A row per evaluation: the job's arm, model, seed, match and origin; step and steps; ``tokens`` seen by then and
+        ``target_tokens`` among them that were predicted; mean loss since the last row; exact_match, answers per
+        verdict, slot_accuracy and step_accuracy.
     """
     from mireorder.ordering.plan import Plan
     from mireorder.undo.restorer import FILE
@@ -145,63 +188,73 @@ def run(job: Job) -> Iterator[Row]:
     from mireorder.sft.tokens import load_tokenizer
     from mireorder.sft.train import SLACK, save
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = f"cuda:{worker % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(1)
     budget, tokenizer = Budget(**job.budget | {"seed": job.seed}), load_tokenizer(data / "tokenizer")
-    input_ids, labels = _read_rows(data / "rows.npz")
     held_out = json.loads((data / "held_out.json").read_text(encoding="utf-8"))
-    longest_completion = held_out["longest_completion"]
     preset = job.model in PRESETS
     model = build(job.model, tokenizer, held_out["longest"] + SLACK, job.seed) if preset else pretrained(job.model)
     model.to(device)
-    rows = to_rows(input_ids, labels, device)
-    batches = shuffled(len(input_ids), budget.batch_size, job.seed)
+    rows = to_rows(*_read_rows(data / "rows.npz"), device)
+    seen = np.zeros(2, np.int64)
+
+    def counted() -> Iterator[NDArray[np.int64]]:
+        for batch in shuffled(len(rows.lengths), budget.batch_size, job.seed):
+            seen[:] += rows.lengths[batch].sum(), (rows.lengths[batch] - rows.prompts[batch]).sum()
+            yield batch
+
+    named = {"arm": job.arm, "model": job.model, "seed": job.seed, "match": job.match} | job.origin
     losses: list[Any] = []
-    steps = train_steps(model, rows, batches, budget, budget.peak(scratch=preset))
+    steps = train_steps(model, rows, counted(), budget, budget.peak(scratch=preset))
     for step, loss in enumerate(steps, start=1):
         losses.append(loss)
         if step % job.eval_every == 0 or step == budget.steps:
-            measured = _measure(model, tokenizer, plan, held_out, longest_completion + SLACK)
+            progress = {"step": step, "steps": budget.steps, "tokens": int(seen[0]), "target_tokens": int(seen[1])}
             mean = float(torch.stack(losses).mean())
-            yield {
-                "policy": job.policy,
-                "seed": job.seed,
-                "step": step,
-                "steps": budget.steps,
-                "loss": mean,
-                **measured,
-            }
+            yield named | progress | {"loss": mean} | _measure(model, tokenizer, plan, held_out)
             losses.clear()
     if job.save:
-        save(model, tokenizer, data / FILE, Path(job.save), longest_completion)
+        save(model, tokenizer, data / FILE, Path(job.save), held_out["longest_completion"])
 
 
-def _measure(model: Any, tokenizer: Any, plan: Any, held_out: dict[str, Any], limit: int) -> Row:
-    from mireorder.evaluate.metrics import score
+def _measure(model: Any, tokenizer: Any, plan: Any, held_out: dict[str, Any]) -> Row:
+    from mireorder.evaluate.metrics import score, slot_accuracy, units_by_slot
     from mireorder.sft.loop import greedy
     from mireorder.sft.tokens import restore_all_ids
+    from mireorder.sft.train import SLACK
 
+    limit = held_out["longest_completion"] + SLACK
     emitted = greedy(model, held_out["prompts"], tokenizer.eos_token_id, limit)
-    _, restored = restore_all_ids(emitted, tokenizer, plan)
+    _, restored = restore_all_ids(emitted, tokenizer, plan, prompts=held_out["prompt_texts"])
     measured = score([r.text for r in restored], held_out["targets"], [r.verdict for r in restored])
+    answers = units_by_slot(plan, [r.text if r.verdict == "complete" else None for r in restored])
+    steps = [[dict(enumerate(ids)) for ids in rows] for rows in (emitted, held_out["completions"])]
     return {
+        "rows": measured.rows,
         "exact_match": measured.exact_match,
-        "verdicts": measured.verdicts,
-        "slot_accuracy": list(measured.slot_accuracy),
+        **{verdict.replace(" ", "_"): measured.verdicts.get(verdict, 0) for verdict in VERDICTS},
+        "slot_accuracy": list(slot_accuracy(answers, units_by_slot(plan, held_out["targets"]))),
+        "step_accuracy": list(slot_accuracy(*steps)),
     }
 
 
-def write_rows(file: Path, input_ids: Sequence[Sequence[int]], labels: Sequence[Sequence[int]]) -> None:
+def write_rows(
+    file: Path, input_ids: Sequence[Sequence[int]], labels: Sequence[Sequence[int]]
+) -> tuple[NDArray[np.int64], ...]:
     """Write encoded rows for a worker.
 
     Args:
         file: an ``.npz`` file.
         input_ids: of every row.
         labels: of every row.
+
+    Returns:
+        What was written: lengths (rows,), ids and labels (tokens,), int64.
     """
     lengths = np.array([len(ids) for ids in input_ids], np.int64)
-    flat = [np.concatenate([np.asarray(ids, np.int64) for ids in rows]) for rows in (input_ids, labels)]
-    np.savez(file, lengths=lengths, input_ids=flat[0], labels=flat[1])
+    ids, targets = (np.concatenate([np.asarray(ids, np.int64) for ids in rows]) for rows in (input_ids, labels))
+    np.savez(file, lengths=lengths, input_ids=ids, labels=targets)
+    return lengths, ids, targets
 
 
 def _read_rows(file: Path) -> tuple[list[list[int]], list[list[int]]]:
@@ -214,11 +267,12 @@ def _read_rows(file: Path) -> tuple[list[list[int]], list[list[int]]]:
 
 
 def main() -> None:
-    """Run the job whose file is named on the command line; one JSON row per line goes to standard output."""
+    """Run the jobs on standard input, one a line; a JSON row a line goes to standard output, and a null ends a job."""
     answers, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints must not look like a row
-    job = Job(**json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
-    for row in run(job):
-        print(json.dumps(row), file=answers, flush=True)
+    for line in sys.stdin:
+        for row in run(Job(**json.loads(line)), int(sys.argv[1])):
+            print(json.dumps(row), file=answers, flush=True)
+        print("null", file=answers, flush=True)
 
 
 if __name__ == "__main__":

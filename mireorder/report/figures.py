@@ -16,10 +16,10 @@ _DPI = 150
 
 
 def accuracy_curves(results: Sequence[Mapping[str, Any]], path: str | Path, title: str | None = None) -> None:
-    """Draw exact match over training steps: per policy the mean, every seed, and the span between them.
+    """Draw exact match over training steps: per arm the mean, every seed, and the span between them.
 
     Args:
-        results: rows with ``policy``, ``seed``, ``step`` and ``exact_match`` (0 to 1).
+        results: rows with ``arm``, ``seed``, ``step`` and ``exact_match`` (0 to 1).
         path: of the PNG.
         title: above the axes; by default it says what is drawn.
 
@@ -29,10 +29,10 @@ def accuracy_curves(results: Sequence[Mapping[str, Any]], path: str | Path, titl
     figure = _figure(7.2, 4.2)
     axes = figure.add_subplot()
     ends: list[tuple[float, str, str]] = []
-    for number, policy in enumerate(dict.fromkeys(row["policy"] for row in results)):
+    for number, arm in enumerate(dict.fromkeys(row["arm"] for row in results)):
         colour = _COLOURS[number % len(_COLOURS)]
-        end = _policy_curves(axes, [row for row in results if row["policy"] == policy], colour)
-        ends.append((end, f"{policy}  {end:.0f}%", colour))
+        end = _curves(axes, [row for row in results if row["arm"] == arm], colour)
+        ends.append((end, f"{arm}  {end:.0f}%", colour))
     last = max(row["step"] for row in results)
     _label_ends(axes, ends, last)
     seeds = len({row["seed"] for row in results})
@@ -110,7 +110,7 @@ def _figure(width: float, height: float) -> Any:
     return Figure(figsize=(width, height), layout="constrained", facecolor="white")
 
 
-def _policy_curves(axes: Any, rows: Sequence[Mapping[str, Any]], colour: str) -> float:
+def _curves(axes: Any, rows: Sequence[Mapping[str, Any]], colour: str) -> float:
     # The mean over the seeds, and between its seeds' thin lines the span; returns where the mean ends.
     runs: dict[int, dict[int, float]] = {}
     for row in rows:

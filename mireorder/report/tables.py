@@ -1,4 +1,4 @@
-"""What the command line shows: plans, checks and comparisons as tables."""
+"""What the command line shows: plans and checks as tables."""
 
 from __future__ import annotations
 
@@ -191,25 +191,6 @@ def check_view(checked: Checked) -> RenderableType:
             table.add_row(text, f"{checked.passed[law]:,}", Text(f"{broken:,}", style="red bold" if broken else ""))
     failures = [Text(failure, style="red") for failure in checked.failures]
     return Group(table, *failures)
-
-
-def comparison_view(comparison: Any) -> Table:
-    """Exact match reached by each policy."""
-    table = Table(
-        title=f"exact match of restored answers, {comparison.held_out_rows:,} held-out rows",
-        title_justify="left",
-    )
-    for name, justify in [
-        ("policy", "left"),
-        ("mean", "right"),
-        ("seeds", "left"),
-        ("training loss", "right"),
-    ]:
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
-    for outcome in comparison.outcomes:
-        seeds = " ".join(f"{value:.1%}" for value in outcome.exact_match)
-        table.add_row(outcome.policy, f"{outcome.mean:.1%}", seeds, f"{outcome.loss:.3f}")
-    return table
 
 
 def consoles() -> tuple[Console, Console]:

@@ -1,11 +1,12 @@
 """A lean training loop for small models: the losses of the stock trainer, without its cost per step.
 
 All rows lie on the device as two tensors, and the language-model head runs only from the first completion
-token on. Used where many small models are trained side by side; a dataset is trained for good by
-``mireorder.sft.train``.
+token on; presets are computed by hand (`mireorder.sft.small`). Used where many small models are trained side by side;
+a dataset is trained for good by ``mireorder.sft.train``.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +14,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
-from transformers import get_cosine_schedule_with_warmup
 
 from mireorder.sft.budget import Budget
+from mireorder.sft.small import SmallGpt, is_small
 from mireorder.sft.tokens import IGNORED
 
 
@@ -90,17 +91,51 @@ def train_steps(
         The loss of each step, a tensor: the mean over the batch's completion tokens, as the stock trainer
         counts it.
     """
-    optimiser = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=0.0, fused=True)
-    schedule = get_cosine_schedule_with_warmup(optimiser, budget.warmup_steps, budget.steps)
-    for _, batch in zip(range(budget.steps), batches, strict=False):
-        model.train()  # whoever reads the losses may evaluate in between
-        loss = batch_loss(model, rows, batch)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        optimiser.zero_grad()
-        yield loss.detach()
+    small = SmallGpt(model) if is_small(model) else None
+    learn: Callable[[NDArray[np.int64]], Any]
+    if small:
+        weights, learn = [small.weights], lambda batch: small.loss(*_by_position(rows, batch))
+    else:
+        weights, learn = list(model.parameters()), lambda batch: _backward(model, rows, batch)
+    optimiser = torch.optim.AdamW(weights, lr=learning_rate, weight_decay=0.0, fused=True)
+    try:
+        for step, batch in zip(range(budget.steps), batches, strict=False):
+            optimiser.param_groups[0]["lr"] = learning_rate * _pace(step, budget)
+            loss = learn(batch)
+            torch.nn.utils.clip_grad_norm_(weights, 1.0)
+            optimiser.step()
+            yield loss
+    finally:
+        if small:
+            small.release()
+
+
+def _pace(step: int, budget: Budget) -> float:
+    """The share of the peak learning rate at a step: linear up, then a half cosine down to zero."""
+    warmup = budget.warmup_steps
+    if step < warmup:
+        return step / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, budget.steps - warmup)))
+
+
+def _backward(model: Any, rows: Rows, batch: NDArray[np.int64]) -> Any:
+    model.train()  # whoever reads the losses may evaluate in between
+    model.zero_grad()
+    loss = batch_loss(model, rows, batch)
+    loss.backward()
+    return loss.detach()
+
+
+def _span(rows: Rows, batch: NDArray[np.int64]) -> tuple[int, int]:
+    """The first token that any of the rows must predict, and where the longest of them ends."""
+    return max(int(rows.prompts[batch].min()), 1), int(rows.lengths[batch].max())  # nothing predicts a row's first
+
+
+def _by_position(rows: Rows, batch: NDArray[np.int64]) -> tuple[Any, Any]:
+    """What `SmallGpt.loss` takes of some rows."""
+    index, (first, width) = torch.from_numpy(batch).to(rows.input_ids.device), _span(rows, batch)
+    ids, labels = rows.input_ids[index].t(), rows.labels[index].t()
+    return ids[: width - 1], labels[first:width]
 
 
 def batch_loss(model: Any, rows: Rows, batch: NDArray[np.int64]) -> Any:
@@ -114,9 +149,7 @@ def batch_loss(model: Any, rows: Rows, batch: NDArray[np.int64]) -> Any:
     Returns:
         A scalar tensor.
     """
-    index = torch.from_numpy(batch).to(rows.input_ids.device)
-    width, first = int(rows.lengths[batch].max()), int(rows.prompts[batch].min())
-    first = max(first, 1)  # nothing predicts a row's first token
+    index, (first, width) = torch.from_numpy(batch).to(rows.input_ids.device), _span(rows, batch)
     ids = rows.input_ids[index, : width - 1]
     targets = rows.labels[index, first:width]
     logits = model(input_ids=ids, use_cache=False, logits_to_keep=width - first).logits
@@ -132,21 +165,23 @@ def greedy(model: Any, prompts: Sequence[Sequence[int]], eos: int, limit: int, c
         model: a transformers causal language model.
         prompts: token ids, one list per prompt, none empty.
         eos: the id that ends an answer.
-        limit: most tokens to emit.
+        limit: most tokens to emit; fewer where the model has no more positions.
         chunk: most prompts at once.
 
     Returns:
         The emitted ids of each prompt, its EOS included; an answer without one did not end within the limit.
     """
     model.eval()
+    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None) or math.inf
     answers: list[list[int]] = [[] for _ in prompts]
     by_length: dict[int, list[int]] = {}
     for number, prompt in enumerate(prompts):
         by_length.setdefault(len(prompt), []).append(number)
-    for numbers in by_length.values():
+    for length, numbers in by_length.items():
+        most = int(min(limit, positions - length + 1))  # the last token emitted need not be read
         for start in range(0, len(numbers), chunk):
             group = numbers[start : start + chunk]
-            emitted = _greedy_group(model, [list(prompts[number]) for number in group], eos, limit)
+            emitted = _greedy_group(model, [list(prompts[number]) for number in group], eos, most)
             for number, ids in zip(group, emitted, strict=True):
                 answers[number] = ids[: ids.index(eos) + 1] if eos in ids else ids
     return answers

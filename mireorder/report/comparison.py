@@ -1,0 +1,121 @@
+"""A comparison as a page and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isnan
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from mireorder.evaluate.outcomes import LEVEL, Outcome
+from mireorder.evaluate.statistics import Interval
+
+if TYPE_CHECKING:
+    from mireorder.evaluate.compare import Comparison, Setup
+
+_HASH = 64  # digits of a SHA-256, of which the first twelve are shown
+_MOST_PLACES = 12  # slots or steps that a table shows
+
+
+def comparison_page(comparison: Comparison, setup: Setup) -> str:
+    """The README of a comparison's folder: what was done, what came out, where every number comes from."""
+    budget = setup.budget
+    assert budget  # noqa: S101 (it is settled)
+    lines = [
+        "# Comparison of orders",
+        "",
+        f"{setup.seeds} seed(s) per order, {budget.steps:,} steps of {budget.batch_size} rows, learning rate "
+        f"{budget.learning_rate or 'by default'}, {comparison.train_rows:,} rows to learn from, exact match of "
+        f"restored answers on {comparison.held_out_rows:,} held-out rows. Within a seed, every order has the same "
+        "initial weights and row order. In brackets, 95% bootstrap intervals over the seeds (of few seeds, too "
+        "narrow); an order is ahead by its mean difference to the first one, in points.",
+    ]
+    for model in setup.models:
+        lines += ["", f"## Model `{model}`", "", *_tables([o for o in comparison.outcomes if o.model == model])]
+    lines += [f"\n![accuracy over steps]({path.name})" for path in comparison.pictures]
+    lines += ["", "## Where the numbers come from", "", *_origins(comparison)]
+    lines += [
+        "",
+        "`results.parquet` has one row per run and evaluated step, with the plan's and the dataset's hash, the version "
+        "of the code and the seed. `runs/` holds the same run by run: run the command again to fill in what is "
+        "missing, with more seeds if you like.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def comparison_view(comparison: Comparison) -> RenderableType:
+    """Exact match reached by each order."""
+    title = f"exact match of restored answers, {comparison.held_out_rows:,} held-out rows"
+    models = list(dict.fromkeys(outcome.model for outcome in comparison.outcomes))
+    tables = []
+    for model in models:
+        table = Table(title=title + (f", model {model}" if len(models) > 1 else ""), title_justify="left")
+        outcomes = [outcome for outcome in comparison.outcomes if outcome.model == model]
+        for number, name in enumerate(_HEAD):
+            table.add_column(name, justify="left" if number == 0 else "right", no_wrap=number < 3)
+        for outcome in outcomes:
+            table.add_row(*_cells(outcome))
+        tables.append(table)
+    return Group(*tables)
+
+
+_HEAD = ("order", "exact match", "ahead, seed by seed", "seeds", f"steps to {LEVEL:.0%}")
+
+
+def _cells(outcome: Outcome) -> list[str]:
+    interval, ahead = outcome.interval, outcome.ahead
+    return [
+        outcome.arm,
+        f"{interval.value:.1%} ({100 * interval.low:.1f} to {100 * interval.high:.1f})",
+        _ahead(ahead),
+        " ".join(f"{100 * value:.1f}" for value in outcome.exact_match),
+        _reached(outcome),
+    ]
+
+
+def _tables(outcomes: Sequence[Outcome]) -> list[str]:
+    lines = _table(_HEAD, [_cells(outcome) for outcome in outcomes])
+    if len({outcome.tokens for outcome in outcomes}) > 1:
+        lines += ["", "After as many tokens as the order with the shortest rows took:", ""]
+        rows = [[o.arm, f"{o.tokens:,.0f}", f"{fmean(o.at_tokens):.1%}", _ahead(o.ahead_at_tokens)] for o in outcomes]
+        lines += _table(("order", "tokens of all steps", "exact match", "ahead, seed by seed"), rows)
+    else:
+        lines += ["", f"Every order took the same tokens: {outcomes[0].tokens:,.0f} a run."]
+    for what, lists in (
+        ("slot of the natural order", [outcome.slot_accuracy for outcome in outcomes]),
+        ("emitted token, the end included", [outcome.step_accuracy for outcome in outcomes]),
+    ):
+        places = min(_MOST_PLACES, max(map(len, lists)))
+        rows = [
+            [outcome.arm, *("" if isnan(value) else f"{value:.1%}" for value in values[:places])]
+            for outcome, values in zip(outcomes, lists, strict=True)
+        ]
+        lines += ["", f"Right at the end, by {what}:", "", *_table(["order", *map(str, range(places))], rows)]
+    return lines
+
+
+def _origins(comparison: Comparison) -> list[str]:
+    rows = {(row["arm"], row["model"], row["code"]): row for row in comparison.rows}
+    columns = ("policy", "criterion", "estimator", "model", "plan", "dataset", "code")
+    shown = [[str(row[column]) for column in ("arm", *columns)] for row in rows.values()]
+    cells = [[text[:12] if len(text) == _HASH else text for text in row] for row in shown]
+    return _table(("order", *columns), cells)
+
+
+def _reached(outcome: Outcome) -> str:
+    if outcome.steps_to_level is not None:
+        return f"{outcome.steps_to_level:,.0f}"
+    return f"{sum(step is not None for step in outcome.reached)} of {len(outcome.reached)} runs"
+
+
+def _ahead(points: Interval | None) -> str:
+    """A difference in points of a hundred, and its interval."""
+    return "" if points is None else f"{100 * points.value:+.1f} ({100 * points.low:+.1f} to {100 * points.high:+.1f})"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    return lines + [f"| {' | '.join(row)} |" for row in rows]
