@@ -22,8 +22,9 @@ from mireorder.errors import InputError, MireorderError, OutputError
 from mireorder.sft.budget import Budget
 from mireorder.sft.characters import character_tokenizer
 from mireorder.sft.encoded import encode_dataset
-from mireorder.sft.loop import batch_loss, greedy, shuffled, to_rows, train_steps
+from mireorder.sft.loop import _by_position, batch_loss, greedy, shuffled, to_rows, train_steps
 from mireorder.sft.presets import PRESETS, build
+from mireorder.sft.small import SmallGpt, is_small
 from mireorder.sft.tokens import IGNORED, encode, encode_prompts, fingerprint, load_tokenizer
 from mireorder.sft.train import SLACK, _trainer, train
 
@@ -229,11 +230,12 @@ def test_presets_have_their_shape_and_depend_on_the_seed_alone(name):
     assert not torch.equal(model.transformer.wte.weight, other.transformer.wte.weight)
 
 
-def test_the_loop_has_the_losses_of_the_stock_trainer(sums, tmp_path):
+@pytest.mark.parametrize("name", ["tiny", "nano"])
+def test_the_loop_has_the_losses_of_the_stock_trainer(name, sums, tmp_path):
     tokenizer = character_tokenizer([text for row in SUMS for text in row])
     encoded = encode_dataset(sums, tokenizer, tmp_path)
     budget = Budget(steps=20, batch_size=10, learning_rate=3e-3, warmup=0.2)
-    model = build("tiny", tokenizer, encoded.longest, seed=1)
+    model = build(name, tokenizer, encoded.longest, seed=1)
     trainer = _trainer(model, encoded, tmp_path / "out", budget, scratch=True, log_every=1)
     trainer.args.train_sampling_strategy = "sequential"
     trainer.train()
@@ -241,9 +243,54 @@ def test_the_loop_has_the_losses_of_the_stock_trainer(sums, tmp_path):
 
     rows = to_rows(encoded.train["input_ids"], encoded.train["labels"])
     batches = [np.arange(start, min(start + 10, len(SUMS))) for start in range(0, len(SUMS), 10)] * 3
-    steps = train_steps(build("tiny", tokenizer, encoded.longest, seed=1), rows, batches, budget, 3e-3)
+    ours = build(name, tokenizer, encoded.longest, seed=1)
+    assert is_small(ours)
+    steps = train_steps(ours, rows, batches, budget, 3e-3)
     assert len(set(rows.lengths)) > 1, "rows of different lengths, so that padding is tested"
     np.testing.assert_allclose([float(loss) for loss in steps], stock, atol=1e-4)
+
+
+@pytest.mark.parametrize("changed", [{}, {"attn_pdrop": 0.1}, {"scale_attn_by_inverse_layer_idx": True}])
+def test_what_is_not_computed_by_hand_is_left_to_autograd(changed):
+    model = build("tiny", character_tokenizer(["01="]), 8, seed=3)
+    for name, value in changed.items():
+        setattr(model.config, name, value)
+    assert is_small(model) == (not changed)
+
+
+@given(st.data())
+def test_loss_and_gradient_by_hand_are_those_of_autograd(data):
+    """For batches of any lengths, of a prompt of one token, and of rows that have nothing to predict at a position."""
+    tokenizer = character_tokenizer(["0123456789+="])
+    lengths = data.draw(st.lists(st.tuples(st.integers(1, 6), st.integers(1, 6)), min_size=1, max_size=5))
+    random = np.random.default_rng(data.draw(st.integers(0, 99)))
+    ids = [random.integers(0, len(tokenizer), prompt + answer).tolist() for prompt, answer in lengths]
+    labels = [[-100] * prompt + row[prompt:] for (prompt, _), row in zip(lengths, ids, strict=True)]
+    rows = to_rows(ids, labels)
+    model = build("nano", tokenizer, 12, seed=0)
+    with torch.no_grad():
+        for weight in model.parameters():  # biases are 0 and norms 1 at first: then a mistake in them would not show
+            weight += 0.1 * torch.from_numpy(random.normal(size=weight.shape)).float()
+    batch = np.arange(len(ids))
+    expected = batch_loss(model, rows, batch)
+    expected.backward()
+    gradients = torch.cat([weight.grad.flatten() for weight in model.parameters()])
+    small = SmallGpt(model)
+    loss = small.loss(*_by_position(rows, batch))
+    torch.testing.assert_close(loss, expected.detach(), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(small.weights.grad, gradients, atol=1e-5, rtol=1e-4)
+
+
+def test_a_model_learnt_by_hand_owns_its_weights_again():
+    tokenizer = character_tokenizer(["01="])
+    model = build("tiny", tokenizer, 8, seed=3)
+    before = model.transformer.wte.weight.detach().clone()
+    rows = to_rows([[3, 4, 1]], [[-100, 4, 1]])
+    list(train_steps(model, rows, shuffled(1, 1, 0), Budget(3, 1), 1e-2))
+    assert not torch.equal(before, model.transformer.wte.weight)
+    assert model.lm_head.weight is model.transformer.wte.weight
+    storages = [weight.untyped_storage().data_ptr() for weight in model.parameters()]
+    assert len(set(storages)) == len(storages)
 
 
 def test_shuffled_takes_every_row_once_per_epoch():

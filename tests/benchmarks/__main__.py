@@ -24,10 +24,11 @@ import dense_counts
 import first_use
 import fitting
 import sparse_counts
+import training
 from contest import MB, Case, Outcome, time_all, weigh
 
 HERE = Path(__file__).parent
-GROUPS = [dense_counts, sparse_counts, corrected, fitting, applying, first_use]
+GROUPS = [dense_counts, sparse_counts, corrected, fitting, applying, first_use, training]
 CASES: dict[str, Case] = {case.name: case for group in GROUPS for case in group.CASES}
 LIBRARIES = [
     "mireorder",
@@ -43,6 +44,9 @@ LIBRARIES = [
     "gensim",
     "nltk",
     "datasets",
+    "torch",
+    "transformers",
+    "trl",
 ]
 
 
