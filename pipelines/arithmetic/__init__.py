@@ -1,0 +1,1 @@
+"""Addition, multiplication, logarithm, greatest common divisor, chickens and rabbits."""

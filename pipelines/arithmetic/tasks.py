@@ -1,0 +1,176 @@
+"""What is asked and what the answer is: rows such as ``35*07=0245``, and which of them are held out."""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from mireorder.errors import InputError
+
+DECIMALS = 4  # of a logarithm
+TEST_SHARE, TEST_ROWS = 0.1, 1000
+_LINE = re.compile(r"(\d+)([+*])(\d+)=(\d*)")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A question and its answer.
+
+    Attributes:
+        prompt: what the model reads, up to the ``=``.
+        answer: what it must emit.
+        key: the same for every spelling of one question, such as 35*07 and 07*35.
+    """
+
+    prompt: str
+    answer: str
+    key: tuple[int, ...]
+
+    @property
+    def line(self) -> str:
+        """As it stands in a file."""
+        return f"{self.prompt}={self.answer}"
+
+
+@dataclass(frozen=True)
+class Task:
+    """A kind of question.
+
+    Attributes:
+        story: what is asked, for the README.
+        operands: how many numbers a question is made of, 1 or 2.
+        least: the smallest of them.
+        row: numbers and digits -> the row.
+    """
+
+    story: str
+    operands: int
+    least: int
+    row: Callable[[Sequence[int], int], Row]
+
+
+def _add(numbers: Sequence[int], digits: int) -> Row:
+    a, b = numbers
+    return Row(f"{a:0{digits}}+{b:0{digits}}", f"{a + b:0{digits + 1}}", (min(a, b), max(a, b)))
+
+
+def _multiply(numbers: Sequence[int], digits: int) -> Row:
+    a, b = numbers
+    return Row(f"{a:0{digits}}*{b:0{digits}}", f"{a * b:0{2 * digits}}", (min(a, b), max(a, b)))
+
+
+def _log(numbers: Sequence[int], digits: int) -> Row:
+    (a,) = numbers
+    whole = len(str(digits - 1))
+    value = Decimal(a).log10().quantize(Decimal(1).scaleb(-DECIMALS))  # exact, so rounded as by hand
+    return Row(f"log{a:0{digits}}", f"{value:0{whole + 1 + DECIMALS}}", (a,))
+
+
+def _gcd(numbers: Sequence[int], digits: int) -> Row:
+    a, b = numbers
+    return Row(f"gcd{a:0{digits}},{b:0{digits}}", f"{math.gcd(a, b):0{digits}}", (min(a, b), max(a, b)))
+
+
+def _chickens(numbers: Sequence[int], digits: int) -> Row:
+    chickens, rabbits = numbers
+    heads, legs = chickens + rabbits, 2 * chickens + 4 * rabbits
+    return Row(
+        f"heads{heads:0{digits + 1}}legs{legs:0{digits + 1}}",
+        f"{chickens:0{digits}}{rabbits:0{digits}}",
+        (chickens, rabbits),
+    )
+
+
+TASKS = {
+    "add": Task("the sum of two numbers, `35+07=042`", 2, 0, _add),
+    "mul": Task("the product of two numbers, `35*07=0245`", 2, 0, _multiply),
+    "log": Task(f"the decimal logarithm of a number to {DECIMALS} decimals, `log0035=1.5441`", 1, 1, _log),
+    "gcd": Task("the greatest common divisor of two numbers, `gcd35,07=07`", 2, 1, _gcd),
+    "chicken": Task(
+        "how many chickens and rabbits have so many heads and legs, `heads035legs094=2312`", 2, 0, _chickens
+    ),
+}
+
+
+def questions(task: Task, digits: int, rows: int, seed: int = 0) -> list[Row]:
+    """All questions of so many digits, or a sample of them.
+
+    Args:
+        task: the kind of question.
+        digits: of each number; shorter ones are zero-padded.
+        rows: how many at most; if there are more questions, so many are drawn, none twice.
+        seed: of the draw.
+
+    Returns:
+        The rows, in ascending order of their numbers.
+    """
+    numbers = 10**digits - task.least
+    total = numbers**task.operands
+    chosen: Iterable[int] = range(total) if total <= rows else sorted(random.Random(seed).sample(range(total), rows))
+    places = [numbers**place for place in reversed(range(task.operands))]
+    return [task.row([task.least + number // place % numbers for place in places], digits) for number in chosen]
+
+
+def split(rows: Sequence[Row], seed: int = 0) -> dict[str, list[Row]]:
+    """Hold questions out whole: a tenth of the rows or about 1,000, and no test question is trained on in any spelling.
+
+    Args:
+        rows: the questions.
+        seed: of the draw.
+
+    Returns:
+        ``train`` and ``test``, each in the order of the rows.
+    """
+    spellings: dict[tuple[int, ...], int] = {}
+    for row in rows:
+        spellings[row.key] = spellings.get(row.key, 0) + 1
+    keys = sorted(spellings)
+    random.Random(seed).shuffle(keys)
+    wanted, held_out, count = min(TEST_ROWS, len(rows) * TEST_SHARE), set(), 0
+    for key in keys:
+        if count >= wanted:
+            break
+        held_out.add(key)
+        count += spellings[key]
+    return {
+        "train": [row for row in rows if row.key not in held_out],
+        "test": [row for row in rows if row.key in held_out],
+    }
+
+
+def read_files(train: Path, test: Path) -> dict[str, list[Row]]:
+    """The files of "Teaching Arithmetic to Small Transformers" as they are: lines ``12*34=408``, not padded.
+
+    A test line without an answer, as there are, gets it. A training line whose question is in the test file, in
+    either spelling, is left out.
+
+    Args:
+        train: file to learn from.
+        test: file to measure on.
+
+    Raises:
+        InputError: a line is no sum or product, or its answer is wrong.
+    """
+    splits = {"train": _read(train), "test": _read(test)}
+    held_out = {row.key for row in splits["test"]}
+    return splits | {"train": [row for row in splits["train"] if row.key not in held_out]}
+
+
+def _read(file: Path) -> list[Row]:
+    rows = []
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines()):
+        found = _LINE.fullmatch(line.strip())
+        if not found:
+            remedy = "name a file of lines such as 12*34=408"
+            raise InputError(f"{line!r} is no sum or product", shard=str(file), row=number, remedy=remedy)
+        a, b = int(found[1]), int(found[3])
+        answer = str(a + b if found[2] == "+" else a * b)
+        if found[4] not in ("", answer):
+            raise InputError(f"{line!r} should end in {answer}", shard=str(file), row=number, remedy="mend the line")
+        rows.append(Row(f"{found[1]}{found[2]}{found[3]}", answer, (min(a, b), max(a, b))))
+    return rows

@@ -1,0 +1,173 @@
+"""Does the score know? Every order of a few digits is trained, and each score of an order held against what it reached.
+
+Run it: ``python -m pipelines.orders mul --out mul-orders/``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from mireorder import Digits, Reading, apply, count, fit
+from mireorder.errors import InputError, MireorderError
+from mireorder.evaluate.compare import Comparison
+from mireorder.evaluate.orders import Limited, area, criterion_gains, every_order, with_order
+from mireorder.evaluate.statistics import Interval, spearman
+from mireorder.files import write_text
+from pipelines.arithmetic.tasks import TASKS, Row, questions, split
+from pipelines.common import ERR, FULL, OUT, SMALL, open_folder, train
+
+CRITERIA = ("joint", "pairwise", "subset")
+INPUTS = (1, 2, 3)
+Order = tuple[int, ...]
+
+
+def main(
+    task: Annotated[str, typer.Argument(help=f"one of {', '.join(TASKS)}, whose answers have at most 5 digits")],
+    out: Annotated[Path, typer.Option(help="folder for everything: new, empty, or begun by the same command")],
+    digits: Annotated[int, typer.Option(help="of each number")] = 2,
+    seeds: Annotated[int | None, typer.Option(help="runs of each order; by default 3")] = None,
+    steps: Annotated[int | None, typer.Option(help="optimiser steps of each run; by default 3,000")] = None,
+    rows: Annotated[int | None, typer.Option(help="questions at most")] = None,
+    small: Annotated[bool, typer.Option("--small", help="a run of a minute, to see that all parts work")] = False,
+) -> None:
+    """Train a small model on every order of an answer's digits, and ask which score would have known.
+
+    Each criterion scores a slot given those emitted before it. The score of an order is the area under the cumulative
+    curve, so that information that comes early counts more. Besides: what a predictor that combines at most k inputs
+    is left without (unknown), and what it must draw from the source beyond the emitted slots (drawn). Scores and accuracies are correlated
+    by rank (Spearman, 95% bootstrap interval over the orders).
+    """
+    if task not in TASKS:
+        raise InputError(f"there is no task {task!r}", remedy=f"the task is one of {', '.join(TASKS)}")
+    scale = replace(SMALL, steps=10) if small else replace(FULL, seeds=3, steps=3000)
+    given = {"seeds": seeds, "steps": steps, "rows": rows}
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    scale = replace(scale, **changes)
+    splits = split(questions(TASKS[task], digits, scale.rows))
+    slots = {len(row.answer) for row in splits["train"]}
+    orders = every_order(max(slots))
+    open_folder(out, f"orders of {task}, {digits}-digit numbers, {scale.rows} rows at most")
+    paths = {name: out / "data" / f"{name}.txt" for name in splits}
+    for name, of_split in splits.items():
+        write_text(paths[name], "".join(f"{row.line}\n" for row in of_split))
+    reading, cutter = Reading(separator="="), Digits(align="pad")
+    plain = fit(paths, reading=reading, cutter=cutter, policy="plain", criterion="none")
+    plans = [with_order(plain, order) for order in orders]
+    setup = replace(scale.setup, keep_models=False)
+    comparison = train(out, {plan.policy: (plan, apply(paths, plan)) for plan in plans}, setup)
+    scores = scores_of(orders, paths["train"], splits["train"], reading, cutter)
+    found = correlations(scores, reached(comparison))
+    table = [{"order": list(order)} | {name: of[order] for name, of in scores.items()} for order in orders]
+    write_text(out / "scores.json", json.dumps(table, indent=1) + "\n")
+    kept = {score: {what: asdict(interval) for what, interval in of.items()} for score, of in found.items()}
+    write_text(out / "correlations.json", json.dumps(kept, indent=1) + "\n")
+    page = _page(task, comparison, scores, found)
+    write_text(out / "README.md", page)
+    OUT.print(page)
+
+
+def scores_of(
+    orders: Sequence[Order], train_file: Path, rows: Sequence[Row], reading: Reading, cutter: Digits
+) -> dict[str, dict[Order, float]]:
+    """Every score of every order; the more, the better the order should be.
+
+    Args:
+        orders: the orders.
+        train_file: what is learnt.
+        rows: the same, as rows: their prompts are of one length, their answers too.
+        reading: of the file.
+        cutter: of the answers.
+
+    Returns:
+        Name of the score -> order -> bits.
+    """
+    scores: dict[str, dict[Order, float]] = {}
+    for name in CRITERIA:
+        counts = count(train_file, reading=reading, cutter=cutter, criterion=name, tie_breaker=None)
+        gains = criterion_gains(counts.first.measure(counts.targets.radices), orders)
+        scores[f"{name}, area"] = {order: area(of) for order, of in gains.items()}
+    sources, targets = (_codes([getattr(row, part) for row in rows]) for part in ("prompt", "answer"))
+    for k in INPUTS:
+        limited = Limited(sources, targets, k)
+        scores[f"{k} inputs: least unknown"] = {order: -sum(limited.unknowns(order)) for order in orders}
+        scores[f"{k} inputs: least drawn"] = {order: -sum(limited.draws(order)) for order in orders}
+        scores[f"{k} inputs: drawn early"] = {order: area(limited.draws(order)) for order in orders}
+    # What floats round off must not make ranks of what is the same.
+    return {name: {order: round(bits, 9) for order, bits in of.items()} for name, of in scores.items()}
+
+
+def reached(comparison: Comparison) -> dict[str, dict[Order, float]]:
+    """What each order reached: exact match at the end and over all evaluated steps, the means over the seeds."""
+    curves: dict[Order, list[float]] = {}
+    for row in comparison.rows:
+        curves.setdefault(tuple(map(int, row["arm"])), []).append(row["exact_match"])
+    ends = {tuple(map(int, outcome.arm)): outcome.mean for outcome in comparison.outcomes}
+    return {"at the end": ends, "over all steps": {order: fmean(values) for order, values in curves.items()}}
+
+
+def correlations(
+    scores: Mapping[str, Mapping[Order, float]], accuracies: Mapping[str, Mapping[Order, float]]
+) -> dict[str, dict[str, Interval]]:
+    """Spearman's rank correlation of each score with each accuracy, over the orders."""
+    return {
+        name: {
+            what: spearman([of[order] for order in of], [accuracy[order] for order in of])
+            for what, accuracy in accuracies.items()
+        }
+        for name, of in scores.items()
+    }
+
+
+def _codes(texts: Sequence[str]) -> Any:
+    """Characters of texts of one length, int32 (texts, characters)."""
+    return np.array(texts)[:, None].view(np.int32).reshape(len(texts), -1)
+
+
+def _page(
+    task: str,
+    comparison: Comparison,
+    scores: Mapping[str, Mapping[Order, float]],
+    found: Mapping[str, Mapping[str, Interval]],
+) -> str:
+    ranked = sorted(comparison.outcomes, key=lambda outcome: -outcome.mean)
+    lines = [
+        f"# Does the score know? Every order of `{task}`",
+        "",
+        f"{TASKS[task].story}; {len(ranked)} orders, {len(ranked[0].exact_match)} seed(s) each; how they were trained "
+        "says `comparison/README.md`. Rank correlation (Spearman) of a score with exact match, over the orders, and "
+        "its 95% bootstrap interval:",
+        "",
+        "| score | at the end | over all steps | its best order | reached |",
+        "|---|---|---|---|---|",
+    ]
+    ends = {tuple(map(int, outcome.arm)): outcome for outcome in ranked}
+    for name, of in found.items():
+        top = max(scores[name], key=lambda order: (scores[name][order], tuple(-slot for slot in order)))
+        rank = 1 + sum(outcome.mean > ends[top].mean for outcome in ranked)
+        cells = [_interval(of["at the end"]), _interval(of["over all steps"]), " ".join(map(str, top))]
+        lines.append(f"| {name} | {' | '.join(cells)} | {ends[top].mean:.1%}, place {rank} |")
+    lines += ["", "| order | exact match | seeds |", "|---|---|---|"]
+    for outcome in ranked:
+        seeds = " ".join(f"{100 * value:.1f}" for value in outcome.exact_match)
+        lines.append(f"| {' '.join(outcome.arm)} | {outcome.mean:.1%} | {seeds} |")
+    return "\n".join(lines) + "\n"
+
+
+def _interval(of: Interval) -> str:
+    return "none: all the same" if np.isnan(of.value) else f"{of.value:+.2f} ({of.low:+.2f} to {of.high:+.2f})"
+
+
+if __name__ == "__main__":
+    try:
+        typer.run(main)
+    except (MireorderError, OSError) as error:
+        ERR.print(f"error: {error}", style="red", markup=False)
+        raise SystemExit(2) from None
