@@ -42,8 +42,8 @@ def main(
 
     Each criterion scores a slot given those emitted before it. The score of an order is the area under the cumulative
     curve, so that information that comes early counts more. Besides: what a predictor that combines at most k inputs
-    is left without (unknown), and what it must draw from the source beyond the emitted slots (drawn). Scores and accuracies are correlated
-    by rank (Spearman, 95% bootstrap interval over the orders).
+    is left without (unknown), and what it must draw from the source beyond the emitted slots (drawn). Scores and
+    accuracies are correlated by rank (Spearman, 95% bootstrap interval over the orders).
     """
     if task not in TASKS:
         raise InputError(f"there is no task {task!r}", remedy=f"the task is one of {', '.join(TASKS)}")

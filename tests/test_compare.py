@@ -221,7 +221,14 @@ def no_run(jobs, workers, progress, finished):
             "rows": 1,
         }
         row |= {"exact_match": 0.5 + job.seed / 10, "slot_accuracy": [0.5], "step_accuracy": [0.5]}
+        if job.save:
+            Path(job.save).mkdir(parents=True)
         finished(job, [row])
+
+
+def watched(seen):
+    """No runs, but a list of their jobs."""
+    return lambda jobs, *rest: (seen.extend(jobs), no_run(jobs, *rest))
 
 
 def test_workers_change_nothing(comparison, tmp_path, monkeypatch):
@@ -234,9 +241,7 @@ def test_workers_change_nothing(comparison, tmp_path, monkeypatch):
 
 def test_seeds_are_paired(tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(
-        "mireorder.evaluate.compare.run_all", lambda jobs, *rest: (seen.extend(jobs), no_run(jobs, *rest))
-    )
+    monkeypatch.setattr("mireorder.evaluate.compare.run_all", watched(seen))
     compare_prepared(prepared(), tmp_path / "out", Setup(models=("tiny", "nano"), seeds=3))
     assert {(job.arm, job.model, job.seed) for job in seen} == {
         (arm, model, seed) for arm in ORDERS for model in ("tiny", "nano") for seed in range(3)
@@ -254,9 +259,7 @@ def test_a_killed_comparison_redoes_only_what_is_missing(tmp_path, monkeypatch):
     monkeypatch.setattr("mireorder.evaluate.compare.run_all", killed)
     with pytest.raises(KeyboardInterrupt):
         compare_prepared(prepared(), out, Setup(seeds=2))
-    monkeypatch.setattr(
-        "mireorder.evaluate.compare.run_all", lambda jobs, *rest: (done.extend(jobs), no_run(jobs, *rest))
-    )
+    monkeypatch.setattr("mireorder.evaluate.compare.run_all", watched(done))
     found = compare_prepared(prepared(), out, Setup(seeds=2))
     assert [(job.arm, job.seed) for job in done] == [("max", 1)]
     assert [(row["arm"], row["seed"]) for row in found.rows] == [("plain", 0), ("max", 0), ("plain", 1), ("max", 1)]
@@ -291,9 +294,7 @@ def test_an_arm_that_costs_more_tokens_is_run_once_more_for_as_many(tmp_path, mo
     both, seen = prepared(rows), []
     plan, data = both["max"]
     marked = data["train"].map(lambda row: {"completion": "<" + row["completion"]})
-    monkeypatch.setattr(
-        "mireorder.evaluate.compare.run_all", lambda jobs, *rest: (seen.extend(jobs), no_run(jobs, *rest))
-    )
+    monkeypatch.setattr("mireorder.evaluate.compare.run_all", watched(seen))
     found = compare_prepared(both | {"max": (plan, DatasetDict(train=marked))}, tmp_path / "out", Setup(seeds=1))
     assert [(job.arm, job.match, job.budget["steps"]) for job in seen] == [
         ("plain", "steps", 2000), ("max", "steps", 2000), ("max", "tokens", 1818),

@@ -207,8 +207,8 @@ def compare_prepared(
         data = {model: write_job_data(prepared, Path(scratch, str(i)), model) for i, model in enumerate(setup.models)}
         record = Record(out, _content(prepared, data, setup))
         jobs = _jobs(prepared, data, out, setup)
-        run_all([job for job in jobs if record.rows(job) is None], setup.workers, progress, record.finish)
-    rows = [row for job in jobs for row in record.rows(job) or []]
+        run_all([job for job in jobs if not record.is_finished(job)], setup.workers, progress, record.finish)
+    rows = [row for job in jobs for row in record.rows(job)]
     first = next(iter(data[setup.models[0]].values()))
     outcomes = outcomes_of(rows)
     pictures = [path for model in setup.models for path in _draw(rows, model, setup, out)]

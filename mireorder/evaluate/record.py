@@ -49,12 +49,13 @@ class Record:
             require_empty(folder)
             write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
-    def rows(self, job: Job) -> list[Row] | None:
-        """The rows of a run, None if it is not finished."""
-        path = self._path(job)
-        if not path.is_file() or (job.save and not Path(job.save).is_dir()):
-            return None
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    def is_finished(self, job: Job) -> bool:
+        """Whether the rows of a run are here, and its model if it is kept."""
+        return self._path(job).is_file() and (job.save is None or Path(job.save).is_dir())
+
+    def rows(self, job: Job) -> list[Row]:
+        """The rows of a finished run."""
+        return [json.loads(line) for line in self._path(job).read_text(encoding="utf-8").splitlines()]
 
     def finish(self, job: Job, rows: Sequence[Row]) -> None:
         """Keep the rows of a run."""

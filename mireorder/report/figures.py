@@ -26,15 +26,16 @@ def accuracy_curves(results: Sequence[Mapping[str, Any]], path: str | Path, titl
     Raises:
         MireorderError: matplotlib is missing.
     """
-    figure = _figure(7.2, 4.2)
+    arms = list(dict.fromkeys(row["arm"] for row in results))
+    height = max(4.2, 0.27 * len(arms) + 1)  # a label needs a quarter of an inch
+    figure = _figure(7.2, height)
     axes = figure.add_subplot()
-    ends: list[tuple[float, str, str]] = []
-    for number, arm in enumerate(dict.fromkeys(row["arm"] for row in results)):
-        colour = _COLOURS[number % len(_COLOURS)]
+    ends: list[tuple[float, str, Any]] = []
+    for arm, colour in zip(arms, _colours(len(arms)), strict=True):
         end = _curves(axes, [row for row in results if row["arm"] == arm], colour)
         ends.append((end, f"{arm}  {end:.0f}%", colour))
     last = max(row["step"] for row in results)
-    _label_ends(axes, ends, last)
+    _label_ends(axes, ends, last, 0.273 / height)
     seeds = len({row["seed"] for row in results})
     spread = f"mean of {seeds} seeds, each seed thin" if seeds > 1 else "one seed"
     axes.set_title(title or "Held-out answers that are right", loc="left", fontsize=12, fontweight="bold", pad=22)
@@ -110,7 +111,7 @@ def _figure(width: float, height: float) -> Any:
     return Figure(figsize=(width, height), layout="constrained", facecolor="white")
 
 
-def _curves(axes: Any, rows: Sequence[Mapping[str, Any]], colour: str) -> float:
+def _curves(axes: Any, rows: Sequence[Mapping[str, Any]], colour: Any) -> float:
     # The mean over the seeds, and between its seeds' thin lines the span; returns where the mean ends.
     runs: dict[int, dict[int, float]] = {}
     for row in rows:
@@ -127,11 +128,17 @@ def _curves(axes: Any, rows: Sequence[Mapping[str, Any]], colour: str) -> float:
     return mean[-1]
 
 
-def _label_ends(axes: Any, ends: Sequence[tuple[float, str, str]], last: float) -> None:
+def _colours(count: int) -> list[Any]:
+    from matplotlib import colormaps
+
+    return _COLOURS[:count] if count <= len(_COLOURS) else list(colormaps["turbo"](np.linspace(0.05, 0.95, count)))
+
+
+def _label_ends(axes: Any, ends: Sequence[tuple[float, str, Any]], last: float, share: float) -> None:
     # Labels at the ends of the lines instead of a legend, pushed apart where lines end close together.
-    gap = 0.065 * (max((value for value, _, _ in ends), default=1) + 2)
+    gap = share * (max((value for value, _, _ in ends), default=1) + 2)
     floor = -gap
-    for value, label, colour in sorted(ends):
+    for value, label, colour in sorted(ends, key=lambda end: end[:2]):
         floor = max(value, floor + gap)
         axes.annotate(
             label,
