@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,8 +94,8 @@ def prepare(
     """
     plans: dict[str, Plan] = {}
     options = {"reading": reading, "cutter": cutter, "resamples": scale.resamples} | fit_options
-    for name, (policy, criterion) in arms(scale.policies, scale.criteria).items():
-        plan = fit(data, policy=policy, criterion=criterion, **options)
+    for name, choices in arms(scale.policies, scale.criteria).items():
+        plan = fit(data, **options, **choices)
         plan.save(folder / "plans" / name)
         if plan.scores:
             picture = folder / "figures" / f"{name}.png"
@@ -102,22 +103,24 @@ def prepare(
             score_heatmap(plan.scores, plan.units, plan.permutation, picture, name)
         OUT.print(f"{name}: {' '.join(plan.units[slot] for slot in plan.permutation)}")
         plans[name] = plan
-    prepared = {}
-    for name, plan in _distinct(plans).items():
-        dataset = apply(data, plan, out=folder / "datasets" / name)
+    datasets = {}
+    for name, plan in plans.items():
+        datasets[name] = apply(data, plan, out=folder / "datasets" / name)
         checked = check(folder / "datasets" / name)
         if not checked.ok:
             raise OutputError(f"{folder / 'datasets' / name}: {checked.failures[0]}")
-        prepared[name] = (plan, dataset)
-    return prepared
+    return {"+".join(same): (plans[same[0]], datasets[same[0]]) for same in _alike(datasets)}
 
 
-def _distinct(plans: Mapping[str, Plan]) -> dict[str, Plan]:
-    """Plans of one and the same order are one, under all of their names: training them apart would show nothing."""
+def _alike(datasets: Mapping[str, Any]) -> list[list[str]]:
+    """Names of datasets with the same completions: training them apart would show nothing."""
     names: dict[str, list[str]] = {}
-    for name, plan in plans.items():
-        names.setdefault(str([plan.permutation, plan.cutter, plan.kind]), []).append(name)
-    return {"+".join(same): plans[same[0]] for same in names.values()}
+    for name, dataset in datasets.items():
+        content = hashlib.sha256()
+        for split in dataset.values():
+            content.update("\0".join(split["completion"][:]).encode())
+        names.setdefault(content.hexdigest(), []).append(name)
+    return list(names.values())
 
 
 def train(folder: Path, prepared: Mapping[str, tuple[Plan, Any]], setup: Setup) -> Comparison:

@@ -18,7 +18,7 @@ import typer
 from mireorder import Digits, Reading, apply, count, fit
 from mireorder.errors import InputError, MireorderError
 from mireorder.evaluate.compare import Comparison
-from mireorder.evaluate.orders import Limited, area, criterion_gains, every_order, with_order
+from mireorder.evaluate.orders import Limited, area, criterion_gains, every_order
 from mireorder.evaluate.statistics import Interval, spearman
 from mireorder.files import write_text
 from pipelines.arithmetic.tasks import TASKS, Row, questions, split
@@ -59,10 +59,12 @@ def main(
     for name, of_split in splits.items():
         write_text(paths[name], "".join(f"{row.line}\n" for row in of_split))
     reading, cutter = Reading(separator="="), Digits(align="pad")
-    plain = fit(paths, reading=reading, cutter=cutter, policy="plain", criterion="none")
-    plans = [with_order(plain, order) for order in orders]
+    prepared = {}
+    for order in orders:
+        plan = fit(paths, reading=reading, cutter=cutter, policy="explicit", permutation=order, criterion="none")
+        prepared["".join(map(str, order))] = (plan, apply(paths, plan))
     setup = replace(scale.setup, keep_models=False)
-    comparison = train(out, {plan.policy: (plan, apply(paths, plan)) for plan in plans}, setup)
+    comparison = train(out, prepared, setup)
     scores = scores_of(orders, paths["train"], splits["train"], reading, cutter)
     found = correlations(scores, reached(comparison))
     table = [{"order": list(order)} | {name: of[order] for name, of in scores.items()} for order in orders]

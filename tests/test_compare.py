@@ -20,7 +20,7 @@ from test_generate import plan_of, text_dataset
 from mireorder import Labels, Reading, Subset, fit
 from mireorder.cli import main
 from mireorder.errors import MireorderError, OutputError
-from mireorder.evaluate.compare import Setup, arms, compare_prepared
+from mireorder.evaluate.compare import Setup, arms, compare, compare_prepared
 from mireorder.evaluate.held_out import held_out_rows
 from mireorder.evaluate.metrics import score, slot_accuracy, units_by_slot
 from mireorder.evaluate.record import code_version
@@ -346,13 +346,30 @@ def test_rows_longer_than_a_pretrained_model_reads_are_refused(tmp_path):
 
 def test_arms_are_policies_under_criteria():
     assert list(arms(["plain", "max"])) == ["plain", "max"]
-    assert arms(["reverse", "max", "min"], ["joint", Subset(k=3)]) == {
+    found = arms(["reverse", "max", "min-marked", "causal-max"], ["joint", Subset(k=3)])
+    assert {name: (of["policy"], of["criterion"]) for name, of in found.items()} == {
         "reverse": ("reverse", "none"),
         "joint-max": ("max", "joint"),
         "subset-max": ("max", Subset(k=3)),
-        "joint-min": ("min", "joint"),
-        "subset-min": ("min", Subset(k=3)),
+        "joint-min-marked": ("min", "joint"),
+        "subset-min-marked": ("min", Subset(k=3)),
+        "causal-max": ("causal-max", "auto"),
     }
+    assert [name for name, of in found.items() if of["markers"]] == ["joint-min-marked", "subset-min-marked"]
+
+
+def test_every_kind_of_order_is_trained_measured_and_its_tokens_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr("mireorder.evaluate.compare.run_all", in_this_process)
+    lines = tmp_path / "mul.txt"
+    lines.write_text("".join(f"{a:02}*{b:02}={a * b:04}\n" for a in range(20) for b in range(20)))
+    policies = ["plain", "causal-max", "max-marked", "shuffle-marked"]
+    setup = Setup(seeds=1, budget=Budget(12, 16), evaluations=1)
+    found = compare(lines, policies, tmp_path / "out", setup, reading=Reading(separator="="), cutter="digits")
+    assert [(row["arm"], row["match"], row["steps"]) for row in found.rows if row["step"] == row["steps"]] == [
+        *(("plain", "steps", 12), ("causal-max", "steps", 12)),
+        *((arm, match, steps) for arm in policies[2:] for match, steps in (("steps", 12), ("tokens", 6))),
+    ]
+    assert all(row["complete"] + row["cut_short"] + row["malformed"] == row["rows"] for row in found.rows)
 
 
 def test_criteria_and_an_estimator_are_compared_on_the_command_line(tmp_path, monkeypatch, capsys):

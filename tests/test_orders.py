@@ -1,6 +1,5 @@
 """Scores of whole orders: hand-derived areas, the chain rule, and what a predictor of few inputs can know."""
 
-import json
 import math
 from itertools import permutations
 
@@ -9,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mireorder import Digits, Reading, count, fit
+from mireorder import Reading, count
 from mireorder.errors import InputError
-from mireorder.evaluate.orders import Limited, area, criterion_gains, every_order, with_order
+from mireorder.evaluate.orders import Limited, area, criterion_gains, every_order
 
 
 @pytest.fixture(scope="module")
@@ -94,14 +93,3 @@ def test_what_k_inputs_leave_open_is_found_by_trying_them_all(seed, k):
     order = [2, 0, 1]
     assert limited.unknowns(order)[1] == limited.unknown(0, [2])
     assert limited.draws(order)[1] == limited.drawn(0, [2])
-
-
-def test_a_plan_gets_any_order_and_restores_by_it(tmp_path):
-    file = tmp_path / "sums.txt"
-    file.write_text("".join(f"{a}+{b}={a + b:02}\n" for a in range(10) for b in range(10)))
-    plain = fit(file, reading=Reading(separator="="), cutter=Digits(align="pad"), policy="plain", criterion="none")
-    plan = with_order(plain, [1, 0])
-    assert (plan.policy, plan.restore("81").text) == ("10", "18")
-    assert plan.from_dict(json.loads(plan.to_json())) == plan
-    with pytest.raises(InputError, match=r"\[0, 0\] is no order of 2 slots"):
-        with_order(plain, [0, 0])

@@ -16,6 +16,8 @@ from mireorder.evaluate.held_out import JobData, split_rows, write_job_data
 from mireorder.evaluate.outcomes import Outcome, outcomes_of
 from mireorder.evaluate.record import Record, code_version
 from mireorder.evaluate.runs import Job, Row, run_all
+from mireorder.ordering.marked import Markers
+from mireorder.ordering.planning import NEEDED
 from mireorder.ordering.policies import BLIND
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from mireorder.ordering.plan import Plan
     from mireorder.sft.budget import Budget
 
-STEPS = 2000
+STEPS, MARKED = 2000, "-marked"
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def compare(
 
     Args:
         data: what ``mireorder.fit`` takes.
-        policies: their names; those that look at scores are compared under each criterion.
+        policies: as `arms` takes them; those that look at scores are compared under each criterion.
         out: folder for the results, new, empty, or of the same comparison, of which only what is missing is run.
         setup: models, seeds, budget.
         reading: which columns are source and target.
@@ -124,34 +126,35 @@ def compare(
     return compare_prepared(prepare(data, named, reading=reading, **options), out, setup, progress=progress)
 
 
-def arms(
-    policies: Sequence[str], criteria: Sequence[Criterion | str] = ("auto",)
-) -> dict[str, tuple[str, Criterion | str]]:
+def arms(policies: Sequence[str], criteria: Sequence[Criterion | str] = ("auto",)) -> dict[str, dict[str, Any]]:
     """Name every policy under every criterion; a policy that looks at no scores stands once, under none.
 
     Args:
-        policies: names in `POLICIES`.
-        criteria: criteria or their names.
+        policies: their names as `mireorder.fit` knows them; ``max-marked`` is ``max`` with markers of slots.
+        criteria: criteria or their names. Policies that need one of their own take that.
 
     Returns:
-        Name of the arm -> policy and criterion.
+        Name of the arm -> options of ``mireorder.fit``: policy, criterion, markers.
 
     Raises:
         MireorderError: two arms have one name.
     """
-    found = dict[str, tuple[str, "Criterion | str"]]()
-    for policy in policies:
-        for criterion in ["none"] if policy in BLIND else criteria:
+    found: dict[str, dict[str, Any]] = {}
+    for named in policies:
+        policy = named.removesuffix(MARKED)
+        own: Sequence[Criterion | str] = ["none"] if policy in BLIND else ["auto"] if policy in NEEDED else criteria
+        for criterion in own:
             of = criterion if isinstance(criterion, str) else criterion.name
-            name = policy if policy in BLIND or len(criteria) == 1 else f"{of}-{policy}"
+            name = f"{of}-{named}" if own is criteria and len(criteria) > 1 else named
             if name in found:
                 raise MireorderError(f"{name} is named twice; a comparison needs different policies and criteria")
-            found[name] = policy, criterion
+            markers = Markers().template if named != policy else None
+            found[name] = {"policy": policy, "criterion": criterion, "markers": markers}
     return found
 
 
 def prepare(
-    data: Any, named: Mapping[str, tuple[str, Criterion | str]], *, reading: Reading, **fit_options: Any
+    data: Any, named: Mapping[str, Mapping[str, Any]], *, reading: Reading, **fit_options: Any
 ) -> dict[str, tuple[Plan, Any]]:
     """Fit and apply a plan for every arm.
 
@@ -159,7 +162,7 @@ def prepare(
         data: what ``mireorder.fit`` takes, with a split to learn from and one to measure on.
         named: what `arms` gave.
         reading: which columns are source and target.
-        **fit_options: what else ``mireorder.fit`` takes. An estimator is that of policies that look at scores.
+        **fit_options: what else ``mireorder.fit`` takes.
 
     Returns:
         Per arm, its plan and a text-form ``DatasetDict``: what `compare_prepared` takes.
@@ -167,9 +170,11 @@ def prepare(
     from mireorder.stages import apply, fit
 
     prepared = {}
-    for name, (policy, criterion) in named.items():
-        options = {key: value for key, value in fit_options.items() if key != "estimator" or policy not in BLIND}
-        plan = fit(data, policy=policy, criterion=criterion, reading=reading, **options)
+    for name, choices in named.items():
+        options = fit_options | dict(choices)
+        if options["criterion"] == "none":
+            options.pop("estimator", None)  # there are no scores to decide
+        plan = fit(data, reading=reading, **options)
         prepared[name] = (plan, apply(data, plan, form="text"))
     return prepared
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from itertools import combinations, permutations
 
 import numpy as np
@@ -12,8 +11,6 @@ from numpy.typing import NDArray
 
 from mireorder.errors import InputError
 from mireorder.information.criteria import Measure
-from mireorder.ordering.permutation import is_permutation
-from mireorder.ordering.plan import Plan, permutations_by_length
 
 MOST_SLOTS = 5
 """Slots of which every order can be tried: 120 orders."""
@@ -41,33 +38,6 @@ def every_order(slots: int) -> list[tuple[int, ...]]:
         remedy = "take fewer digits"
         raise InputError(f"{slots} slots have {math.factorial(slots):,} orders, too many to train", remedy=remedy)
     return list(permutations(range(slots)))
-
-
-def with_order(plan: Plan, permutation: Sequence[int]) -> Plan:
-    """A plan with another order, named by its slots such as ``2130``; what was found of the old one is left out.
-
-    Args:
-        plan: whose slots are moved.
-        permutation: ``permutation[step] = slot``.
-
-    Raises:
-        InputError: it is no permutation of the plan's slots.
-    """
-    if not is_permutation(permutation) or len(permutation) != len(plan.units):
-        raise InputError(f"{list(permutation)} is no order of {len(plan.units)} slots", remedy="name every slot once")
-    order = list(permutation)
-    return replace(
-        plan,
-        policy="".join(map(str, order)),
-        permutation=order,
-        permutations=permutations_by_length(plan.cut, order),
-        scores=[],
-        scores_plug_in=[],
-        scores_corrected=[],
-        noise=[],
-        support=[],
-        ties=[],
-    )
 
 
 def criterion_gains(
