@@ -450,3 +450,13 @@ def test_gpt2_files_as_published_are_read(tmp_path):
     tokenizer = bpe("gpt2")
     assert isinstance(tokenizer, GPT2Tokenizer)
     assert tokenizer.eos_token == "<|endoftext|>"
+
+
+def test_four_bits_are_refused_where_they_can_not_be_had(tmp_path):
+    data = write_dataset(tmp_path / "data", SUMS)
+    with pytest.raises(MireorderError, match="too coarse to train"):
+        train(data, "nano", tmp_path / "model", four_bit=True)
+    if not torch.cuda.is_available():
+        with pytest.raises(MireorderError, match="needs a GPU, and there is none here; train with LoRA alone"):
+            train(data, "any/model", tmp_path / "model", lora=True, four_bit=True)
+    assert not (tmp_path / "model").exists()

@@ -18,12 +18,15 @@ from mireorder.undo.script import one_line
 
 def train(
     dataset: Annotated[Path, typer.Argument(help="a reordered dataset's folder")],
-    model: Annotated[str, typer.Option(help="preset (tiny, nano, micro, mini), model folder or hub id")],
+    model: Annotated[str, typer.Option(help="preset (tiny, nano, micro, mini, gpt2-small), model folder or hub id")],
     out: options.Out,
     steps: Annotated[int, typer.Option(help="optimiser steps")] = 1000,
     batch_size: Annotated[int, typer.Option(help="rows a step")] = 64,
     learning_rate: Annotated[float | None, typer.Option(help="peak; the default depends on the model")] = None,
     lora: Annotated[bool, typer.Option("--lora", help="train a LoRA adapter")] = False,
+    qlora: Annotated[
+        bool, typer.Option("--qlora", help="train a LoRA adapter on weights of 4 bits: needs a GPU and bitsandbytes")
+    ] = False,
     seed: Annotated[int, typer.Option(help="of weights and row order")] = 0,
     as_json: options.Json = False,
 ) -> None:
@@ -41,7 +44,8 @@ def train(
             model,
             out,
             budget,
-            lora=lora,
+            lora=lora or qlora,
+            four_bit=qlora,
             progress=lambda step, _, loss: bar(step, f"loss {loss:.3f}"),
         )
     if as_json:

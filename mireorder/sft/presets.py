@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ PRESETS = {
     "nano": Shape(layers=3, heads=3, width=48),  # minGPT's gpt-nano, -micro and -mini
     "micro": Shape(layers=4, heads=4, width=128),
     "mini": Shape(layers=6, heads=6, width=192),
+    "gpt2-small": Shape(layers=12, heads=12, width=768),  # 124 million weights with GPT-2's vocabulary
 }
 
 
@@ -81,27 +83,57 @@ def no_bars() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def pretrained(path_or_id: str, *, half: bool = False) -> Any:
+def refuse_four_bit() -> None:
+    """Raise MireorderError unless weights can be kept in 4 bits here: that takes a GPU and bitsandbytes."""
+    import torch
+
+    if not torch.cuda.is_available():
+        raise MireorderError(
+            "QLoRA keeps the frozen weights in 4 bits, which needs a GPU, and there is none here; train with LoRA alone"
+        )
+    if find_spec("bitsandbytes") is None:
+        raise MireorderError(
+            "QLoRA needs bitsandbytes, which this Python does not have; pip install 'mireorder[qlora]'"
+        )
+
+
+def _four_bits() -> Any:
+    """QLoRA's own settings (Dettmers et al. 2023): NormalFloat, its constants quantised too, computing in bfloat16."""
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    refuse_four_bit()
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+
+
+def pretrained(path_or_id: str, *, half: bool = False, four_bit: bool = False) -> Any:
     """Load a causal language model, or an adapter folder on its base model; remote code is never run.
 
     Args:
         path_or_id: a local folder or a hub id.
         half: keep the weights in bfloat16 instead of float32. For frozen weights only: small updates vanish
             in it.
+        four_bit: keep the weights in 4 bits, on the GPU. For frozen weights only.
 
     Returns:
         The model, in evaluation mode as transformers loads it.
 
     Raises:
-        MireorderError: it is neither a preset nor a model that can be loaded.
+        MireorderError: it is neither a preset nor a model that can be loaded, or 4 bits are not to be had here.
     """
     import torch
     from transformers import AutoModelForCausalLM
 
-    dtype = torch.bfloat16 if half else torch.float32
+    dtype = torch.bfloat16 if half or four_bit else torch.float32
+    quantised = {"quantization_config": _four_bits(), "device_map": {"": 0}} if four_bit else {}
     try:
         with no_bars():
-            return AutoModelForCausalLM.from_pretrained(path_or_id, dtype=dtype, trust_remote_code=False)
+            return AutoModelForCausalLM.from_pretrained(path_or_id, dtype=dtype, trust_remote_code=False, **quantised)
     except (OSError, ValueError) as error:
         where = "in this folder" if Path(path_or_id).exists() else "by this name, here or on the hub"
         raise MireorderError(

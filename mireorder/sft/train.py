@@ -14,7 +14,7 @@ from mireorder.files import require_empty
 from mireorder.ordering.plan import Plan
 from mireorder.sft.budget import Budget
 from mireorder.sft.encoded import Encoded, encode_dataset, tokenizer_for
-from mireorder.sft.presets import PRESETS, build, no_bars, pretrained
+from mireorder.sft.presets import PRESETS, build, no_bars, pretrained, refuse_four_bit
 from mireorder.sft.reserved import embed
 from mireorder.standalone import write_standalone
 from mireorder.undo.restorer import FILE as PLAN_FILE
@@ -55,6 +55,7 @@ def train(
     budget: Budget | None = None,
     *,
     lora: bool = False,
+    four_bit: bool = False,
     log_every: int | None = None,
     progress: Progress | None = None,
 ) -> Trained:
@@ -62,11 +63,11 @@ def train(
 
     Args:
         dataset: its folder, in text or token form.
-        model: a preset trained from scratch (``tiny``, ``nano``, ``micro``, ``mini``), a model folder or a
-            hub id.
+        model: a preset trained from scratch (a name in `PRESETS`), a model folder or a hub id.
         out: new or empty folder for the model.
         budget: steps, batch size, learning rate, seed.
         lora: train a LoRA adapter instead of all weights.
+        four_bit: keep the frozen weights under the adapter in 4 bits (QLoRA); needs a GPU and bitsandbytes.
         log_every: steps per entry of the losses; by default about 100 entries in all.
         progress: called with step, steps and loss at each entry.
 
@@ -74,13 +75,14 @@ def train(
         The losses and where the model lies.
 
     Raises:
-        MireorderError: dataset, model and tokenizer do not fit together, or ``out`` is not empty.
+        MireorderError: dataset, model and tokenizer do not fit together, ``out`` is not empty, or 4 bits are asked
+            for where they can't be had.
     """
     budget, folder, out = budget or Budget(), Path(dataset), Path(out)
-    _refuse(folder, model, out, lora)
+    _refuse(folder, model, out, lora, four_bit)
     with tempfile.TemporaryDirectory(prefix="mireorder-") as scratch:
         encoded = encode_dataset(folder, tokenizer_for(folder, model, lora), Path(scratch))
-        network = _network(model, encoded, budget.seed, lora)
+        network = _network(model, encoded, budget.seed, lora, four_bit)
         out.mkdir(parents=True, exist_ok=True)
         embed(network, encoded.tokenizer)
         trainer = _trainer(network, encoded, out, budget, scratch=model in PRESETS, lora=lora, log_every=log_every)
@@ -97,7 +99,7 @@ def train(
         learning_rate=trainer.args.learning_rate,
         device=trainer.args.device.type,
     )
-    record = {"model": model, "lora": lora, "budget": asdict(budget)} | asdict(trained)
+    record = {"model": model, "lora": lora, "four_bit": four_bit, "budget": asdict(budget)} | asdict(trained)
     del record["folder"]
     (out / "training.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return trained
@@ -127,8 +129,12 @@ def save(model: Any, tokenizer: Any, plan_file: Path, out: Path, longest_complet
     write_standalone(out)
 
 
-def _refuse(folder: Path, model: str, out: Path, lora: bool) -> None:
+def _refuse(folder: Path, model: str, out: Path, lora: bool, four_bit: bool) -> None:
     require_empty(out)
+    if four_bit and not lora:
+        raise MireorderError("weights of 4 bits are too coarse to train; train an adapter on them (lora)")
+    if four_bit:
+        refuse_four_bit()
     if lora and model in PRESETS:
         raise MireorderError(
             f"preset {model!r} starts from random weights, so an adapter alone is useless; train without LoRA"
@@ -136,7 +142,7 @@ def _refuse(folder: Path, model: str, out: Path, lora: bool) -> None:
     Plan.load(folder)  # a broken one would be found only after training
 
 
-def _network(model: str, encoded: Encoded, seed: int, lora: bool) -> Any:
+def _network(model: str, encoded: Encoded, seed: int, lora: bool, four_bit: bool = False) -> Any:
     import torch
 
     if model in PRESETS:
@@ -144,7 +150,7 @@ def _network(model: str, encoded: Encoded, seed: int, lora: bool) -> Any:
     # An adapter notes where its base model is, so a folder is named in full.
     path_or_id = str(Path(model).resolve()) if Path(model).is_dir() else model
     half = lora and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    network = pretrained(path_or_id, half=half)
+    network = pretrained(path_or_id, half=half, four_bit=four_bit)
     encoded.refuse_longer_than(getattr(network.config.get_text_config(), "max_position_embeddings", None))
     return network
 

@@ -1,0 +1,37 @@
+"""A byte-level BPE tokenizer, learnt from the texts at hand: for models of text that are trained from scratch.
+
+GPT-2's own 50,257 tokens would take most of the weights and nearly all of the time of a model of a million weights.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+END = "<|endoftext|>"
+
+
+def subword_tokenizer(texts: Iterable[str], size: int) -> Any:
+    """Learn a byte-level BPE, as GPT-2's is.
+
+    Args:
+        texts: what it is learnt from: the rows that a model is to learn, and no others.
+        size: tokens in all, at least 257: the 256 bytes and the end are always there.
+
+    Returns:
+        A ``PreTrainedTokenizerFast``. Every text comes back exactly, seen or not.
+    """
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        special_tokens=[END],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token=END, pad_token=END, clean_up_tokenization_spaces=False
+    )

@@ -1,0 +1,227 @@
+"""Surprise of a model by text with copies: what is counted as what, by hand and against the plain text."""
+
+import math
+from dataclasses import replace
+from itertools import chain
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_association import weather
+
+from mireorder import InputError, MireorderError, Reading, apply, fit
+from mireorder.evaluate.perplexity import Surprise, surprise
+from mireorder.evaluate.rouge import has_rouge, rouge
+from mireorder.information.association import Associating
+from mireorder.ordering.ahead import Copying, Lead, Lookahead
+from mireorder.ordering.dropped import dropped_spans
+
+READING = Reading(("source",), ("target",))
+WEATHER = list(zip(*weather(300), strict=True))
+
+
+def plan_of(rows, policy, **options):
+    from datasets import Dataset
+
+    data = Dataset.from_dict({"source": [s for s, _ in rows], "target": [t for _, t in rows]})
+    criterion = Associating(words=40, stop_words=0, rank=4) if getattr(policy, "needs_scores", False) else "none"
+    copying = policy if isinstance(policy, str) else Copying(policy, **options)
+    plan = fit(data, reading=READING, cutter="words", policy=copying, criterion=criterion)
+    return plan, data
+
+
+def without(completion, spans):
+    for start, end in reversed(spans):
+        completion = completion[:start] + completion[end:]
+    return completion
+
+
+def test_nats_by_hand():
+    found = surprise([[1.0, 2.0, 4.0], [0.5]], [[True, False, False], [False]], ["né", ""])
+    assert found == Surprise(given=6.5, ahead=1.0, tokens=3, tokens_ahead=1, bytes=3)
+    assert found.perplexity_given == pytest.approx(math.exp(6.5 / 3))
+    assert found.perplexity == pytest.approx(math.exp(7.5 / 3))
+    assert found.bits_per_byte == pytest.approx(7.5 / math.log(2) / 3)
+    assert found.as_dict()["tokens_ahead_per_token"] == pytest.approx(1 / 3)
+    with pytest.raises(InputError, match="row 0: 1 nats for 2 tokens"):
+        surprise([[1.0]], [[True, False]], [""])
+
+
+@given(st.lists(st.builds(Surprise, *[st.integers(0, 9)] * 5), max_size=5), st.integers(0, 5))
+def test_surprise_is_a_monoid_and_leads_never_lower_it(parts, cut):
+    def total(some):
+        result = Surprise()
+        for one in some:
+            result = result.merge(one)
+        return result
+
+    whole = total(parts)
+    assert total(parts[:cut]).merge(total(parts[cut:])) == whole
+    assert whole.all >= whole.given
+    assert not whole.tokens or whole.perplexity >= whole.perplexity_given
+
+
+def test_nothing_has_no_perplexity():
+    assert math.isnan(Surprise().perplexity) and math.isnan(Surprise().bits_per_byte)
+    assert Surprise(given=1e6, tokens=1).perplexity > 1e300
+
+
+POLICIES = [
+    (Lead(), {}),
+    (Lead(2), {}),
+    (Lead(2), {"marks": False}),
+    (Lead(), {"marks": False, "by_sentence": False}),
+    (Lookahead(2), {}),
+    (Lookahead(2, "last"), {"marks": False}),
+    (Lookahead(None, "last"), {"by_sentence": False}),
+]
+
+
+@pytest.mark.parametrize(("policy", "options"), POLICIES)
+@pytest.mark.parametrize("between", [" ", "\n", "="])
+def test_without_what_is_dropped_the_plain_completion_is_left(policy, options, between):
+    plan, data = plan_of(WEATHER, policy, **options)
+    plan = replace(plan, between=between)
+    rows = apply(data, plan)["train"]
+    dropped = 0
+    for completion, target in zip(rows["completion"], rows["target"], strict=True):
+        spans = dropped_spans(plan, completion)
+        assert without(completion, spans) == plan.completion_start + target
+        dropped += len(spans)
+    assert dropped > len(rows) / 3
+
+
+WORDS = st.lists(st.sampled_from(["a", "bb.", "", "é", "C", "⟨"]), min_size=1, max_size=9).map(" ".join)
+
+
+@given(st.lists(WORDS.filter(str.strip), min_size=1, max_size=6), st.sampled_from(POLICIES[4:]))
+@settings(max_examples=30)
+def test_the_law_holds_for_any_text(targets, chosen):
+    plan, data = plan_of([("x", target) for target in targets], chosen[0], **chosen[1])
+    rows = apply(data, plan)["train"]
+    for completion, target in zip(rows["completion"], rows["target"], strict=True):
+        assert without(completion, dropped_spans(plan, completion)) == " " + target
+
+
+def test_other_kinds_drop_nothing():
+    plan, _ = plan_of(WEATHER, "plain")
+    assert dropped_spans(plan, " ⟪x⟫ x") == []
+
+
+# --- with a model -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def torch():
+    pytest.importorskip("trl")
+    return pytest.importorskip("torch")
+
+
+class Even:
+    """A model that gives every one of 4 tokens the same chance, but for token 1, which is 3 times as likely."""
+
+    device = "cpu"
+
+    def __init__(self, torch):
+        self.torch = torch
+
+    def eval(self):
+        return self
+
+    def __call__(self, ids, use_cache, logits_to_keep):
+        assert ids.shape[1] >= logits_to_keep
+        logits = self.torch.zeros(*ids.shape, 4)
+        logits[..., 1] = math.log(3)
+        return type("Out", (), {"logits": logits[:, -logits_to_keep:]})
+
+
+def test_nats_of_tokens_by_hand(torch):
+    from mireorder.sft.surprise import token_nats
+
+    ids = [[0, 2, 1, 3], [0, 1], [2, 2, 2, 1, 1]]
+    labels = [[-100, -100, 1, 3], [-100, 1], [-100, 2, 2, 1, 1]]
+    rare, likely = math.log(6), math.log(2)
+    expected = [[likely, rare], [likely], [rare, rare, likely, likely]]
+    for batch_size in (1, 2, 3):
+        found = token_nats(Even(torch), ids, labels, batch_size)
+        assert [len(row) for row in found] == [2, 1, 4]
+        assert [*chain(*found)] == pytest.approx([*chain(*expected)], rel=1e-6)
+
+
+def test_nats_are_the_loss(torch):
+    import numpy as np
+
+    from mireorder.sft.loop import batch_loss, to_rows
+    from mireorder.sft.presets import build
+    from mireorder.sft.subwords import subword_tokenizer
+    from mireorder.sft.surprise import token_nats
+    from mireorder.sft.tokens import encode
+
+    tokenizer = subword_tokenizer([text for row in WEATHER for text in row], 300)
+    ids, labels = encode(*([row[i] for row in WEATHER[:7]] for i in (0, 1)), tokenizer)
+    model = build("tiny", tokenizer, max(map(len, ids)), 0)
+    nats = token_nats(model, ids, labels, 3)
+    with torch.inference_mode():
+        loss = batch_loss(model, to_rows(ids, labels), np.arange(7)).item()
+    assert sum(map(sum, nats)) / sum(map(len, nats)) == pytest.approx(loss, rel=1e-5)
+
+
+@pytest.mark.parametrize(("policy", "options"), POLICIES)
+@pytest.mark.parametrize("reserve", [True, False])
+def test_natural_tokens_are_those_of_the_plain_text(torch, policy, options, reserve, tmp_path):
+    from mireorder.sft.ids import decode
+    from mireorder.sft.subwords import subword_tokenizer
+    from mireorder.sft.surprise import ahead_tokens
+    from mireorder.sft.tokens import encode, load_tokenizer
+
+    plan, data = plan_of(WEATHER, policy, **options)
+    tokenizer = subword_tokenizer([text for row in WEATHER for text in row], 320)
+    apply(data, plan, form="token", tokenizer=tokenizer, reserve=reserve, out=tmp_path / "led")
+    from datasets import load_from_disk
+
+    rows = load_from_disk(str(tmp_path / "led"))["train"][:6]
+    tokenizer = load_tokenizer(tmp_path / "led" / "tokenizer")
+    completions = [[label for label in row if label != -100] for row in rows["labels"]]
+    flags = ahead_tokens(plan, tokenizer, completions)
+    natural = [
+        [i for i, flag in zip(row, of, strict=True) if not flag] for row, of in zip(completions, flags, strict=True)
+    ]
+    plain = encode(["x"] * 6, [" " + target for target in rows["target"]], tokenizer)[1]
+    assert natural == [[label for label in row if label != -100] for row in plain]
+    copied = decode(
+        [[i for i, f in zip(*pair, strict=True) if f] for pair in zip(completions, flags, strict=True)], tokenizer
+    )
+    assert any(copied) and all(("⟪" in text) == (plan.markers is not None) for text in copied if text.strip())
+
+
+def test_ids_of_another_tokenizer_are_refused(torch):
+    from mireorder.sft.subwords import subword_tokenizer
+    from mireorder.sft.surprise import ahead_tokens
+
+    plan, _ = plan_of(WEATHER, Lookahead(2))
+    tokenizer = subword_tokenizer([text for row in WEATHER for text in row], 320)
+    letters = [tokenizer.convert_tokens_to_ids(letter) for letter in "rain"]
+    with pytest.raises(InputError, match="row 0: the ids are not those of their text"):
+        ahead_tokens(plan, tokenizer, [[*letters, tokenizer.eos_token_id]])
+
+
+def test_subwords_give_every_text_back(torch):
+    from mireorder.sft.ids import decode
+    from mireorder.sft.subwords import subword_tokenizer
+
+    tokenizer = subword_tokenizer(["the rain", "the river"], 264)
+    assert len(tokenizer) == 264
+    for text in ("the rain", " naïve\n\n\ttext 👩‍👩‍👧", "<|endoftext"):
+        assert decode([tokenizer(text)["input_ids"]], tokenizer) == [text]
+
+
+# --- ROUGE --------------------------------------------------------------------------------------------------------
+
+
+def test_rouge_says_what_it_needs():
+    if has_rouge():
+        found = rouge(["the cat sat", "a dog"], [["the cat ran", "x"], ["a dog"]])
+        assert found == pytest.approx({"rouge1": (2 / 3 + 1) / 2, "rouge2": (1 / 2 + 1) / 2, "rougeL": (2 / 3 + 1) / 2})
+    else:
+        with pytest.raises(MireorderError, match=r"pip install 'mireorder\[rouge\]'"):
+            rouge(["x"], [["x"]])
