@@ -128,9 +128,9 @@ class Even:
     def eval(self):
         return self
 
-    def __call__(self, ids, use_cache, logits_to_keep):
-        assert ids.shape[1] >= logits_to_keep
-        logits = self.torch.zeros(*ids.shape, 4)
+    def __call__(self, input_ids, attention_mask, use_cache, logits_to_keep):
+        assert input_ids.shape[1] >= logits_to_keep and attention_mask.shape == input_ids.shape
+        logits = self.torch.zeros(*input_ids.shape, 4)
         logits[..., 1] = math.log(3)
         return type("Out", (), {"logits": logits[:, -logits_to_keep:]})
 
@@ -225,3 +225,20 @@ def test_rouge_says_what_it_needs():
     else:
         with pytest.raises(MireorderError, match=r"pip install 'mireorder\[rouge\]'"):
             rouge(["x"], [["x"]])
+
+
+@pytest.mark.parametrize("name", ["gpt2", "qwen2.5"])
+@pytest.mark.parametrize("marks", [True, False])
+def test_published_tokenizers_split_natural_text_as_they_do_without_copies(torch, real, name, marks):
+    from mireorder.sft.surprise import ahead_tokens
+    from mireorder.sft.tokens import encode, load_tokenizer
+
+    tokenizer = load_tokenizer(real / "tokenizers" / name)
+    plan, data = plan_of(WEATHER[:50], Lookahead(2), marks=marks)
+    rows = apply(data, plan, form="token", tokenizer=tokenizer)["train"]
+    completions = [[label for label in row if label != -100] for row in rows["labels"]]
+    flags = ahead_tokens(plan, tokenizer, completions)
+    plain = encode(["x"] * 50, [" " + target for target in rows["target"]], tokenizer)[1]
+    # Qwen's tokens may hold a full stop and the line feed behind it: they are others than in plain text, but as many.
+    assert [row.count(False) for row in flags] == [sum(label != -100 for label in row) for row in plain]
+    assert all(any(row) for row in flags)

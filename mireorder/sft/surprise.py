@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
 from mireorder.errors import InputError
@@ -17,9 +19,10 @@ from mireorder.sft.loop import to_rows
 from mireorder.sft.tokens import IGNORED
 
 Ids = Sequence[Sequence[int]]
+MOST_LOGITS = 1 << 26  # at once: a quarter of a gigabyte
 
 
-def surprise_of(model: Any, tokenizer: Any, plan: Plan, rows: Any, batch_size: int = 16) -> Surprise:
+def surprise_of(model: Any, tokenizer: Any, plan: Plan, rows: Any) -> Surprise:
     """How surprised a model is by the rows of a reordered dataset, copies and natural text told apart.
 
     Args:
@@ -27,13 +30,13 @@ def surprise_of(model: Any, tokenizer: Any, plan: Plan, rows: Any, batch_size: i
         tokenizer: that its ids come from.
         plan: of the dataset.
         rows: of one split, in token form: ``input_ids``, ``labels``, ``target``.
-        batch_size: rows at once.
 
     Raises:
         InputError: the ids are not the tokenizer's.
     """
     input_ids, labels = rows["input_ids"][:], rows["labels"][:]
-    nats = token_nats(model, input_ids, labels, batch_size)
+    row_logits = max(map(len, input_ids), default=1) * len(tokenizer)
+    nats = token_nats(model, input_ids, labels, max(1, MOST_LOGITS // row_logits))
     completions = [[label for label in row if label != IGNORED] for row in labels]
     return surprise(nats, ahead_tokens(plan, tokenizer, completions), rows["target"][:])
 
@@ -59,12 +62,19 @@ def token_nats(model: Any, input_ids: Ids, labels: Ids, batch_size: int = 16) ->
         first = max(1, int(rows.prompts.min()))
         width = rows.input_ids.shape[1]
         with torch.inference_mode():
-            logits = model(rows.input_ids[:, :-1], use_cache=False, logits_to_keep=width - first).logits.float()
+            ids, mask = rows.input_ids[:, :-1], _mask(rows.lengths, width - 1).to(model.device)
+            out = model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=width - first)
+            logits = out.logits.float()
             nats = cross_entropy(logits.transpose(1, 2), rows.labels[:, first:], ignore_index=IGNORED, reduction="none")
         learnt = rows.labels[:, first:] != IGNORED
         for number, values, kept in zip(numbers, nats.double().cpu(), learnt.cpu(), strict=True):
             found[number] = values[kept].tolist()
     return found
+
+
+def _mask(lengths: NDArray[np.int64], width: int) -> Any:
+    """1 on tokens, 0 on padding, which is no token that the model would know as such."""
+    return torch.from_numpy((np.arange(width) < lengths[:, None]).astype(np.int64))
 
 
 def ahead_tokens(plan: Plan, tokenizer: Any, completions: Ids) -> list[list[bool]]:

@@ -1,0 +1,150 @@
+"""What is read: texts and their label sets, of three datasets or of rows made up on the spot."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from mireorder import Labels, Reading
+from mireorder.errors import InputError
+from mireorder.stages import complete
+from pipelines.steps import Splits, named_splits, read
+
+EMOTIONS = (
+    "admiration,amusement,anger,annoyance,approval,caring,confusion,curiosity,desire,disappointment,disapproval,disgust,"
+    "embarrassment,excitement,fear,gratitude,grief,joy,love,nervousness,optimism,pride,realization,relief,remorse,"
+    "sadness,surprise,neutral"
+)
+SUBJECTS = "Computer Science,Physics,Mathematics,Statistics,Quantitative Biology,Quantitative Finance"
+
+
+@dataclass(frozen=True)
+class Task:
+    """A dataset.
+
+    Attributes:
+        story: what it is.
+        hub: its id; None where no copy on the hub is known.
+        source: columns of the text.
+        target: column of the labels, or binary columns, one a label.
+        names: of the labels, in canonical order.
+        columns: of files without a header, which end in ``.tsv``.
+    """
+
+    story: str
+    hub: str | None
+    source: tuple[str, ...]
+    target: tuple[str, ...]
+    names: tuple[str, ...]
+    columns: tuple[str, ...] | None = None
+
+
+_TOXIC = ("toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate")
+TASKS = {
+    "toxic": Task(
+        "ToxicComment: comments of Wikipedia's talk pages with 6 labels, of which most have none",
+        "tcapelle/jigsaw-toxic-comment-classification-challenge",
+        ("comment_text",),
+        _TOXIC,
+        _TOXIC,
+    ),
+    "papers": Task(
+        "PaperAbstract: titles and abstracts of papers with 6 subjects",
+        None,
+        ("TITLE", "ABSTRACT"),
+        tuple(SUBJECTS.split(",")),
+        tuple(SUBJECTS.split(",")),
+    ),
+    "emotions": Task(
+        "GoEmotions: comments of Reddit with 28 emotions",
+        "google-research-datasets/go_emotions",
+        ("text",),
+        ("labels",),
+        tuple(EMOTIONS.split(",")),
+        ("text", "labels", "id"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A text and its labels, in canonical order."""
+
+    text: str
+    labels: tuple[str, ...]
+
+
+def read_rows(task: Task, data: str | None, words: int) -> Splits:
+    """The rows of a dataset.
+
+    Args:
+        task: which.
+        data: where it is, if not on the hub: a folder, files or a hub id.
+        words: how many words of each text are kept; white space becomes single spaces.
+
+    Returns:
+        Split -> rows. Texts that are empty are left out.
+
+    Raises:
+        InputError: it can't be read, or a row has labels that are no labels of it.
+    """
+    if data is None and task.hub is None:
+        raise InputError(
+            f"no copy of {task.story.split(':')[0]} on the hub is known", remedy="pass --data, such as train.csv"
+        )
+    found = named_splits(data or str(task.hub))
+    files = found.values() if isinstance(found, dict) else [found] if isinstance(found, str) else found
+    headless = all(Path(str(file)).suffix == ".tsv" for file in files)
+    reading = Reading(task.source, task.target, columns=task.columns if headless else None)
+    cutter = complete(Labels(names=task.names), found, reading)
+    splits: Splits = {}
+    for split, batch in read(found, reading):
+        cut = cutter.cut(batch)
+        for row, problem in sorted(cut.problems.items()):
+            raise InputError(problem, shard=split, row=row)
+        bounds, units = cut.offsets.tolist(), cut.units.to_pylist()
+        texts = [" ".join((text or "").split()[:words]) for text in batch.column("source").to_pylist()]
+        sets = [tuple(units[start:end]) for start, end in pairwise(bounds)]
+        splits.setdefault(split, []).extend(Row(*pair) for pair in zip(texts, sets, strict=True) if pair[0])
+    return splits
+
+
+def made_up(rows: int, seed: int = 0) -> tuple[tuple[str, ...], Splits]:
+    """Weather reports with the labels that their words stand for: names and rows, for runs of seconds."""
+    said = {
+        "rain": "wet umbrella puddle",
+        "sun": "bright shade warm",
+        "snow": "white sledge frost",
+        "wind": "kite storm leaves",
+    }
+    filler = ["we", "saw", "the", "a", "day", "in", "town", "there", "was", "some", "again"]
+    draw = random.Random(seed)
+    made = []
+    for _ in range(rows):
+        labels = tuple(name for name in said if draw.random() < 0.4)
+        words = [draw.choice(said[name].split()) for name in labels] + draw.sample(filler, 4)
+        draw.shuffle(words)
+        made.append(Row(" ".join(words), labels))
+    return tuple(said), {"train": made}
+
+
+def as_record(row: Row, form: str, names: Sequence[str]) -> dict[str, Any]:
+    """A row as it is ordered: a list of labels, or yes or no for each as the text of a JSON object."""
+    if form == "list":
+        return {"text": row.text, "labels": list(row.labels)}
+    return {"text": row.text, "labels": json.dumps({name: "yes" if name in row.labels else "no" for name in names})}
+
+
+def named(answer: dict[str, Any], form: str) -> set[str] | None:
+    """The labels that a restored answer names; None if it is no whole answer."""
+    if answer["verdict"] != "complete":
+        return None
+    text = answer["generated_text"]
+    if form == "list":
+        return set() if text == Labels().empty else set(text.split(Labels().joiner))
+    return {name for name, value in json.loads(text).items() if value == "yes"}

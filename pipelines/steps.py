@@ -1,0 +1,337 @@
+"""Steps that the pipelines of text share: read, order, train, tabulate. Each can be redone in the same folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from rich.progress import Progress
+
+from mireorder import Plan, Reading, apply, check, fit
+from mireorder.dataset.reader import open_shards
+from mireorder.errors import InputError, MireorderError, OutputError
+from mireorder.files import require_empty, write_text
+from mireorder.ordering.kinds import BY_ROW
+from mireorder.report.figures import score_heatmap
+from mireorder.report.tables import consoles
+
+OUT, ERR = consoles()
+MARK = ".pipeline"  # lies in a folder that a pipeline made, and says of what
+SPLITS = {"train": "train", "test": "test", "dev": "validation", "valid": "validation", "validation": "validation"}
+HELD_OUT = 10  # one text in so many is held out where the data has no test split
+TRAINED = "training.json"
+
+Splits = dict[str, list[Any]]
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """How models are trained.
+
+    Attributes:
+        model: a preset (trained from scratch), a model folder or a hub id.
+        adapter: what of it is trained: ``full``, ``lora``, or ``qlora`` (an adapter on weights of 4 bits).
+        tokenizer: folder or hub id, for presets; None learns one of ``vocabulary`` tokens from the training rows.
+        vocabulary: how many.
+        seeds: runs of each order.
+        steps: optimiser steps of a run.
+        batch_size: rows a step.
+        learning_rate: its peak; None takes the default for the kind of run.
+    """
+
+    model: str = "micro"
+    adapter: str = "full"
+    tokenizer: str | None = None
+    vocabulary: int = 4096
+    seeds: int = 3
+    steps: int = 3000
+    batch_size: int = 32
+    learning_rate: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.adapter not in ("full", "lora", "qlora"):
+            raise InputError(f"there is no adapter {self.adapter!r}", remedy="pass full, lora or qlora")
+
+    def load_tokenizer(self, texts: Iterator[str]) -> Any:
+        """The model's tokenizer; for presets the one that is named, or one learnt from the texts."""
+        from mireorder.sft.presets import PRESETS
+        from mireorder.sft.subwords import subword_tokenizer
+        from mireorder.sft.tokens import load_tokenizer
+
+        if self.model not in PRESETS:
+            return load_tokenizer(self.model)
+        return load_tokenizer(self.tokenizer) if self.tokenizer else subword_tokenizer(texts, self.vocabulary)
+
+    @property
+    def story(self) -> str:
+        """In a sentence."""
+        from mireorder.sft.presets import PRESETS
+
+        kind = (
+            "from random weights" if self.model in PRESETS else {"full": "all weights"}.get(self.adapter, self.adapter)
+        )
+        rate = "the default rate" if self.learning_rate is None else f"a rate of {self.learning_rate}"
+        return (
+            f"Model `{self.model}`, {kind}: {self.steps:,} steps of {self.batch_size} rows at {rate}, {self.seeds} "
+            "seed(s); within a seed every order has the same initial weights and the same row order."
+        )
+
+
+def begin(folder: Path, made_of: Mapping[str, Any]) -> None:
+    """A new folder, or one in which the same was begun.
+
+    Raises:
+        OutputError: it holds something else.
+    """
+    mark, described = folder / MARK, json.dumps(made_of, indent=1, default=str) + "\n"
+    if not mark.is_file():
+        require_empty(folder)
+    elif (before := mark.read_text(encoding="utf-8")) != described:
+        changed = [line.strip() for line in described.splitlines() if line not in before.splitlines()]
+        raise OutputError(
+            f"{folder}: was made otherwise, now {' '.join(changed) or 'with less'}; choose another folder"
+        )
+    write_text(mark, described)
+
+
+def named_splits(data: str) -> Any:
+    """What `open_shards` reads: of a folder that holds a file a split (train, test, dev or valid), these files.
+
+    Args:
+        data: a folder, file, glob or hub id; several, also as SPLIT=FILE, with commas between them.
+    """
+    folder = Path(data)
+    if folder.is_dir() and not (folder / "dataset_dict.json").is_file():
+        found = {SPLITS[file.stem]: file for file in sorted(folder.iterdir()) if file.stem in SPLITS}
+        return found or data
+    return data.split(",") if "," in data else data
+
+
+def read(data: Any, reading: Reading) -> Iterator[tuple[str, Any]]:
+    """Split and record batch (``source``, and ``target`` or the label columns), shard by shard."""
+    for shard in open_shards(data, reading):
+        for batch in shard.batches():
+            yield shard.split, batch
+
+
+def hold_out(splits: Mapping[str, Sequence[Any]], rows: int, test_rows: int) -> Splits:
+    """Rows to learn from and rows to measure on; no text that is measured on is learnt.
+
+    Args:
+        splits: with ``train``; of the others ``test`` is measured on, else ``validation``. Where there is neither, one
+            text in ten is held out, by its hash.
+        rows: how many to learn from, at most; more are sampled.
+        test_rows: how many to measure on, at most.
+
+    Raises:
+        InputError: there is no train split, or nothing is left of one.
+    """
+    if "train" not in splits:
+        raise InputError(f"no split is called train, only {', '.join(splits) or 'none'}", remedy="pass train=FILE")
+    learn, measure = (
+        list(splits["train"]),
+        next((splits[name] for name in ("test", "validation") if name in splits), None),
+    )
+    if measure is None:
+        measure = [row for row in learn if int(hashlib.sha256(row.text.encode()).hexdigest(), 16) % HELD_OUT == 0]
+    measure = _sample(measure, test_rows)
+    unseen = {row.text for row in measure}
+    learn = _sample([row for row in learn if row.text not in unseen], rows)
+    if not learn or not measure:
+        raise InputError(f"{len(learn)} rows to learn from and {len(measure)} to measure on", remedy="give more rows")
+    return {"train": learn, "test": list(measure)}
+
+
+def _sample(rows: Sequence[Any], most: int) -> list[Any]:
+    if len(rows) <= most:
+        return list(rows)
+    return [rows[i] for i in sorted(random.Random(0).sample(range(len(rows)), most))]
+
+
+def write_data(folder: Path, splits: Mapping[str, Sequence[Record]]) -> dict[str, Path]:
+    """The rows as they are learnt, one Parquet file a split, in ``data/``."""
+    import polars as pl
+
+    paths = {name: folder / "data" / f"{name}.parquet" for name in splits}
+    (folder / "data").mkdir(exist_ok=True)
+    for name, rows in splits.items():
+        pl.DataFrame(list(rows), infer_schema_length=None).write_parquet(paths[name])
+    return paths
+
+
+def order(
+    folder: Path, data: Mapping[str, Path], arms: Mapping[str, Mapping[str, Any]], tokenizer: Any, reserve: bool
+) -> dict[str, Plan]:
+    """Fit, apply and check every order: ``plans/``, ``figures/`` of the scores, ``datasets/`` in token form.
+
+    Args:
+        folder: the pipeline's.
+        data: of `write_data`.
+        arms: name of an order -> what ``mireorder.fit`` takes.
+        tokenizer: cuts the rows into ids, once.
+        reserve: whether marks are tokens of their own.
+
+    Returns:
+        The plans by name. Orders that came out the same are one, named ``plain+max``.
+
+    Raises:
+        OutputError: a dataset breaks a law.
+    """
+    plans = _distinct({name: fit(data, **options) for name, options in arms.items()})
+    for name, plan in plans.items():
+        plan.save(folder / "plans" / name)
+        if plan.scores:
+            picture = folder / "figures" / f"scores-{name}.png"
+            picture.parent.mkdir(exist_ok=True)
+            score_heatmap(plan.scores, plan.units, plan.permutation, picture, name)
+        for warning in plan.warnings:
+            OUT.print(f"{name}: {warning}", markup=False)
+        dataset = folder / "datasets" / name
+        apply(data, plan, form="token", tokenizer=tokenizer, reserve=reserve, out=dataset)
+        checked = check(dataset)
+        if not checked.ok:
+            raise OutputError(f"{dataset}: {checked.failures[0]}")
+        OUT.print(f"{name}: {sum(checked.rows.values()):,} rows, every one can be restored", markup=False)
+    return plans
+
+
+def _distinct(plans: Mapping[str, Plan]) -> dict[str, Plan]:
+    """Plans of one and the same order are one, under all of their names: training them apart would show nothing."""
+    names: dict[str, list[str]] = {}
+    for name, plan in plans.items():
+        of = [plan.permutation, plan.kind, plan.markers, plan.copying, plan.evidence]
+        names.setdefault(json.dumps(of if plan.policy not in BY_ROW else name), []).append(name)
+    return {"+".join(same): plans[same[0]] for same in names.values()}
+
+
+def teach(folder: Path, names: Sequence[str], teaching: Teaching) -> Iterator[tuple[str, int, Path]]:
+    """Train on every order with every seed: ``models/``; a model that is there is not trained again.
+
+    Yields:
+        Order, seed and the model's folder, seed by seed.
+    """
+    from mireorder.sft.budget import Budget
+    from mireorder.sft.train import train
+
+    with Progress(console=ERR, transient=True, disable=not ERR.is_terminal) as bar:
+        task = bar.add_task("training", total=teaching.steps * teaching.seeds * len(names))
+        for number, (seed, name) in enumerate((seed, name) for seed in range(teaching.seeds) for name in names):
+            model = folder / "models" / f"{name}-{seed}"
+            if not (model / TRAINED).is_file():  # it is written last
+                shutil.rmtree(model, ignore_errors=True)
+                before = number * teaching.steps
+                train(
+                    folder / "datasets" / name,
+                    teaching.model,
+                    model,
+                    Budget(teaching.steps, teaching.batch_size, teaching.learning_rate, seed=seed),
+                    lora=teaching.adapter != "full",
+                    four_bit=teaching.adapter == "qlora",
+                    progress=lambda step, *_, before=before: bar.update(task, completed=before + step),
+                )
+            bar.update(task, completed=(number + 1) * teaching.steps)
+            yield name, seed, model
+
+
+def answers_of(model: Path, prompts: Sequence[str], plan: Plan, constrained: bool = False) -> list[Record]:
+    """What a model answers, in natural order, a record for each prompt.
+
+    Args:
+        model: its folder.
+        prompts: the source texts.
+        plan: the model's.
+        constrained: whether it may write only what can be restored.
+    """
+    from mireorder.ordering.plan import split_between
+    from mireorder.sft.generate import generate
+
+    asked = [prompt + split_between(plan.between)[0] for prompt in prompts]
+    return list(generate(model, asked, constrained=constrained))
+
+
+def write_metrics(folder: Path, rows: Sequence[Record], figure: Mapping[str, str]) -> None:
+    """All numbers, ``metrics.parquet``, and a picture of some of them.
+
+    Args:
+        folder: the pipeline's.
+        rows: each with ``order`` and ``seed``.
+        figure: metric -> what it is called, for the picture.
+    """
+    import polars as pl
+
+    from mireorder.report.dots import dots
+
+    pl.DataFrame(list(rows), infer_schema_length=None).write_parquet(folder / "metrics.parquet")
+    (folder / "figures").mkdir(exist_ok=True)
+    shown = {metric: title for metric, title in figure.items() if rows[0].get(metric) is not None}
+    dots(rows, shown, folder / "figures" / "metrics.png")
+
+
+def table(rows: Sequence[Record], columns: Mapping[str, tuple[str, str]]) -> list[str]:
+    """A Markdown table with a line per order: the mean over the seeds, and each seed where there are several.
+
+    Args:
+        rows: each with ``order`` and ``seed``.
+        columns: metric -> title and format.
+    """
+    shown = {metric: how for metric, how in columns.items() if rows[0].get(metric) is not None}
+    lines = ["| order | " + " | ".join(title for title, _ in shown.values()) + " |", "|---|" + "---|" * len(shown)]
+    for name in dict.fromkeys(row["order"] for row in rows):
+        cells = []
+        for metric, (_, form) in shown.items():
+            values = [row[metric] for row in rows if row["order"] == name]
+            seeds = f" ({', '.join(format(value, form) for value in values)})" if len(values) > 1 else ""
+            cells.append(f"{fmean(values):{form}}{seeds}")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
+def write_page(folder: Path, title: str, parts: Sequence[str | Sequence[str]], again: str) -> None:
+    """The folder's README.
+
+    Args:
+        folder: the pipeline's.
+        title: its heading.
+        parts: paragraphs, or the lines of a table.
+        again: the command that makes the folder.
+    """
+    lines = [f"# {title}", ""]
+    for part in parts:
+        lines += [*([part] if isinstance(part, str) else part), ""]
+    lines += [
+        f"Made by `{again}`; run again, it goes on where it was.",
+        "",
+        "| where | what |",
+        "|---|---|",
+        "| `data/` | the rows, as they were read and clipped |",
+        "| `plans/` | the plan of each order |",
+        "| `datasets/` | the reordered datasets, checked, in token form, each with its plan and tokenizer |",
+        "| `models/` | a model of each order and seed, with its plan: `mireorder generate` answers with it |",
+        "| `metrics.parquet`, `figures/` | all numbers, and pictures |",
+        "",
+    ]
+    write_text(folder / "README.md", "\n".join(lines))
+
+
+def listed(text: str | None) -> tuple[str, ...] | None:
+    """The parts of an option, a,b,c."""
+    return tuple(part for part in text.split(",") if part) if text else None
+
+
+def main_of(command: Any) -> None:
+    """Run a pipeline's command; errors the user can mend are printed and end it with 2."""
+    import typer
+
+    try:
+        typer.run(command)
+    except (MireorderError, OSError) as error:
+        ERR.print(f"error: {error}", style="red", markup=False)
+        raise SystemExit(2) from None

@@ -1,0 +1,1 @@
+"""Text with leads: WikiText-2 as a language model, XSum and SciTLDR as summaries."""

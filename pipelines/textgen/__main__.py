@@ -1,0 +1,209 @@
+"""Run it: ``python -m pipelines.textgen wikitext --out wikitext/``."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mireorder import Plan, Reading
+from mireorder.errors import InputError
+from mireorder.evaluate.rouge import has_rouge, rouge
+from mireorder.information.association import Associating
+from mireorder.ordering.ahead import Copying, Lead, Lookahead
+from pipelines.steps import (
+    OUT,
+    Record,
+    Splits,
+    Teaching,
+    answers_of,
+    begin,
+    hold_out,
+    listed,
+    main_of,
+    order,
+    table,
+    teach,
+    write_data,
+    write_metrics,
+    write_page,
+)
+from pipelines.textgen.tasks import TASKS, Task, made_up, read_rows
+
+FULL = Teaching(steps=5000)
+SMALL = Teaching(model="nano", vocabulary=400, seeds=1, steps=10, batch_size=16)
+SMALL_ROWS, SMALL_TEST_ROWS = 300, 30
+POLICIES = ("plain", "lead", "lead-bare", "lookahead", "lookahead-bare")
+COLUMNS = {
+    "perplexity": ("perplexity, all", ".2f"),
+    "bits_per_byte": ("bits per byte, all", ".4f"),
+    "perplexity_given": ("perplexity, leads given", ".2f"),
+    "tokens_ahead_per_token": ("tokens ahead per natural token", ".3f"),
+    "rouge1": ("ROUGE-1", ".3f"),
+    "rouge2": ("ROUGE-2", ".3f"),
+    "rougeL": ("ROUGE-L", ".3f"),
+    "whole": ("answers that are whole", ".1%"),
+}
+NOTE = (
+    "*All* counts every token that a model writes, leads and marks included, per token (or byte) of the natural text. A "
+    "text and its leads are never likelier than the text itself, so this is an upper bound on the surprise of the text, "
+    "and what can be compared between orders. It is loose by what the model is unsure of about the leads once it has "
+    "read the text; for spans taken at random that includes the draw. *Leads given* counts the natural tokens alone, "
+    "each given what stands before it, leads included: the paper's reading. A word that was announced costs next to "
+    "nothing when it comes, so this falls even where a model has learnt nothing but to copy. A gain in *leads given* "
+    "alone therefore proves nothing: only one in *all* says that the text is modelled better."
+)
+TOKENS = (
+    "Steps are the same for all orders, and rows with leads are longer: those orders were trained on more tokens, which "
+    "is in their favour."
+)
+ROUGE = "ROUGE was not computed: rouge-score is not installed (`pip install 'mireorder[rouge]'`)."
+
+
+def main(
+    task: Annotated[str, typer.Argument(help=f"one of {', '.join(TASKS)}")],
+    out: Annotated[Path, typer.Option(help="folder for everything: new, empty, or begun by the same command")],
+    data: Annotated[
+        str | None,
+        typer.Option(help="folder, files (train=a.txt,test=b.txt) or hub id; else the task's own on the hub"),
+    ] = None,
+    policies: Annotated[str, typer.Option(help=f"{','.join(POLICIES)}: bare ones copy without marks")] = ",".join(
+        POLICIES
+    ),
+    bare: Annotated[bool, typer.Option("--bare", help="every policy that copies does so without marks")] = False,
+    copies: Annotated[int, typer.Option(help="words copied to the front of a sentence (lead)")] = 1,
+    span: Annotated[int, typer.Option(help="words of the span that is copied (lookahead)")] = 4,
+    looked_at: Annotated[int, typer.Option(help="words whose association is looked at (lead)")] = 2000,
+    rows: Annotated[int, typer.Option(help="rows to learn from, at most")] = 1_000_000,
+    test_rows: Annotated[int, typer.Option(help="rows to measure on, at most")] = 500,
+    words: Annotated[int, typer.Option(help="words of a target, at most")] = 64,
+    context: Annotated[int, typer.Option(help="words of what stands before, at most")] = 64,
+    model: Annotated[
+        str | None, typer.Option(help="preset (tiny, nano, micro, mini, gpt2-small), model folder or hub id")
+    ] = None,
+    adapter: Annotated[
+        str, typer.Option(help="full, lora or qlora, of models that are not trained from scratch")
+    ] = "full",
+    tokenizer: Annotated[str | None, typer.Option(help="for presets: folder or hub id; else one is learnt")] = None,
+    vocabulary: Annotated[int | None, typer.Option(help="tokens of the one that is learnt")] = None,
+    seeds: Annotated[int | None, typer.Option(help="runs of each order")] = None,
+    steps: Annotated[int | None, typer.Option(help="optimiser steps of each run")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="rows a step")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="peak")] = None,
+    small: Annotated[bool, typer.Option("--small", help="a run of seconds; without --data on rows made up")] = False,
+) -> None:
+    """Is it worth it on free text? From articles to perplexity and summaries, in one folder.
+
+    To the front of each sentence the word is copied that source and earlier sentences make likelier by most bits
+    (lead), or a span of later words (lookahead), behind marks or bare. The data is reordered and checked, the same
+    model is trained on each form with the same seeds, rows and steps, and measured on held-out rows: by all nats that
+    it spends per natural token, the cost of the leads included, and by those of the natural tokens alone; summaries
+    also by ROUGE of what is restored. The page that is written says which of them can be compared.
+
+    wikitext: WikiText-2's text files; xsum: columns document and summary; scitldr: source and target. Example:
+    python -m pipelines.textgen xsum --out xsum/ --model meta-llama/Llama-3.2-1B --adapter lora --batch-size 16
+    """
+    if task not in TASKS:
+        raise InputError(f"there is no task {task!r}", remedy=f"the task is one of {', '.join(TASKS)}")
+    chosen = TASKS[task]
+    given: dict[str, Any] = {"model": model, "adapter": adapter, "tokenizer": tokenizer, "vocabulary": vocabulary}
+    given |= {"seeds": seeds, "steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}
+    changes = {name: value for name, value in given.items() if value is not None}
+    teaching = replace(SMALL if small else FULL, **changes)
+    if small:
+        rows, test_rows = min(rows, SMALL_ROWS), min(test_rows, SMALL_TEST_ROWS)
+        looked_at = min(looked_at, 200)
+    made = small and data is None
+    names = listed(policies) or ()
+    copying = {name: _copying(name, bare, copies, span) for name in names}
+    splits = hold_out(
+        made_up(rows + 10 * test_rows) if made else read_rows(chosen, data, words, context), rows, test_rows
+    )
+    begin(out, {"task": task, "data": data, "policies": policies, "bare": bare, "copies": [copies, span, looked_at],
+                "rows": [rows, test_rows, words, context]} | asdict(replace(teaching, seeds=0)))  # fmt: skip
+    paths = write_data(out, {name: [row.record for row in of] for name, of in splits.items()})
+    texts = (f"{row.text}{chosen.between}{row.targets[0]}" for row in splits["train"])
+    # An adapter can't learn the embeddings of new tokens: there marks are text.
+    plans = order(
+        out, paths, _arms(copying, chosen, looked_at), teaching.load_tokenizer(texts), teaching.adapter == "full"
+    )
+    metrics = _measure(out, chosen, splits, plans, teaching)
+    write_metrics(out, metrics, {"perplexity": "perplexity, all", "bits_per_byte": "bits per byte, all",
+                                 "perplexity_given": "perplexity, leads given", "rougeL": "ROUGE-L"})  # fmt: skip
+    story = "Weather reports that were made up on the spot" if made else chosen.story
+    again = f"python -m pipelines.textgen {shlex.join(sys.argv[1:])}"
+    _report(out, task, f"{story}; {len(splits['train']):,} rows to learn from, {len(splits['test']):,} held out, whose "
+            "sources are not among them.", plans, metrics, teaching, again)  # fmt: skip
+
+
+def _copying(name: str, bare: bool, copies: int, span: int) -> Copying | None:
+    """What a policy copies; None for plain."""
+    policy, dash, how = name.partition("-")
+    known: dict[str, Lead | Lookahead | None] = {"plain": None, "lead": Lead(copies), "lookahead": Lookahead(span)}
+    if policy not in known or how not in ("", "bare") or (dash and policy == "plain"):
+        raise InputError(f"there is no policy {name!r} here", remedy=f"name some of {','.join(POLICIES)}")
+    found = known[policy]
+    return None if found is None else Copying(found, marks=not (bare or how))
+
+
+def _arms(copying: dict[str, Copying | None], task: Task, looked_at: int) -> dict[str, dict[str, Any]]:
+    common = {"reading": Reading(("text",), ("target",)), "cutter": "words", "between": task.between}
+    return {
+        name: common
+        | {
+            "policy": how or "plain",
+            "criterion": Associating(words=looked_at) if how and how.policy.needs_scores else "none",
+        }
+        for name, how in copying.items()
+    }
+
+
+def _measure(out: Path, task: Task, splits: Splits, plans: dict[str, Plan], teaching: Teaching) -> list[Record]:
+    from datasets import load_from_disk
+
+    from mireorder.sft.generate import load_pipeline
+    from mireorder.sft.surprise import surprise_of
+
+    metrics = []
+    for name, seed, model in teach(out, list(plans), teaching):
+        loaded, rows = load_pipeline(model), load_from_disk(str(out / "datasets" / name))["test"]
+        found: Record = {"order": name, "seed": seed}
+        found |= surprise_of(loaded.model, loaded.tokenizer, plans[name], rows).as_dict()
+        if task.summarises:
+            found |= _summaries(model, plans[name], splits["test"])
+        OUT.print(f"{name}, seed {seed}: perplexity {found['perplexity']:.2f}, leads given "
+                  f"{found['perplexity_given']:.2f}")  # fmt: skip
+        metrics.append(found)
+    return metrics
+
+
+def _summaries(model: Path, plan: Plan, rows: Sequence[Any]) -> Record:
+    """ROUGE of the restored summaries, None where it can't be had, and the share of them that is whole."""
+    answers = answers_of(model, [row.text for row in rows], plan)
+    whole = sum(answer["verdict"] == "complete" for answer in answers) / len(rows)
+    texts, references = [answer["generated_text"] for answer in answers], [row.targets for row in rows]
+    return (rouge(texts, references) if has_rouge() else {}) | {"whole": whole}
+
+
+def _report(
+    out: Path, task: str, story: str, plans: dict[str, Plan], metrics: list[Record], teaching: Teaching, again: str
+) -> None:
+    costs = ["| order | units that are copies | sentences with a copy | plan |", "|---|---|---|---|"]
+    for name, plan in plans.items():
+        cost = (plan.copying or {}).get("costs")
+        share = f"{cost['copied'] / max(1, cost['units'] + cost['copied']):.1%}" if cost else "-"
+        led = f"{cost['with_copies'] / max(1, cost['parts']):.1%}" if cost else "-"
+        costs.append(f"| {name} | {share} | {led} | {plan.sha256[:12]} |")
+    missing = [ROUGE] if TASKS[task].summarises and not has_rouge() else []
+    parts = [story, teaching.story, table(metrics, COLUMNS), NOTE, TOKENS, *missing, "What the copies cost:", costs]
+    write_page(out, f"Do leads help: {task}", parts, again)
+    OUT.print(f"results written to {out}")
+
+
+if __name__ == "__main__":
+    main_of(main)
