@@ -185,8 +185,9 @@ def order(
     Raises:
         OutputError: a dataset breaks a law.
     """
-    plans = _distinct({name: fit(data, **options) for name, options in arms.items()})
-    for name, plan in plans.items():
+    plans = {}
+    for name, options in arms.items():
+        plan = plans[name] = fit(data, **options)
         plan.save(folder / "plans" / name)
         if plan.scores:
             picture = folder / "figures" / f"scores-{name}.png"
@@ -194,6 +195,8 @@ def order(
             score_heatmap(plan.scores, plan.units, plan.permutation, picture, name)
         for warning in plan.warnings:
             OUT.print(f"{name}: {warning}", markup=False)
+    plans = _distinct(plans)
+    for name, plan in plans.items():
         dataset = folder / "datasets" / name
         apply(data, plan, form="token", tokenizer=tokenizer, reserve=reserve, out=dataset)
         checked = check(dataset)
@@ -312,7 +315,7 @@ def write_page(folder: Path, title: str, parts: Sequence[str | Sequence[str]], a
         "| where | what |",
         "|---|---|",
         "| `data/` | the rows, as they were read and clipped |",
-        "| `plans/` | the plan of each order |",
+        "| `plans/` | the plan of each order; orders that came out the same (`plain+max`) are trained once |",
         "| `datasets/` | the reordered datasets, checked, in token form, each with its plan and tokenizer |",
         "| `models/` | a model of each order and seed, with its plan: `mireorder generate` answers with it |",
         "| `metrics.parquet`, `figures/` | all numbers, and pictures |",

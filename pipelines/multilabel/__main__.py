@@ -98,6 +98,8 @@ def main(
         raise InputError(f"there is no task {task!r}", remedy=f"the task is one of {', '.join(TASKS)}")
     if form not in ("list", "each"):
         raise InputError(f"there is no form {form!r}", remedy="pass list or each")
+    if form == "each" and (by_row := {"hardest", "easiest"} & set(listed(policies) or ())):
+        raise InputError(f"policy {min(by_row)} orders the labels that a row has", remedy="pass --form list")
     given: dict[str, Any] = {"model": model, "adapter": adapter, "tokenizer": tokenizer, "vocabulary": vocabulary}
     given |= {"seeds": seeds, "steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}
     changes = {name: value for name, value in given.items() if value is not None}

@@ -50,17 +50,17 @@ COLUMNS = {
     "whole": ("answers that are whole", ".1%"),
 }
 NOTE = (
-    "*All* counts every token that a model writes, leads and marks included, per token (or byte) of the natural text. A "
-    "text and its leads are never likelier than the text itself, so this is an upper bound on the surprise of the text, "
-    "and what can be compared between orders. It is loose by what the model is unsure of about the leads once it has "
-    "read the text; for spans taken at random that includes the draw. *Leads given* counts the natural tokens alone, "
-    "each given what stands before it, leads included: the paper's reading. A word that was announced costs next to "
-    "nothing when it comes, so this falls even where a model has learnt nothing but to copy. A gain in *leads given* "
-    "alone therefore proves nothing: only one in *all* says that the text is modelled better."
+    "*All* counts every token that a model writes, leads and marks included, per token (or byte) of the natural text. "
+    "A text and its leads are never likelier than the text itself, so this is an upper bound on the surprise of the "
+    "text, and what can be compared between orders. It is loose by what the model is unsure of about the leads once it "
+    "has read the text; for spans taken at random that includes the draw. *Leads given* counts the natural tokens "
+    "alone, each given what stands before it, leads included: the paper's reading. A word that was announced costs "
+    "next to nothing when it comes, so this falls even where a model has learnt nothing but to copy. A gain in *leads "
+    "given* alone therefore proves nothing: only one in *all* says that the text is modelled better."
 )
 TOKENS = (
-    "Steps are the same for all orders, and rows with leads are longer: those orders were trained on more tokens, which "
-    "is in their favour."
+    "Steps are the same for all orders, and rows with leads are longer: those orders were trained on more tokens, "
+    "which is in their favour."
 )
 ROUGE = "ROUGE was not computed: rouge-score is not installed (`pip install 'mireorder[rouge]'`)."
 

@@ -14,7 +14,7 @@ from mireorder import Reading
 from mireorder.errors import InputError
 from pipelines.steps import SPLITS, Splits, named_splits, read
 
-TITLE = re.compile(r" = [^=].*[^=] = ?")
+TITLE = re.compile(r" = [^=](.*[^=])? = ?")
 ENDS = frozenset({".", "?", "!"})
 
 

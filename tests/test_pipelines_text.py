@@ -1,0 +1,358 @@
+"""Pipelines of labels and of text: small configurations end to end, and how each dataset is read."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+pytest.importorskip("trl")
+pytest.importorskip("matplotlib")
+
+from mireorder import InputError, MireorderError, OutputError, Plan, check
+from mireorder.evaluate.rouge import has_rouge
+from pipelines.multilabel import __main__ as multilabel
+from pipelines.multilabel.tasks import EMOTIONS, as_record, named
+from pipelines.multilabel.tasks import TASKS as LABELLED
+from pipelines.multilabel.tasks import Row as Labelled
+from pipelines.multilabel.tasks import read_rows as read_labelled
+from pipelines.steps import Teaching, begin, hold_out, named_splits, table
+from pipelines.textgen import __main__ as textgen
+from pipelines.textgen.tasks import TASKS as TEXTS
+from pipelines.textgen.tasks import Row, passages
+from pipelines.textgen.tasks import read_rows as read_texts
+
+ROOT = Path(__file__).parents[1]
+
+
+# --- end to end ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["list", "each"])
+def test_labels_end_to_end(form, tmp_path):
+    out, policies = tmp_path / "out", ["plain", "max", "hardest" if form == "list" else "min"]
+    multilabel.main("toxic", out, form=form, policies=",".join(policies), small=True, steps=3)
+    metrics = pl.read_parquet(out / "metrics.parquet")
+    orders = metrics["order"].to_list()
+    assert orders[0] == "commonest set" and set(policies) == set("+".join(orders[1:]).split("+"))
+    assert not any(metrics.null_count().row(0))
+    assert metrics["whole"][0] == 1 and metrics["subset_accuracy"][0] > 0
+    labels = pl.read_parquet(out / "labels.parquet")
+    assert labels["name"].unique().sort().to_list() == ["rain", "snow", "sun", "wind"]
+    for name in orders[1:]:
+        plan = Plan.load(out / "datasets" / name)
+        assert plan.kind == "set" and sorted(plan.units) == ["rain", "snow", "sun", "wind"]
+        assert check(out / "datasets" / name).ok
+        assert (out / "models" / f"{name}-0" / "mireorder.json").is_file()
+    page = (out / "README.md").read_text("utf-8")
+    assert "commonest set" in page and "| rain |" in page and "pipelines.multilabel" in page
+    assert Plan.load(out / "plans" / "max").scores and Plan.load(out / "plans" / "plain").permutation == [0, 1, 2, 3]
+    assert (out / "figures" / "metrics.png").is_file() and (out / "figures" / "scores-max.png").is_file()
+
+
+def test_text_end_to_end(tmp_path):
+    textgen.main("xsum", tmp_path / "out", small=True, steps=3)
+    out = tmp_path / "out"
+    metrics = pl.read_parquet(out / "metrics.parquet")
+    assert metrics["order"].to_list() == ["plain", "lead", "lead-bare", "lookahead", "lookahead-bare"]
+    plain, *led = metrics.to_dicts()
+    assert plain["perplexity"] == plain["perplexity_given"] and plain["tokens_ahead_per_token"] == 0
+    assert all(row["perplexity"] > row["perplexity_given"] and row["tokens_ahead_per_token"] > 0.1 for row in led)
+    assert ("rougeL" in metrics.columns) == has_rouge()
+    for name in metrics["order"]:
+        assert check(out / "datasets" / name).ok
+    marks = {name: Plan.load(out / "plans" / name).markers is not None for name in metrics["order"]}
+    assert marks == {"plain": False, "lead": True, "lead-bare": False, "lookahead": True, "lookahead-bare": False}
+    page = (out / "README.md").read_text("utf-8")
+    assert "upper bound" in page and "proves nothing" in page
+    assert ("rouge-score is not installed" in page) != has_rouge()
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path, monkeypatch):
+    import mireorder.sft.train
+
+    options = {"policies": "plain,lead", "bare": True, "small": True, "steps": 2}
+    textgen.main("wikitext", tmp_path, **options)
+    before = pl.read_parquet(tmp_path / "metrics.parquet")
+    monkeypatch.setattr(mireorder.sft.train, "train", lambda *_, **__: pytest.fail("it was trained again"))
+    textgen.main("wikitext", tmp_path, **options)
+    assert pl.read_parquet(tmp_path / "metrics.parquet").equals(before)
+    assert Plan.load(tmp_path / "plans" / "lead").markers is None
+    with pytest.raises(OutputError, match='was made otherwise, now "steps": 3'):
+        textgen.main("wikitext", tmp_path, **options | {"steps": 3})
+
+
+@pytest.mark.parametrize("pipeline", ["multilabel", "textgen"])
+def test_help_tells_the_story_and_mistakes_end_with_2(pipeline, tmp_path):
+    def run(*options):
+        command = [sys.executable, "-m", f"pipelines.{pipeline}", *options]
+        return subprocess.run(command, cwd=ROOT, env=os.environ | {"COLUMNS": "200"}, capture_output=True, text=True)
+
+    shown = run("--help")
+    assert shown.returncode == 0 and "Is it worth it" in shown.stdout and "--adapter" in shown.stdout
+    wrong = run("chess", "--out", str(tmp_path / "out"))
+    assert wrong.returncode == 2 and "there is no task 'chess'" in wrong.stderr and not (tmp_path / "out").exists()
+
+
+# --- pretrained models --------------------------------------------------------------------------------------------
+
+
+def tiny(kind, tokenizer, folder):
+    """A random model of that architecture, as a hub model would lie in a folder."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+
+    config, model = {"qwen2": (Qwen2Config, Qwen2ForCausalLM), "llama": (LlamaConfig, LlamaForCausalLM)}[kind]
+    torch.manual_seed(0)
+    shape = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "max_position_embeddings": 512}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "tie_word_embeddings": True}
+    size = len(tokenizer) + (271 if kind == "qwen2" else 0)  # Qwen2.5 has more embeddings than its tokenizer tokens
+    ends = {"bos_token_id": None, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    model(config(vocab_size=size, **shape, **heads, **ends)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def subwords():
+    from mireorder.sft.subwords import subword_tokenizer
+
+    return subword_tokenizer(["there was rain on day 1 labels: in the park we had an umbrella"] * 9, 300)
+
+
+SMALL = {"small": True, "seeds": 1, "steps": 2, "batch_size": 2, "rows": 12, "test_rows": 3}
+
+
+@pytest.mark.parametrize("kind", ["qwen2", "llama"])
+@pytest.mark.parametrize("adapter", ["full", "lora"])
+def test_models_of_the_hub_by_all_means_that_work_without_a_gpu(kind, adapter, subwords, tmp_path):
+    model = tiny(kind, subwords, tmp_path / "model")
+    rows = {"rows": 200} | {"policies": "plain,lead"}
+    textgen.main("scitldr", tmp_path / "text", model=model, adapter=adapter, **SMALL | rows)
+    assert (tmp_path / "text" / "models" / "lead-0" / "adapter_config.json").is_file() == (adapter == "lora")
+    plain, lead = pl.read_parquet(tmp_path / "text" / "metrics.parquet").to_dicts()
+    assert plain["perplexity"] == plain["perplexity_given"] and lead["perplexity"] > lead["perplexity_given"]
+    multilabel.main("toxic", tmp_path / "labels", model=model, adapter=adapter, policies="plain,rare", **SMALL)
+    assert pl.read_parquet(tmp_path / "labels" / "metrics.parquet").height >= 2
+
+
+def test_the_vocabulary_of_qwen(real, tmp_path):
+    from mireorder.sft.tokens import load_tokenizer
+
+    tokenizer = load_tokenizer(real / "tokenizers" / "qwen2.5")
+    model = tiny("qwen2", tokenizer, tmp_path / "model")
+    multilabel.main("toxic", tmp_path / "labels", model=model, adapter="lora", policies="plain", **SMALL)
+    record = json.loads((tmp_path / "labels" / "models" / "plain-0" / "training.json").read_text("utf-8"))
+    assert record["lora"] and record["parameters"] < 2000
+
+
+def test_qlora_is_refused_where_there_is_no_gpu(subwords, tmp_path):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    model = tiny("llama", subwords, tmp_path / "model")
+    with pytest.raises(MireorderError, match="QLoRA keeps the frozen weights in 4 bits, which needs a GPU"):
+        multilabel.main("toxic", tmp_path / "labels", model=model, adapter="qlora", policies="plain", **SMALL)
+    with pytest.raises(InputError, match="no adapter 'dora'"):
+        Teaching(adapter="dora")
+
+
+# --- how datasets are read ----------------------------------------------------------------------------------------
+
+TOXIC = (
+    "id,comment_text,toxic,severe_toxic,obscene,threat,insult,identity_hate\n"
+    '1,"you ""fool""\n you",1,0,0,0,1,0\n2,hi,0,0,0,0,0,0\n'
+)
+PAPERS = (
+    "ID,TITLE,ABSTRACT,Computer Science,Physics,Mathematics,Statistics,Quantitative Biology,Quantitative Finance\n"
+    '1,Knots,"We tie, and untie.",1,0,1,0,0,0\n'
+)
+
+
+def test_kaggle_files_are_read(tmp_path):
+    (tmp_path / "toxic.csv").write_text(TOXIC)
+    found = read_labelled(LABELLED["toxic"], str(tmp_path / "toxic.csv"), 2)
+    assert found == {"train": [Labelled('you "fool"', ("toxic", "insult")), Labelled("hi", ())]}
+    (tmp_path / "train.csv").write_text(PAPERS)
+    papers = [Labelled("Knots We tie, and untie.", ("Computer Science", "Mathematics"))]
+    assert read_labelled(LABELLED["papers"], str(tmp_path / "train.csv"), 9) == {"train": papers}
+    with pytest.raises(InputError, match=r"no copy of PaperAbstract on the hub is known; pass --data"):
+        read_labelled(LABELLED["papers"], None, 9)
+
+
+def test_goemotions_is_read_by_split_and_as_a_hub_dataset_has_it(tmp_path):
+    from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
+
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "train.tsv").write_text("thanks a lot\t15,0\teb\n")
+    (tmp_path / "files" / "dev.tsv").write_text("so sad\t25\tec\n")
+    (tmp_path / "files" / "labels.txt").write_text("admiration\n")
+    expected = {
+        "train": [Labelled("thanks a lot", ("admiration", "gratitude"))],
+        "validation": [Labelled("so sad", ("sadness",))],
+    }
+    assert read_labelled(LABELLED["emotions"], str(tmp_path / "files"), 99) == expected
+    features = Features(
+        {"text": Value("string"), "labels": List(ClassLabel(names=EMOTIONS.split(","))), "id": Value("string")}
+    )
+    rows = {"train": ("thanks a lot", [15, 0]), "validation": ("so sad", [25])}
+    splits = {
+        split: Dataset.from_dict({"text": [text], "labels": [labels], "id": ["e"]}, features=features)
+        for split, (text, labels) in rows.items()
+    }
+    DatasetDict(splits).save_to_disk(str(tmp_path / "saved"))
+    assert read_labelled(LABELLED["emotions"], str(tmp_path / "saved"), 99) == expected
+
+
+def test_bad_labels_are_refused(tmp_path):
+    (tmp_path / "toxic.csv").write_text(TOXIC.replace("1,0,0,0,1,0", "2,0,0,0,1,0"))
+    with pytest.raises(InputError, match="row 0: column 'toxic' holds '2', not 0 or 1; mend it"):
+        read_labelled(LABELLED["toxic"], str(tmp_path / "toxic.csv"), 9)
+
+
+@pytest.mark.parametrize("labels", [(), ("joy",), ("joy", "fear")])
+@pytest.mark.parametrize("form", ["list", "each"])
+def test_both_forms_name_the_same_labels(form, labels):
+    target = as_record(Labelled("x", labels), form, ("joy", "anger", "fear"))["labels"]
+    text = target if isinstance(target, str) else ", ".join(target) or "none"
+    assert named({"verdict": "complete", "generated_text": text}, form) == set(labels)
+    assert named({"verdict": "cut short", "generated_text": text}, form) is None
+
+
+WIKI = [
+    "",
+    " = Knots = ",
+    "",
+    " A knot is tied . It holds well and long . Then it is cut ",
+    "",
+    " = = Use = = ",
+    " In ships .",
+    " = Sails = ",
+    " White .",
+]
+
+
+def test_articles_are_cut_into_passages_with_what_stands_before():
+    found = list(passages(WIKI, 8, 3))
+    assert found == [
+        Row("= Knots =", ("A knot is tied .",)),  # the last full stop in the second half of 8 words
+        Row("= Knots = is tied .", ("It holds well and long .",)),
+        Row("= Knots = and long .", ("Then it is cut",)),
+        Row("= Knots = it is cut", ("= = Use = =",)),
+        Row("= Knots = Use = =", ("In ships .",)),
+        Row("= Sails =", ("White .",)),
+    ]
+    words = [word for line in WIKI for word in line.split() if not line.startswith(" = ") or "= =" in line]
+    for limit in (1, 2, 5, 100):
+        rows = list(passages(WIKI, limit, 3))
+        assert [word for row in rows for word in row.targets[0].split()] == words  # nothing is lost
+        assert max(len(row.targets[0].split()) for row in rows) <= limit
+
+
+def test_summaries_are_read_from_columns_of_text_and_of_lists(tmp_path):
+    (tmp_path / "news.jsonl").write_text('{"document": "It rained.\\nA lot.", "summary": "Rain."}\n', "utf-8")
+    assert read_texts(TEXTS["xsum"], str(tmp_path / "news.jsonl"), 9, 9) == {
+        "train": [Row("It rained. A lot.", ("Rain.",))]
+    }
+    (tmp_path / "tldr.jsonl").write_text(
+        '{"source": ["We do.", "It works."], "target": ["cafe\\u0301", "Second one here."]}\n', "utf-8"
+    )
+    assert read_texts(TEXTS["scitldr"], str(tmp_path / "tldr.jsonl"), 2, 3) == {
+        "train": [Row("We do. It", ("café", "Second one"))]
+    }
+
+
+@pytest.mark.parametrize("task", list(TEXTS))
+def test_without_a_network_the_remedy_is_named(task, monkeypatch):
+    import datasets
+
+    def offline(**what):
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(datasets, "load_dataset", offline)
+    with pytest.raises(InputError, match=r"can't be loaded from the hub \(ConnectionError: no network\); pass --data"):
+        read_texts(TEXTS[task], None, 9, 9)
+
+
+def test_no_text_is_learnt_that_is_measured():
+    rows = [Row(f"text {number % 50}", (str(number),)) for number in range(200)]
+    held = hold_out({"train": rows}, 1000, 1000)
+    assert not {row.text for row in held["train"]} & {row.text for row in held["test"]}
+    assert len(held["train"]) + len(held["test"]) == 200
+    assert hold_out({"train": rows}, 1000, 1000) == held
+    given = hold_out({"train": rows, "validation": rows[:1], "test": rows[1:3]}, 10, 1)
+    assert len(given["train"]) == 10 and len(given["test"]) == 1 and given["test"][0] in rows[1:3]
+    with pytest.raises(InputError, match="no split is called train, only test"):
+        hold_out({"test": rows}, 10, 10)
+    with pytest.raises(InputError, match="0 rows to learn from"):
+        hold_out({"train": rows[:1], "test": rows[:1]}, 10, 10)
+
+
+def test_splits_are_found_by_the_names_of_files(tmp_path):
+    for name in ("train.txt", "valid.txt", "labels.txt"):
+        (tmp_path / name).write_text("x\n")
+    assert named_splits(str(tmp_path)) == {"train": tmp_path / "train.txt", "validation": tmp_path / "valid.txt"}
+    assert named_splits("train=a.txt,test=b.txt") == ["train=a.txt", "test=b.txt"]
+    assert named_splits("owner/name") == "owner/name"
+    task = TEXTS["wikitext"]
+    for name in ("train", "valid"):
+        (tmp_path / f"{name}.txt").write_text("\n = A = \n b c .\n")
+    row = Row("= A =", ("b c .",))
+    assert read_texts(task, str(tmp_path), 9, 9) == {"train": [row], "validation": [row]}
+    assert read_texts(task, f"train={tmp_path}/train.txt,test={tmp_path}/valid.txt", 9, 9) == {
+        "train": [row],
+        "test": [row],
+    }
+    assert read_texts(task, str(tmp_path / "train.txt"), 9, 9) == {"train": [row]}
+    with pytest.raises(InputError, match="can't be read"):
+        read_texts(task, "owner/name", 9, 9)
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    begin(tmp_path / "new", {"rows": 1})
+    begin(tmp_path / "new", {"rows": 1})
+    with pytest.raises(OutputError, match='now "rows": 2'):
+        begin(tmp_path / "new", {"rows": 2})
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").write_text("x")
+    with pytest.raises(OutputError, match="not empty"):
+        begin(tmp_path / "full", {"rows": 1})
+
+
+def test_tables_show_the_mean_and_every_seed():
+    rows = [{"order": "a", "seed": s, "f1": f1} for s, f1 in enumerate((0.25, 0.75))] + [
+        {"order": "b", "seed": 0, "f1": 1}
+    ]
+    assert table(rows, {"f1": ("F1", ".2f"), "rouge1": ("ROUGE", ".3f")}) == [
+        "| order | F1 |",
+        "|---|---|",
+        "| a | 0.50 (0.25, 0.75) |",
+        "| b | 1.00 |",
+    ]
+
+
+# --- the real data ------------------------------------------------------------------------------------------------
+
+
+def test_the_real_data_is_read(real):
+    toxic = read_labelled(LABELLED["toxic"], str(real / "jigsaw" / "toxic_comment.csv"), 128)["train"]
+    assert len(toxic) == 23_928 and 0.08 < sum(bool(row.labels) for row in toxic) / len(toxic) < 0.12
+    papers = read_labelled(LABELLED["papers"], str(real / "paperabstract"), 128)["train"]
+    assert len(papers) == 4_000 and all(row.labels for row in papers)
+    emotions = read_labelled(LABELLED["emotions"], str(real / "goemotions"), 128)
+    assert {split: len(rows) for split, rows in emotions.items()} == {
+        "train": 43_410,
+        "validation": 5_426,
+        "test": 5_427,
+    }
+    tldr = read_texts(TEXTS["scitldr"], str(real / "scitldr"), 64, 64)
+    assert {split: len(rows) for split, rows in tldr.items()} == {"train": 1_992, "validation": 619, "test": 618}
+    assert any(len(row.targets) > 1 for row in tldr["test"])
+    wiki = read_texts(TEXTS["wikitext"], str(real / "wikitext2"), 64, 64)
+    lost = Path(real / "wikitext2" / "test.txt").read_text("utf-8").split()
+    kept = sum(len(row.targets[0].split()) for row in wiki["test"])
+    assert 0.98 < kept / len(lost) <= 1  # all but the titles
