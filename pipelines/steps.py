@@ -57,8 +57,16 @@ class Teaching:
     learning_rate: float | None = None
 
     def __post_init__(self) -> None:
+        from mireorder.sft.presets import PRESETS
+
         if self.adapter not in ("full", "lora", "qlora"):
             raise InputError(f"there is no adapter {self.adapter!r}", remedy="pass full, lora or qlora")
+        if self.adapter != "full" and self.model in PRESETS:
+            raise InputError(
+                f"preset {self.model} is trained from scratch", remedy="leave out --adapter, or name a model"
+            )
+        if self.tokenizer and self.model not in PRESETS:
+            raise InputError(f"{self.model} has a tokenizer of its own", remedy="leave out --tokenizer")
 
     def load_tokenizer(self, texts: Iterator[str]) -> Any:
         """The model's tokenizer; for presets the one that is named, or one learnt from the texts."""
@@ -221,8 +229,9 @@ def teach(folder: Path, names: Sequence[str], teaching: Teaching) -> Iterator[tu
     Yields:
         Order, seed and the model's folder, seed by seed.
     """
+    from mireorder.sft import scratch, train
     from mireorder.sft.budget import Budget
-    from mireorder.sft.train import train
+    from mireorder.sft.presets import PRESETS
 
     with Progress(console=ERR, transient=True, disable=not ERR.is_terminal) as bar:
         task = bar.add_task("training", total=teaching.steps * teaching.seeds * len(names))
@@ -230,16 +239,17 @@ def teach(folder: Path, names: Sequence[str], teaching: Teaching) -> Iterator[tu
             model = folder / "models" / f"{name}-{seed}"
             if not (model / TRAINED).is_file():  # it is written last
                 shutil.rmtree(model, ignore_errors=True)
-                before = number * teaching.steps
-                train(
-                    folder / "datasets" / name,
-                    teaching.model,
-                    model,
-                    Budget(teaching.steps, teaching.batch_size, teaching.learning_rate, seed=seed),
-                    lora=teaching.adapter != "full",
-                    four_bit=teaching.adapter == "qlora",
-                    progress=lambda step, *_, before=before: bar.update(task, completed=before + step),
-                )
+                dataset = folder / "datasets" / name
+                budget = Budget(teaching.steps, teaching.batch_size, teaching.learning_rate, seed=seed)
+
+                def progress(step: int, *_: Any, before: int = number * teaching.steps) -> None:
+                    bar.update(task, completed=before + step)
+
+                if teaching.model in PRESETS:
+                    scratch.train_from_scratch(dataset, teaching.model, model, budget, progress)
+                else:
+                    adapted = {"lora": teaching.adapter != "full", "four_bit": teaching.adapter == "qlora"}
+                    train.train(dataset, teaching.model, model, budget, progress=progress, **adapted)
             bar.update(task, completed=(number + 1) * teaching.steps)
             yield name, seed, model
 

@@ -72,12 +72,14 @@ def test_text_end_to_end(tmp_path):
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path, monkeypatch):
-    import mireorder.sft.train
+    import mireorder.sft.scratch
 
     options = {"policies": "plain,lead", "bare": True, "small": True, "steps": 2}
     textgen.main("wikitext", tmp_path, **options)
     before = pl.read_parquet(tmp_path / "metrics.parquet")
-    monkeypatch.setattr(mireorder.sft.train, "train", lambda *_, **__: pytest.fail("it was trained again"))
+    monkeypatch.setattr(
+        mireorder.sft.scratch, "train_from_scratch", lambda *_, **__: pytest.fail("it was trained again")
+    )
     textgen.main("wikitext", tmp_path, **options)
     assert pl.read_parquet(tmp_path / "metrics.parquet").equals(before)
     assert Plan.load(tmp_path / "plans" / "lead").markers is None
@@ -157,8 +159,19 @@ def test_qlora_is_refused_where_there_is_no_gpu(subwords, tmp_path):
     model = tiny("llama", subwords, tmp_path / "model")
     with pytest.raises(MireorderError, match="QLoRA keeps the frozen weights in 4 bits, which needs a GPU"):
         multilabel.main("toxic", tmp_path / "labels", model=model, adapter="qlora", policies="plain", **SMALL)
-    with pytest.raises(InputError, match="no adapter 'dora'"):
-        Teaching(adapter="dora")
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"adapter": "dora"}, "no adapter 'dora'"),
+        ({"adapter": "lora"}, "preset micro is trained from scratch"),
+        ({"model": "owner/name", "tokenizer": "other"}, "owner/name has a tokenizer of its own"),
+    ],
+)
+def test_ways_of_training_that_make_no_sense_are_refused(options, problem):
+    with pytest.raises(InputError, match=problem):
+        Teaching(**options)
 
 
 # --- how datasets are read ----------------------------------------------------------------------------------------

@@ -460,3 +460,27 @@ def test_four_bits_are_refused_where_they_can_not_be_had(tmp_path):
         with pytest.raises(MireorderError, match="needs a GPU, and there is none here; train with LoRA alone"):
             train(data, "any/model", tmp_path / "model", lora=True, four_bit=True)
     assert not (tmp_path / "model").exists()
+
+
+def test_the_lean_loop_trains_what_the_trainer_trains(tmp_path):
+    from transformers import AutoModelForCausalLM
+
+    from mireorder.sft.generate import generate
+    from mireorder.sft.scratch import train_from_scratch
+
+    data, budget = write_dataset(tmp_path / "data", SUMS), Budget(steps=4, batch_size=8)
+    losses = train_from_scratch(data, "nano", tmp_path / "lean", budget)
+    trained = train(data, "nano", tmp_path / "stock", Budget(steps=1, batch_size=len(SUMS)))
+    first = train_from_scratch(data, "nano", tmp_path / "whole", Budget(steps=1, batch_size=len(SUMS)))
+    assert first[0][1] == pytest.approx(trained.losses[0][1], rel=1e-4)  # all rows are in the batch, in any order
+    assert [step for step, _ in losses] == [1, 2, 3, 4]
+    again = train_from_scratch(data, "nano", tmp_path / "again", budget)
+    assert again == losses
+    one, two = (AutoModelForCausalLM.from_pretrained(tmp_path / name).state_dict() for name in ("lean", "again"))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    (answer,) = generate(tmp_path / "lean", ["1+2="])
+    assert set(answer) >= {"generated_text", "verdict"}
+    with pytest.raises(OutputError, match="not empty"):
+        train_from_scratch(data, "nano", tmp_path / "lean", budget)
+    with pytest.raises(MireorderError, match="is no preset"):
+        train_from_scratch(data, "owner/name", tmp_path / "new", budget)

@@ -15,6 +15,7 @@ from mireorder.errors import InputError
 from mireorder.stages import complete
 from pipelines.steps import Splits, named_splits, read
 
+WIDTH = 8
 EMOTIONS = (
     "admiration,amusement,anger,annoyance,approval,caring,confusion,curiosity,desire,disappointment,disapproval,disgust,"
     "embarrassment,excitement,fear,gratitude,grief,joy,love,nervousness,optimism,pride,realization,relief,remorse,"
@@ -85,7 +86,8 @@ def read_rows(task: Task, data: str | None, words: int) -> Splits:
     Args:
         task: which.
         data: where it is, if not on the hub: a folder, files or a hub id.
-        words: how many words of each text are kept; white space becomes single spaces.
+        words: how many words of each text are kept, and no more than 8 characters a word, since some texts are one
+            scream of thousands; white space becomes single spaces.
 
     Returns:
         Split -> rows. Texts that are empty are left out.
@@ -108,7 +110,7 @@ def read_rows(task: Task, data: str | None, words: int) -> Splits:
         for row, problem in sorted(cut.problems.items()):
             raise InputError(problem.partition(";")[0], shard=split, row=row, remedy="mend it, or leave the row out")
         bounds, units = cut.offsets.tolist(), cut.units.to_pylist()
-        texts = [" ".join((text or "").split()[:words]) for text in batch.column("source").to_pylist()]
+        texts = [" ".join((text or "").split()[:words])[: words * WIDTH] for text in batch.column("source").to_pylist()]
         sets = [tuple(units[start:end]) for start, end in pairwise(bounds)]
         splits.setdefault(split, []).extend(Row(*pair) for pair in zip(texts, sets, strict=True) if pair[0])
     return splits
