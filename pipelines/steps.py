@@ -17,13 +17,12 @@ from rich.progress import Progress
 from mireorder import Plan, Reading, apply, check, fit
 from mireorder.dataset.reader import open_shards
 from mireorder.errors import InputError, MireorderError, OutputError
-from mireorder.files import require_empty, write_text
+from mireorder.evaluate.statistics import difference
+from mireorder.files import write_text
 from mireorder.ordering.kinds import BY_ROW
 from mireorder.report.figures import score_heatmap
-from mireorder.report.tables import consoles
+from pipelines.common import ERR, OUT
 
-OUT, ERR = consoles()
-MARK = ".pipeline"  # lies in a folder that a pipeline made, and says of what
 SPLITS = {"train": "train", "test": "test", "dev": "validation", "valid": "validation", "validation": "validation"}
 HELD_OUT = 10  # one text in so many is held out where the data has no test split
 TRAINED = "training.json"
@@ -91,23 +90,6 @@ class Teaching:
             f"Model `{self.model}`, {kind}: {self.steps:,} steps of {self.batch_size} rows at {rate}, {self.seeds} "
             "seed(s); within a seed every order has the same initial weights and the same row order."
         )
-
-
-def begin(folder: Path, made_of: Mapping[str, Any]) -> None:
-    """A new folder, or one in which the same was begun.
-
-    Raises:
-        OutputError: it holds something else.
-    """
-    mark, described = folder / MARK, json.dumps(made_of, indent=1, default=str) + "\n"
-    if not mark.is_file():
-        require_empty(folder)
-    elif (before := mark.read_text(encoding="utf-8")) != described:
-        changed = [line.strip() for line in described.splitlines() if line not in before.splitlines()]
-        raise OutputError(
-            f"{folder}: was made otherwise, now {' '.join(changed) or 'with less'}; choose another folder"
-        )
-    write_text(mark, described)
 
 
 def named_splits(data: str) -> Any:
@@ -263,8 +245,8 @@ def answers_of(model: Path, prompts: Sequence[str], plan: Plan, constrained: boo
         plan: the model's.
         constrained: whether it may write only what can be restored.
     """
-    from mireorder.ordering.plan import split_between
     from mireorder.sft.generate import generate
+    from mireorder.undo.restorer import split_between
 
     asked = [prompt + split_between(plan.between)[0] for prompt in prompts]
     return list(generate(model, asked, constrained=constrained))
@@ -307,17 +289,47 @@ def table(rows: Sequence[Record], columns: Mapping[str, tuple[str, str]]) -> lis
     return lines
 
 
+def ahead(rows: Sequence[Record], columns: Mapping[str, tuple[str, str]]) -> list[str]:
+    """A Markdown table of what each order is ahead of ``plain``, with the 95% bootstrap interval over the seeds.
+
+    Args:
+        rows: each with ``order`` and ``seed``.
+        columns: metric -> title and format.
+
+    Returns:
+        Its lines; none where there is one seed, or no order named ``plain``.
+    """
+    runs: dict[str, dict[int, Record]] = {}
+    for row in rows:
+        runs.setdefault(row["order"], {})[row["seed"]] = row
+    base = next((name for name in runs if "plain" in name.split("+")), None)
+    if base is None or len(runs[base]) < 2:
+        return []
+    shown = {metric: how for metric, how in columns.items() if rows[0].get(metric) is not None}
+    titles = " | ".join(title for title, _ in shown.values())
+    lines = [f"| ahead of {base} | {titles} |", "|---|" + "---|" * len(shown)]
+    for name, of in runs.items():
+        if name == base or of.keys() != runs[base].keys():
+            continue
+        cells = []
+        for metric, (_, form) in shown.items():
+            found = difference(*([run[seed][metric] for seed in sorted(of)] for run in (of, runs[base])))
+            cells.append(f"{found.value:+{form}} ({found.low:+{form}} to {found.high:+{form}})")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
 def write_page(folder: Path, title: str, parts: Sequence[str | Sequence[str]], again: str) -> None:
     """The folder's README.
 
     Args:
         folder: the pipeline's.
         title: its heading.
-        parts: paragraphs, or the lines of a table.
+        parts: paragraphs, or the lines of a table; empty ones are left out.
         again: the command that makes the folder.
     """
     lines = [f"# {title}", ""]
-    for part in parts:
+    for part in filter(None, parts):
         lines += [*([part] if isinstance(part, str) else part), ""]
     lines += [
         f"Made by `{again}`; run again, it goes on where it was.",

@@ -484,3 +484,14 @@ def test_the_lean_loop_trains_what_the_trainer_trains(tmp_path):
         train_from_scratch(data, "nano", tmp_path / "lean", budget)
     with pytest.raises(MireorderError, match="is no preset"):
         train_from_scratch(data, "owner/name", tmp_path / "new", budget)
+
+
+def test_qlora_is_an_option_of_the_command(tmp_path, capsys):
+    from mireorder.cli import main
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    data = write_dataset(tmp_path / "data", SUMS)
+    with pytest.raises(SystemExit) as ended:
+        main(["train", str(data), "--model", "any/model", "--qlora", "--out", str(tmp_path / "model")])
+    assert ended.value.code == 2 and "needs a GPU" in capsys.readouterr().err

@@ -10,12 +10,12 @@ import torch
 
 from mireorder.errors import MireorderError
 from mireorder.files import require_empty, write_text
-from mireorder.ordering.plan import FILE as PLAN_FILE
 from mireorder.sft.budget import Budget
 from mireorder.sft.encoded import encode_dataset, tokenizer_for
 from mireorder.sft.loop import shuffled, to_rows, train_steps
 from mireorder.sft.presets import PRESETS, build
 from mireorder.sft.train import SLACK, save
+from mireorder.undo.restorer import FILE as PLAN_FILE
 
 LOGGED = 100  # entries of the losses, about
 

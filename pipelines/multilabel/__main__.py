@@ -17,13 +17,13 @@ from mireorder import Fields, Labels, Plan, Presence, Reading
 from mireorder.errors import InputError
 from mireorder.evaluate.labels import LabelScores, score_labels
 from mireorder.ordering.policies import BLIND
+from pipelines.common import OUT, open_folder
 from pipelines.multilabel.tasks import TASKS, as_record, made_up, named, read_rows
 from pipelines.steps import (
-    OUT,
     Splits,
     Teaching,
+    ahead,
     answers_of,
-    begin,
     hold_out,
     listed,
     main_of,
@@ -110,8 +110,8 @@ def main(
     if small and data is None:
         names, found = made_up(rows + 10 * test_rows)
     splits = hold_out(found or read_rows(TASKS[task], data, words), rows, test_rows)
-    begin(out, {"task": task, "data": data, "form": form, "rows": [rows, test_rows, words], "looked at": looked_at}
-          | asdict(replace(teaching, seeds=0)))  # fmt: skip
+    made_of = [task, data, form, rows, test_rows, words, looked_at, replace(teaching, seeds=0)]
+    open_folder(out, ", ".join(map(str, made_of)))
     paths = write_data(out, {name: [as_record(row, form, names) for row in of] for name, of in splits.items()})
     texts = (
         f"{row['text']}{_between()}{row['labels']}" for row in (as_record(r, form, names) for r in splits["train"])
@@ -184,6 +184,7 @@ def _report(
         f"among them. The target is {what}.",
         teaching.story,
         table(metrics, COLUMNS),
+        ahead(metrics, COLUMNS),
         NOTE,
         "Every label by itself: F1, the mean over the seeds (all numbers in `labels.parquet`).",
         _by_label(of_labels, list(dict.fromkeys(name for name, _ in scores)), names),

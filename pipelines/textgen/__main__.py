@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,13 +16,13 @@ from mireorder.errors import InputError
 from mireorder.evaluate.rouge import has_rouge, rouge
 from mireorder.information.association import Associating
 from mireorder.ordering.ahead import Copying, Lead, Lookahead
+from pipelines.common import OUT, open_folder
 from pipelines.steps import (
-    OUT,
     Record,
     Splits,
     Teaching,
+    ahead,
     answers_of,
-    begin,
     hold_out,
     listed,
     main_of,
@@ -70,7 +70,7 @@ def main(
     out: Annotated[Path, typer.Option(help="folder for everything: new, empty, or begun by the same command")],
     data: Annotated[
         str | None,
-        typer.Option(help="folder, files (train=a.txt,test=b.txt) or hub id; else the task's own on the hub"),
+        typer.Option(help="folder or files (train=a.txt,test=b.txt), of summaries a hub id; else the task's own"),
     ] = None,
     policies: Annotated[str, typer.Option(help=f"{','.join(POLICIES)}: bare ones copy without marks")] = ",".join(
         POLICIES
@@ -124,8 +124,8 @@ def main(
     splits = hold_out(
         made_up(rows + 10 * test_rows) if made else read_rows(chosen, data, words, context), rows, test_rows
     )
-    begin(out, {"task": task, "data": data, "policies": policies, "bare": bare, "copies": [copies, span, looked_at],
-                "rows": [rows, test_rows, words, context]} | asdict(replace(teaching, seeds=0)))  # fmt: skip
+    made_of = [task, data, bare, copies, span, looked_at, rows, test_rows, words, context, replace(teaching, seeds=0)]
+    open_folder(out, ", ".join(map(str, made_of)))
     paths = write_data(out, {name: [row.record for row in of] for name, of in splits.items()})
     texts = (f"{row.text}{chosen.between}{row.targets[0]}" for row in splits["train"])
     # An adapter can't learn the embeddings of new tokens: there marks are text.
@@ -200,7 +200,17 @@ def _report(
         led = f"{cost['with_copies'] / max(1, cost['parts']):.1%}" if cost else "-"
         costs.append(f"| {name} | {share} | {led} | {plan.sha256[:12]} |")
     missing = [ROUGE] if TASKS[task].summarises and not has_rouge() else []
-    parts = [story, teaching.story, table(metrics, COLUMNS), NOTE, TOKENS, *missing, "What the copies cost:", costs]
+    parts = [
+        story,
+        teaching.story,
+        table(metrics, COLUMNS),
+        ahead(metrics, COLUMNS),
+        NOTE,
+        TOKENS,
+        *missing,
+        "What the copies cost:",
+        costs,
+    ]
     write_page(out, f"Do leads help: {task}", parts, again)
     OUT.print(f"results written to {out}")
 
