@@ -157,7 +157,7 @@ def test_qlora_is_refused_where_there_is_no_gpu(subwords, tmp_path):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     model = tiny("llama", subwords, tmp_path / "model")
-    with pytest.raises(MireorderError, match="QLoRA keeps the frozen weights in 4 bits, which needs a GPU"):
+    with pytest.raises(MireorderError, match="QLoRA keeps the frozen weights in 4 bits on a GPU"):
         multilabel.main("toxic", tmp_path / "labels", model=model, adapter="qlora", policies="plain", **SMALL)
 
 

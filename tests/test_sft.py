@@ -457,7 +457,7 @@ def test_four_bits_are_refused_where_they_can_not_be_had(tmp_path):
     with pytest.raises(MireorderError, match="too coarse to train"):
         train(data, "nano", tmp_path / "model", four_bit=True)
     if not torch.cuda.is_available():
-        with pytest.raises(MireorderError, match="needs a GPU, and there is none here; train with LoRA alone"):
+        with pytest.raises(MireorderError, match="on a GPU, and there is none here; train with LoRA alone"):
             train(data, "any/model", tmp_path / "model", lora=True, four_bit=True)
     assert not (tmp_path / "model").exists()
 
@@ -494,4 +494,4 @@ def test_qlora_is_an_option_of_the_command(tmp_path, capsys):
     data = write_dataset(tmp_path / "data", SUMS)
     with pytest.raises(SystemExit) as ended:
         main(["train", str(data), "--model", "any/model", "--qlora", "--out", str(tmp_path / "model")])
-    assert ended.value.code == 2 and "needs a GPU" in capsys.readouterr().err
+    assert ended.value.code == 2 and "on a GPU, and there is none" in capsys.readouterr().err

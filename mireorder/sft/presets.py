@@ -89,7 +89,7 @@ def refuse_four_bit() -> None:
 
     if not torch.cuda.is_available():
         raise MireorderError(
-            "QLoRA keeps the frozen weights in 4 bits, which needs a GPU, and there is none here; train with LoRA alone"
+            "QLoRA keeps the frozen weights in 4 bits on a GPU, and there is none here; train with LoRA alone"
         )
     if find_spec("bitsandbytes") is None:
         raise MireorderError(
