@@ -54,7 +54,7 @@ def test_labels_end_to_end(form, tmp_path):
 
 
 def test_text_end_to_end(tmp_path):
-    textgen.main("xsum", tmp_path / "out", small=True, steps=3)
+    textgen.main("xsum", tmp_path / "out", policies=",".join(textgen.POLICIES), small=True, steps=3)
     out = tmp_path / "out"
     metrics = pl.read_parquet(out / "metrics.parquet")
     assert metrics["order"].to_list() == ["plain", "lead", "lead-bare", "lookahead", "lookahead-bare"]
