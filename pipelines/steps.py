@@ -346,9 +346,11 @@ def write_page(folder: Path, title: str, parts: Sequence[str | Sequence[str]], a
     write_text(folder / "README.md", "\n".join(lines))
 
 
-def listed(text: str | None) -> tuple[str, ...] | None:
-    """The parts of an option, a,b,c."""
-    return tuple(part for part in text.split(",") if part) if text else None
+def listed(text: str) -> tuple[str, ...]:
+    """The policies of an option, a,b,c. Raises InputError if there are none."""
+    if not (found := tuple(part for part in text.split(",") if part)):
+        raise InputError("no policies are named", remedy="pass --policies plain,max")
+    return found
 
 
 def main_of(command: Any) -> None:

@@ -99,6 +99,16 @@ def test_help_tells_the_story_and_mistakes_end_with_2(pipeline, tmp_path):
     assert wrong.returncode == 2 and "there is no task 'chess'" in wrong.stderr and not (tmp_path / "out").exists()
 
 
+def test_policies_that_are_none_are_refused(tmp_path):
+    with pytest.raises(InputError, match="no policies are named"):
+        textgen.main("wikitext", tmp_path / "out", policies=",", small=True)
+    with pytest.raises(InputError, match="no policy 'max' here"):
+        textgen.main("wikitext", tmp_path / "out", policies="plain,max", small=True)
+    with pytest.raises(InputError, match="policy hardest orders the labels that a row has; pass --form list"):
+        multilabel.main("toxic", tmp_path / "out", form="each", policies="plain,hardest", small=True)
+    assert not (tmp_path / "out").exists()
+
+
 # --- pretrained models --------------------------------------------------------------------------------------------
 
 

@@ -38,6 +38,7 @@ from pipelines.steps import (
 FULL = Teaching(steps=2000)
 SMALL = Teaching(model="nano", vocabulary=400, seeds=1, steps=10, batch_size=16)
 SMALL_ROWS, SMALL_TEST_ROWS = 240, 40
+BETWEEN = "\nlabels: "  # so that a model sees where the text ends
 COLUMNS = {
     "label_accuracy": ("accuracy of labels", ".1%"),
     "subset_accuracy": ("whole sets right", ".1%"),
@@ -98,7 +99,7 @@ def main(
         raise InputError(f"there is no task {task!r}", remedy=f"the task is one of {', '.join(TASKS)}")
     if form not in ("list", "each"):
         raise InputError(f"there is no form {form!r}", remedy="pass list or each")
-    if form == "each" and (by_row := {"hardest", "easiest"} & set(listed(policies) or ())):
+    if form == "each" and (by_row := {"hardest", "easiest"} & set(listed(policies))):
         raise InputError(f"policy {min(by_row)} orders the labels that a row has", remedy="pass --form list")
     given: dict[str, Any] = {"model": model, "adapter": adapter, "tokenizer": tokenizer, "vocabulary": vocabulary}
     given |= {"seeds": seeds, "steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}
@@ -113,22 +114,16 @@ def main(
     made_of = [task, data, form, rows, test_rows, words, looked_at, replace(teaching, seeds=0)]
     open_folder(out, ", ".join(map(str, made_of)))
     paths = write_data(out, {name: [as_record(row, form, names) for row in of] for name, of in splits.items()})
-    texts = (
-        f"{row['text']}{_between()}{row['labels']}" for row in (as_record(r, form, names) for r in splits["train"])
-    )
-    arms = _arms(listed(policies) or (), Labels(names=names) if form == "list" else Fields(), looked_at, small)
+    texts = (f"{row['text']}{BETWEEN}{row['labels']}" for row in (as_record(r, form, names) for r in splits["train"]))
+    arms = _arms(listed(policies), Labels(names=names) if form == "list" else Fields(), looked_at, small)
     plans = order(out, paths, arms, teaching.load_tokenizer(texts), reserve=False)
     scores = _measure(out, splits, plans, teaching, form, names, constrain)
     again = f"python -m pipelines.multilabel {shlex.join(sys.argv[1:])}"
     _report(out, task, splits, plans, scores, names, teaching, form, again, made=found is not None)
 
 
-def _between() -> str:
-    return "\nlabels: "
-
-
 def _arms(policies: Sequence[str], cutter: Any, looked_at: int, small: bool) -> dict[str, dict[str, Any]]:
-    common = {"reading": Reading(("text",), ("labels",)), "cutter": cutter, "between": _between(), "tie_breaker": None}
+    common = {"reading": Reading(("text",), ("labels",)), "cutter": cutter, "between": BETWEEN, "tie_breaker": None}
     return {
         policy: common
         | {"policy": policy, "criterion": "none" if policy in BLIND else Presence(words=looked_at)}

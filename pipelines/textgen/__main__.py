@@ -119,8 +119,7 @@ def main(
         rows, test_rows = min(rows, SMALL_ROWS), min(test_rows, SMALL_TEST_ROWS)
         looked_at = min(looked_at, 200)
     made = small and data is None
-    names = listed(policies) or ()
-    copying = {name: _copying(name, bare, copies, span) for name in names}
+    copying = {name: _copying(name, bare, copies, span) for name in listed(policies)}
     splits = hold_out(
         made_up(rows + 10 * test_rows) if made else read_rows(chosen, data, words, context), rows, test_rows
     )
