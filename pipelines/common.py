@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +10,11 @@ from typing import Any
 
 from rich.progress import Progress
 
-from mireorder import Plan, Reading, apply, check, fit
-from mireorder.errors import OutputError
-from mireorder.evaluate.compare import Comparison, Setup, arms, compare_prepared
+from mireorder import Plan, apply, check, fit
+from mireorder.errors import MireorderError, OutputError
+from mireorder.evaluate.compare import Comparison, Setup, compare_prepared
 from mireorder.files import require_empty, write_text
+from mireorder.ordering.kinds import BY_ROW
 from mireorder.report.comparison import comparison_view
 from mireorder.report.figures import score_heatmap
 from mireorder.report.tables import consoles
@@ -73,54 +74,55 @@ def open_folder(folder: Path, made_of: str) -> None:
     write_text(mark, made_of)
 
 
-def prepare(
-    folder: Path, data: Mapping[str, Any], scale: Scale, *, reading: Reading, cutter: Any, **fit_options: Any
-) -> dict[str, tuple[Plan, Any]]:
-    """Fit, apply and check every order; plans, datasets and pictures of the scores go to the folder.
+def fit_all(folder: Path, data: Mapping[str, Any], arms: Mapping[str, Mapping[str, Any]]) -> dict[str, Plan]:
+    """Fit every order: ``plans/``, and ``figures/`` of the scores.
 
     Args:
         folder: the pipeline's.
-        data: ``train`` and ``test``, each what ``mireorder.fit`` reads.
-        scale: policies, criteria.
-        reading: which columns are source and target.
-        cutter: a cutter.
-        **fit_options: what else ``mireorder.fit`` takes.
+        data: what ``mireorder.fit`` reads.
+        arms: name of an order -> what else ``mireorder.fit`` takes.
 
     Returns:
-        What `compare_prepared` takes. Orders that came out the same are one, named ``reverse+subset-max``.
+        The plans by name. Orders that came out the same are one, named ``reverse+subset-max``: training them apart
+        would show nothing.
+    """
+    plans: dict[str, Plan] = {}
+    for name, options in arms.items():
+        plan = plans[name] = fit(data, **options)
+        plan.save(folder / "plans" / name)
+        if plan.scores:
+            picture = folder / "figures" / f"scores-{name}.png"
+            picture.parent.mkdir(exist_ok=True)
+            score_heatmap(plan.scores, plan.units, plan.permutation, picture, name)
+        OUT.print(f"{name}: {plan.in_words}", *plan.warnings, sep="\n", markup=False)
+    names: dict[str, list[str]] = {}
+    for name, plan in plans.items():
+        of = [plan.permutation, plan.kind, plan.markers, plan.copying, plan.evidence, plan.mix]
+        names.setdefault(json.dumps(name if plan.policy in BY_ROW else of), []).append(name)
+    return {"+".join(same): plans[same[0]] for same in names.values()}
+
+
+def apply_all(folder: Path, data: Mapping[str, Any], plans: Mapping[str, Plan], **form: Any) -> dict[str, Any]:
+    """Write and check the dataset of every order, in ``datasets/``.
+
+    Args:
+        folder: the pipeline's.
+        data: what ``mireorder.apply`` reads.
+        plans: by the names of their orders.
+        **form: what else ``mireorder.apply`` takes.
 
     Raises:
         OutputError: a dataset breaks a law.
     """
-    plans: dict[str, Plan] = {}
-    options = {"reading": reading, "cutter": cutter, "resamples": scale.resamples} | fit_options
-    for name, choices in arms(scale.policies, scale.criteria).items():
-        plan = fit(data, **options, **choices)
-        plan.save(folder / "plans" / name)
-        if plan.scores:
-            picture = folder / "figures" / f"{name}.png"
-            picture.parent.mkdir(exist_ok=True)
-            score_heatmap(plan.scores, plan.units, plan.permutation, picture, name)
-        OUT.print(f"{name}: {' '.join(plan.units[slot] for slot in plan.permutation)}")
-        plans[name] = plan
     datasets = {}
     for name, plan in plans.items():
-        datasets[name] = apply(data, plan, out=folder / "datasets" / name)
-        checked = check(folder / "datasets" / name)
+        to = folder / "datasets" / name
+        datasets[name] = apply(data, plan, out=to, **form)
+        checked = check(to)
         if not checked.ok:
-            raise OutputError(f"{folder / 'datasets' / name}: {checked.failures[0]}")
-    return {"+".join(same): (plans[same[0]], datasets[same[0]]) for same in _alike(datasets)}
-
-
-def _alike(datasets: Mapping[str, Any]) -> list[list[str]]:
-    """Names of datasets with the same completions: training them apart would show nothing."""
-    names: dict[str, list[str]] = {}
-    for name, dataset in datasets.items():
-        content = hashlib.sha256()
-        for split in dataset.values():
-            content.update("\0".join(split["completion"][:]).encode())
-        names.setdefault(content.hexdigest(), []).append(name)
-    return list(names.values())
+            raise OutputError(f"{to}: {checked.failures[0]}")
+        OUT.print(f"{name}: {sum(checked.rows.values()):,} rows, every one can be restored", markup=False)
+    return datasets
 
 
 def train(folder: Path, prepared: Mapping[str, tuple[Plan, Any]], setup: Setup) -> Comparison:
@@ -171,3 +173,14 @@ def write_readme(folder: Path, title: str, story: Sequence[str], plans: Mapping[
         results,
     ]
     write_text(folder / "README.md", "\n".join(lines))
+
+
+def main_of(command: Any) -> None:
+    """Run a pipeline's command; errors the user can mend are printed and end it with 2."""
+    import typer
+
+    try:
+        typer.run(command)
+    except (MireorderError, OSError) as error:
+        ERR.print(f"error: {error}", style="red", markup=False)
+        raise SystemExit(2) from None

@@ -16,13 +16,13 @@ import numpy as np
 import typer
 
 from mireorder import Digits, Reading, apply, count, fit
-from mireorder.errors import InputError, MireorderError
+from mireorder.errors import InputError
 from mireorder.evaluate.compare import Comparison
 from mireorder.evaluate.orders import Limited, area, criterion_gains, every_order
 from mireorder.evaluate.statistics import Interval, spearman
 from mireorder.files import write_text
 from pipelines.arithmetic.tasks import TASKS, Row, questions, split
-from pipelines.common import ERR, FULL, OUT, SMALL, open_folder, train
+from pipelines.common import FULL, OUT, SMALL, main_of, open_folder, train
 
 CRITERIA = ("joint", "pairwise", "subset")
 INPUTS = (1, 2, 3)
@@ -168,8 +168,4 @@ def _interval(of: Interval) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except (MireorderError, OSError) as error:
-        ERR.print(f"error: {error}", style="red", markup=False)
-        raise SystemExit(2) from None
+    main_of(main)

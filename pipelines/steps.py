@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import random
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,14 +13,12 @@ from typing import Any
 
 from rich.progress import Progress
 
-from mireorder import Plan, Reading, apply, check, fit
+from mireorder import Plan, Reading
 from mireorder.dataset.reader import open_shards
-from mireorder.errors import InputError, MireorderError, OutputError
+from mireorder.errors import InputError
 from mireorder.evaluate.statistics import difference
 from mireorder.files import write_text
-from mireorder.ordering.kinds import BY_ROW
-from mireorder.report.figures import score_heatmap
-from pipelines.common import ERR, OUT
+from pipelines.common import ERR
 
 SPLITS = {"train": "train", "test": "test", "dev": "validation", "valid": "validation", "validation": "validation"}
 HELD_OUT = 10  # one text in so many is held out where the data has no test split
@@ -155,54 +152,6 @@ def write_data(folder: Path, splits: Mapping[str, Sequence[Record]]) -> dict[str
     for name, rows in splits.items():
         pl.DataFrame(list(rows), infer_schema_length=None).write_parquet(paths[name])
     return paths
-
-
-def order(
-    folder: Path, data: Mapping[str, Path], arms: Mapping[str, Mapping[str, Any]], tokenizer: Any, reserve: bool
-) -> dict[str, Plan]:
-    """Fit, apply and check every order: ``plans/``, ``figures/`` of the scores, ``datasets/`` in token form.
-
-    Args:
-        folder: the pipeline's.
-        data: of `write_data`.
-        arms: name of an order -> what ``mireorder.fit`` takes.
-        tokenizer: cuts the rows into ids, once.
-        reserve: whether marks are tokens of their own.
-
-    Returns:
-        The plans by name. Orders that came out the same are one, named ``plain+max``.
-
-    Raises:
-        OutputError: a dataset breaks a law.
-    """
-    plans = {}
-    for name, options in arms.items():
-        plan = plans[name] = fit(data, **options)
-        plan.save(folder / "plans" / name)
-        if plan.scores:
-            picture = folder / "figures" / f"scores-{name}.png"
-            picture.parent.mkdir(exist_ok=True)
-            score_heatmap(plan.scores, plan.units, plan.permutation, picture, name)
-        for warning in plan.warnings:
-            OUT.print(f"{name}: {warning}", markup=False)
-    plans = _distinct(plans)
-    for name, plan in plans.items():
-        dataset = folder / "datasets" / name
-        apply(data, plan, form="token", tokenizer=tokenizer, reserve=reserve, out=dataset)
-        checked = check(dataset)
-        if not checked.ok:
-            raise OutputError(f"{dataset}: {checked.failures[0]}")
-        OUT.print(f"{name}: {sum(checked.rows.values()):,} rows, every one can be restored", markup=False)
-    return plans
-
-
-def _distinct(plans: Mapping[str, Plan]) -> dict[str, Plan]:
-    """Plans of one and the same order are one, under all of their names: training them apart would show nothing."""
-    names: dict[str, list[str]] = {}
-    for name, plan in plans.items():
-        of = [plan.permutation, plan.kind, plan.markers, plan.copying, plan.evidence]
-        names.setdefault(json.dumps(of if plan.policy not in BY_ROW else name), []).append(name)
-    return {"+".join(same): plans[same[0]] for same in names.values()}
 
 
 def teach(folder: Path, names: Sequence[str], teaching: Teaching) -> Iterator[tuple[str, int, Path]]:
@@ -351,14 +300,3 @@ def listed(text: str) -> tuple[str, ...]:
     if not (found := tuple(part for part in text.split(",") if part)):
         raise InputError("no policies are named", remedy="pass --policies plain,max")
     return found
-
-
-def main_of(command: Any) -> None:
-    """Run a pipeline's command; errors the user can mend are printed and end it with 2."""
-    import typer
-
-    try:
-        typer.run(command)
-    except (MireorderError, OSError) as error:
-        ERR.print(f"error: {error}", style="red", markup=False)
-        raise SystemExit(2) from None

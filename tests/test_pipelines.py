@@ -119,7 +119,7 @@ def test_a_small_run_writes_everything_into_one_folder(tmp_path, monkeypatch):
         assert Plan.load(out / part / "max") == Plan.load(out / "plans" / "max")
     table = pl.read_parquet(out / "comparison" / "results.parquet")
     assert set(table["arm"]) == {"plain", "max"}
-    for picture in ("figures/max.png", "comparison/accuracy.png"):
+    for picture in ("figures/scores-max.png", "comparison/accuracy.png"):
         assert (out / picture).read_bytes().startswith(b"\x89PNG")
     page = (out / "README.md").read_text()
     assert "python -m pipelines.arithmetic mul" in page

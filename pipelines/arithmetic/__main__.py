@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 
 from mireorder import Digits, Reading
-from mireorder.errors import InputError, MireorderError
+from mireorder.errors import InputError
+from mireorder.evaluate.compare import arms
 from mireorder.files import write_text
 from pipelines.arithmetic.tasks import TASKS, Row, questions, read_files, split
-from pipelines.common import ERR, FULL, SMALL, open_folder, prepare, train, write_readme
+from pipelines.common import FULL, SMALL, apply_all, fit_all, main_of, open_folder, train, write_readme
 
 DIGITS = {"log": 4}  # else 2: all questions are few enough to be asked
 
@@ -61,8 +62,11 @@ def main(
     paths = {name: out / "data" / f"{name}.txt" for name in splits}
     for name, of_split in splits.items():
         write_text(paths[name], "".join(f"{row.line}\n" for row in of_split))
-    prepared = prepare(out, paths, scale, reading=Reading(separator="="), cutter=Digits(align="pad"))
-    train(out, prepared, scale.setup)
+    taken = {"reading": Reading(separator="="), "cutter": Digits(align="pad"), "resamples": scale.resamples}
+    chosen = arms(scale.policies, scale.criteria)
+    plans = fit_all(out, paths, {name: taken | choices for name, choices in chosen.items()})
+    datasets = apply_all(out, paths, plans)
+    train(out, {name: (plan, datasets[name]) for name, plan in plans.items()}, scale.setup)
     story = [
         f"{TASKS[task].story[0].upper()}{TASKS[task].story[1:]}; {what}.",
         f"{len(splits['train']):,} rows to learn from, {len(splits['test']):,} held out, of questions that are not "
@@ -73,7 +77,6 @@ def main(
         f" --{name} {','.join(value) if isinstance(value, tuple) else value}" for name, value in changes.items()
     )
     again += f" --files {files}" if files else f" --digits {digits}"
-    plans = {name: plan for name, (plan, _) in prepared.items()}
     write_readme(out, f"Which order of digits is learnt best: {task}", story, plans, again)
 
 
@@ -89,8 +92,4 @@ def _list(text: str | None) -> tuple[str, ...] | None:
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except (MireorderError, OSError) as error:
-        ERR.print(f"error: {error}", style="red", markup=False)
-        raise SystemExit(2) from None
+    main_of(main)

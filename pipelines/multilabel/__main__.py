@@ -17,7 +17,7 @@ from mireorder import Fields, Labels, Plan, Presence, Reading
 from mireorder.errors import InputError
 from mireorder.evaluate.labels import LabelScores, score_labels
 from mireorder.ordering.policies import BLIND
-from pipelines.common import OUT, open_folder
+from pipelines.common import OUT, apply_all, fit_all, main_of, open_folder
 from pipelines.multilabel.tasks import TASKS, as_record, made_up, named, read_rows
 from pipelines.steps import (
     Splits,
@@ -26,8 +26,6 @@ from pipelines.steps import (
     answers_of,
     hold_out,
     listed,
-    main_of,
-    order,
     table,
     teach,
     write_data,
@@ -116,7 +114,8 @@ def main(
     paths = write_data(out, {name: [as_record(row, form, names) for row in of] for name, of in splits.items()})
     texts = (f"{row['text']}{BETWEEN}{row['labels']}" for row in (as_record(r, form, names) for r in splits["train"]))
     arms = _arms(listed(policies), Labels(names=names) if form == "list" else Fields(), looked_at, small)
-    plans = order(out, paths, arms, teaching.load_tokenizer(texts), reserve=False)
+    plans = fit_all(out, paths, arms)
+    apply_all(out, paths, plans, form="token", tokenizer=teaching.load_tokenizer(texts))
     scores = _measure(out, splits, plans, teaching, form, names, constrain)
     again = f"python -m pipelines.multilabel {shlex.join(sys.argv[1:])}"
     _report(out, task, splits, plans, scores, names, teaching, form, again, made=found is not None)

@@ -16,7 +16,7 @@ from mireorder.errors import InputError
 from mireorder.evaluate.rouge import has_rouge, rouge
 from mireorder.information.association import Associating
 from mireorder.ordering.ahead import Copying, Lead, Lookahead
-from pipelines.common import OUT, open_folder
+from pipelines.common import OUT, apply_all, fit_all, main_of, open_folder
 from pipelines.steps import (
     Record,
     Splits,
@@ -25,8 +25,6 @@ from pipelines.steps import (
     answers_of,
     hold_out,
     listed,
-    main_of,
-    order,
     table,
     teach,
     write_data,
@@ -127,10 +125,10 @@ def main(
     open_folder(out, ", ".join(map(str, made_of)))
     paths = write_data(out, {name: [row.record for row in of] for name, of in splits.items()})
     texts = (f"{row.text}{chosen.between}{row.targets[0]}" for row in splits["train"])
+    plans = fit_all(out, paths, _arms(copying, chosen, looked_at))
     # An adapter can't learn the embeddings of new tokens: there marks are text.
-    plans = order(
-        out, paths, _arms(copying, chosen, looked_at), teaching.load_tokenizer(texts), teaching.adapter == "full"
-    )
+    form = {"form": "token", "tokenizer": teaching.load_tokenizer(texts), "reserve": teaching.adapter == "full"}
+    apply_all(out, paths, plans, **form)
     metrics = _measure(out, chosen, splits, plans, teaching)
     write_metrics(out, metrics, {"perplexity": "perplexity, all", "bits_per_byte": "bits per byte, all",
                                  "perplexity_given": "perplexity, leads given", "rougeL": "ROUGE-L"})  # fmt: skip
