@@ -163,12 +163,16 @@ DATA: dict[str, tuple[Callable[[Path], pa.Table], dict[str, dict[str, Any]]]] = 
         {"labels": LABELS},
     ),
     "SciTLDR": (scitldr, TEXT),
-    # Nothing stands before a whole target here, so nothing says which of its words to copy.
+    # Nothing stands before a whole target here, so nothing says which of its words to copy; and sentences are joined by
+    # line feeds.
     "WikiText-2, one line": (
         wikitext(1),
-        {"words": {name: TEXT["words"][name] for name in TEXT["words"] if "best" not in name}},
+        {
+            "words": {name: TEXT["words"][name] for name in TEXT["words"] if "best" not in name},
+            "sentences": TEXT["sentences"],
+        },
     ),
-    "WikiText-2, four lines": (wikitext(4), {name: TEXT[name] for name in ("sentences", "lines", "pieces", "tokens")}),
+    "WikiText-2, four lines": (wikitext(4), {name: TEXT[name] for name in ("lines", "pieces", "tokens")}),
 }
 
 
