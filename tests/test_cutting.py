@@ -421,3 +421,12 @@ def test_a_cut_of_some_rows_is_the_cut_of_their_batch():
     taken, alone = cut.take(rows), cutter.cut(batch.take(pa.array(rows)))
     assert (taken.offsets.tolist(), taken.slots.tolist()) == (alone.offsets.tolist(), alone.slots.tolist())
     assert taken.units.to_pylist() == alone.units.to_pylist() and not taken.problems
+
+
+def test_the_word_for_none_is_a_set_without_labels():
+    batch = batch_of(["b, a", " none ", "", None])
+    cutter = settled(Labels(), batch)
+    cut = cutter.cut(batch)
+    assert cutter.slots == ("a", "b") and cut.offsets.tolist() == [0, 2, 2, 2, 2]
+    assert sorted(cut.problems) == [2, 3] and "write 'none' where there are no labels" in cut.problems[2]
+    assert cutter.natural(cut, batch).to_pylist()[:2] == ["a, b", "none"]

@@ -38,9 +38,10 @@ class LabelsSurvey:
 class Labels(EmittedLabels):
     """Cuts a delimited text, a list column or binary columns into labels.
 
-    A text column is split at ``delimiter``, spaces around a label do not count. With ``names`` the labels of
-    the data may be names or ids (0-based lines of the names file). With several target columns each is one
-    label, present where the column is 1. Arguments and errors are those of `EmittedLabels`; there may be 10,000 labels.
+    A text column is split at ``delimiter``, spaces around a label do not count; the word for none alone has no labels.
+    With ``names`` the labels of the data may be names or ids (0-based lines of the names file). With several target
+    columns each is one label, present where the column is 1. Arguments and errors are those of `EmittedLabels`; there
+    may be 10,000 labels.
     """
 
     def survey(self, batch: pa.RecordBatch) -> LabelsSurvey:
@@ -119,7 +120,11 @@ class Labels(EmittedLabels):
         """Row of each label and the labels as strings, from the text or list column `target`."""
         target = batch.column("target")
         if pa.types.is_string(target.type):
-            target = pc.split_pattern(target, self.delimiter)
+            nothing, split = (
+                pc.equal(pc.utf8_trim_whitespace(target), self.empty),
+                pc.split_pattern(target, self.delimiter),
+            )
+            target = pc.if_else(nothing, pa.scalar([], split.type), split)
         elif not pa.types.is_list(target.type):
             raise InputError(
                 f"cutter labels needs a text, list or binary column, not {target.type}",
@@ -136,7 +141,7 @@ class Labels(EmittedLabels):
             problems[row] = f"{NO_TARGET}; fill it in or pass --reject"
         if pa.types.is_string(target.type):
             for row in np.flatnonzero(pc.equal(target, "").fill_null(False).to_numpy(zero_copy_only=False)).tolist():
-                problems[row] = "target is empty; fill it in or pass --reject"
+                problems[row] = f"target is empty; write {self.empty!r} where there are no labels, or pass --reject"
         owner, values = self._flatten(batch)
         slots = pc.index_in(values, pa.array(self.slots, pa.string()))
         if self.names is not None:

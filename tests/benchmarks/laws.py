@@ -122,7 +122,7 @@ def binary(path: str, source: list[str], labels: list[str]) -> Callable[[Path], 
         with (data / path).open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         texts = ["\n".join(row[name] for name in source) for row in rows]
-        return table(texts, [", ".join(name for name in labels if row[name] == "1") for row in rows])
+        return table(texts, [", ".join(name for name in labels if row[name] == "1") or "none" for row in rows])
 
     return read
 
@@ -203,7 +203,7 @@ def laws(data: Path, only: str | None, fuzz: int, scratch: Path) -> Iterator[tup
 def fitted(file: Path, rows: pa.Table, cutter: str, options: dict[str, Any], tokenizer: str | None) -> Plan:
     made: Any = cutter
     if cutter == "labels":
-        names = {name for target in rows["target"].to_pylist() for name in target.split(", ") if name}
+        names = {name for target in rows["target"].to_pylist() for name in target.split(", ")} - {"none"}
         made = Labels(names=tuple(sorted(names)))
     elif cutter == "tokens":
         made = Tokens(vocabulary=0)
@@ -301,8 +301,11 @@ def wrongly_complete(plan: Plan, emitted: list[str], prompts: list[str], natural
             split = plan.cut.split(body)
             wrong |= {row} if sorted(split.slots) != slots else set()
         elif plan.kind == "marked":
-            marks = re.findall(r"⟨(\d+)⟩([^⟨]*)", body)
-            if sorted((int(slot), unit) for slot, unit in marks) != list(zip(slots, units, strict=True)):
+            marks = sorted((int(slot), unit) for slot, unit in re.findall(r"⟨(\d+)⟩([^⟨]*)", body))
+            if plan.cut.name == "pieces":  # a model may cut wherever it likes
+                slots, units = list(range(3)), [unit for _, unit in marks]
+                wrong |= {row} if "".join(units) != natural[row] else set()
+            if marks != list(zip(slots, units, strict=False)):
                 wrong.add(row)
         elif plan.kind == "lead" and plan.markers is not None:
             if re.sub("⟪[^⟪⟫]*⟫" + plan.cut.joiner, "", body) != natural[row]:
