@@ -55,9 +55,10 @@ def comparison_view(comparison: Comparison) -> RenderableType:
         table = Table(title=title + (f", model {model}" if len(models) > 1 else ""), title_justify="left")
         outcomes = [outcome for outcome in comparison.outcomes if outcome.model == model]
         for number, name in enumerate(_HEAD):
-            table.add_column(name, justify="left" if number == 0 else "right", no_wrap=number < 3)
+            table.add_column(name, justify="left" if number == 0 else "right", no_wrap=number in (1, 2))
         for outcome in outcomes:
-            table.add_row(*_cells(outcome))
+            name, *cells = _cells(outcome)
+            table.add_row(name.replace("+", " + "), *cells)  # so that many names wrap
         tables.append(table)
     return Group(*tables)
 
@@ -69,8 +70,8 @@ def _cells(outcome: Outcome) -> list[str]:
     interval, ahead = outcome.interval, outcome.ahead
     return [
         outcome.arm,
-        f"{interval.value:.1%} ({100 * interval.low:.1f} to {100 * interval.high:.1f})",
-        _ahead(ahead),
+        f"{interval.value:.1%}" + _spread(interval, outcome, ".1f"),
+        _ahead(ahead, outcome),
         " ".join(f"{100 * value:.1f}" for value in outcome.exact_match),
         _reached(outcome),
     ]
@@ -80,7 +81,9 @@ def _tables(outcomes: Sequence[Outcome]) -> list[str]:
     lines = _table(_HEAD, [_cells(outcome) for outcome in outcomes])
     if len({outcome.tokens for outcome in outcomes}) > 1:
         lines += ["", "After as many tokens as the order with the shortest rows took:", ""]
-        rows = [[o.arm, f"{o.tokens:,.0f}", f"{fmean(o.at_tokens):.1%}", _ahead(o.ahead_at_tokens)] for o in outcomes]
+        rows = [
+            [o.arm, f"{o.tokens:,.0f}", f"{fmean(o.at_tokens):.1%}", _ahead(o.ahead_at_tokens, o)] for o in outcomes
+        ]
         lines += _table(("order", "tokens of all steps", "exact match", "ahead, seed by seed"), rows)
     else:
         lines += ["", f"Every order took the same tokens: {outcomes[0].tokens:,.0f} a run."]
@@ -111,9 +114,16 @@ def _reached(outcome: Outcome) -> str:
     return f"{sum(step is not None for step in outcome.reached)} of {len(outcome.reached)} runs"
 
 
-def _ahead(points: Interval | None) -> str:
+def _ahead(points: Interval | None, outcome: Outcome) -> str:
     """A difference in points of a hundred, and its interval."""
-    return "" if points is None else f"{100 * points.value:+.1f} ({100 * points.low:+.1f} to {100 * points.high:+.1f})"
+    return "" if points is None else f"{100 * points.value:+.1f}" + _spread(points, outcome, "+.1f")
+
+
+def _spread(interval: Interval, outcome: Outcome, form: str) -> str:
+    """The interval in points of a hundred; nothing where one seed says nothing of how seeds differ."""
+    if len(outcome.exact_match) < 2:
+        return ""
+    return f" ({100 * interval.low:{form}} to {100 * interval.high:{form}})"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
