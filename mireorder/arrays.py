@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -92,12 +93,22 @@ def dressed(prefix: str, strings: pa.StringArray, suffix: str = "") -> pa.String
 
 
 def numerals(prefix: str, numbers: NDArray[np.int64]) -> pa.StringArray:
-    """The prefix and each number, from 0, in decimal digits."""
+    """The prefix and each number, from 0 and ascending, in decimal digits."""
     before = np.frombuffer(prefix.encode(), np.uint8)
-    digits = len(str(numbers.max(initial=0)))
-    bounds, text = np.zeros(len(numbers) + 1, np.int32), np.empty(len(numbers) * (len(before) + digits), np.uint8)
-    _number(before, numbers, bounds, text)
-    return string_array(bounds, text)
+    most = len(str(numbers.max(initial=0)))
+    bounds = [0, *np.searchsorted(numbers, 10 ** np.arange(1, most)).tolist(), len(numbers)]
+    offsets = np.zeros(len(numbers) + 1, np.int64)
+    np.cumsum(np.repeat(np.arange(1, most + 1) + len(before), np.diff(bounds)), out=offsets[1:])
+    texts = np.empty(offsets[-1], np.uint8)
+    for digits, (start, end) in enumerate(pairwise(bounds), 1):
+        text = texts[offsets[start] : offsets[end]].reshape(end - start, len(before) + digits)
+        text[:, : len(before)] = before
+        rest: NDArray[Any] = numbers[start:end].astype(np.uint32 if digits < 10 else np.uint64)  # narrow is faster
+        for at in range(len(before) + digits - 1, len(before) - 1, -1):
+            quotient = rest // 10
+            text[:, at] = rest - quotient * 10 + ord("0")
+            rest = quotient
+    return string_array(offsets, texts)
 
 
 def string_buffers(strings: pa.Array) -> tuple[NDArray[Any], NDArray[np.uint8]]:
@@ -135,26 +146,3 @@ def _dress(
         for i in range(len(behind)):
             text[to + i] = behind[i]
         to += len(behind)
-
-
-@kernel
-def _number(
-    before: NDArray[np.uint8], numbers: NDArray[np.int64], bounds: NDArray[np.int32], text: NDArray[np.uint8]
-) -> None:
-    """Write ``before`` and the digits of each number into ``text``, and where they end into ``bounds``."""
-    to, ten = 0, np.uint64(10)  # unsigned numbers divide in half the time
-    for row in range(len(numbers)):
-        for i in range(len(before)):
-            text[to + i] = before[i]
-        to += len(before) + 1
-        number = rest = np.uint64(numbers[row])
-        while rest >= ten:
-            rest //= ten
-            to += 1
-        for at in range(to - 1, to - 20, -1):
-            rest = number // ten
-            text[at] = np.uint64(48) + number - rest * ten
-            number = rest
-            if number == 0:
-                break
-        bounds[row + 1] = to

@@ -14,7 +14,8 @@ from typing import Any, Self
 from mireorder.errors import OutputError
 from mireorder.threads import map_ordered
 
-_BUFFERS = 64  # waiting to be hashed
+_BLOCK = 4 << 20  # bytes that are written, hashed and synced at once
+_WAITING = 9  # of these, for three threads
 PARTS = ".*.part"  # what `atomic` leaves when the process is killed
 
 
@@ -37,33 +38,41 @@ class atomic:  # noqa: N801 (reads as a verb: `with atomic(path) as part`)
 
 
 class HashedFile:
-    """A binary file being written, and its SHA-256: hashing takes as long as the rest, so a thread of its own does it.
+    """A binary file being written, and its SHA-256: threads of its own write, hash and sync while the caller goes on.
 
-    What is written must not change afterwards.
+    What is written must not change afterwards. What the disk refuses is raised by a later `write`, or by `close`.
     """
 
     def __init__(self, path: Path) -> None:
-        self._file, self._sha, self._hashing = path.open("wb"), hashlib.sha256(), ThreadPoolExecutor(1)
+        self._file, self._sha = path.open("wb"), hashlib.sha256()
+        self._threads = {work: ThreadPoolExecutor(1) for work in (self._write, self._hash, self._sync)}
         self._waiting: deque[Future[None]] = deque()
+        self._block: list[Any] = []
+        self._size = 0
         self.closed = False
 
     def write(self, data: Any) -> int:
         """Write bytes or a buffer."""
-        self._waiting.append(self._hashing.submit(self._sha.update, data))
-        while len(self._waiting) > _BUFFERS:  # so that memory stays flat where the disk is faster
-            self._waiting.popleft().result()
-        return self._file.write(data)
+        self._block.append(data)
+        self._size += (size := memoryview(data).nbytes)
+        if self._size > _BLOCK:
+            self._send()
+        return size
 
     def flush(self) -> None:
         """Nothing to do: `close` writes what is left."""
 
     def close(self) -> None:
         """Close the file, synced; the hash is then complete."""
-        with self._file:
-            self._file.flush()
-            os.fsync(self._file.fileno())  # while the last bytes are hashed
-        self._hashing.shutdown()
         self.closed = True
+        try:
+            self._send()
+            while self._waiting:
+                self._waiting.popleft().result()
+        finally:
+            for thread in self._threads.values():
+                thread.shutdown()
+            self._file.close()
 
     @property
     def sha256(self) -> str:
@@ -75,6 +84,27 @@ class HashedFile:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+    def _send(self) -> None:
+        for work in (self._hash, self._write):
+            self._waiting.append(self._threads[work].submit(work, self._block))
+        while len(self._waiting) > _WAITING:  # so that memory stays flat where the disk is slower
+            self._waiting.popleft().result()
+        self._block, self._size = [], 0
+
+    def _hash(self, block: list[Any]) -> None:
+        for data in block:
+            self._sha.update(data)
+
+    def _write(self, block: list[Any]) -> None:
+        for data in block:
+            self._file.write(data)
+        self._file.flush()
+        # Now, so that the disk is not idle until all is written.
+        self._waiting.append(self._threads[self._sync].submit(self._sync))
+
+    def _sync(self) -> None:
+        os.fdatasync(self._file.fileno())
 
 
 def write_text(path: Path, text: str) -> None:

@@ -215,6 +215,13 @@ def add_offsets(rows):
     return flat
 
 
+def gather_characters(rows, characters):
+    start = 0
+    for row in rows:
+        yield from (characters[start + slot] for slot in row)
+        start += len(row)
+
+
 def gather(orders, lists):
     return [units[slot] for order, units in zip(orders, lists, strict=True) for slot in order]
 

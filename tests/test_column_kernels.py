@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mireorder.arrays import _dress, _number, string_array, string_bytes
+from mireorder.arrays import _dress, numerals, string_array, string_bytes
 from mireorder.cutting.labels import _find_repeated
 from mireorder.cutting.numbers import copy_emitted, fill_unpadded
 from mireorder.information.evidence import _order_by_evidence
-from mireorder.ordering.permutation import _add_offsets, _gather, _invert, _restrict
+from mireorder.ordering.permutation import _add_offsets, _gather, _gather_characters, _invert, _restrict
 
 texts = st.lists(st.text("aé0 👩", max_size=5), max_size=6)
 orders = st.lists(st.integers(0, 5).flatmap(lambda n: st.permutations(range(n))), max_size=5)
@@ -39,11 +39,8 @@ def test_dress(strings, before, behind, skipped):
 
 
 @given(st.lists(st.integers(0, 1 << 62) | st.integers(0, 12), max_size=6), st.text("sé:", max_size=3))
-def test_number(numbers, before):
-    expected = naive.number(before, numbers)
-    bounds, text = np.zeros(len(numbers) + 1, np.int32), np.empty(100 * len(numbers), np.uint8)
-    _number(characters(before), np.array(numbers, np.int64), bounds, text)
-    assert string_array(bounds, text[: bounds[-1]]).to_pylist() == expected
+def test_numerals(numbers, before):
+    assert numerals(before, np.array(sorted(numbers), np.int64)).to_pylist() == naive.number(before, sorted(numbers))
 
 
 @given(st.lists(st.text("019+-. \t\nx", max_size=6), max_size=6), st.integers(0, 3), st.integers(0, 5))
@@ -101,6 +98,15 @@ def test_gather(rows, data):
     to_bounds, text = np.zeros(len(strings) + 1, np.int32), np.empty(int(bounds[-1]), np.uint8)
     _gather(offsets_of(rows), flat(rows), bounds.astype(np.int32), characters_of, to_bounds, text)
     assert string_array(to_bounds, text).to_pylist() == naive.gather(rows, lists)
+
+
+@given(orders, st.data())
+def test_gather_characters(rows, data):
+    length = sum(map(len, rows))
+    text = bytes(data.draw(st.lists(st.integers(0, 255), min_size=length, max_size=length)))
+    gathered = np.empty(length, np.uint8)
+    _gather_characters(offsets_of(rows), flat(rows), np.frombuffer(text, np.uint8), gathered)
+    assert gathered.tolist() == list(naive.gather_characters(rows, text))
 
 
 @given(st.integers(0, 9).flatmap(lambda n: st.permutations(range(n))), st.data())

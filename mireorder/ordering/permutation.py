@@ -101,7 +101,11 @@ class Permutations:
     def _strings(self, units: pa.StringArray) -> pa.StringArray:
         """Take units of text: what `take` does in a third of the time, as no string can grow the whole."""
         bounds, data = string_buffers(units)
-        to_bounds, text = np.zeros(len(units) + 1, np.int32), np.empty(bounds[-1] - bounds[0], np.uint8)
+        text = np.empty(bounds[-1] - bounds[0], np.uint8)
+        if len(text) == len(units) and (bounds[1:] > bounds[:-1]).all():  # each a byte
+            _gather_characters(self.offsets, self.values, data[bounds[0] :], text)
+            return string_array(bounds - bounds[0], text)
+        to_bounds = np.zeros(len(units) + 1, np.int32)
         _gather(self.offsets, self.values, bounds, data, to_bounds, text)
         return string_array(to_bounds, text)
 
@@ -230,6 +234,16 @@ def _gather(
                 text[to] = data[at]
                 to += 1
             to_bounds[step + 1] = to
+
+
+@kernel
+def _gather_characters(
+    offsets: NDArray[np.int64], values: NDArray[np.int32], data: NDArray[np.uint8], text: NDArray[np.uint8]
+) -> None:
+    """`_gather` of strings of one byte each: ``text[step] = data[offset of the step's row + values[step]]``."""
+    for row in range(len(offsets) - 1):
+        for at in range(offsets[row], offsets[row + 1]):
+            text[at] = data[offsets[row] + values[at]]
 
 
 @kernel

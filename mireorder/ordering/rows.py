@@ -34,6 +34,8 @@ def row_orders(plan: Plan, cut: Cut, batch: pa.RecordBatch) -> Permutations:
     if plan.evidence is not None:
         codes = plan.cut.codes(cut, None)
         return by_evidence(plan.said, cut, source, codes, plan.highest)
+    if len(cut.slots) == cut.rows * len(plan.permutation):  # every slot of every row
+        return Permutations(cut.offsets, np.tile(np.array(plan.permutation, np.int32), cut.rows))
     return restrict(plan.permutation, cut.offsets, cut.slots)
 
 

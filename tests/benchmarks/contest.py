@@ -171,7 +171,7 @@ def _compare(case: Case, inputs: dict[float, Any]) -> None:
     ours = case.contenders[0]
     for share, given in inputs.items():
         peers = [c for c in case.contenders[1:] if c.share == share]
-        expected = ours.answer(ours.run(given)) if ours.answer and any(c.answer for c in peers) else None
+        expected = ours.answer(ours.run(ours.prepare(given))) if ours.answer and any(c.answer for c in peers) else None
         for peer in peers:
             found = peer.run(peer.prepare(given))
             if peer.answer and not _same(expected, peer.answer(found), case.tolerance):
