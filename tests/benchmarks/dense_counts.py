@@ -113,7 +113,7 @@ ONE = Case(
         ),
         Contender("pandas crosstab", by_crosstab, 0.02, lambda t: answer(full(t))),
         Contender("duckdb", by_duckdb, answer=lambda t: answer(table_of(t["x"], t["y"], t["n"]))),
-        Contender("sklearn mutual_info_score", by_sklearn, 0.1, None),
+        Contender("sklearn mutual_info_score", by_sklearn, answer=None),
     ],
     [faster("numpy bincount", 4), faster("polars group_by", 50), faster("sklearn mutual_info_score", 200)],
     1e-9,
