@@ -9,14 +9,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 import pyarrow as pa
 import pytest
 from datasets import Dataset, IterableDatasetDict, load_dataset, load_from_disk
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mireorder import Digits, InputError, OutputError, Plan, Reading, apply, check, fit
 from mireorder.dataset.manifest import FILE as MANIFEST
-from mireorder.files import file_sha256
+from mireorder.files import HashedFile, file_sha256
 
 READING = Reading(separator="=")
 SUMS = [f"{a}+{b}={a + b}\n" for a in range(40) for b in range(0, 40, 4)]
@@ -385,3 +388,18 @@ def test_token_form_with_a_bpe_vocabulary(real, tmp_path):
     plan = fit(str(tmp_path / "n.txt"), reading=READING, cutter=Digits(align="right"), policy="reverse", shuffles=0)
     apply(str(tmp_path / "n.txt"), plan, form="token", tokenizer=vocabulary, out=tmp_path / "digits")
     assert check(tmp_path / "digits").ok
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_what_the_disk_refuses_is_raised():
+    with pytest.raises(OSError, match="No space left"), HashedFile(Path("/dev/full")) as file:
+        file.write(b"1")
+
+
+@given(st.lists(st.binary(max_size=9), max_size=20), st.integers(0, 12))
+def test_a_file_is_written_and_hashed_as_it_was_given(tmp_path_factory, parts, block):
+    path = tmp_path_factory.mktemp("hashed") / "file"
+    with patch("mireorder.files._BLOCK", block), HashedFile(path) as file:
+        assert [file.write(part) for part in parts] == [len(part) for part in parts]
+    assert path.read_bytes() == b"".join(parts)
+    assert file.sha256 == file_sha256(path) == hashlib.sha256(b"".join(parts)).hexdigest()

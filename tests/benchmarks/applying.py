@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +19,7 @@ from fitting import parquet, plan
 
 from mireorder import apply, check
 from mireorder.ordering.plan import Plan
+from mireorder.sft import ids, tokens
 
 Given = tuple[Path, Plan, Path]
 
@@ -219,7 +222,34 @@ def tokenizer_alone(given: tuple[Path, Plan, Path, Any, list[list[str]]]) -> lis
     return found
 
 
-ALONE = "the tokenizer alone"
+def outside_the_tokenizer(given: tuple[Path, Plan, Path, Any, list[list[str]]]) -> float:
+    """Seconds of `to_tokens` in which no thread is inside the tokenizer."""
+    inside: list[tuple[float, float]] = []
+
+    def bare_ids(texts: Any, tokenizer: Any) -> Any:
+        found, start = ids.bare_ids(texts, tokenizer), time.perf_counter()
+        for some in found:
+            inside.append((start, time.perf_counter()))
+            yield some
+            start = time.perf_counter()
+
+    def decode(rows: Any, tokenizer: Any) -> list[str]:
+        start = time.perf_counter()
+        texts = ids.decode(rows, tokenizer)
+        inside.append((start, time.perf_counter()))
+        return texts
+
+    with patch.object(tokens, "bare_ids", bare_ids), patch.object(tokens, "decode", decode):
+        start = end = time.perf_counter()
+        to_tokens(given)
+        seconds = time.perf_counter() - start
+    for began, ended in sorted(inside):
+        seconds -= max(0.0, ended - max(began, end))
+        end = max(end, ended)
+    return seconds
+
+
+ALONE, OUTSIDE = "the tokenizer alone", "mireorder, while no thread is inside the tokenizer"
 TOKENS = Case(
     "apply-tokens",
     "`apply` in token form of 2e5 rows of Parquet, byte-level BPE",
@@ -227,8 +257,9 @@ TOKENS = Case(
     make_tokens,
     [
         Contender("mireorder", to_tokens, answer=lambda rows: [ids[:-1] for ids in rows["input_ids"]], prepare=emptied),
+        Contender(OUTSIDE, outside_the_tokenizer, answer=None, prepare=emptied, measured=lambda seconds: seconds),
         Contender(ALONE, tokenizer_alone, answer=lambda found: [a + b for a, b in zip(*found, strict=True)]),
     ],
-    [slower(ALONE, 1 / 0.9, text="at least 90% of the time in the tokenizer: at most 1.11x its own")],
+    [slower("mireorder", 0.1, OUTSIDE, "at least 90% of the time inside the tokenizer: outside at most 0.1x")],
 )
 CASES = [APPLY, TOKENS, CHECK, RESTORE]
