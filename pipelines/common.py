@@ -1,9 +1,9 @@
-"""What the pipelines share: fit and apply every order, check, train, compare, and write it all into one folder."""
+"""What the pipelines share: one folder, in which every order is fitted, applied, checked, trained and compared."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,22 +56,22 @@ FULL = Scale()
 SMALL = Scale(policies=("plain", "max"), criteria=("joint",), seeds=1, steps=20, rows=400, resamples=0)
 
 
-def open_folder(folder: Path, made_of: str) -> None:
+def open_folder(folder: Path, *made_of: object) -> None:
     """A new folder, or one in which the same was begun.
 
     Args:
         folder: where everything goes.
-        made_of: what decides its content, in a line.
+        *made_of: what decides its content; the line of it is kept in the folder.
 
     Raises:
         OutputError: it holds something else.
     """
-    mark = folder / MARK
+    mark, line = folder / MARK, ", ".join(map(str, made_of))
     if not mark.is_file():
         require_empty(folder)
-    elif (before := mark.read_text(encoding="utf-8")) != made_of:
-        raise OutputError(f"{folder}: was made of {before!r}, not of {made_of!r}; choose another")
-    write_text(mark, made_of)
+    elif (before := mark.read_text(encoding="utf-8")) != line:
+        raise OutputError(f"{folder}: was made of {before!r}, not of {line!r}; choose another")
+    write_text(mark, line)
 
 
 def fit_all(folder: Path, data: Mapping[str, Any], arms: Mapping[str, Mapping[str, Any]]) -> dict[str, Plan]:
@@ -139,40 +139,6 @@ def train(folder: Path, prepared: Mapping[str, tuple[Plan, Any]], setup: Setup) 
         comparison = compare_prepared(prepared, folder / "comparison", setup, progress=progress)
     OUT.print(comparison_view(comparison))
     return comparison
-
-
-def write_readme(folder: Path, title: str, story: Sequence[str], plans: Mapping[str, Plan], again: str) -> None:
-    """What was done and where it lies.
-
-    Args:
-        folder: the pipeline's.
-        title: its heading.
-        story: paragraphs: what the data is, how it was split.
-        plans: by the names of their orders.
-        again: the command that makes this folder.
-    """
-    lines = [f"# {title}", "", *(line for paragraph in story for line in (paragraph, ""))]
-    lines += ["| order | slots | plan |", "|---|---|---|"]
-    for name, plan in plans.items():
-        lines.append(f"| {name} | {' '.join(plan.units[slot] for slot in plan.permutation)} | {plan.sha256[:12]} |")
-    results = (folder / "comparison" / "README.md").read_text(encoding="utf-8")
-    results = results.replace("](accuracy", "](comparison/accuracy").replace("# ", "## ")  # one level deeper
-    lines += [
-        "",
-        "Orders that came out the same are trained once, under all of their names.",
-        "",
-        f"Made by `{again}`; run again, it goes on where it was.",
-        "",
-        "| where | what |",
-        "|---|---|",
-        "| `data/` | the rows as they were made or read |",
-        "| `plans/`, `figures/` | the plan of each order, and the scores behind it |",
-        "| `datasets/` | the reordered datasets, checked |",
-        "| `comparison/` | all numbers (`results.parquet`), curves, the first seed's `models/` |",
-        "",
-        results,
-    ]
-    write_text(folder / "README.md", "\n".join(lines))
 
 
 def main_of(command: Any) -> None:

@@ -15,14 +15,16 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from mireorder import Digits, Reading, apply, count, fit
-from mireorder.errors import InputError
+from mireorder import apply, count, fit
 from mireorder.evaluate.compare import Comparison
 from mireorder.evaluate.orders import Limited, area, criterion_gains, every_order
 from mireorder.evaluate.statistics import Interval, spearman
 from mireorder.files import write_text
-from pipelines.arithmetic.tasks import TASKS, Row, questions, split
+from mireorder.report.comparison import markdown_table
+from pipelines import options
+from pipelines.arithmetic.tasks import CUTTER, READING, TASKS, Row, questions, split, write_rows
 from pipelines.common import FULL, OUT, SMALL, main_of, open_folder, train
+from pipelines.pages import Part, write_page
 
 CRITERIA = ("joint", "pairwise", "subset")
 INPUTS = (1, 2, 3)
@@ -31,7 +33,7 @@ Order = tuple[int, ...]
 
 def main(
     task: Annotated[str, typer.Argument(help=f"one of {', '.join(TASKS)}, whose answers have at most 5 digits")],
-    out: Annotated[Path, typer.Option(help="folder for everything: new, empty, or begun by the same command")],
+    out: options.Out,
     digits: Annotated[int, typer.Option(help="of each number")] = 2,
     seeds: Annotated[int | None, typer.Option(help="runs of each order; by default 3")] = None,
     steps: Annotated[int | None, typer.Option(help="optimiser steps of each run; by default 3,000")] = None,
@@ -45,55 +47,42 @@ def main(
     is left without (unknown), and what it must draw from the source beyond the emitted slots (drawn). Scores and
     accuracies are correlated by rank (Spearman, 95% bootstrap interval over the orders).
     """
-    if task not in TASKS:
-        raise InputError(f"there is no task {task!r}", remedy=f"the task is one of {', '.join(TASKS)}")
+    asked = options.task_of(TASKS, task)
     scale = replace(SMALL, steps=10) if small else replace(FULL, seeds=3, steps=3000)
-    given = {"seeds": seeds, "steps": steps, "rows": rows}
-    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    scale = replace(scale, **changes)
-    splits = split(questions(TASKS[task], digits, scale.rows))
-    slots = {len(row.answer) for row in splits["train"]}
-    orders = every_order(max(slots))
-    open_folder(out, f"orders of {task}, {digits}-digit numbers, {scale.rows} rows at most")
-    paths = {name: out / "data" / f"{name}.txt" for name in splits}
-    for name, of_split in splits.items():
-        write_text(paths[name], "".join(f"{row.line}\n" for row in of_split))
-    reading, cutter = Reading(separator="="), Digits(align="pad")
+    scale = replace(scale, **options.passed(seeds=seeds, steps=steps, rows=rows))
+    splits = split(questions(asked, digits, scale.rows))
+    orders = every_order(max(len(row.answer) for row in splits["train"]))
+    open_folder(out, f"orders of {task}", f"{digits}-digit numbers", f"{scale.rows} rows at most")
+    paths = write_rows(out, splits)
     prepared = {}
     for order in orders:
-        plan = fit(paths, reading=reading, cutter=cutter, policy="explicit", permutation=order, criterion="none")
+        plan = fit(paths, reading=READING, cutter=CUTTER, policy="explicit", permutation=order, criterion="none")
         prepared["".join(map(str, order))] = (plan, apply(paths, plan))
-    setup = replace(scale.setup, keep_models=False)
-    comparison = train(out, prepared, setup)
-    scores = scores_of(orders, paths["train"], splits["train"], reading, cutter)
+    comparison = train(out, prepared, replace(scale.setup, keep_models=False))
+    scores = scores_of(orders, paths["train"], splits["train"])
     found = correlations(scores, reached(comparison))
     table = [{"order": list(order)} | {name: of[order] for name, of in scores.items()} for order in orders]
     write_text(out / "scores.json", json.dumps(table, indent=1) + "\n")
     kept = {score: {what: asdict(interval) for what, interval in of.items()} for score, of in found.items()}
     write_text(out / "correlations.json", json.dumps(kept, indent=1) + "\n")
-    page = _page(task, comparison, scores, found)
-    write_text(out / "README.md", page)
-    OUT.print(page)
+    title = f"Does the score know? Every order of `{task}`"
+    OUT.print(write_page(out, title, _parts(asked.story, comparison, scores, found)))
 
 
-def scores_of(
-    orders: Sequence[Order], train_file: Path, rows: Sequence[Row], reading: Reading, cutter: Digits
-) -> dict[str, dict[Order, float]]:
+def scores_of(orders: Sequence[Order], train_file: Path, rows: Sequence[Row]) -> dict[str, dict[Order, float]]:
     """Every score of every order; the more, the better the order should be.
 
     Args:
         orders: the orders.
         train_file: what is learnt.
         rows: the same, as rows: their prompts are of one length, their answers too.
-        reading: of the file.
-        cutter: of the answers.
 
     Returns:
         Name of the score -> order -> bits.
     """
     scores: dict[str, dict[Order, float]] = {}
     for name in CRITERIA:
-        counts = count(train_file, reading=reading, cutter=cutter, criterion=name, tie_breaker=None)
+        counts = count(train_file, reading=READING, cutter=CUTTER, criterion=name, tie_breaker=None)
         gains = criterion_gains(counts.first.measure(counts.targets.radices), orders)
         scores[f"{name}, area"] = {order: area(of) for order, of in gains.items()}
     sources, targets = (_codes([getattr(row, part) for row in rows]) for part in ("prompt", "answer"))
@@ -133,34 +122,31 @@ def _codes(texts: Sequence[str]) -> Any:
     return np.array(texts)[:, None].view(np.int32).reshape(len(texts), -1)
 
 
-def _page(
-    task: str,
+def _parts(
+    story: str,
     comparison: Comparison,
     scores: Mapping[str, Mapping[Order, float]],
     found: Mapping[str, Mapping[str, Interval]],
-) -> str:
+) -> list[Part]:
     ranked = sorted(comparison.outcomes, key=lambda outcome: -outcome.mean)
-    lines = [
-        f"# Does the score know? Every order of `{task}`",
-        "",
-        f"{TASKS[task].story}; {len(ranked)} orders, {len(ranked[0].exact_match)} seed(s) each; how they were trained "
-        "says `comparison/README.md`. Rank correlation (Spearman) of a score with exact match, over the orders, and "
-        "its 95% bootstrap interval:",
-        "",
-        "| score | at the end | over all steps | its best order | reached |",
-        "|---|---|---|---|---|",
-    ]
     ends = {tuple(map(int, outcome.arm)): outcome for outcome in ranked}
+    by_score = []
     for name, of in found.items():
         top = max(scores[name], key=lambda order: (scores[name][order], tuple(-slot for slot in order)))
         rank = 1 + sum(outcome.mean > ends[top].mean for outcome in ranked)
         cells = [_interval(of["at the end"]), _interval(of["over all steps"]), " ".join(map(str, top))]
-        lines.append(f"| {name} | {' | '.join(cells)} | {ends[top].mean:.1%}, place {rank} |")
-    lines += ["", "| order | exact match | seeds |", "|---|---|---|"]
-    for outcome in ranked:
-        seeds = " ".join(f"{100 * value:.1f}" for value in outcome.exact_match)
-        lines.append(f"| {' '.join(outcome.arm)} | {outcome.mean:.1%} | {seeds} |")
-    return "\n".join(lines) + "\n"
+        by_score.append([name, *cells, f"{ends[top].mean:.1%}, place {rank}"])
+    by_order = [
+        [" ".join(outcome.arm), f"{outcome.mean:.1%}", " ".join(f"{100 * value:.1f}" for value in outcome.exact_match)]
+        for outcome in ranked
+    ]
+    return [
+        f"{story}; {len(ranked)} orders, {len(ranked[0].exact_match)} seed(s) each; how they were trained "
+        "says `comparison/README.md`. Rank correlation (Spearman) of a score with exact match, over the orders, and "
+        "its 95% bootstrap interval:",
+        markdown_table(("score", "at the end", "over all steps", "its best order", "reached"), by_score),
+        markdown_table(("order", "exact match", "seeds"), by_order),
+    ]
 
 
 def _interval(of: Interval) -> str:

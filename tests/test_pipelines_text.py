@@ -19,7 +19,9 @@ from pipelines.multilabel.tasks import EMOTIONS, as_record, named
 from pipelines.multilabel.tasks import TASKS as LABELLED
 from pipelines.multilabel.tasks import Row as Labelled
 from pipelines.multilabel.tasks import read_rows as read_labelled
-from pipelines.steps import Teaching, ahead, hold_out, named_splits, table
+from pipelines.pages import differences, results, table
+from pipelines.splits import hold_out, named_splits
+from pipelines.teaching import Teaching
 from pipelines.textgen import __main__ as textgen
 from pipelines.textgen.tasks import TASKS as TEXTS
 from pipelines.textgen.tasks import Row, passages
@@ -335,27 +337,42 @@ def test_splits_are_found_by_the_names_of_files(tmp_path):
         read_texts(task, "owner/name", 9, 9)
 
 
-def test_tables_show_the_mean_and_every_seed():
-    rows = [{"order": "a", "seed": s, "f1": f1} for s, f1 in enumerate((0.25, 0.75))] + [
-        {"order": "b", "seed": 0, "f1": 1}
+def test_tables_show_the_mean_and_every_seed_where_they_differ():
+    rows = [{"order": "a", "seed": s, "f1": f1, "whole": 1} for s, f1 in enumerate((0.25, 0.75))] + [
+        {"order": "b", "seed": 0, "f1": 1, "whole": 0.5}
     ]
-    assert table(rows, {"f1": ("F1", ".2f"), "rouge1": ("ROUGE", ".3f")}) == [
-        "| order | F1 |",
-        "|---|---|",
-        "| a | 0.50 (0.25, 0.75) |",
-        "| b | 1.00 |",
+    columns = {"f1": ("F1", ".2f"), "rouge1": ("ROUGE", ".3f"), "whole": ("whole", ".0%")}
+    assert table(rows, columns) == [
+        "| order | F1 | whole |",
+        "|---|---|---|",
+        "| a | 0.50 (0.25, 0.75) | 100% |",
+        "| b | 1.00 | 50% |",
     ]
 
 
 def test_orders_are_compared_with_plain_seed_by_seed():
     rows = [
-        {"order": order, "seed": seed, "f1": f1}
+        {"order": order, "seed": seed, "f1": f1, "whole": 1}
         for order, values in {"none": [0.1], "plain+max": [0.25, 0.5], "rare": [0.5, 0.75]}.items()
         for seed, f1 in enumerate(values)
     ]
     columns = {"f1": ("F1", ".2f"), "rouge1": ("ROUGE", ".3f")}
-    assert ahead(rows, columns) == ["| ahead of plain+max | F1 |", "|---|---|", "| rare | +0.25 (+0.25 to +0.25) |"]
-    assert ahead([row for row in rows if row["seed"] == 0], columns) == ahead([rows[0]], columns) == []
+    expected = ["| difference to plain+max | F1 |", "|---|---|", "| rare | +0.25 (+0.25 to +0.25) |"]
+    assert differences(rows, columns) == expected
+    assert differences([row for row in rows if row["seed"] == 0], columns) == differences([rows[0]], columns) == []
+    # A metric in which no run differs says nothing of the orders.
+    assert differences(rows, columns | {"whole": ("whole", ".0%")}) == expected
+    assert differences(rows, {"whole": ("whole", ".0%")}) == differences(rows[:3], columns) == []
+
+
+def test_a_page_says_what_its_brackets_are_where_there_are_some():
+    rows = [{"order": name, "seed": seed, "f1": seed + len(name)} for name in ("plain", "max") for seed in (0, 1)]
+    columns = {"f1": ("F1", ".1f")}
+    each, lines, apart, differing, picture = results(rows, columns)
+    assert "each seed" in each and lines == table(rows, columns)
+    assert "bootstrap interval" in apart and differing == differences(rows, columns)
+    assert picture.endswith("(figures/metrics.png)")
+    assert results(rows[::2], columns) == [table(rows[::2], columns), picture]
 
 
 # --- the real data ------------------------------------------------------------------------------------------------

@@ -78,13 +78,13 @@ def _cells(outcome: Outcome) -> list[str]:
 
 
 def _tables(outcomes: Sequence[Outcome]) -> list[str]:
-    lines = _table(_HEAD, [_cells(outcome) for outcome in outcomes])
+    lines = markdown_table(_HEAD, [_cells(outcome) for outcome in outcomes])
     if len({outcome.tokens for outcome in outcomes}) > 1:
         lines += ["", "After as many tokens as the order with the shortest rows took:", ""]
         rows = [
             [o.arm, f"{o.tokens:,.0f}", f"{fmean(o.at_tokens):.1%}", _ahead(o.ahead_at_tokens, o)] for o in outcomes
         ]
-        lines += _table(("order", "tokens of all steps", "exact match", "ahead, seed by seed"), rows)
+        lines += markdown_table(("order", "tokens of all steps", "exact match", "ahead, seed by seed"), rows)
     else:
         lines += ["", f"Every order took the same tokens: {outcomes[0].tokens:,.0f} a run."]
     for what, lists in (
@@ -96,7 +96,7 @@ def _tables(outcomes: Sequence[Outcome]) -> list[str]:
             [outcome.arm, *("" if isnan(value) else f"{value:.1%}" for value in values[:places])]
             for outcome, values in zip(outcomes, lists, strict=True)
         ]
-        lines += ["", f"Right at the end, by {what}:", "", *_table(["order", *map(str, range(places))], rows)]
+        lines += ["", f"Right at the end, by {what}:", "", *markdown_table(["order", *map(str, range(places))], rows)]
     return lines
 
 
@@ -105,7 +105,7 @@ def _origins(comparison: Comparison) -> list[str]:
     columns = ("policy", "criterion", "estimator", "model", "plan", "dataset", "code")
     shown = [[str(row[column]) for column in ("arm", *columns)] for row in rows.values()]
     cells = [[text[:12] if len(text) == _HASH else text for text in row] for row in shown]
-    return _table(("order", *columns), cells)
+    return markdown_table(("order", *columns), cells)
 
 
 def _reached(outcome: Outcome) -> str:
@@ -126,6 +126,7 @@ def _spread(interval: Interval, outcome: Outcome, form: str) -> str:
     return f" ({100 * interval.low:{form}} to {100 * interval.high:{form}})"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table with a head."""
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     return lines + [f"| {' | '.join(row)} |" for row in rows]

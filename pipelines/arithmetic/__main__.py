@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from mireorder import Digits, Reading
+from mireorder import Plan
 from mireorder.errors import InputError
 from mireorder.evaluate.compare import arms
-from mireorder.files import write_text
-from pipelines.arithmetic.tasks import TASKS, Row, questions, read_files, split
-from pipelines.common import FULL, SMALL, apply_all, fit_all, main_of, open_folder, train, write_readme
+from mireorder.report.comparison import markdown_table
+from pipelines import options
+from pipelines.arithmetic.tasks import CUTTER, READING, TASKS, Row, questions, read_files, split, write_rows
+from pipelines.common import FULL, SMALL, apply_all, fit_all, main_of, open_folder, train
+from pipelines.pages import Part, made_by, sizes, write_page
 
 DIGITS = {"log": 4}  # else 2: all questions are few enough to be asked
+FOLDER = {
+    "`data/`": "the rows as they were made or read",
+    "`plans/`, `figures/`": "the plan of each order, and the scores behind it",
+    "`datasets/`": "the reordered datasets, checked",
+    "`comparison/`": "all numbers (`results.parquet`), curves, the first seed's `models/`",
+}
 
 
 def main(
     task: Annotated[str, typer.Argument(help=f"one of {', '.join(TASKS)}")],
-    out: Annotated[Path, typer.Option(help="folder for everything: new, empty, or begun by the same command")],
+    out: options.Out,
     digits: Annotated[int | None, typer.Option(help="of each number; by default 2, of logarithms 4")] = None,
     rows: Annotated[int | None, typer.Option(help="questions at most; more are sampled, fewer are all asked")] = None,
     files: Annotated[
         Path | None, typer.Option(help='folder of "Teaching Arithmetic", whose files are read as they are (add, mul)')
     ] = None,
-    seeds: Annotated[int | None, typer.Option(help="runs of each order")] = None,
-    steps: Annotated[int | None, typer.Option(help="optimiser steps of each run")] = None,
+    seeds: options.Seeds = None,
+    steps: options.Steps = None,
     models: Annotated[str | None, typer.Option(help="presets: tiny, nano, micro, mini")] = None,
     policies: Annotated[str | None, typer.Option(help="plain,reverse,random,max,min")] = None,
     criteria: Annotated[str | None, typer.Option(help="joint,pairwise,subset")] = None,
@@ -40,44 +49,56 @@ def main(
     the data is reordered and checked, the same small model is trained on each order with the same seeds, weights, rows
     and budget, and the restored answers are compared. By default nine orders, five seeds, 5,000 steps.
     """
-    if task not in TASKS:
-        raise InputError(f"there is no task {task!r}", remedy=f"the task is one of {', '.join(TASKS)}")
-    given = {
-        "rows": rows,
-        "seeds": seeds,
-        "steps": steps,
-        "models": _list(models),
-        "policies": _list(policies),
-        "criteria": _list(criteria),
-    }
-    changes = {name: value for name, value in given.items() if value is not None}
-    scale = replace(SMALL if small else FULL, **changes)  # type: ignore[arg-type]
+    story = options.task_of(TASKS, task).story
+    changes = options.passed(rows=rows, seeds=seeds, steps=steps)
+    changes |= options.passed(models=_list(models), policies=_list(policies), criteria=_list(criteria))
+    scale = replace(SMALL if small else FULL, **changes)
     digits = digits or DIGITS.get(task, 2)
     if files:
         splits, what = _read(files, task), f"the files of {files.name}"
     else:
         splits = split(questions(TASKS[task], digits, scale.rows))
         what = f"{digits}-digit numbers, {scale.rows} rows at most"
-    open_folder(out, f"{task}, {what}")
-    paths = {name: out / "data" / f"{name}.txt" for name in splits}
-    for name, of_split in splits.items():
-        write_text(paths[name], "".join(f"{row.line}\n" for row in of_split))
-    taken = {"reading": Reading(separator="="), "cutter": Digits(align="pad"), "resamples": scale.resamples}
+    open_folder(out, task, what)
+    paths = write_rows(out, splits)
+    taken = {"reading": READING, "cutter": CUTTER, "resamples": scale.resamples}
     chosen = arms(scale.policies, scale.criteria)
     plans = fit_all(out, paths, {name: taken | choices for name, choices in chosen.items()})
     datasets = apply_all(out, paths, plans)
     train(out, {name: (plan, datasets[name]) for name, plan in plans.items()}, scale.setup)
-    story = [
-        f"{TASKS[task].story[0].upper()}{TASKS[task].story[1:]}; {what}.",
-        f"{len(splits['train']):,} rows to learn from, {len(splits['test']):,} held out, of questions that are not "
-        "trained on in any spelling.",
+    parts = [
+        f"{story[0].upper()}{story[1:]}; {what}.",
+        f"{sizes(splits)}, of questions that are not trained on in any spelling.",
+        *_orders(plans),
+        *made_by(_again(task, out, small, changes | ({"files": files} if files else {"digits": digits})), FOLDER),
+        _results(out),
     ]
-    again = f"python -m pipelines.arithmetic {task} --out {out}" + (" --small" if small else "")
-    again += "".join(
-        f" --{name} {','.join(value) if isinstance(value, tuple) else value}" for name, value in changes.items()
-    )
-    again += f" --files {files}" if files else f" --digits {digits}"
-    write_readme(out, f"Which order of digits is learnt best: {task}", story, plans, again)
+    write_page(out, f"Which order of digits is learnt best: {task}", parts)
+
+
+def _orders(plans: dict[str, Plan]) -> list[Part]:
+    rows = [
+        [name, " ".join(plan.units[slot] for slot in plan.permutation), plan.sha256[:12]]
+        for name, plan in plans.items()
+    ]
+    return [
+        markdown_table(("order", "slots", "plan"), rows),
+        "Orders that came out the same are trained once, under all of their names.",
+    ]
+
+
+def _results(out: Path) -> str:
+    """The page of the comparison, one level deeper."""
+    page = (out / "comparison" / "README.md").read_text(encoding="utf-8")
+    return page.replace("](accuracy", "](comparison/accuracy").replace("# ", "## ").rstrip("\n")
+
+
+def _again(task: str, out: Path, small: bool, changes: dict[str, Any]) -> str:
+    """The command that makes the folder, however this one spelt it."""
+    words = ["python", "-m", "pipelines.arithmetic", task, "--out", str(out), *(["--small"] if small else [])]
+    for name, value in changes.items():
+        words += [f"--{name}", ",".join(value) if isinstance(value, tuple) else str(value)]
+    return shlex.join(words)
 
 
 def _read(folder: Path, task: str) -> dict[str, list[Row]]:

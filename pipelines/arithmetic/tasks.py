@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 import random
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from mireorder import Digits, Reading
 from mireorder.errors import InputError
+from mireorder.files import write_text
 
+READING, CUTTER = Reading(separator="="), Digits(align="pad")  # of a row's line
 DECIMALS = 4  # of a logarithm
 TEST_SHARE, TEST_ROWS = 0.1, 1000
 _LINE = re.compile(r"(\d+)([+*])(\d+)=(\d*)")
@@ -159,6 +162,14 @@ def read_files(train: Path, test: Path) -> dict[str, list[Row]]:
     splits = {"train": _read(train), "test": _read(test)}
     held_out = {row.key for row in splits["test"]}
     return splits | {"train": [row for row in splits["train"] if row.key not in held_out]}
+
+
+def write_rows(folder: Path, splits: Mapping[str, Sequence[Row]]) -> dict[str, Path]:
+    """The rows as lines, one file a split, in ``data/``."""
+    paths = {name: folder / "data" / f"{name}.txt" for name in splits}
+    for name, rows in splits.items():
+        write_text(paths[name], "".join(f"{row.line}\n" for row in rows))
+    return paths
 
 
 def _read(file: Path) -> list[Row]:

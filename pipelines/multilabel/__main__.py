@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -17,24 +15,15 @@ from mireorder import Fields, Labels, Plan, Presence, Reading
 from mireorder.errors import InputError
 from mireorder.evaluate.labels import LabelScores, score_labels
 from mireorder.ordering.policies import BLIND
+from mireorder.report.comparison import markdown_table
+from pipelines import options
 from pipelines.common import OUT, apply_all, fit_all, main_of, open_folder
 from pipelines.multilabel.tasks import TASKS, as_record, made_up, named, read_rows
-from pipelines.steps import (
-    Splits,
-    Teaching,
-    ahead,
-    answers_of,
-    hold_out,
-    listed,
-    table,
-    teach,
-    write_data,
-    write_metrics,
-    write_page,
-)
+from pipelines.pages import FOLDER, Part, Record, again, made_by, results, sizes, write_metrics, write_page
+from pipelines.splits import MADE_UP, Splits, hold_out, write_data
+from pipelines.teaching import SMALL, Teaching, answers_of, teach
 
 FULL = Teaching(steps=2000)
-SMALL = Teaching(model="nano", vocabulary=400, seeds=1, steps=10, batch_size=16)
 SMALL_ROWS, SMALL_TEST_ROWS = 240, 40
 BETWEEN = "\nlabels: "  # so that a model sees where the text ends
 COLUMNS = {
@@ -50,11 +39,12 @@ NOTE = (
     "that is neither there nor predicted as 0. An answer that is cut short or malformed names no label, and all of its "
     "decisions count as wrong."
 )
+Scores = dict[tuple[str, int], LabelScores]  # of an order and a seed
 
 
 def main(
     task: Annotated[str, typer.Argument(help=f"one of {', '.join(TASKS)}")],
-    out: Annotated[Path, typer.Option(help="folder for everything: new, empty, or begun by the same command")],
+    out: options.Out,
     data: Annotated[
         str | None,
         typer.Option(help="folder, files (a.csv or train=a.csv,test=b.csv) or hub id; else the task's hub id"),
@@ -64,23 +54,19 @@ def main(
         "plain,max,min,frequency"
     ),
     looked_at: Annotated[int, typer.Option(help="words whose presence is looked at for the order")] = 1000,
-    rows: Annotated[int, typer.Option(help="rows to learn from, at most")] = 1_000_000,
-    test_rows: Annotated[int, typer.Option(help="rows to measure on, at most")] = 1000,
+    rows: options.Rows = 1_000_000,
+    test_rows: options.TestRows = 1000,
     words: Annotated[int, typer.Option(help="words of a text that are kept")] = 64,
-    model: Annotated[
-        str | None, typer.Option(help="preset (tiny, nano, micro, mini, gpt2-small), model folder or hub id")
-    ] = None,
-    adapter: Annotated[
-        str, typer.Option(help="full, lora or qlora, of models that are not trained from scratch")
-    ] = "full",
-    tokenizer: Annotated[str | None, typer.Option(help="for presets: folder or hub id; else one is learnt")] = None,
-    vocabulary: Annotated[int | None, typer.Option(help="tokens of the one that is learnt")] = None,
-    seeds: Annotated[int | None, typer.Option(help="runs of each order")] = None,
-    steps: Annotated[int | None, typer.Option(help="optimiser steps of each run")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="rows a step")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="peak")] = None,
+    model: options.Model = None,
+    adapter: options.Adapter = "full",
+    tokenizer: options.Tokenizer = None,
+    vocabulary: options.Vocabulary = None,
+    seeds: options.Seeds = None,
+    steps: options.Steps = None,
+    batch_size: options.BatchSize = None,
+    learning_rate: options.LearningRate = None,
     constrain: Annotated[bool, typer.Option("--constrain", help="let models write only what can be restored")] = False,
-    small: Annotated[bool, typer.Option("--small", help="a run of seconds; without --data on rows made up")] = False,
+    small: options.SmallText = False,
 ) -> None:
     """Is it worth it on labels? From texts to answers, in one folder.
 
@@ -93,32 +79,40 @@ def main(
     Articles"; emotions: GoEmotions' TSV files. Example: python -m pipelines.multilabel emotions --data goemotions/
     --out emotions/ --model Qwen/Qwen2.5-1.5B-Instruct --adapter lora --batch-size 16
     """
-    if task not in TASKS:
-        raise InputError(f"there is no task {task!r}", remedy=f"the task is one of {', '.join(TASKS)}")
+    dataset, orders = options.task_of(TASKS, task), options.listed(policies)
     if form not in ("list", "each"):
         raise InputError(f"there is no form {form!r}", remedy="pass list or each")
-    if form == "each" and (by_row := {"hardest", "easiest"} & set(listed(policies))):
+    if form == "each" and (by_row := {"hardest", "easiest"} & set(orders)):
         raise InputError(f"policy {min(by_row)} orders the labels that a row has", remedy="pass --form list")
-    given: dict[str, Any] = {"model": model, "adapter": adapter, "tokenizer": tokenizer, "vocabulary": vocabulary}
-    given |= {"seeds": seeds, "steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}
-    changes = {name: value for name, value in given.items() if value is not None}
-    teaching = replace(SMALL if small else FULL, **changes)
+    kind = options.passed(model=model, adapter=adapter, tokenizer=tokenizer, vocabulary=vocabulary)
+    budget = options.passed(seeds=seeds, steps=steps, batch_size=batch_size, learning_rate=learning_rate)
+    teaching = replace(SMALL if small else FULL, **kind, **budget)
     if small:
         rows, test_rows = min(rows, SMALL_ROWS), min(test_rows, SMALL_TEST_ROWS)
-    names, found = TASKS[task].names, None
     if small and data is None:
         names, found = made_up(rows + 10 * test_rows)
-    splits = hold_out(found or read_rows(TASKS[task], data, words), rows, test_rows)
-    made_of = [task, data, form, rows, test_rows, words, looked_at, replace(teaching, seeds=0)]
-    open_folder(out, ", ".join(map(str, made_of)))
-    paths = write_data(out, {name: [as_record(row, form, names) for row in of] for name, of in splits.items()})
-    texts = (f"{row['text']}{BETWEEN}{row['labels']}" for row in (as_record(r, form, names) for r in splits["train"]))
-    arms = _arms(listed(policies), Labels(names=names) if form == "list" else Fields(), looked_at, small)
-    plans = fit_all(out, paths, arms)
+        dataset = replace(dataset, story=MADE_UP, names=names)
+    else:
+        found = read_rows(dataset, data, words)
+    splits = hold_out(found, rows, test_rows)
+    open_folder(out, task, data, form, rows, test_rows, words, looked_at, replace(teaching, seeds=0))
+    records = {name: [as_record(row, form, dataset.names) for row in of] for name, of in splits.items()}
+    paths = write_data(out, records)
+    cutter = Labels(names=dataset.names) if form == "list" else Fields()
+    plans = fit_all(out, paths, _arms(orders, cutter, looked_at, small))
+    texts = (f"{row['text']}{BETWEEN}{row['labels']}" for row in records["train"])
     apply_all(out, paths, plans, form="token", tokenizer=teaching.load_tokenizer(texts))
-    scores = _measure(out, splits, plans, teaching, form, names, constrain)
-    again = f"python -m pipelines.multilabel {shlex.join(sys.argv[1:])}"
-    _report(out, task, splits, plans, scores, names, teaching, form, again, made=found is not None)
+    scores = _measure(out, splits, plans, teaching, form, dataset.names, constrain)
+    _write(out, scores)
+    what = "the labels there are, as a list" if form == "list" else "yes or no for every label, as JSON"
+    parts = [
+        f"{dataset.story}; {sizes(splits)}, whose texts are not among them. The target is {what}.",
+        teaching.story,
+        *_parts(scores, plans),
+        *made_by(again("multilabel"), FOLDER),
+    ]
+    write_page(out, f"Which order of labels is learnt best: {task}", parts)
+    OUT.print(f"results written to {out}")
 
 
 def _arms(policies: Sequence[str], cutter: Any, looked_at: int, small: bool) -> dict[str, dict[str, Any]]:
@@ -139,7 +133,7 @@ def _measure(
     form: str,
     names: Sequence[str],
     constrain: bool,
-) -> dict[tuple[str, int], LabelScores]:
+) -> Scores:
     """Scores of every order and seed; the first line is that of an answer that is always the same."""
     truth = [row.labels for row in splits["test"]]
     ((commonest, _),) = Counter(row.labels for row in splits["train"]).most_common(1)
@@ -151,58 +145,48 @@ def _measure(
     return scores
 
 
-def _report(
-    out: Path,
-    task: str,
-    splits: Splits,
-    plans: dict[str, Plan],
-    scores: dict[tuple[str, int], LabelScores],
-    names: Sequence[str],
-    teaching: Teaching,
-    form: str,
-    again: str,
-    made: bool,
-) -> None:
-    metrics = [{"order": name, "seed": seed} | of.as_dict() for (name, seed), of in scores.items()]
+def _write(out: Path, scores: Scores) -> None:
+    """``metrics.parquet`` and its picture, and ``labels.parquet``: the same of every label by itself."""
+    import polars as pl
+
+    write_metrics(out, _metrics(scores), {name: title for name, (title, _) in COLUMNS.items() if name != "whole"})
     of_labels = [
         {"order": name, "seed": seed} | asdict(one) | {"precision": one.precision, "recall": one.recall, "f1": one.f1}
         for (name, seed), of in scores.items()
         for one in of.labels
     ]
-    write_metrics(out, metrics, {name: title for name, (title, _) in COLUMNS.items() if name != "whole"})
-    _write_labels(out, of_labels)
-    story = "Weather reports that were made up on the spot" if made else TASKS[task].story
-    what = "the labels there are, as a list" if form == "list" else "yes or no for every label, as JSON"
-    parts: list[str | list[str]] = [
-        f"{story}; {len(splits['train']):,} rows to learn from, {len(splits['test']):,} held out, whose texts are not "
-        f"among them. The target is {what}.",
-        teaching.story,
-        table(metrics, COLUMNS),
-        ahead(metrics, COLUMNS),
+    pl.DataFrame(of_labels).write_parquet(out / "labels.parquet")
+
+
+def _metrics(scores: Scores) -> list[Record]:
+    return [{"order": name, "seed": seed} | of.as_dict() for (name, seed), of in scores.items()]
+
+
+def _parts(scores: Scores, plans: dict[str, Plan]) -> list[Part]:
+    orders = [
+        [name, ", ".join(plan.units[slot] for slot in plan.permutation), plan.sha256[:12]]
+        for name, plan in plans.items()
+    ]
+    return [
+        *results(_metrics(scores), COLUMNS),
         NOTE,
         "Every label by itself: F1, the mean over the seeds (all numbers in `labels.parquet`).",
-        _by_label(of_labels, list(dict.fromkeys(name for name, _ in scores)), names),
+        _by_label(scores),
         "The orders:",
-        ["| order | labels | plan |", "|---|---|---|"]
-        + [f"| {n} | {', '.join(p.units[s] for s in p.permutation)} | {p.sha256[:12]} |" for n, p in plans.items()],
+        markdown_table(("order", "labels", "plan"), orders),
     ]
-    write_page(out, f"Which order of labels is learnt best: {task}", parts, again)
-    OUT.print(f"results written to {out}")
 
 
-def _write_labels(out: Path, rows: Sequence[dict[str, Any]]) -> None:
-    import polars as pl
-
-    pl.DataFrame(list(rows)).write_parquet(out / "labels.parquet")
-
-
-def _by_label(rows: Sequence[dict[str, Any]], orders: Sequence[str], names: Sequence[str]) -> list[str]:
-    lines = ["| label | rows | " + " | ".join(orders) + " |", "|---|---|" + "---|" * len(orders)]
-    for name in names:
-        of = [row for row in rows if row["name"] == name]
-        cells = [f"{fmean(row['f1'] for row in of if row['order'] == order):.3f}" for order in orders]
-        lines.append(f"| {name} | {of[0]['support']} | {' | '.join(cells)} |")
-    return lines
+def _by_label(scores: Scores) -> list[str]:
+    orders: dict[str, list[LabelScores]] = {}
+    for (name, _), of in scores.items():
+        orders.setdefault(name, []).append(of)
+    labels = next(iter(scores.values())).labels
+    rows = [
+        [label.name, str(label.support), *(f"{fmean(of.labels[i].f1 for of in runs):.3f}" for runs in orders.values())]
+        for i, label in enumerate(labels)
+    ]
+    return markdown_table(("label", "rows", *orders), rows)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any
 from mireorder import Labels, Reading
 from mireorder.errors import InputError
 from mireorder.stages import complete
-from pipelines.steps import Splits, named_splits, read
+from pipelines.splits import Splits, named_splits, read
 
 WIDTH = 8
 EMOTIONS = (

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,26 +14,16 @@ from mireorder.errors import InputError
 from mireorder.evaluate.rouge import has_rouge, rouge
 from mireorder.information.association import Associating
 from mireorder.ordering.ahead import Copying, Lead, Lookahead
+from mireorder.report.comparison import markdown_table
+from pipelines import options
 from pipelines.common import OUT, apply_all, fit_all, main_of, open_folder
-from pipelines.steps import (
-    Record,
-    Splits,
-    Teaching,
-    ahead,
-    answers_of,
-    hold_out,
-    listed,
-    table,
-    teach,
-    write_data,
-    write_metrics,
-    write_page,
-)
+from pipelines.pages import FOLDER, Record, again, made_by, results, sizes, write_metrics, write_page
+from pipelines.splits import MADE_UP, Splits, hold_out, write_data
+from pipelines.teaching import SMALL, Teaching, answers_of, teach
 from pipelines.textgen.tasks import TASKS, Task, made_up, read_rows
 
 FULL = Teaching(steps=1500)  # about once through WikiText-2
-SMALL = Teaching(model="nano", vocabulary=400, seeds=1, steps=10, batch_size=16)
-SMALL_ROWS, SMALL_TEST_ROWS = 300, 30
+SMALL_ROWS, SMALL_TEST_ROWS, SMALL_WORDS = 300, 30, 200
 POLICIES = ("plain", "lead", "lead-bare", "lookahead", "lookahead-bare")
 COLUMNS = {
     "perplexity": ("perplexity, all", ".2f"),
@@ -47,7 +35,9 @@ COLUMNS = {
     "rougeL": ("ROUGE-L", ".3f"),
     "whole": ("answers that are whole", ".1%"),
 }
+FIGURE = {name: COLUMNS[name][0] for name in ("perplexity", "bits_per_byte", "perplexity_given", "rougeL")}
 NOTE = (
+    "Of perplexity and bits per byte, less is better. "
     "*All* counts every token that a model writes, leads and marks included, per token (or byte) of the natural text. "
     "A text and its leads are never likelier than the text itself, so this is an upper bound on the surprise of the "
     "text, and what can be compared between orders. It is loose by what the model is unsure of about the leads once it "
@@ -65,7 +55,7 @@ ROUGE = "ROUGE was not computed: rouge-score is not installed (`pip install 'mir
 
 def main(
     task: Annotated[str, typer.Argument(help=f"one of {', '.join(TASKS)}")],
-    out: Annotated[Path, typer.Option(help="folder for everything: new, empty, or begun by the same command")],
+    out: options.Out,
     data: Annotated[
         str | None,
         typer.Option(help="folder or files (train=a.txt,test=b.txt), of summaries a hub id; else the task's own"),
@@ -77,23 +67,19 @@ def main(
     copies: Annotated[int, typer.Option(help="words copied to the front of a sentence (lead)")] = 1,
     span: Annotated[int, typer.Option(help="words of the span that is copied (lookahead)")] = 4,
     looked_at: Annotated[int, typer.Option(help="words whose association is looked at (lead)")] = 2000,
-    rows: Annotated[int, typer.Option(help="rows to learn from, at most")] = 1_000_000,
-    test_rows: Annotated[int, typer.Option(help="rows to measure on, at most")] = 500,
+    rows: options.Rows = 1_000_000,
+    test_rows: options.TestRows = 500,
     words: Annotated[int, typer.Option(help="words of a target, at most")] = 64,
     context: Annotated[int, typer.Option(help="words of what stands before, at most")] = 64,
-    model: Annotated[
-        str | None, typer.Option(help="preset (tiny, nano, micro, mini, gpt2-small), model folder or hub id")
-    ] = None,
-    adapter: Annotated[
-        str, typer.Option(help="full, lora or qlora, of models that are not trained from scratch")
-    ] = "full",
-    tokenizer: Annotated[str | None, typer.Option(help="for presets: folder or hub id; else one is learnt")] = None,
-    vocabulary: Annotated[int | None, typer.Option(help="tokens of the one that is learnt")] = None,
-    seeds: Annotated[int | None, typer.Option(help="runs of each order")] = None,
-    steps: Annotated[int | None, typer.Option(help="optimiser steps of each run")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="rows a step")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="peak")] = None,
-    small: Annotated[bool, typer.Option("--small", help="a run of seconds; without --data on rows made up")] = False,
+    model: options.Model = None,
+    adapter: options.Adapter = "full",
+    tokenizer: options.Tokenizer = None,
+    vocabulary: options.Vocabulary = None,
+    seeds: options.Seeds = None,
+    steps: options.Steps = None,
+    batch_size: options.BatchSize = None,
+    learning_rate: options.LearningRate = None,
+    small: options.SmallText = False,
 ) -> None:
     """Is it worth it on free text? From articles to perplexity and summaries, in one folder.
 
@@ -106,36 +92,42 @@ def main(
     wikitext: WikiText-2's text files; xsum: columns document and summary; scitldr: source and target. Example:
     python -m pipelines.textgen xsum --out xsum/ --model meta-llama/Llama-3.2-1B --adapter lora --batch-size 16
     """
-    if task not in TASKS:
-        raise InputError(f"there is no task {task!r}", remedy=f"the task is one of {', '.join(TASKS)}")
-    chosen = TASKS[task]
-    given: dict[str, Any] = {"model": model, "adapter": adapter, "tokenizer": tokenizer, "vocabulary": vocabulary}
-    given |= {"seeds": seeds, "steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}
-    changes = {name: value for name, value in given.items() if value is not None}
-    teaching = replace(SMALL if small else FULL, **changes)
+    dataset = options.task_of(TASKS, task)
+    copying = {name: _copying(name, bare, copies, span) for name in options.listed(policies)}
+    kind = options.passed(model=model, adapter=adapter, tokenizer=tokenizer, vocabulary=vocabulary)
+    budget = options.passed(seeds=seeds, steps=steps, batch_size=batch_size, learning_rate=learning_rate)
+    teaching = replace(SMALL if small else FULL, **kind, **budget)
     if small:
         rows, test_rows = min(rows, SMALL_ROWS), min(test_rows, SMALL_TEST_ROWS)
-        looked_at = min(looked_at, 200)
-    made = small and data is None
-    copying = {name: _copying(name, bare, copies, span) for name in listed(policies)}
-    splits = hold_out(
-        made_up(rows + 10 * test_rows) if made else read_rows(chosen, data, words, context), rows, test_rows
-    )
-    made_of = [task, data, bare, copies, span, looked_at, rows, test_rows, words, context, replace(teaching, seeds=0)]
-    open_folder(out, ", ".join(map(str, made_of)))
+        looked_at = min(looked_at, SMALL_WORDS)
+    if small and data is None:
+        dataset, found = replace(dataset, story=MADE_UP), made_up(rows + 10 * test_rows)
+    else:
+        found = read_rows(dataset, data, words, context)
+    splits = hold_out(found, rows, test_rows)
+    settings = [bare, copies, span, looked_at, rows, test_rows, words, context, replace(teaching, seeds=0)]
+    open_folder(out, task, data, *settings)
     paths = write_data(out, {name: [row.record for row in of] for name, of in splits.items()})
-    texts = (f"{row.text}{chosen.between}{row.targets[0]}" for row in splits["train"])
-    plans = fit_all(out, paths, _arms(copying, chosen, looked_at))
+    plans = fit_all(out, paths, _arms(copying, dataset, looked_at))
+    texts = (f"{row.text}{dataset.between}{row.targets[0]}" for row in splits["train"])
     # An adapter can't learn the embeddings of new tokens: there marks are text.
     form = {"form": "token", "tokenizer": teaching.load_tokenizer(texts), "reserve": teaching.adapter == "full"}
     apply_all(out, paths, plans, **form)
-    metrics = _measure(out, chosen, splits, plans, teaching)
-    write_metrics(out, metrics, {"perplexity": "perplexity, all", "bits_per_byte": "bits per byte, all",
-                                 "perplexity_given": "perplexity, leads given", "rougeL": "ROUGE-L"})  # fmt: skip
-    story = "Weather reports that were made up on the spot" if made else chosen.story
-    again = f"python -m pipelines.textgen {shlex.join(sys.argv[1:])}"
-    _report(out, task, f"{story}; {len(splits['train']):,} rows to learn from, {len(splits['test']):,} held out, whose "
-            "sources are not among them.", plans, metrics, teaching, again)  # fmt: skip
+    metrics = _measure(out, dataset, splits, plans, teaching)
+    write_metrics(out, metrics, FIGURE)
+    parts = [
+        f"{dataset.story}; {sizes(splits)}, whose sources are not among them.",
+        teaching.story,
+        *results(metrics, COLUMNS),
+        NOTE,
+        TOKENS,
+        ROUGE if dataset.summarises and not has_rouge() else "",
+        "What the copies cost:",
+        _costs(plans),
+        *made_by(again("textgen"), FOLDER),
+    ]
+    write_page(out, f"Do leads help: {task}", parts)
+    OUT.print(f"results written to {out}")
 
 
 def _copying(name: str, bare: bool, copies: int, span: int) -> Copying | None:
@@ -187,29 +179,14 @@ def _summaries(model: Path, plan: Plan, rows: Sequence[Any]) -> Record:
     return (rouge(texts, references) if has_rouge() else {}) | {"whole": whole}
 
 
-def _report(
-    out: Path, task: str, story: str, plans: dict[str, Plan], metrics: list[Record], teaching: Teaching, again: str
-) -> None:
-    costs = ["| order | units that are copies | sentences with a copy | plan |", "|---|---|---|---|"]
+def _costs(plans: dict[str, Plan]) -> list[str]:
+    rows = []
     for name, plan in plans.items():
         cost = (plan.copying or {}).get("costs")
         share = f"{cost['copied'] / max(1, cost['units'] + cost['copied']):.1%}" if cost else "-"
         led = f"{cost['with_copies'] / max(1, cost['parts']):.1%}" if cost else "-"
-        costs.append(f"| {name} | {share} | {led} | {plan.sha256[:12]} |")
-    missing = [ROUGE] if TASKS[task].summarises and not has_rouge() else []
-    parts = [
-        story,
-        teaching.story,
-        table(metrics, COLUMNS),
-        ahead(metrics, COLUMNS),
-        NOTE,
-        TOKENS,
-        *missing,
-        "What the copies cost:",
-        costs,
-    ]
-    write_page(out, f"Do leads help: {task}", parts, again)
-    OUT.print(f"results written to {out}")
+        rows.append([name, share, led, plan.sha256[:12]])
+    return markdown_table(("order", "units that are copies", "sentences with a copy", "plan"), rows)
 
 
 if __name__ == "__main__":

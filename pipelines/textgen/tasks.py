@@ -12,7 +12,7 @@ from unicodedata import normalize
 
 from mireorder import Reading
 from mireorder.errors import InputError
-from pipelines.steps import SPLITS, Splits, named_splits, read
+from pipelines.splits import SPLITS, Splits, named_splits, read
 
 TITLE = re.compile(r" = [^=](.*[^=])? = ?")
 ENDS = frozenset({".", "?", "!"})

@@ -1,0 +1,45 @@
+"""Options that pipelines share: their types, what of them was passed, and what they name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from mireorder.errors import InputError
+
+Kind = TypeVar("Kind")
+
+Out = Annotated[Path, typer.Option(help="folder for everything: new, empty, or begun by the same command")]
+Rows = Annotated[int, typer.Option(help="rows to learn from, at most")]
+TestRows = Annotated[int, typer.Option(help="rows to measure on, at most")]
+Model = Annotated[str | None, typer.Option(help="preset (tiny, nano, micro, mini, gpt2-small), model folder or hub id")]
+Adapter = Annotated[str, typer.Option(help="full, lora or qlora, of models that are not trained from scratch")]
+Tokenizer = Annotated[str | None, typer.Option(help="for presets: folder or hub id; else one is learnt")]
+Vocabulary = Annotated[int | None, typer.Option(help="tokens of the one that is learnt")]
+Seeds = Annotated[int | None, typer.Option(help="runs of each order")]
+Steps = Annotated[int | None, typer.Option(help="optimiser steps of each run")]
+BatchSize = Annotated[int | None, typer.Option(help="rows a step")]
+LearningRate = Annotated[float | None, typer.Option(help="peak")]
+SmallText = Annotated[bool, typer.Option("--small", help="a run of seconds; without --data on rows made up")]
+
+
+def passed(**options: Any) -> dict[str, Any]:
+    """The options that were passed; one that is None was not, and leaves things as they are."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def task_of(tasks: Mapping[str, Kind], name: str) -> Kind:
+    """The task of that name. Raises InputError if there is none."""
+    if name not in tasks:
+        raise InputError(f"there is no task {name!r}", remedy=f"the task is one of {', '.join(tasks)}")
+    return tasks[name]
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """The policies of an option, a,b,c. Raises InputError if there are none."""
+    if not (found := tuple(part for part in text.split(",") if part)):
+        raise InputError("no policies are named", remedy="pass --policies plain,max")
+    return found

@@ -1,0 +1,128 @@
+"""Models of the pipelines of text: how they are trained, and what they answer."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.progress import Progress
+
+from mireorder import Plan
+from mireorder.errors import InputError
+from pipelines.common import ERR
+
+TRAINED = "training.json"
+
+
+@dataclass(frozen=True)
+class Teaching:
+    """How models are trained.
+
+    Attributes:
+        model: a preset (trained from scratch), a model folder or a hub id.
+        adapter: what of it is trained: ``full``, ``lora``, or ``qlora`` (an adapter on weights of 4 bits).
+        tokenizer: folder or hub id, for presets; None learns one of ``vocabulary`` tokens from the training rows.
+        vocabulary: how many.
+        seeds: runs of each order.
+        steps: optimiser steps of a run.
+        batch_size: rows a step.
+        learning_rate: its peak; None takes the default for the kind of run.
+    """
+
+    model: str = "micro"
+    adapter: str = "full"
+    tokenizer: str | None = None
+    vocabulary: int = 4096
+    seeds: int = 3
+    steps: int = 3000
+    batch_size: int = 32
+    learning_rate: float | None = None
+
+    def __post_init__(self) -> None:
+        from mireorder.sft.presets import PRESETS
+
+        if self.adapter not in ("full", "lora", "qlora"):
+            raise InputError(f"there is no adapter {self.adapter!r}", remedy="pass full, lora or qlora")
+        if self.adapter != "full" and self.model in PRESETS:
+            raise InputError(
+                f"preset {self.model} is trained from scratch", remedy="leave out --adapter, or name a model"
+            )
+        if self.tokenizer and self.model not in PRESETS:
+            raise InputError(f"{self.model} has a tokenizer of its own", remedy="leave out --tokenizer")
+
+    def load_tokenizer(self, texts: Iterator[str]) -> Any:
+        """The model's tokenizer; for presets the one that is named, or one learnt from the texts."""
+        from mireorder.sft.presets import PRESETS
+        from mireorder.sft.subwords import subword_tokenizer
+        from mireorder.sft.tokens import load_tokenizer
+
+        if self.model not in PRESETS:
+            return load_tokenizer(self.model)
+        return load_tokenizer(self.tokenizer) if self.tokenizer else subword_tokenizer(texts, self.vocabulary)
+
+    @property
+    def story(self) -> str:
+        """In a sentence."""
+        from mireorder.sft.presets import PRESETS
+
+        kind = (
+            "from random weights" if self.model in PRESETS else {"full": "all weights"}.get(self.adapter, self.adapter)
+        )
+        rate = "the default rate" if self.learning_rate is None else f"a rate of {self.learning_rate}"
+        return (
+            f"Model `{self.model}`, {kind}: {self.steps:,} steps of {self.batch_size} rows at {rate}, {self.seeds} "
+            "seed(s); within a seed every order has the same initial weights and the same row order."
+        )
+
+
+SMALL = Teaching(model="nano", vocabulary=400, seeds=1, steps=10, batch_size=16)
+
+
+def teach(folder: Path, names: Sequence[str], teaching: Teaching) -> Iterator[tuple[str, int, Path]]:
+    """Train on every order with every seed: ``models/``; a model that is there is not trained again.
+
+    Yields:
+        Order, seed and the model's folder, seed by seed.
+    """
+    from mireorder.sft import scratch, train
+    from mireorder.sft.budget import Budget
+    from mireorder.sft.presets import PRESETS
+
+    with Progress(console=ERR, transient=True, disable=not ERR.is_terminal) as bar:
+        task = bar.add_task("training", total=teaching.steps * teaching.seeds * len(names))
+        for number, (seed, name) in enumerate((seed, name) for seed in range(teaching.seeds) for name in names):
+            model = folder / "models" / f"{name}-{seed}"
+            if not (model / TRAINED).is_file():  # it is written last
+                shutil.rmtree(model, ignore_errors=True)
+                dataset = folder / "datasets" / name
+                budget = Budget(teaching.steps, teaching.batch_size, teaching.learning_rate, seed=seed)
+
+                def progress(step: int, *_: Any, before: int = number * teaching.steps) -> None:
+                    bar.update(task, completed=before + step)
+
+                if teaching.model in PRESETS:
+                    scratch.train_from_scratch(dataset, teaching.model, model, budget, progress)
+                else:
+                    adapted = {"lora": teaching.adapter != "full", "four_bit": teaching.adapter == "qlora"}
+                    train.train(dataset, teaching.model, model, budget, progress=progress, **adapted)
+            bar.update(task, completed=(number + 1) * teaching.steps)
+            yield name, seed, model
+
+
+def answers_of(model: Path, prompts: Sequence[str], plan: Plan, constrained: bool = False) -> list[dict[str, Any]]:
+    """What a model answers, in natural order, a record for each prompt.
+
+    Args:
+        model: its folder.
+        prompts: the source texts.
+        plan: the model's.
+        constrained: whether it may write only what can be restored.
+    """
+    from mireorder.sft.generate import generate
+    from mireorder.undo.restorer import split_between
+
+    asked = [prompt + split_between(plan.between)[0] for prompt in prompts]
+    return list(generate(model, asked, constrained=constrained))
