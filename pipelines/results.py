@@ -17,6 +17,7 @@ import typer
 from mireorder.errors import InputError
 from mireorder.evaluate.outcomes import Outcome, outcomes_of
 from mireorder.files import write_text
+from mireorder.report.comparison import markdown_table
 from pipelines.common import OUT, main_of
 
 ORDERS = ["plain", "reverse", "random"] + [
@@ -49,7 +50,7 @@ def by_order(compared: Mapping[str, Sequence[Outcome]]) -> list[str]:
 
     Orders that came out the same stand under each of their names.
     """
-    lines = ["| task | " + " | ".join(ORDERS) + " |", "|---|" + "---|" * len(ORDERS)]
+    rows = []
     for task, outcomes in compared.items():
         of = {name: outcome for outcome in outcomes for name in outcome.arm.split("+")}
         cells = []
@@ -58,8 +59,8 @@ def by_order(compared: Mapping[str, Sequence[Outcome]]) -> list[str]:
             cells.append(
                 f"{interval.value:.1%} ({100 * interval.low:.0f} to {100 * interval.high:.0f})" if interval else "-"
             )
-        lines.append(f"| [{task}]({task}.md) | {' | '.join(cells)} |")
-    return lines
+        rows.append([f"[{task}]({task}.md)", *cells])
+    return markdown_table(["task", *ORDERS], rows)
 
 
 def _copy_page(folder: Path, out: Path) -> None:
