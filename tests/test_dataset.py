@@ -217,6 +217,13 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(inputs, plan, tmp_
         assert stamps(folder) == before
 
 
+@pytest.mark.parametrize("split", ["tokenizer", "rejected"])
+def test_a_split_takes_no_folder_that_stands_beside_it(inputs, plan, tmp_path, split):
+    with pytest.raises(InputError, match=f"split {split} would lie in a folder that holds something else; give it"):
+        apply({split: inputs[0]}, plan, out=tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
 # What a failure leaves
 
 

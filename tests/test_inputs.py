@@ -125,6 +125,15 @@ def test_other_things_are_refused(tmp_path):
     assert refusal(both) == "train: has splits of its own (test); give it without a split name"
 
 
+@pytest.mark.parametrize("name", ["../out", "a/b", "..", "", "a-b", "train\n"])
+def test_a_split_s_name_leads_out_of_no_folder(tmp_path, name):
+    import datasets
+
+    remedy = f"{name!r} can't be the name of a split; use letters, digits, _ and single dots"
+    assert refusal({name: write(tmp_path / "a.txt", "1=1\n")}, LINES) == remedy
+    assert refusal(datasets.DatasetDict({name: datasets.Dataset.from_dict({"q": ["1"], "a": ["1"]})})) == remedy
+
+
 def test_a_hub_id_that_cannot_be_loaded_says_so(tmp_path):
     code = "from mireorder.dataset.reader import *; open_shards('nobody/nothing', Reading(('q',), ('a',)))"
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}

@@ -20,6 +20,9 @@ from mireorder.standalone import require_other_name, write_standalone
 from mireorder.threads import map_ordered, shared
 from mireorder.undo.restorer import FILE
 
+TAKEN = frozenset({"rejected", "tokenizer"})
+"""Folders beside those of the splits."""
+
 
 def write_folder(
     reordering: Reordering,
@@ -44,9 +47,13 @@ def write_folder(
     Raises:
         OutputError: the folder holds something else, was written from another input or plan, or has a name that
             ``load_dataset`` could not open.
-        InputError: a row does not fit the plan, or there are no rows.
+        InputError: a row does not fit the plan, there are no rows, or a split has the name of a folder beside it.
     """
     require_other_name(folder)
+    for shard in shards:
+        if shard.split in TAKEN:
+            problem = f"split {shard.split} would lie in a folder that holds something else"
+            raise InputError(problem, shard=shard.name, remedy="give it another name")
     plan, form = reordering.plan, "token" if reordering.encode else "text"
     jobs = _jobs(shards, plan, form, tokenizer, reordering.max_tokens)
     existed = folder.exists()

@@ -31,6 +31,7 @@ DATASET_ROWS = 16_384  # rows of a batch; a dataset's digest depends on it
 SHARD_ROWS = 1_000_000  # a `datasets.Dataset` is cut into shards of this many rows
 SPLIT_WORDS = {"train", "test", "dev", "val", "valid", "validation", "eval"}
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+SPLIT_NAME = re.compile(r"\w+(\.\w+)*")  # as in `datasets`; it becomes a folder's, and must not lead out of another
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,9 @@ def _parts(data: Any, split: str | None) -> Iterator[tuple[str | None, Any]]:
             problem = f"has splits of its own ({', '.join(map(str, data))})"
             raise InputError(problem, shard=split, remedy="give it without a split name")
         for name, item in data.items():
+            if not SPLIT_NAME.fullmatch(str(name)):
+                problem = f"{str(name)!r} can't be the name of a split"
+                raise InputError(problem, remedy="use letters, digits, _ and single dots")
             yield from _parts(item, str(name))
     elif isinstance(data, list | tuple):
         for item in data:
