@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -84,13 +85,13 @@ class EmittedTokens(EmittedPlaces):
 
 
 @dataclass(frozen=True)
-class EmittedText(EmittedPlaces):
+class EmittedText(EmittedPlaces, ABC):
     """Units of a text, with joiners between them."""
 
     @property
+    @abstractmethod
     def gap(self) -> str:
         """What stands between units in the natural target."""
-        raise NotImplementedError
 
     @property
     def joiner(self) -> str:
