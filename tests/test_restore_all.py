@@ -99,7 +99,7 @@ id_rows = st.lists(st.lists(st.integers(0, 9), max_size=5), max_size=6)
 def test_ids_are_put_in_natural_order_as_their_rows_one_by_one(align, rows, data):
     cutter, order = Tokens(align, width=4), data.draw(st.permutations(range(4)))
     found = columns.natural_units(cutter, order, pa.array(rows, pa.list_(pa.int32()))).to_pylist()
-    one_by_one = [Restorer(cutter, order).restore_ids(row) for row in rows]
+    one_by_one = [Restorer(cutter, order, of_ids=True).restore_ids(row) for row in rows]
     assert found == [None if one.problem else one.ids for one in one_by_one]
 
 

@@ -94,7 +94,7 @@ def test_ids_are_cut_and_come_back(align, rows, data):
     for own, out in zip(rows, emitted.to_pylist(), strict=True):
         if own is not None:
             assert sorted(out) == sorted(own)
-            assert Restorer(cutter, order).restore_ids(out) == RestoredIds(own, "complete")
+            assert Restorer(cutter, order, of_ids=True).restore_ids(out) == RestoredIds(own, "complete")
 
 
 @given(st.tuples(id_rows, id_rows, id_rows))
@@ -116,7 +116,7 @@ def test_the_commonest_ids_are_told_apart():
 def test_ids_that_can_not_be_are_refused():
     problems = Tokens(width=2).cut(ids_of([[1, 2, 3], [1], None])).problems
     assert problems == {0: "target has 3 tokens, the plan is for 2; fit with --width 3 or pass --reject", 2: "no ids"}
-    found = Restorer(Tokens(width=2), [1, 0]).restore_ids([5, 6, 7])
+    found = Restorer(Tokens(width=2), [1, 0], of_ids=True).restore_ids([5, 6, 7])
     assert found == RestoredIds([6, 5], "malformed", "3 tokens were emitted, at most 2 make a target")
     with pytest.raises(InputError, match="needs a tokenizer; pass --tokenizer"):
         Tokens().survey(pa.record_batch({"source": ["a"], "target": ["b"]}))
@@ -202,7 +202,7 @@ def test_any_text_comes_back_or_is_refused(real, name, targets, data):
         back = tokenizer.decode(tokenizer(" " + text)["input_ids"])
         assert (row in cut.problems) == (back != " " + text)
         if row not in cut.problems:
-            found = Restorer(cutter, order).restore_ids(emitted[row])
+            found = Restorer(cutter, order, of_ids=True).restore_ids(emitted[row])
             assert found == RestoredIds(tokenizer(" " + text)["input_ids"], "complete")
     assert not cut.problems or name == "qwen2.5", "GPT-2's is one of bytes: everything comes back"
 

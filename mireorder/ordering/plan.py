@@ -47,7 +47,7 @@ class Plan:
         estimator: of the scores that decided: a name in `ENTROPIES`, or ``cross-fitted``.
         tie_breaker: the criterion that decided between scores that tie.
         policy: that made the permutation.
-        kind: how an output is restored: ``fixed`` or ``set``.
+        kind: how an output is restored: a name in `KINDS`.
         seed: of random orders, shuffles and resamples.
         units: names of the slots of a full target, in natural order.
         permutation: of a full target, ``permutation[step] = slot``.
@@ -234,8 +234,6 @@ class Plan:
         Raises:
             PlanError: the plan's units are text.
         """
-        if self.tokenizer is None:
-            raise PlanError("the plan's units are text; pass the emitted text to restore")
         return self._restorer.restore_ids(emitted)
 
     def require_tokenizer(self, fingerprint: str) -> None:

@@ -164,7 +164,13 @@ class Restorer:
             )
 
     def restore_ids(self, emitted: Sequence[int]) -> RestoredIds:
-        """The natural ids of those that a model emitted behind the prompt, where units are ids."""
+        """The natural ids of those that a model emitted behind the prompt, where units are ids.
+
+        Raises:
+            PlanError: the plan's units are text.
+        """
+        if not self.of_ids:
+            raise PlanError("the plan's units are text; pass the emitted text to restore")
         split = self.cutter.split(emitted)
         slots, steps = self._way(len(split.units))
         ids = self.cutter.glue(slots, [split.units[step] for step in steps])
