@@ -388,6 +388,20 @@ def test_the_command_says_what_the_library_s_command_says(tmp_path, monkeypatch,
     assert said[0] == said[1] and said[0][0] == 1
 
 
+def test_both_commands_name_the_file_with_too_few_prompts(tmp_path, monkeypatch, capsys, bundled):
+    from mireorder.cli import main
+
+    CASES["causal-max, padded"][0].save(tmp_path)
+    (tmp_path / "asked").write_text("12*34=\n", encoding="utf-8")
+    arguments = [str(tmp_path), "--prompts", str(tmp_path / "asked")]
+    for command in (lambda: main(["restore", *arguments]), lambda: sys.exit(bundled.main(arguments))):
+        monkeypatch.setattr("sys.stdin", io.StringIO("0408\n" * 2))
+        with pytest.raises(SystemExit) as ended:
+            command()
+        assert ended.value.code == 2
+        assert f"{tmp_path / 'asked'}: 1 prompts for more answers; pass a prompt for each" in capsys.readouterr().err
+
+
 # --- what can't be used ------------------------------------------------------------------------------------------
 
 
@@ -456,7 +470,7 @@ def test_spoilt_plans_are_refused_or_restore_without_raising(name, bundled, tmp_
 @pytest.mark.parametrize(
     ("arguments", "lines", "problem"),
     [
-        (["--strings"], "x\n", "standard input, row 1: 'x' is no JSON string; leave out --strings"),
+        (["--strings"], "x\n", "standard input, line 1: 'x' is no JSON string; leave out --strings"),
         (["--strings"], "1\n", "'1' is no JSON string"),
         (["--ids"], "[1]\n", "the plan's units are text; leave out --ids"),
         (["--prompts", "nowhere"], "x\n", "nowhere: can't be read"),
@@ -479,8 +493,14 @@ def test_the_kind_causal_needs_prompts_and_units_that_are_ids_need_ids(bundled, 
         2,
         "error: the plan's units are token ids; pass --ids\n",
     )
-    status, said = run_here(bundled, monkeypatch, capsys, tmp_path / "ids", "--ids", lines='[1, "2"]\n')
-    assert status == 2 and "no JSON list of ids; write it as [5, 17, 3]" in said
+    status, said = run_here(bundled, monkeypatch, capsys, tmp_path / "ids", "--ids", lines='[1]\n[1, "2"]\n')
+    assert status == 2 and """line 2: '[1, "2"]' is no JSON list of ids; write it as [5, 17, 3]""" in said
+
+
+def test_a_plan_of_text_restores_no_ids(bundled, tmp_path):
+    CASES["padded"][0].save(tmp_path)
+    with pytest.raises(bundled.PlanError, match="the plan's units are text; pass the emitted text to restore"):
+        bundled.Restorer.load(tmp_path).restore_ids([1, 2])
 
 
 # --- beside data and models ----------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from mireorder import options
 from mireorder.cli.shown import OUT, Incomplete, print_json, rows_bar
 from mireorder.errors import InputError
 from mireorder.report.tables import check_view, plan_view
-from mireorder.undo.script import json_string, one_line
+from mireorder.undo.script import json_string, one_line, too_few
 
 if TYPE_CHECKING:
     from mireorder.engine.counts import Counts
@@ -344,7 +344,9 @@ def restore(
     for lines in _stdin_lines():
         if strings:
             lines = [json_string(line, done + number) for number, line in enumerate(lines, 1)]
-        rows = loaded.restore_all(lines, None if asked is None else _those(asked, done, len(lines)))
+        if asked is not None and done + len(lines) > len(asked):
+            raise too_few(asked, str(prompts))
+        rows = loaded.restore_all(lines, None if asked is None else asked[done : done + len(lines)])
         shown = (json.dumps(asdict(r), ensure_ascii=False) for r in rows) if as_json else map(one_line, rows.texts)
         print(*shown, sep="\n")
         for row in rows.incomplete:
@@ -367,14 +369,6 @@ def _save(counts: Counts, out: Path, as_json: bool) -> None:
     if counts.second and counts.second.problem:
         OUT.print(f"ties would be broken by the lowest slot: {counts.second.problem}")
     OUT.print(f"counts written to {path}")
-
-
-def _those(prompts: list[str], first: int, answers: int) -> list[str]:
-    """The prompts of so many answers."""
-    found = prompts[first : first + answers]
-    if len(found) < answers:
-        raise InputError(f"{len(prompts)} prompts for more answers", remedy="pass a prompt for each line")
-    return found
 
 
 def _stdin_lines() -> Iterator[list[str]]:

@@ -11,9 +11,9 @@ import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from mireorder.report.tables import consoles
+from mireorder.undo.script import MOST_REPORTED
 
 OUT, ERR = consoles()
-MOST_REPORTED = 20
 
 
 def print_json(content: Any) -> None:

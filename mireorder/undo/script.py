@@ -43,9 +43,11 @@ def _incomplete(given: argparse.Namespace) -> Iterator[str]:
     if restorer.of_ids != given.ids:
         units, remedy = ("token ids", "pass --ids") if restorer.of_ids else ("text", "leave out --ids")
         raise InputError(f"the plan's units are {units}", remedy=remedy)
-    prompts = None if given.prompts is None else _prompts(Path(given.prompts))
+    prompts = None if given.prompts is None else _prompts(given.prompts)
     for number, line in enumerate(_stdin_lines(), 1):
-        prompt = None if prompts is None else _prompt_of(prompts, number)
+        if prompts is not None and number > len(prompts):
+            raise too_few(prompts, given.prompts)
+        prompt = None if prompts is None else prompts[number - 1]
         restored: Any
         if given.ids:
             restored = restorer.restore_ids(_ids(line, number))
@@ -79,12 +81,18 @@ def _stdin_lines() -> Iterator[str]:
 
 
 def json_string(line: str, number: int) -> str:
-    """What a JSON string says; half a surrogate pair reads as U+FFFD, as decoders write it."""
+    """What a JSON string says; half a surrogate pair reads as U+FFFD, as decoders write it.
+
+    Args:
+        line: of standard input.
+        number: its number, from 1.
+
+    Raises:
+        InputError: it is no JSON string.
+    """
     text = _json(line)
     if not isinstance(text, str):
-        raise InputError(
-            f"{line[:40]!r} is no JSON string", shard="standard input", row=number, remedy="leave out --strings"
-        )
+        raise InputError(f"{line[:40]!r} is no JSON string", shard=_place(number), remedy="leave out --strings")
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -92,10 +100,12 @@ def _ids(line: str, number: int) -> list[int]:
     """What a JSON list of ids says."""
     ids = _json(line)
     if not isinstance(ids, list) or any(type(token) is not int for token in ids):
-        raise InputError(
-            f"{line[:40]!r} is no JSON list of ids", shard="standard input", row=number, remedy="write it as [5, 17, 3]"
-        )
+        raise InputError(f"{line[:40]!r} is no JSON list of ids", shard=_place(number), remedy="write it as [5, 17, 3]")
     return ids
+
+
+def _place(number: int) -> str:
+    return f"standard input, line {number}"
 
 
 def _json(line: str) -> Any:
@@ -106,18 +116,17 @@ def _json(line: str) -> Any:
         return None
 
 
-def _prompts(path: Path) -> list[str]:
+def _prompts(path: str) -> list[str]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"can't be read ({error})", shard=str(path), remedy="name a UTF-8 text file") from None
+        raise InputError(f"can't be read ({error})", shard=path, remedy="name a UTF-8 text file") from None
     return text.removesuffix("\n").split("\n") if text else []
 
 
-def _prompt_of(prompts: list[str], number: int) -> str:
-    if number > len(prompts):
-        raise InputError(f"{len(prompts)} prompts for more answers", remedy="pass a prompt for each line")
-    return prompts[number - 1]
+def too_few(prompts: Sequence[str], file: str) -> InputError:
+    """What to raise where a file of prompts ends before the answers do."""
+    return InputError(f"{len(prompts)} prompts for more answers", shard=file, remedy="pass a prompt for each line")
 
 
 if __name__ == "__main__":
