@@ -17,8 +17,9 @@ from mireorder import InputError
 from mireorder.cutting import Lines, Sentences
 from mireorder.information.association import NEVER, Scored
 from mireorder.ordering.ahead import Copying, Cost, Lead, Lookahead, Parts, row_heads, sentence_heads
-from mireorder.ordering.bare import Bare, restore_bare
-from mireorder.ordering.lead import Leads, restore_lead
+from mireorder.ordering.bare import Bare
+from mireorder.ordering.lead import Leads
+from mireorder.undo.copied import restore_bare, restore_lead
 
 # --- the choice --------------------------------------------------------------------------------------------------
 

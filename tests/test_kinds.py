@@ -14,10 +14,11 @@ from mireorder.arrays import list_array
 from mireorder.cutting.rows import Batch, cut_batch
 from mireorder.information.criteria import Pairwise
 from mireorder.information.evidence import pointwise, surprise
-from mireorder.ordering.marked import Markers, restore_marked
+from mireorder.ordering.marked import Markers
 from mireorder.ordering.permutation import Permutations, sound_rows
 from mireorder.ordering.rows import by_evidence, shuffled
 from mireorder.undo.causal import restore_causal
+from mireorder.undo.marked import restore_marked
 
 
 def products(largest=31):

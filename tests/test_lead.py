@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from mireorder import InputError
 from mireorder.cutting.cut import Cut
-from mireorder.ordering.lead import Copies, Leads, restore_lead
+from mireorder.ordering.lead import Copies, Leads
+from mireorder.undo.copied import restore_lead
 from mireorder.undo.units import Split
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mireorder.arrays import list_array, list_offsets
+from mireorder.arrays import list_array, list_offsets, valid_rows
 from mireorder.compiled import kernel
 from mireorder.cutting.cut import NO_TARGET, Cut, Splits, present_codes
 from mireorder.errors import InputError
@@ -91,7 +91,7 @@ class Labels(EmittedLabels):
     def natural(self, cut: Cut, batch: pa.RecordBatch) -> pa.StringArray:
         """The labels of each row joined in canonical order."""
         del batch
-        return self.emit(pa.ListArray.from_arrays(pa.array(cut.offsets, pa.int32()), cut.units))
+        return self.emit(list_array(cut.offsets, cut.units))
 
     def emit(self, units: pa.ListArray) -> pa.StringArray:
         """The labels joined in the order given; the word for none where there are none."""
@@ -137,7 +137,7 @@ class Labels(EmittedLabels):
         self, batch: pa.RecordBatch, problems: dict[int, str]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         target = batch.column("target")
-        for row in np.flatnonzero(target.is_null().to_numpy(zero_copy_only=False)).tolist():
+        for row in np.flatnonzero(~valid_rows(target)).tolist():
             problems[row] = f"{NO_TARGET}; fill it in or pass --reject"
         if pa.types.is_string(target.type):
             for row in np.flatnonzero(pc.equal(target, "").fill_null(False).to_numpy(zero_copy_only=False)).tolist():

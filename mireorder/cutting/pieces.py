@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from mireorder.arrays import valid_rows
 from mireorder.cutting.cut import NO_TARGET, Splits, text_column
 from mireorder.cutting.draws import of_rows
 from mireorder.cutting.joined import Joined
@@ -33,7 +34,7 @@ class Pieces(EmittedPieces, Joined):
     def units_of(self, batch: pa.RecordBatch) -> tuple[pa.ListArray, dict[int, str]]:
         """The pieces of every row, null where there is no target."""
         target = text_column(batch, self.name)
-        missing = np.flatnonzero(target.is_null().to_numpy(zero_copy_only=False)).tolist()
+        missing = np.flatnonzero(~valid_rows(target)).tolist()
         pieces = self.pieces(target)
         return pieces, dict.fromkeys(missing, f"{NO_TARGET}; fill it in or pass --reject")
 

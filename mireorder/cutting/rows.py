@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from mireorder.arrays import valid_rows
 from mireorder.cutting.cut import Cut, Cutter
 from mireorder.errors import InputError, within
 
@@ -94,7 +95,7 @@ def cut_batch(
         cut = cutter.cut(prepare(rows) if prepare else rows)
     problems = dict(cut.problems)
     source = rows.column("source")
-    for row in np.flatnonzero(source.is_null().to_numpy(zero_copy_only=False)).tolist():
+    for row in np.flatnonzero(~valid_rows(source)).tolist():
         problems[row] = "source is null; fill it in or pass --reject"
     if misfits:
         problems = misfits(rows, cut) | problems

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mireorder.arrays import string_bytes
+from mireorder.arrays import string_bytes, valid_rows
 from mireorder.dataset.formats import (
     BATCH_ROWS,
     FORMATS,
@@ -301,7 +301,7 @@ def _plain(array: pa.Array, is_label: bool) -> pa.Array:
 
 def _value_bytes(array: pa.Array) -> Iterator[bytes]:
     """Yield bytes that depend on an array's values alone, not on its offsets or spare bits."""
-    yield np.packbits(array.is_valid().to_numpy(zero_copy_only=False)).tobytes()
+    yield np.packbits(valid_rows(array)).tobytes()
     if pa.types.is_list(array.type):
         yield pc.fill_null(pc.list_value_length(array), 0).to_numpy().tobytes()
         yield from _value_bytes(array.flatten())

@@ -16,12 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from mireorder.arrays import list_array
 from mireorder.cutting.cut import Cut, JoinedCutter
 from mireorder.errors import InputError
 from mireorder.ordering.lead import Copies, ranges
-from mireorder.undo.copied import EmittedBare, restore_bare
-
-__all__ = ["Bare", "restore_bare"]
+from mireorder.undo.copied import EmittedBare
 
 Ints = NDArray[np.int64]
 
@@ -38,7 +37,7 @@ class Bare(EmittedBare):
             raise InputError(
                 f"{self.gap!r} can't part sentences where {cutter.joiner!r} joins units", remedy="copy behind marks"
             )
-        texts = cutter.emit(pa.ListArray.from_arrays(pa.array(cut.offsets, pa.int32()), cut.units))
+        texts = cutter.emit(list_array(cut.offsets, cut.units))
         held = pc.indices_nonzero(pc.match_substring(texts, self.gap)).to_pylist()
         problem = f"target holds {self.gap!r}, which parts sentences where copies have no marks"
         return dict.fromkeys(held, f"{problem}; copy behind marks, or to the front of whole targets, or --reject")
@@ -63,9 +62,8 @@ class Bare(EmittedBare):
             [cut.units, cut.units.take(pa.array(spans)), pa.array([""] * int(missing.sum()), pa.string())]
         )
         bounds = np.append(heads, len(own)) + self.number * np.arange(len(heads) + 1)
-        texts = cutter.emit(pa.ListArray.from_arrays(pa.array(bounds, pa.int32()), pieces.take(pa.array(order))))
-        rows = pa.array(np.searchsorted(heads, cut.offsets), pa.int32())
-        text = pc.binary_join(pa.ListArray.from_arrays(rows, texts), self.gap or "")
+        texts = cutter.emit(list_array(bounds, pieces.take(pa.array(order))))
+        text = pc.binary_join(list_array(np.searchsorted(heads, cut.offsets), texts), self.gap or "")
         slots = np.concatenate([cut.slots, cut.slots[spans]])[order[order < len(own) + len(spans)]]
         ends = cut.offsets + np.searchsorted(before, cut.offsets)
-        return text, pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pa.array(slots, pa.int32()))
+        return text, list_array(ends, pa.array(slots, pa.int32()))

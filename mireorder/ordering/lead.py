@@ -13,10 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from mireorder.arrays import list_array
 from mireorder.cutting.cut import Cut, JoinedCutter
-from mireorder.undo.copied import EmittedLeads, restore_lead
-
-__all__ = ["Copies", "Leads", "ranges", "restore_lead"]
+from mireorder.undo.copied import EmittedLeads
 
 Ints = NDArray[np.int64]
 
@@ -53,8 +52,8 @@ class Leads(EmittedLeads):
         """The text of each row with its copies, and the slots by step: those of copies stand twice."""
         lengths = copies.last - copies.first + 1
         spans = ranges(copies.first, lengths)
-        bounds = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
-        bodies = cutter.emit(pa.ListArray.from_arrays(bounds, cut.units.take(pa.array(spans))))
+        bounds = np.concatenate([[0], np.cumsum(lengths)])
+        bodies = cutter.emit(list_array(bounds, cut.units.take(pa.array(spans))))
         marked = pc.binary_join_element_wise(self.opening, bodies, self.closing, "")
         units = len(cut.slots)
         # A copy sorts before the unit it is put before, and copies in one place stay as they are.
@@ -62,12 +61,11 @@ class Leads(EmittedLeads):
         order = np.argsort(place, kind="stable")
         pieces = pa.concat_arrays([cut.units, marked]).take(pa.array(order))
         per_row = np.searchsorted(copies.before, cut.offsets)  # copies before each row
-        text = cutter.emit(pa.ListArray.from_arrays(pa.array(cut.offsets + per_row, pa.int32()), pieces))
+        text = cutter.emit(list_array(cut.offsets + per_row, pieces))
         of_copy = np.repeat(np.arange(len(lengths)), lengths)
         steps = np.concatenate([2 * np.arange(units) + 1, 2 * copies.before[of_copy]])
         slots = np.concatenate([cut.slots, cut.slots[spans]])[np.argsort(steps, kind="stable")]
-        ends = np.concatenate([[0], np.cumsum(lengths)])[per_row]
-        return text, pa.ListArray.from_arrays(pa.array(cut.offsets + ends, pa.int32()), pa.array(slots, pa.int32()))
+        return text, list_array(cut.offsets + bounds[per_row], pa.array(slots, pa.int32()))
 
 
 def ranges(first: Ints, lengths: Ints) -> Ints:
