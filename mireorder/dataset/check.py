@@ -23,7 +23,7 @@ from mireorder.dataset.folder import load
 from mireorder.errors import OutputError
 from mireorder.files import file_sha256
 from mireorder.ordering.columns import natural_units, put_back, without_start
-from mireorder.ordering.emission import is_order, moved_back
+from mireorder.ordering.emission import in_natural_order, is_order, moved_back
 from mireorder.ordering.permutation import is_permutation
 from mireorder.ordering.plan import Plan
 from mireorder.threads import map_ordered
@@ -224,7 +224,7 @@ def _check_id_orders(plan: Plan, columns: dict[str, pa.Array], tokenizer: Any) -
             column[row].as_py() for column in (columns["row_id"], columns["labels"], permutations, targets)
         )
         ids = [label for label in labels if label != _IGNORED]
-        natural = _put_back(ids[:-1], permutation)
+        natural = in_natural_order(ids[:-1], permutation)
         moved_text = None if natural is None else decode([natural], tokenizer)[0].removeprefix(start)
         if not is_permutation(permutation):
             yield "permutation", row_id, f"{permutation} is no permutation"
@@ -241,13 +241,6 @@ def _unrestored(row_id: str, emitted: Any, restored: Restored, target: str) -> I
     if restored.verdict != "complete" or restored.text != target:
         problem = f"{emitted!r} restores to {restored.text!r} ({restored.verdict}), the target is {target!r}"
         yield "restored", row_id, problem
-
-
-def _put_back(units: list[Any], permutation: Sequence[int]) -> list[Any] | None:
-    """The units in natural order by the row's own permutation, or None if it does not fit them."""
-    if len(units) != len(permutation) or not is_permutation(permutation):
-        return None
-    return [unit for _, unit in sorted(zip(permutation, units, strict=True), key=lambda pair: pair[0])]
 
 
 def _tokenizer(checked: Checked, plan: Plan, folder: Path) -> Any:

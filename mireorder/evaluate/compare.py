@@ -16,6 +16,7 @@ from mireorder.evaluate.held_out import JobData, split_rows, write_job_data
 from mireorder.evaluate.outcomes import Outcome, outcomes_of
 from mireorder.evaluate.record import Record, code_version
 from mireorder.evaluate.runs import Job, Row, run_all
+from mireorder.files import write_text
 from mireorder.ordering.marked import Markers
 from mireorder.ordering.planning import NEEDED
 from mireorder.ordering.policies import BLIND
@@ -221,7 +222,7 @@ def compare_prepared(
     record.write_results(rows)
     from mireorder.report.comparison import comparison_page
 
-    (out / "README.md").write_text(comparison_page(comparison, setup), encoding="utf-8")
+    write_text(out / "README.md", comparison_page(comparison, setup))
     return comparison
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -111,19 +112,14 @@ def score_labels(answers: Sequence[Labels | None], targets: Sequence[Labels], na
                 f"label {min(unknown)!r} is not among the {len(known)} names", row=row % len(targets), remedy=remedy
             )
     pairs = [(None if a is None else frozenset(a), frozenset(t)) for a, t in zip(answers, targets, strict=True)]
+    support = Counter(name for _, target in pairs for name in target)
+    predicted = Counter(name for answer, _ in pairs for name in answer or ())
+    hits = Counter(name for answer, target in pairs for name in target.intersection(answer or ()))
     right = sum(len(names) - len(answer ^ target) for answer, target in pairs if answer is not None)
     return LabelScores(
         rows=len(pairs),
         whole=sum(answer is not None for answer, _ in pairs),
         label_accuracy=right / max(1, len(pairs) * len(names)),
         subset_accuracy=sum(answer == target for answer, target in pairs) / max(1, len(pairs)),
-        labels=tuple(
-            LabelScore(
-                name,
-                support=sum(name in target for _, target in pairs),
-                predicted=sum(name in (answer or ()) for answer, _ in pairs),
-                hits=sum(name in (answer or ()) and name in target for answer, target in pairs),
-            )
-            for name in names
-        ),
+        labels=tuple(LabelScore(name, support[name], predicted[name], hits[name]) for name in names),
     )

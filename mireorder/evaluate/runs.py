@@ -23,10 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mireorder.errors import MireorderError
+from mireorder.undo.units import VERDICTS
 
 Row = dict[str, Any]
 PER_GPU = 4  # workers that share a card: a small model alone leaves most of it idle
-VERDICTS = ("complete", "cut short", "malformed")
 
 
 @dataclass(frozen=True)

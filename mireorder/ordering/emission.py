@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -73,11 +73,18 @@ def moved_back(plan: Plan, emitted: str, permutation: Sequence[int]) -> str | No
         return cast(str, cutter.glue(range(len(steps)), [units[step] for step in steps]))
     split = Markers(cast(str, plan.markers)).split(emitted, len(plan.units)) if plan.kind == "marked" else None
     units = (split or plan.cut.split(emitted)).units
-    if len(units) != len(permutation) or not is_permutation(permutation):
+    natural = in_natural_order(units, permutation)
+    if natural is None:
         return None
-    natural = [unit for _, unit in sorted(zip(permutation, units, strict=True), key=lambda pair: pair[0])]
     slots = range(len(units)) if plan.kind == "set" else cast(FixedCutter, plan.cut).present(len(units))
     return cast(str, plan.cut.glue(slots, natural))
+
+
+def in_natural_order(units: Sequence[Any], permutation: Sequence[int]) -> list[Any] | None:
+    """Emitted units by the row's own permutation; None if it does not fit them."""
+    if len(units) != len(permutation) or not is_permutation(permutation):
+        return None
+    return [unit for _, unit in sorted(zip(permutation, units, strict=True), key=lambda pair: pair[0])]
 
 
 def is_order(plan: Plan, permutation: Sequence[int]) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mireorder.errors import MireorderError
-from mireorder.files import require_empty
+from mireorder.files import require_empty, write_text
 from mireorder.ordering.plan import Plan
 from mireorder.sft.budget import Budget
 from mireorder.sft.encoded import Encoded, encode_dataset, tokenizer_for
@@ -101,7 +101,7 @@ def train(
     )
     record = {"model": model, "lora": lora, "four_bit": four_bit, "budget": asdict(budget)} | asdict(trained)
     del record["folder"]
-    (out / "training.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_text(out / "training.json", json.dumps(record, indent=1) + "\n")
     return trained
 
 
