@@ -169,6 +169,21 @@ def test_seeds_are_paired(tmp_path, monkeypatch):
     assert len({str(job.budget) for job in seen}) == 1
 
 
+@pytest.mark.parametrize(
+    ("folders", "names"), [(("a/model", "b/model"), ("0-model", "1-model")), (("a/one", "b/two"), ("one", "two"))]
+)
+def test_models_share_no_files_even_where_their_folders_are_called_alike(folders, names, tmp_path, monkeypatch):
+    tokenizer, seen = character_tokenizer("0123456789*="), []
+    for folder in folders:
+        build("tiny", tokenizer, 64, 0).save_pretrained(tmp_path / folder)
+        tokenizer.save_pretrained(tmp_path / folder)
+    monkeypatch.setattr("mireorder.evaluate.compare.run_all", watched(seen))
+    models, out = tuple(str(tmp_path / folder) for folder in folders), tmp_path / "out"
+    found = compare_prepared(prepared(), out, Setup(models=models, seeds=1, keep_models=True))
+    assert found.pictures == [out / f"accuracy-{name}.png" for name in names]
+    assert {job.save for job in seen} == {str(out / "models" / name / arm) for name in names for arm in ORDERS}
+
+
 def test_a_killed_comparison_redoes_only_what_is_missing(tmp_path, monkeypatch):
     out, done = tmp_path / "out", []
 

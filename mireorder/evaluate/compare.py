@@ -257,11 +257,11 @@ def _jobs(
 ) -> list[Job]:
     budget = setup.budget
     assert budget  # noqa: S101 (it is settled)
-    jobs = []
+    jobs, named = [], _names(setup.models)
     for seed in range(setup.seeds):  # seed by seed, so that the arms of a seed run side by side
         for model, arm in product(setup.models, prepared):
             one = data[model][arm]
-            saved = out.resolve() / "models" / (Path(model).name if len(setup.models) > 1 else "") / arm
+            saved = out.resolve() / "models" / named[model] / arm
             by_tokens = round(budget.steps * min(other.row_tokens for other in data[model].values()) / one.row_tokens)
             for match, steps in {"steps": budget.steps, "tokens": max(1, by_tokens)}.items():
                 if match == "steps" or steps != budget.steps:
@@ -299,13 +299,23 @@ def _origin(plan: Plan, dataset: str) -> dict[str, str]:
     }
 
 
+def _names(models: Sequence[str]) -> dict[str, str]:
+    """What the files of each model are called: '' for a single one, else as its folder; numbered if two are alike."""
+    if len(models) == 1:
+        return {models[0]: ""}
+    names = [Path(model).resolve().name for model in models]
+    if len(set(names)) < len(names):
+        names = [f"{number}-{name}" for number, name in enumerate(names)]
+    return dict(zip(models, names, strict=True))
+
+
 def _draw(rows: Sequence[Row], model: str, setup: Setup, out: Path) -> list[Path]:
     from mireorder.report.figures import accuracy_curves
 
     if find_spec("matplotlib") is None:  # the numbers are worth having without their picture
         return []
-    several = len(setup.models) > 1
-    path = out / (f"accuracy-{Path(model).name}.png" if several else "accuracy.png")
+    several, name = len(setup.models) > 1, _names(setup.models)[model]
+    path = out / (f"accuracy-{name}.png" if several else "accuracy.png")
     shown = [row for row in rows if row["model"] == model and row["match"] == "steps"]
     accuracy_curves(shown, path, f"Held-out answers that are right, model {model}" if several else None)
     return [path]
