@@ -7,12 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mireorder.errors import MireorderError
-
-# Okabe and Ito's palette, told apart with any colour vision; black and yellow left out.
-_COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"]
-_INK, _FAINT = "#222222", "#8a8a8a"
-_DPI = 150
+from mireorder.report.style import COLOURS, FAINT, INK, framed, grid, new_figure, save
 
 
 def accuracy_curves(results: Sequence[Mapping[str, Any]], path: str | Path, title: str | None = None) -> None:
@@ -28,7 +23,7 @@ def accuracy_curves(results: Sequence[Mapping[str, Any]], path: str | Path, titl
     """
     arms = list(dict.fromkeys(row["arm"] for row in results))
     height = max(4.2, 0.27 * len(arms) + 1)  # a label needs a quarter of an inch
-    figure = _figure(7.2, height)
+    figure = new_figure(7.2, height)
     axes = figure.add_subplot()
     ends: list[tuple[float, str, Any]] = []
     for arm, colour in zip(arms, _colours(len(arms)), strict=True):
@@ -39,16 +34,15 @@ def accuracy_curves(results: Sequence[Mapping[str, Any]], path: str | Path, titl
     seeds = len({row["seed"] for row in results})
     spread = f"mean of {seeds} seeds, each seed thin" if seeds > 1 else "one seed"
     axes.set_title(title or "Held-out answers that are right", loc="left", fontsize=12, fontweight="bold", pad=22)
-    axes.text(0, 1.03, f"restored to natural order, {spread}", transform=axes.transAxes, fontsize=9, color=_FAINT)
+    axes.text(0, 1.03, f"restored to natural order, {spread}", transform=axes.transAxes, fontsize=9, color=FAINT)
     axes.set_xlabel("training steps")
     axes.set_ylabel("exact match (%)")
     axes.set_xlim(0, last)
     axes.set_ylim(0, min(100, 1.12 * max(100 * row["exact_match"] for row in results) + 2))
     axes.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")
-    axes.grid(axis="y", color="#e6e6e6", linewidth=0.8)
-    axes.set_axisbelow(True)
-    _plain(axes, ("left", "bottom"))
-    figure.savefig(str(path), dpi=_DPI)
+    grid(axes, "y")
+    framed(axes, ("left", "bottom"))
+    save(figure, path)
 
 
 def score_heatmap(
@@ -76,7 +70,7 @@ def score_heatmap(
         cells[step, : len(row)] = [np.nan if score is None else score for score in row]
         cells[step, list(permutation[:step])] = np.nan
     cell = max(0.36, min(0.8, 9 / max(slots, 1)))
-    figure = _figure(max(4.6, slots * cell * 1.25 + 2.4), max(2.6, steps * cell + 1.9))
+    figure = new_figure(max(4.6, slots * cell * 1.25 + 2.4), max(2.6, steps * cell + 1.9))
     axes = figure.add_subplot()
     top = float(np.nanmax(cells)) if np.isfinite(cells).any() else 1.0
     low = min(0.0, float(np.nanmin(cells))) if np.isfinite(cells).any() else 0.0
@@ -99,20 +93,12 @@ def score_heatmap(
     bar = figure.colorbar(image, ax=axes, fraction=0.035, pad=0.03)
     bar.set_label("bits")
     bar.outline.set_visible(False)
-    _plain(axes, ())
-    figure.savefig(str(path), dpi=_DPI)
-
-
-def _figure(width: float, height: float) -> Any:
-    try:
-        from matplotlib.figure import Figure  # the object API: no pyplot, no display, no global state
-    except ImportError as error:
-        raise MireorderError("figures need matplotlib; pip install 'mireorder[report]'") from error
-    return Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    framed(axes, ())
+    save(figure, path)
 
 
 def _curves(axes: Any, rows: Sequence[Mapping[str, Any]], colour: Any) -> float:
-    # The mean over the seeds, and between its seeds' thin lines the span; returns where the mean ends.
+    """Draw the mean over the seeds, and between its seeds' thin lines the span. Returns where the mean ends."""
     runs: dict[int, dict[int, float]] = {}
     for row in rows:
         runs.setdefault(row["seed"], {})[row["step"]] = 100 * row["exact_match"]
@@ -131,11 +117,11 @@ def _curves(axes: Any, rows: Sequence[Mapping[str, Any]], colour: Any) -> float:
 def _colours(count: int) -> list[Any]:
     from matplotlib import colormaps
 
-    return _COLOURS[:count] if count <= len(_COLOURS) else list(colormaps["turbo"](np.linspace(0.05, 0.95, count)))
+    return COLOURS[:count] if count <= len(COLOURS) else list(colormaps["turbo"](np.linspace(0.05, 0.95, count)))
 
 
 def _label_ends(axes: Any, ends: Sequence[tuple[float, str, Any]], last: float, share: float) -> None:
-    # Labels at the ends of the lines instead of a legend, pushed apart where lines end close together.
+    """Write labels at the ends of the lines instead of a legend, pushed apart where lines end close together."""
     gap = share * (max((value for value, _, _ in ends), default=1) + 2)
     floor = -gap
     for value, label, colour in sorted(ends, key=lambda end: end[:2]):
@@ -163,7 +149,7 @@ def _write_cells(axes: Any, cells: Any, permutation: Sequence[int], dark: float)
                 ha="center",
                 va="center",
                 fontsize=10 if cells.shape[1] <= 12 else 7,
-                color="white" if score > dark else _INK,
+                color="white" if score > dark else INK,
                 fontweight="bold" if slot == permutation[step] else "normal",
             )
 
@@ -172,13 +158,6 @@ def _outline(axes: Any, permutation: Sequence[int]) -> None:
     from matplotlib.patches import Rectangle
 
     for step, slot in enumerate(permutation):
-        frame = Rectangle((slot - 0.5, step - 0.5), 1, 1, fill=False, edgecolor=_COLOURS[1], linewidth=2.4)
+        frame = Rectangle((slot - 0.5, step - 0.5), 1, 1, fill=False, edgecolor=COLOURS[1], linewidth=2.4)
         frame.set_clip_on(False)
         axes.add_patch(frame)
-
-
-def _plain(axes: Any, kept: Sequence[str]) -> None:
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in kept)
-        spine.set_color(_FAINT)
-    axes.tick_params(colors=_INK, labelsize=9)
