@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -18,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mireorder import Digits, InputError, OutputError, Plan, Reading, apply, check, fit
+from mireorder.dataset.card import card
 from mireorder.dataset.manifest import FILE as MANIFEST
 from mireorder.files import HashedFile, file_sha256
 
@@ -76,6 +78,12 @@ def test_several_splits_are_named_by_the_card(inputs, plan, tmp_path):
     apply({"train": inputs[1], "test": inputs[2]}, plan, out=tmp_path / "out")
     loaded = load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
     assert {name: len(rows) for name, rows in loaded.items()} == {"train": 150, "test": len(SUMS) - 150}
+
+
+def test_labels_can_not_write_into_the_card(plan):
+    units = ["a|b", "`<img src=x>`", "c\n# d"]
+    shown = card(replace(plan, units=units, permutation=[2, 0, 1]), "text", {"train": 1})
+    assert r"| order of a full target | `c # d a\|b '<img src=x>'` |" in shown.splitlines()
 
 
 def test_an_empty_first_shard_has_the_schema_of_the_others(written, inputs, plan, tmp_path):

@@ -39,7 +39,7 @@ The targets of this dataset stand in another order than the natural one, so that
 |---|---|
 | policy | {policy} |
 | kind | {plan.kind} |
-| order of a full target | `{plan.in_words}` |
+| order of a full target | {_code(plan.in_words)} |
 | plan | `{plan.sha256}` |
 
 | split | rows |
@@ -63,3 +63,9 @@ Without mireorder, `restore.py` does the same with nothing but Python:
 python this/folder/restore.py < emitted.txt > natural.txt
 ```
 """
+
+
+def _code(text: str) -> str:
+    """Text of the data as code in a cell of a table: names of labels may hold what ends a cell, a line or the code."""
+    shown = " ".join(text.split()).replace("`", "'").replace("|", "\\|")
+    return f"`{shown}`"
