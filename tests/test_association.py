@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from itertools import pairwise
 
-import naive
+import naive_kernels
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -74,7 +74,7 @@ ROWS = st.lists(st.tuples(SENTENCE, st.lists(SENTENCE, min_size=1, max_size=4)),
 def test_pairs_are_those_of_the_oracle_for_any_split_order_and_threads(rows, at_once, workers, rng):
     words = ("a", "b", "c", "d", "e")  # not f
     texts = [(" ".join(source), " ".join(" ".join([*s, "."]) for s in sentences)) for source, sentences in rows]
-    expected = naive.pairs_before(
+    expected = naive_kernels.pairs_before(
         [([w for w in s if w != "f"], [[w for w in t if w != "f"] for t in ts]) for s, ts in rows]
     )
     rng.shuffle(texts)

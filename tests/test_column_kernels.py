@@ -1,6 +1,6 @@
-"""Kernels of whole columns do what their oracles in `naive` do: of texts, emitted numbers and permutations."""
+"""Kernels of whole columns do what their oracles in `naive_kernels` do: of texts, emitted numbers and permutations."""
 
-import naive
+import naive_kernels
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -31,7 +31,7 @@ def characters(text):
 
 @given(texts, st.text("(é", max_size=2), st.text(")é", max_size=2), st.integers(0, 2))
 def test_dress(strings, before, behind, skipped):
-    expected = naive.dress(before, strings[skipped:], behind)
+    expected = naive_kernels.dress(before, strings[skipped:], behind)
     offsets, data = string_bytes(pa.array(strings, pa.string()).slice(skipped))
     text = np.empty(len("".join(expected).encode()), np.uint8)
     _dress(characters(before), offsets, data, characters(behind), text)
@@ -40,7 +40,9 @@ def test_dress(strings, before, behind, skipped):
 
 @given(st.lists(st.integers(0, 1 << 62) | st.integers(0, 12), max_size=6), st.text("sé:", max_size=3))
 def test_numerals(numbers, before):
-    assert numerals(before, np.array(sorted(numbers), np.int64)).to_pylist() == naive.number(before, sorted(numbers))
+    assert numerals(before, np.array(sorted(numbers), np.int64)).to_pylist() == naive_kernels.number(
+        before, sorted(numbers)
+    )
 
 
 @given(st.lists(st.text("019+-. \t\nx", max_size=6), max_size=6), st.integers(0, 3), st.integers(0, 5))
@@ -48,7 +50,7 @@ def test_copy_emitted(emitted, least, most):
     offsets, data = string_bytes(pa.array(emitted, pa.string()))
     bounds, text = np.zeros(len(emitted) + 1, np.int64), np.empty(len("".join(emitted)), np.uint8)
     copy_emitted(offsets, data, least, most, bounds, text)
-    assert string_array(bounds, text[: bounds[-1]]).to_pylist() == naive.copy_emitted(emitted, least, most)
+    assert string_array(bounds, text[: bounds[-1]]).to_pylist() == naive_kernels.copy_emitted(emitted, least, most)
 
 
 @given(st.data(), st.booleans(), st.integers(1, 3), st.integers(0, 2), st.booleans(), st.booleans())
@@ -62,7 +64,7 @@ def test_fill_unpadded(draw, signed, whole, decimals, plus, zeros):
         starts, characters("".join(rows)), np.array(takes, np.uint8), plus, zeros, whole, there, offsets, text
     )
     found = string_array(offsets, text[: offsets[-1]]).to_pylist()
-    expected = naive.fill_unpadded(rows, takes, plus, zeros, whole)
+    expected = naive_kernels.fill_unpadded(rows, takes, plus, zeros, whole)
     assert there.tolist() == [text is not None for text in expected]
     assert found == [text or "" for text in expected]
 
@@ -71,7 +73,7 @@ def test_fill_unpadded(draw, signed, whole, decimals, plus, zeros):
 def test_find_repeated(rows):
     whole = np.ones(len(rows), np.bool_)
     _find_repeated(offsets_of(rows), flat(rows), np.full(5, -1, np.int64), whole)
-    assert whole.tolist() == naive.find_repeated(rows)
+    assert whole.tolist() == naive_kernels.find_repeated(rows)
 
 
 @given(orders | st.lists(st.lists(st.integers(-1, 3), max_size=3), max_size=5))
@@ -80,14 +82,14 @@ def test_invert(rows):
     _invert(offsets_of(rows), flat(rows), inverse, sound)
     assert sound.tolist() == [sorted(row) == list(range(len(row))) for row in rows]
     for row, start, whole in zip(rows, offsets_of(rows), sound, strict=False):
-        assert not whole or inverse[start : start + len(row)].tolist() == naive.invert(row)
+        assert not whole or inverse[start : start + len(row)].tolist() == naive_kernels.invert(row)
 
 
 @given(st.lists(st.lists(st.integers(0, 9), max_size=4), max_size=5))
 def test_add_offsets(rows):
     found = np.empty(len(flat(rows)), np.int64)
     _add_offsets(offsets_of(rows), flat(rows), found)
-    assert found.tolist() == naive.add_offsets(rows)
+    assert found.tolist() == naive_kernels.add_offsets(rows)
 
 
 @given(orders, st.data())
@@ -97,7 +99,7 @@ def test_gather(rows, data):
     bounds, characters_of = string_bytes(strings)
     to_bounds, text = np.zeros(len(strings) + 1, np.int32), np.empty(int(bounds[-1]), np.uint8)
     _gather(offsets_of(rows), flat(rows), bounds.astype(np.int32), characters_of, to_bounds, text)
-    assert string_array(to_bounds, text).to_pylist() == naive.gather(rows, lists)
+    assert string_array(to_bounds, text).to_pylist() == naive_kernels.gather(rows, lists)
 
 
 @given(orders, st.data())
@@ -106,7 +108,7 @@ def test_gather_characters(rows, data):
     text = bytes(data.draw(st.lists(st.integers(0, 255), min_size=length, max_size=length)))
     gathered = np.empty(length, np.uint8)
     _gather_characters(offsets_of(rows), flat(rows), np.frombuffer(text, np.uint8), gathered)
-    assert gathered.tolist() == list(naive.gather_characters(rows, text))
+    assert gathered.tolist() == list(naive_kernels.gather_characters(rows, text))
 
 
 @given(st.integers(0, 9).flatmap(lambda n: st.permutations(range(n))), st.data())
@@ -114,9 +116,9 @@ def test_restrict(permutation, data):
     some = st.sets(st.sampled_from(permutation)) if permutation else st.just(set())
     rows = [sorted(row) for row in data.draw(st.lists(some, max_size=5))]
     values = np.empty(len(flat(rows)), np.int32)
-    step = np.array(naive.invert(permutation), np.int32)
+    step = np.array(naive_kernels.invert(permutation), np.int32)
     _restrict(step, offsets_of(rows), flat(rows), np.full(len(permutation), -1, np.int32), values)
-    expected = [place for row in rows for place in naive.restrict(permutation, row)]
+    expected = [place for row in rows for place in naive_kernels.restrict(permutation, row)]
     assert values.tolist() == expected
 
 
@@ -129,7 +131,7 @@ def test_lay_out(opening, rows):
     from mireorder.sft.tokens import _lay_out
 
     heads, tails = [head for head, _ in rows], [tail for _, tail in rows]
-    expected = naive.lay_out(opening, heads, tails, 99)
+    expected = naive_kernels.lay_out(opening, heads, tails, 99)
     found = np.empty((2, len(expected[0])), np.int32)
     sides = (offsets_of(heads), flat(heads), offsets_of(tails), flat(tails))
     _lay_out(np.array(opening, np.int32), *sides, 99, *found)
@@ -150,5 +152,5 @@ def test_order_by_evidence(data, radices, highest):
     arrays = (np.array(values, dtype).reshape(rows, slots) for values, dtype in ((scores, np.int64), (codes, np.int32)))
     _order_by_evidence(*arrays, there, np.array(starts), np.array(said), highest, orders)
     for row, found in enumerate(orders.tolist()):
-        expected = naive.order_by_evidence(scores[row], codes[row], left[row], starts, said, highest)
+        expected = naive_kernels.order_by_evidence(scores[row], codes[row], left[row], starts, said, highest)
         assert [slot for slot in found if slot >= 0] == expected

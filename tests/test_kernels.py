@@ -1,16 +1,17 @@
-"""Every kernel does what its oracle of the same name in `naive` does: on read-only arrays, slices, nothing at all."""
+"""Every kernel does what `naive_kernels` does under its name: on read-only arrays, slices, nothing at all."""
 
 import ast
 from itertools import chain, pairwise
 from pathlib import Path
 
-import naive
+import naive_kernels
 import numpy as np
 import pyarrow as pa
 import pytest
 import test_column_kernels
 from hypothesis import example, given
 from hypothesis import strategies as st
+from naive import information
 
 import mireorder
 from mireorder.arrays import string_bytes
@@ -47,7 +48,7 @@ def kernels():
 def test_every_kernel_has_an_oracle_and_a_test():
     names = list(kernels())
     assert len(names) >= 16 and len(set(names)) == len(names)
-    assert [name for name in names if not hasattr(naive, name)] == []
+    assert [name for name in names if not hasattr(naive_kernels, name)] == []
     tests = vars(test_column_kernels) | globals()
     assert [name for name in names if not callable(tests.get(f"test_{name}"))] == []
 
@@ -95,7 +96,7 @@ def test_append_digits(data, radix):
     found = np.array(numbers, np.uint32)
     with np.errstate(over="ignore"):  # what becomes of a number whose digit is refused does not matter
         fit = append_digits(found, array(digits, np.int32).view(np.uint32), radix)
-    assert (found.tolist() if fit else None) == naive.append_digits(numbers, digits, radix)
+    assert (found.tolist() if fit else None) == naive_kernels.append_digits(numbers, digits, radix)
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4)), max_size=20))
@@ -103,7 +104,7 @@ def test_count_pairs(pairs):
     left, right = ([pair[side] for pair in pairs] for side in (0, 1))
     counts = np.ones(20, np.uint32)
     count_pairs(array(left, np.uint32), array(right, np.uint32), 5, counts)
-    assert (counts - 1).tolist() == naive.count_pairs(left, right, 5, 20)
+    assert (counts - 1).tolist() == naive_kernels.count_pairs(left, right, 5, 20)
 
 
 @pytest.mark.parametrize("dtype", [np.uint64, np.uint32])
@@ -112,32 +113,32 @@ def test_run_lengths_of_numbers(dtype, keys):
     numbers = sorted(key % (np.iinfo(dtype).max + 1) for key in keys)
     distinct, counts = np.empty(len(set(numbers)), np.uint64), np.empty(len(set(numbers)), np.int64)
     run_lengths_of_numbers(array(numbers, dtype), distinct, counts)
-    assert items(distinct, counts) == naive.run_lengths_of_numbers(numbers)
+    assert items(distinct, counts) == naive_kernels.run_lengths_of_numbers(numbers)
 
 
 @given(tables, tables)
 def test_merged_length(a, b):
-    assert merged_length(sides(a)[0], sides(b)[0]) == naive.merged_length(a, b)
+    assert merged_length(sides(a)[0], sides(b)[0]) == naive_kernels.merged_length(a, b)
 
 
 @given(tables, tables)
 def test_merge_numbers(a, b):
-    length = naive.merged_length(a, b)
+    length = naive_kernels.merged_length(a, b)
     found, counts = np.empty(length, np.uint64), np.empty(length, np.int64)
     merge_numbers(*sides(a), *sides(b), found, counts)
-    assert items(found, counts) == naive.merge_numbers(a, b)
+    assert items(found, counts) == naive_kernels.merge_numbers(a, b)
 
 
 @given(wide_keys, st.data())
 def test_run_lengths(keys, data):
     keys = sorted(keys)
     counts = data.draw(st.just([]) | st.lists(st.integers(0, 1 << 40), min_size=len(keys), max_size=len(keys)))
-    assert items(*run_lengths(rows(keys), array(counts, np.int64))) == naive.run_lengths(keys, counts)
+    assert items(*run_lengths(rows(keys), array(counts, np.int64))) == naive_kernels.run_lengths(keys, counts)
 
 
 @given(wide_tables, wide_tables)
 def test_merge_sorted(a, b):
-    assert items(*merge_sorted(*sides(a, rows), *sides(b, rows))) == naive.merge_sorted(a, b)
+    assert items(*merge_sorted(*sides(a, rows), *sides(b, rows))) == naive_kernels.merge_sorted(a, b)
 
 
 @st.composite
@@ -154,7 +155,7 @@ def test_count_openings(given_rows, window, shift):
     rows, offsets, first, last, row = given_rows
     openings, flat = np.zeros(10, np.int64), array([*chain(*rows)], np.uint32)
     count_openings(array(offsets, np.int64), flat, window, first, last, row, shift, openings)
-    expected = naive.count_openings(rows, window, first, last, shift)
+    expected = naive_kernels.count_openings(rows, window, first, last, shift)
     assert openings.tolist() == [expected[group] for group in range(10)]
 
 
@@ -165,7 +166,7 @@ def test_scatter_pairs(vocabulary, dtype, data, window):
     ids = st.integers(0, 4) | st.integers(vocabulary - 3, vocabulary - 1)
     rows, offsets, first, last, row = data.draw(rows_of_ids(ids))
     part_of = sorted(data.draw(st.lists(st.integers(0, 3), min_size=8, max_size=8)))
-    expected = naive.scatter_pairs(rows, vocabulary, window, first, last, shift, part_of)
+    expected = naive_kernels.scatter_pairs(rows, vocabulary, window, first, last, shift, part_of)
     bounds, flat = np.cumsum([0, *map(len, expected)]), array([*chain(*rows)], np.uint32)
     numbers, places = np.empty(bounds[-1], dtype), bounds[:-1].astype(np.uint64)
     scatter_pairs(array(offsets, np.int64), flat, vocabulary, window, first, last, row, shift,
@@ -196,7 +197,7 @@ def test_parse(kind, values):
     types = (np.uint8, np.int32, np.int32, np.bool_, np.bool_)
     found = [np.zeros(len(values), dtype) for dtype in types]
     _parse(*bytes_of(values, kind), *found)
-    assert list(zip(*(column.tolist() for column in found), strict=True)) == [naive.parse(v) for v in values]
+    assert list(zip(*(column.tolist() for column in found), strict=True)) == [naive_kernels.parse(v) for v in values]
 
 
 @given(number_texts, st.data())
@@ -208,7 +209,7 @@ def test_copy_characters(values, data):
     length = [(b - a) * keep for a, b, keep in zip(first, offsets[1:].tolist(), kept, strict=True)]
     to = [end - size + 2 for end, size in zip(np.cumsum([n + 3 for n in length]).tolist(), length, strict=True)]
     flat = np.full(sum(length) + 3 * len(length) + 2, 48, np.uint8)
-    expected = naive.copy_characters(characters.tolist(), first, length, to, flat.tolist())
+    expected = naive_kernels.copy_characters(characters.tolist(), first, length, to, flat.tolist())
     copy_characters(characters, *(np.array(column, np.int64) for column in (first, length, to)), flat)
     assert flat.tolist() == expected
 
@@ -218,22 +219,22 @@ def test_copy_characters(values, data):
 def test_hash_strings(kind, values):
     hashes = np.empty(len(values), np.uint64)
     _hash_strings(*bytes_of(values, kind), hashes)
-    assert hashes.tolist() == [naive.hash_strings(v or "") for v in values]
+    assert hashes.tolist() == [naive_kernels.hash_strings(v or "") for v in values]
 
 
 @given(texts, st.integers(1, 3))
 def test_scan_numbers(values, places):
     longest, hashes = np.zeros(places, np.int64), np.empty(len(values), np.uint64)
     _scan_numbers(*bytes_of(values), longest, hashes)
-    assert (hashes.tolist(), longest.tolist()) == naive.scan_numbers(values, places)
+    assert (hashes.tolist(), longest.tolist()) == naive_kernels.scan_numbers(values, places)
 
 
 @given(texts, st.integers(1, 3), st.integers(0, 2))
 def test_digit_codes(values, places, more):
-    widths = [width + more for width in naive.scan_numbers(values, places)[1]]
+    widths = [width + more for width in naive_kernels.scan_numbers(values, places)[1]]
     codes = np.zeros((len(values), sum(widths)), np.int32)
     _digit_codes(*bytes_of(values), np.array(widths, np.int64), codes)
-    assert codes.tolist() == [naive.digit_codes(v, widths) for v in values]
+    assert codes.tolist() == [naive_kernels.digit_codes(v, widths) for v in values]
 
 
 # --- information ---------------------------------------------------------------------------------------------
@@ -247,7 +248,7 @@ def test_count_cells(rows, size, data):
     codes = array(np.array(rows, np.uint8).reshape(-1, 3).T, np.uint8)
     room = np.full(size, -1, np.int64)
     count_cells(codes, np.array(columns), np.array([4, 4, 4]), array(weights, np.int64), room, counts)
-    assert counts.tolist() == naive.count_cells(rows, columns, [4, 4, 4], weights)
+    assert counts.tolist() == naive_kernels.count_cells(rows, columns, [4, 4, 4], weights)
 
 
 present = st.lists(st.tuples(st.sets(st.integers(0, 2)), st.tuples(*(st.integers(0, 2),) * 3)), min_size=1, max_size=20)
@@ -268,7 +269,7 @@ def test_sum_words(rows, emitted):
         Partition.of(codes, np.array([np.bincount(column).argmax() for column in codes.T]), emitted),
     )
     left = [slot for slot in range(3) if slot not in emitted]
-    expected = naive.sum_words(rows, 3, emitted)
+    expected = naive_kernels.sum_words(rows, 3, emitted)
     assert found.bits[left] == pytest.approx(expected["bits"], abs=1e-9)
     assert found.variance[left] == pytest.approx(expected["variance"], abs=1e-9)
     assert found.bias[left].tolist() == expected["bias"]
@@ -284,7 +285,9 @@ def test_draw_pairs(table, uniform):
     found = np.zeros(len(uniform))
     _draw_pairs(np.array([table]), np.arange(len(uniform), dtype=np.int32)[None], np.array([uniform]), False, found)
     for u, bits in zip(uniform, found, strict=True):
-        assert any(bits == pytest.approx(bits_of(cell, *table), abs=1e-9) for cell in naive.draw_pairs(*table, u))
+        assert any(
+            bits == pytest.approx(bits_of(cell, *table), abs=1e-9) for cell in naive_kernels.draw_pairs(*table, u)
+        )
 
 
 @given(st.lists(pairs, min_size=2, max_size=3), st.permutations(range(4)))
@@ -302,7 +305,7 @@ def test_draws_of_several_tables_are_joined_shuffle_by_shuffle(tables, shuffled)
 def bits_of(cell, n, c, total):
     """Information of a two-by-two table with that count in its first cell."""
     rows = [(0, 0)] * cell + [(0, 1)] * (n - cell) + [(1, 0)] * (c - cell) + [(1, 1)] * (total - n - c + cell)
-    return naive.information(*zip(*rows, strict=True), [0] * total)
+    return information(*zip(*rows, strict=True), [0] * total)
 
 
 # --- words before ----------------------------------------------------------------------------------------------
@@ -338,7 +341,7 @@ def test_count_before(rows):
     passages = passages_of(rows)
     sizes = np.zeros(len(passages.heads) - 1, np.int64)
     _count_before(passages, KNOWN, sizes)
-    assert sizes.tolist() == naive.count_before(passages)
+    assert sizes.tolist() == naive_kernels.count_before(passages)
 
 
 @given(texts_of_words, st.data())
@@ -346,9 +349,9 @@ def test_fill_before(rows, data):
     passages = passages_of(rows)
     last = data.draw(st.integers(0, len(passages.heads) - 1))
     first = data.draw(st.integers(0, last))
-    found = np.zeros(sum(naive.count_before(passages)[first:last]), np.uint64)
+    found = np.zeros(sum(naive_kernels.count_before(passages)[first:last]), np.uint64)
     _fill_before(passages, KNOWN, first, last, found)
-    assert sorted(found.tolist()) == sorted(naive.fill_before(passages, KNOWN, first, last))
+    assert sorted(found.tolist()) == sorted(naive_kernels.fill_before(passages, KNOWN, first, last))
 
 
 @given(texts_of_words, st.integers(1, 3), st.data())
@@ -362,5 +365,5 @@ def test_score_units(rows, rank, data):
     units = len(passages.word_bounds) - 1
     scores, best = np.full(units, NEVER), np.full(units, -1, np.int32)
     _score_units(passages, left, right, scored, scores, best)
-    expected = naive.score_units(passages, left.tolist(), right.tolist(), scored.tolist())
+    expected = naive_kernels.score_units(passages, left.tolist(), right.tolist(), scored.tolist())
     assert list(zip(scores.tolist(), best.tolist(), strict=True)) == [found or (NEVER, -1) for found in expected]

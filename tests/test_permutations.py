@@ -1,6 +1,6 @@
 """Permutations: a group row by row, acting on lists of any type, and refusing what is none."""
 
-import naive
+import naive_kernels
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -40,7 +40,7 @@ def test_inverse_is_undone_by_itself_and_composed_is_the_identity(kind, found):
     (rows,) = found
     p = of(rows, kind)
     assert rows_of(p) == rows and len(p) == len(rows)
-    assert rows_of(p.inverse()) == [naive.invert(row) for row in rows]
+    assert rows_of(p.inverse()) == [naive_kernels.invert(row) for row in rows]
     assert rows_of(p.inverse().inverse()) == rows
     identity = [[*range(len(row))] for row in rows]
     assert rows_of(p.compose(p.inverse())) == rows_of(p.inverse().compose(p)) == identity
@@ -141,6 +141,6 @@ def test_restricted_to_some_slots_a_permutation_keeps_their_order(permutation, d
     rows = [data.draw(st.permutations(sorted(row))) for row in data.draw(st.lists(some, max_size=6))]
     rows.append([*range(len(permutation))])
     found = restrict(permutation, np.cumsum([0, *map(len, rows)]), np.array([s for row in rows for s in row], np.int32))
-    assert rows_of(found) == [naive.restrict(permutation, row) for row in rows]
+    assert rows_of(found) == [naive_kernels.restrict(permutation, row) for row in rows]
     assert sound_rows(found.to_arrow()).all()
     assert rows_of(found)[-1] == list(permutation)

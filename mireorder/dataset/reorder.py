@@ -89,7 +89,7 @@ def reorder(reordering: Reordering, shard: Shard, workers: int | None = 1) -> Re
 
 
 def _reorder_rows(rows: CutRows, reordering: Reordering, shard: str) -> tuple[pa.RecordBatch, dict[int, str]]:
-    # The rows, and why some of them can't be used.
+    """The rows, and why some of them can't be used."""
     plan, cut = reordering.plan, rows.cut
     emission, target = emit(plan, cut, rows.batch), plan.cut.natural(cut, rows.batch)
     prompts = dressed("", rows.batch.column("source"), plan.prompt_end)

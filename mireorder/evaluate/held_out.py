@@ -189,7 +189,7 @@ def _refuse_long(longest: Mapping[str, int], model: str) -> None:
 
 
 def _split(data: Any) -> tuple[str, list[int], list[int]]:
-    # The split to measure on, the rows of "train" to learn from, the rows of that split to measure.
+    """The split to measure on, the rows of ``train`` to learn from, the rows of that split to measure."""
     test = next((name for name in ("test", "validation") if name in data and len(data[name])), None)
     prompts = data["train"]["prompt"][:]
     given = None if test is None else data[test]["prompt"][:]

@@ -196,7 +196,7 @@ def _encode_split(split: Any, name: str, tokenizer: Any, scratch: Path) -> Any:
 
 
 def _sizes(name: str, split: Any) -> Iterator[tuple[int, str, int]]:
-    # (longest row, where it is, longest completion) of each batch
+    """Of each batch, the tokens of its longest row, where that is, and the tokens of its longest completion."""
     first = 0
     for batch in split.with_format("arrow").iter(batch_size=10_000):
         labels = batch["labels"].combine_chunks()

@@ -129,7 +129,7 @@ def _asked(prompt: Any) -> str:
 
 
 def _ends(model: Any, tokenizer: Any) -> set[int]:
-    # Whatever ends an answer: the tokenizer's EOS, those the model is configured with, a chat template's end of turn.
+    """What ends an answer: the tokenizer's EOS, those the model is configured with, a chat template's end of turn."""
     configured = model.generation_config.eos_token_id
     ends = {eos_id(tokenizer)} | set(configured if isinstance(configured, list) else [configured])
     if tokenizer.chat_template:
