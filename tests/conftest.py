@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+pytest.register_assert_rewrite("lossless")  # whose assertions then show what they compared
+
 # The same examples in the same modules (some are constants of what is imported); HYPOTHESIS=explore looks for new ones.
 settings.register_profile("fast", max_examples=40, deadline=None, derandomize=True)
 settings.register_profile("explore", max_examples=2000, deadline=None)

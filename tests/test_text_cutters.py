@@ -13,7 +13,7 @@ import pytest
 from datasets import Dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_cutting import batch_of, check_lossless, emissions, settled
+from lossless import batch_of, check_lossless, emissions, settled
 from test_ordering import restore
 
 from mireorder import Plan, Presence, Reading, apply, check, cli, fit
