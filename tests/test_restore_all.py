@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from test_ordering import CUTTERS, ODD, TARGETS, emit, every_cutter
 from test_plan import plan_of
 
-from mireorder.cutting import Labels, Lines, Spans, Tokens, Words
+from mireorder.cutting import Digits, Labels, Lines, Spans, Tokens, Words
 from mireorder.cutting.cut import ColumnCutter
 from mireorder.errors import InputError, PlanError
 from mireorder.ordering import columns
@@ -106,6 +106,12 @@ def test_ids_are_put_in_natural_order_as_their_rows_one_by_one(align, rows, data
 def test_plans_of_ids_restore_no_text():
     with pytest.raises(PlanError, match="pass ids to restore_ids"):
         plan_of(Tokens(width=2), [0, 1], tokenizer="0" * 64).restore_all(["a"])
+
+
+@pytest.mark.parametrize("prompts", [[], ["12*34="], ["12*34="] * 3])
+def test_every_output_needs_its_own_prompt(prompts):
+    with pytest.raises(InputError, match=rf"^{len(prompts)} prompts for 2 outputs; pass one each"):
+        plan_of(Digits("pad", width=2), [1, 0], kind="marked", markers="<{}>").restore_all(["<0>1<1>2"] * 2, prompts)
 
 
 def test_labels_joined_by_more_than_a_comma():

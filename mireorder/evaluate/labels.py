@@ -105,12 +105,10 @@ def score_labels(answers: Sequence[Labels | None], targets: Sequence[Labels], na
     if not names:
         raise InputError("there are no labels to compare", remedy="name them")
     known = frozenset(names)
-    for row, labels in enumerate([*answers, *targets]):
+    for row, labels in [*enumerate(answers), *enumerate(targets)]:
         if unknown := set(labels or ()) - known:
-            remedy = "name every label, or mend the set"
-            raise InputError(
-                f"label {min(unknown)!r} is not among the {len(known)} names", row=row % len(targets), remedy=remedy
-            )
+            problem = f"label {min(unknown)!r} is not among the {len(known)} names"
+            raise InputError(problem, row=row, remedy="name every label, or mend the set")
     pairs = [(None if a is None else frozenset(a), frozenset(t)) for a, t in zip(answers, targets, strict=True)]
     support = Counter(name for _, target in pairs for name in target)
     predicted = Counter(name for answer, _ in pairs for name in answer or ())

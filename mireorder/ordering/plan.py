@@ -7,7 +7,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from itertools import repeat
 from pathlib import Path
 from typing import Any, cast
 
@@ -215,13 +214,16 @@ class Plan:
 
         Raises:
             PlanError: the plan's units are token ids, or the kind is ``causal`` and there are no prompts.
+            InputError: there are more prompts than outputs, or fewer.
         """
         self._restorer.require_text()
         texts = string_column(emitted)
         if self.kind in ("fixed", "set"):
             return restore_all(self._restorer, texts)
-        asked = repeat(None) if prompts is None else string_column(prompts).to_pylist()
-        return RestoredRows.of([self.restore(text, prompt) for text, prompt in zip(texts.to_pylist(), asked)])  # noqa: B905
+        asked = [None] * len(texts) if prompts is None else string_column(prompts).to_pylist()
+        if len(asked) != len(texts):
+            raise InputError(f"{len(asked):,} prompts for {len(texts):,} outputs", remedy="pass one each")
+        return RestoredRows.of([self.restore(*both) for both in zip(texts.to_pylist(), asked, strict=True)])
 
     def restore_ids(self, emitted: Sequence[int]) -> RestoredIds:
         """The natural ids of those that a model emitted behind the prompt, where units are ids.
