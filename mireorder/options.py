@@ -24,7 +24,8 @@ Source = Annotated[str | None, typer.Option(help="source column; several, a,b, a
 Target = Annotated[str | None, typer.Option(help="target column")]
 LabelColumns = Annotated[str | None, typer.Option("--labels", help="binary label columns: a,b,c")]
 CutterName = Annotated[
-    str | None, typer.Option("--cutter", help="digits, labels, fields, words, sentences, lines, spans or tokens")
+    str | None,
+    typer.Option("--cutter", help="digits, labels, fields, words, sentences, lines, spans, pieces or tokens"),
 ]
 Names = Annotated[Path | None, typer.Option(help="file with a label name a line, in canonical order")]
 Delimiter = Annotated[str | None, typer.Option(help="between the labels of a text column, or between spans")]

@@ -4,12 +4,30 @@ import io
 import json
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 
-from mireorder import Plan, cli
+from mireorder import Plan, cli, options
+from mireorder.cutting import CUTTERS
+from mireorder.information.criteria import CRITERIA
+from mireorder.information.entropy import ENTROPIES
+from mireorder.ordering.policies import BLIND, ON_AVERAGE, POLICIES
 
-COMMANDS = ["fit", "count", "merge", "apply", "check", "inspect", "train", "generate", "restore", "compare"]
+COMMANDS = [
+    "fit",
+    "count",
+    "merge",
+    "apply",
+    "check",
+    "inspect",
+    "train",
+    "generate",
+    "restore",
+    "compare",
+    "mix",
+    "anneal",
+]
 
 
 @pytest.fixture
@@ -161,6 +179,20 @@ def test_quotes_line_ends_and_unicode_survive(place, mireorder):
 def test_help_has_an_example(mireorder, command):
     status, out, _ = mireorder(f"{command} --help")
     assert status == 0 and f"Example: mireorder {command} " in " ".join(out.split())
+
+
+@pytest.mark.parametrize(
+    ("option", "known"),
+    [
+        (options.CutterName, CUTTERS),
+        (options.CriterionName, CRITERIA),
+        (options.Estimator, ENTROPIES),
+        (options.PolicyName, {*POLICIES, *BLIND, *ON_AVERAGE} - {"explicit"}),
+    ],
+)
+def test_the_help_of_an_option_names_all_that_it_takes(option, known):
+    named = get_args(option)[1].help.replace(";", ",").replace(":", ",").replace(" or ", ", ").split(", ")
+    assert set(known) <= set(named)
 
 
 def test_the_overview_names_every_command_and_exit_status(mireorder):
