@@ -26,7 +26,8 @@ def mixed(plans: Sequence[Plan], weights: Sequence[float]) -> Plan:
         InputError: the plans can't be mixed.
     """
     if len(plans) != len(weights) or not plans or min(weights) < 0 or sum(weights) <= 0:
-        raise InputError(f"{len(plans)} plans can't be mixed by {len(weights)} weights {list(weights)}")
+        problem = f"{len(plans)} plans can't be mixed by {len(weights)} weights {list(weights)}"
+        raise InputError(problem, remedy="pass one for each plan, none below 0 and not all of them 0")
     taken = [(plan, float(weight)) for plan, weight in zip(plans, weights, strict=True) if weight > 0]
     first = taken[0][0]
     if len(taken) == 1:
