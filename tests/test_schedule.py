@@ -48,6 +48,13 @@ def test_a_row_has_the_same_order_wherever_it_stands(first, rows):
     assert (orders(plan, BATCH.slice(first, rows)) == orders(plan)[first : first + rows]).all()
 
 
+def test_every_draw_takes_one_of_the_orders(monkeypatch):
+    """Also the largest, which is 1 once it is a float: 2^64 - 1 of 2^64."""
+    largest = lambda source, *rest: np.full(len(source), 2**64 - 1, np.uint64)  # noqa: E731
+    monkeypatch.setattr("mireorder.ordering.rows.of_rows", largest)
+    assert share(mixed([PLAIN, REVERSE], [1, 1]), [2, 1, 0]) == 1
+
+
 def test_every_row_of_a_mix_comes_back(tmp_path):
     plan = mixed([PLAIN, REVERSE, SHUFFLE], [1, 1, 1])
     plan.save(tmp_path)

@@ -44,7 +44,7 @@ def _mixed(plan: Plan, cut: Cut, batch: pa.RecordBatch) -> Permutations:
     source, natural = batch.column("source"), plan.cut.natural(cut, batch)
     draws = of_rows(source, natural, plan.seed) / 2.0**64
     weights = np.array([part["weight"] for part in plan.mix])
-    chosen = np.searchsorted(np.cumsum(weights) / weights.sum(), draws, "right")
+    chosen = np.searchsorted(np.cumsum(weights)[:-1] / weights.sum(), draws, "right")  # a draw may round to 1
     places = np.empty(len(cut.slots), np.int32)
     for number, part in enumerate(plan.mix):
         entries: dict[str, Any] = {name: value for name, value in part.items() if name != "weight"}
