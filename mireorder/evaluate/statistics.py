@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-RESAMPLES, LEVEL = 10_000, 0.95
+RESAMPLES, CONFIDENCE = 10_000, 0.95
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def bootstrap(
     found = found[~np.isnan(found)]
     if not len(found):
         return Interval(value, value, value)
-    tail = (1 - LEVEL) / 2
+    tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(found, [tail, 1 - tail])
     return Interval(value, float(low), float(high))
 
