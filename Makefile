@@ -7,7 +7,8 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 # Files stay whole, as their fixtures are dear.
 SPREAD := -n auto --dist loadfile
 KERNEL_TESTS := $(addprefix tests/test_,$(addsuffix .py,kernels column_kernels counting cooccurrence merging spilling \
-    refusals information significance bigram association cutting))
+    refusals information significance bigram association cutting digit_cutter label_cutter \
+    field_cutter))
 
 # The oldest TRL that pyproject.toml allows lies beside the pinned one and is found first.
 OLDEST_TRL := $(shell sed -n 's/.*"trl>=\([0-9.]*\).*/\1/p' pyproject.toml)

@@ -268,10 +268,11 @@ def apply(
         problem = f"at most {max_tokens} tokens a row leave none" if form == "token" else "text form counts no tokens"
         raise InputError(problem, remedy="pass --max-tokens with --form token, 1 or more")
     encode, prepare, tokenizer_hash = None, None, None
-    if reserve and form != "token":
-        raise InputError("text form has no tokens to reserve", remedy="pass --form token --tokenizer ...")
     if form == "text" and plan.tokenizer is not None:
         raise PlanError("the plan's units are token ids, which have no text form; pass --form token --tokenizer ...")
+    if form != "token" and (reserve or tokenizer is not None):
+        what = "no tokens to reserve" if reserve else "no use for a tokenizer"
+        raise InputError(f"text form has {what}", remedy="pass --form token --tokenizer ...")
     if form == "token":
         from mireorder.sft import reserved, tokens
 

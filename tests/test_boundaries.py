@@ -114,7 +114,7 @@ def test_a_plan_keeps_its_space_for_the_completion(name, vocabularies):
     rows = Dataset.from_list([{"q": f"{a} times {b} is", "a": str(a * b)} for a in (3, 25) for b in (4, 40)])
     plan = fit(rows, reading=READING, cutter="digits", policy="reverse", shuffles=0)
     assert (plan.prompt_end, plan.completion_start) == ("", " ")
-    text, token = (apply(rows, plan, form=form, tokenizer=vocabularies[name])["train"] for form in ("text", "token"))
+    text, token = apply(rows, plan)["train"], apply(rows, plan, form="token", tokenizer=vocabularies[name])["train"]
     assert text["completion"][:] == [" 2100", " 0210", " 0010", " 0001"]
     for one, row in zip(text, token, strict=True):
         assert row["input_ids"] == ids_of(vocabularies[name], one["prompt"] + one["completion"]) + row["labels"][-1:]

@@ -194,7 +194,9 @@ def test_orders_are_annealed_on_the_command_line(products, tmp_path, capsys, mon
 
     for policy in ("shuffle", "plain"):
         run("fit", *taken, "--policy", policy, "--out", policy)
-    run("anneal", "shuffle", "plain", "--phases", "3", "--out", "phases")
+    capsys.readouterr()
+    run("anneal", "shuffle", "plain", "--phases", "3", "--out", "phases", "--json")
+    assert json.loads(capsys.readouterr().out) == {"plans": [f"phases/{phase}/mireorder.json" for phase in range(3)]}
     natural = []
     for phase in range(3):
         run("apply", "mul.txt", "--plan", f"phases/{phase}", "--out", f"d{phase}")
@@ -202,7 +204,9 @@ def test_orders_are_annealed_on_the_command_line(products, tmp_path, capsys, mon
         rows = apply("mul.txt", Plan.load(f"phases/{phase}"))["train"]
         natural.append(sum(order == [0, 1, 2] for order in rows["permutation"]) / len(rows))
     assert natural[0] < 0.3 < natural[1] < 0.8 < natural[2] == 1
-    run("mix", "shuffle", "plain", "--weights", "1,3", "--out", "mixed")
+    capsys.readouterr()
+    run("mix", "shuffle", "plain", "--weights", "1,3", "--out", "mixed", "--json")
+    assert json.loads(capsys.readouterr().out) == {"plan": "mixed/mireorder.json"}
     assert Plan.load("mixed") == mixed([Plan.load("shuffle"), Plan.load("plain")], [1, 3])
     capsys.readouterr()
     assert run("mix", "shuffle", "plain", "--weights", "one,two", "--out", "other") == 2

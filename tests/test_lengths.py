@@ -120,6 +120,8 @@ def test_a_bound_needs_tokens_to_count(plan, tmp_path, capsys):
     data = jsonl(tmp_path / "d.jsonl", ROWS)
     with pytest.raises(InputError, match="text form counts no tokens; pass --max-tokens with --form token"):
         apply(data, plan, max_tokens=8)
+    with pytest.raises(InputError, match="text form has no use for a tokenizer; pass --form token"):
+        apply(data, plan, tokenizer="gpt2")
     with pytest.raises(InputError, match="at most 0 tokens a row leave none"):
         apply(data, plan, max_tokens=0, form="token", tokenizer=characters())
     characters().save_pretrained(tmp_path / "tokenizer")

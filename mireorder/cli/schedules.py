@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mireorder import options
-from mireorder.cli.shown import OUT
+from mireorder.cli.shown import OUT, print_json
 from mireorder.errors import InputError
 
 Plans = Annotated[list[Path], typer.Argument(metavar="PLAN...", help="folders of plans, fitted on the same data")]
@@ -18,6 +18,7 @@ def mix(
     plans: Plans,
     out: options.Out,
     weights: Annotated[str | None, typer.Option(help="how often each is taken: 3,1; by default as often")] = None,
+    as_json: options.Json = False,
 ) -> None:
     """Mix plans: each row takes the order of one of them. Their units must tell their slots: labels, or --marked.
 
@@ -29,7 +30,10 @@ def mix(
 
     require_empty(out)
     path = mixed([Plan.load(plan) for plan in plans], _numbers(weights, len(plans))).save(out)
-    OUT.print(f"plan written to {path}")
+    if as_json:
+        print_json({"plan": str(path)})
+    else:
+        OUT.print(f"plan written to {path}")
 
 
 def anneal(
@@ -37,6 +41,7 @@ def anneal(
     last: Annotated[Path, typer.Argument(help="folder of the plan to end with, such as --policy plain's")],
     out: options.Out,
     phases: Annotated[int, typer.Option(help="how many plans are written, one for each phase of training")] = 5,
+    as_json: options.Json = False,
 ) -> None:
     """Go from one plan to another, phase by phase: apply each, and train on them in turn.
 
@@ -47,8 +52,12 @@ def anneal(
     from mireorder.ordering.schedule import annealed
 
     require_empty(out)
-    for phase, plan in enumerate(annealed(Plan.load(first), Plan.load(last), phases)):
-        path = plan.save(out / str(phase))
+    plans = annealed(Plan.load(first), Plan.load(last), phases)
+    paths = [plan.save(out / str(phase)) for phase, plan in enumerate(plans)]
+    if as_json:
+        print_json({"plans": [str(path) for path in paths]})
+        return
+    for phase, path in enumerate(paths):
         OUT.print(f"phase {phase}: plan written to {path}")
 
 

@@ -14,6 +14,7 @@ from mireorder.errors import MireorderError
 from mireorder.ordering.plan import Plan
 from mireorder.sft.tokens import eos_id
 
+MOST_KNOWN = 256  # answers so far, of which what may follow is remembered
 _PROBE = "0"
 _BROKEN = "\N{REPLACEMENT CHARACTER}"  # what a part of a character decodes to
 
@@ -70,6 +71,8 @@ class Constraint:
         if text.endswith(_BROKEN):  # a character is half written: its other parts come first
             return [part for part in self._parts if self._goes_on(self._decoded([*ids, part]), prompt)] or self._ends
         if (text, prompt) not in self._known:
+            if len(self._known) == MOST_KNOWN:  # where text is free, most tokens may follow, and no state comes twice
+                self._known.clear()
             self._known[text, prompt] = self._following(text, prompt) or self._ends
         return self._known[text, prompt]
 
