@@ -15,7 +15,7 @@ pytest.importorskip("matplotlib")
 from mireorder import InputError, MireorderError, OutputError, Plan, check
 from mireorder.evaluate.rouge import has_rouge
 from pipelines.multilabel import __main__ as multilabel
-from pipelines.multilabel.tasks import EMOTIONS, as_record, named
+from pipelines.multilabel.tasks import EMOTIONS, as_record, named, written
 from pipelines.multilabel.tasks import TASKS as LABELLED
 from pipelines.multilabel.tasks import Row as Labelled
 from pipelines.multilabel.tasks import read_rows as read_labelled
@@ -244,6 +244,7 @@ def test_bad_labels_are_refused(tmp_path):
 def test_both_forms_name_the_same_labels(form, labels):
     target = as_record(Labelled("x", labels), form, ("joy", "anger", "fear"))["labels"]
     text = target if isinstance(target, str) else ", ".join(target) or "none"
+    assert written(target) == text
     assert named({"verdict": "complete", "generated_text": text}, form) == set(labels)
     assert named({"verdict": "cut short", "generated_text": text}, form) is None
 

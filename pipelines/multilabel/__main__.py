@@ -18,7 +18,7 @@ from mireorder.ordering.policies import BLIND
 from mireorder.report.comparison import markdown_table
 from pipelines import options
 from pipelines.common import OUT, apply_all, fit_all, main_of, open_folder
-from pipelines.multilabel.tasks import TASKS, as_record, made_up, named, read_rows
+from pipelines.multilabel.tasks import TASKS, as_record, made_up, named, read_rows, written
 from pipelines.pages import FOLDER, Part, Record, again, made_by, results, sizes, write_metrics, write_page
 from pipelines.splits import MADE_UP, Splits, hold_out, write_data
 from pipelines.teaching import SMALL, Teaching, answers_of, teach
@@ -100,7 +100,7 @@ def main(
     paths = write_data(out, records)
     cutter = Labels(names=dataset.names) if form == "list" else Fields()
     plans = fit_all(out, paths, _arms(orders, cutter, looked_at, small))
-    texts = (f"{row['text']}{BETWEEN}{row['labels']}" for row in records["train"])
+    texts = (f"{row['text']}{BETWEEN}{written(row['labels'])}" for row in records["train"])
     apply_all(out, paths, plans, form="token", tokenizer=teaching.load_tokenizer(texts))
     scores = _measure(out, splits, plans, teaching, form, dataset.names, constrain)
     _write(out, scores)

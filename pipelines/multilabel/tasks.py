@@ -143,6 +143,11 @@ def as_record(row: Row, form: str, names: Sequence[str]) -> dict[str, Any]:
     return {"text": row.text, "labels": json.dumps({name: "yes" if name in row.labels else "no" for name in names})}
 
 
+def written(labels: list[str] | str) -> str:
+    """The target of `as_record`, as it is written."""
+    return labels if isinstance(labels, str) else Labels().joiner.join(labels) or Labels().empty
+
+
 def named(answer: dict[str, Any], form: str) -> set[str] | None:
     """The labels that a restored answer names; None if it is no whole answer."""
     if answer["verdict"] != "complete":
