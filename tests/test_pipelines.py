@@ -17,6 +17,7 @@ from test_compare import in_this_process, no_run, watched
 from mireorder import Plan
 from mireorder.errors import InputError, OutputError
 from pipelines import orders as orders_pipeline
+from pipelines import results
 from pipelines.arithmetic.__main__ import main
 from pipelines.arithmetic.tasks import TASKS, questions, read_files, split
 
@@ -179,3 +180,23 @@ def test_every_order_is_trained_and_held_against_the_scores(tmp_path, monkeypatc
     assert "| subset, area |" in (out / "README.md").read_text()
     with pytest.raises(InputError, match="6 slots have 720 orders"):
         orders_pipeline.main("mul", tmp_path / "more", digits=3, seeds=1, steps=None, rows=None, small=True)
+
+
+def test_pages_and_pictures_of_runs_are_collected(tmp_path, capsys):
+    run = tmp_path / "runs" / "add"
+    (run / "figures").mkdir(parents=True)
+    (run / "figures" / "a.png").write_bytes(b"picture")
+    (run / "README.md").write_text(f"![x](figures/a.png) made by `--out {run}`\n")
+    (run / "plans").mkdir()
+    (run / "comparison").mkdir()
+    row = {"model": "tiny", "seed": 0, "match": "steps", "steps": 1, "step": 1, "tokens": 1, "loss": 0.0}
+    row |= {"slot_accuracy": [1.0], "step_accuracy": [1.0]}
+    rows = [row | {"arm": "plain+joint-min", "exact_match": 0.25}, row | {"arm": "joint-max", "exact_match": 0.5}]
+    pl.DataFrame(rows).write_parquet(run / "comparison" / "results.parquet")
+    results.main(tmp_path / "runs", tmp_path / "out")
+    assert (tmp_path / "out" / "add.md").read_text() == "![x](add-a.png) made by `--out add`\n"
+    assert (tmp_path / "out" / "add-a.png").read_bytes() == b"picture"
+    cells = [cell.strip() for cell in capsys.readouterr().out.splitlines()[2].split("|")[1:-1]]
+    assert cells[:6] == ["[add](add.md)", "25.0% (25 to 25)", "-", "-", "50.0% (50 to 50)", "25.0% (25 to 25)"]
+    with pytest.raises(InputError, match="holds no folder of a pipeline"):
+        results.main(run / "plans", tmp_path / "other")
