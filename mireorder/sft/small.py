@@ -19,8 +19,8 @@ from torch.nn.functional import linear
 from mireorder.sft.tokens import IGNORED
 
 _SLOPE, _CUBE = 2 * math.sqrt(2 / math.pi), 0.044715  # gelu(x) = x * sigmoid(slope * (x + cube * x^3))
-# Torch's own products on a CPU come from MKL, which takes the narrow vectors of processors that are not Intel's; oneDNN,
-# which torch has beside it for compiled models, takes the wide ones, and twice as many numbers at once.
+# On a CPU torch's products come from MKL, which on processors not of Intel's make takes the narrow vector instructions;
+# oneDNN, which torch has beside it for compiled models, takes the wide ones.
 _ONEDNN = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None
 
 
@@ -178,7 +178,8 @@ class SmallGpt:
         dk.copy_(torch.bmm(slope.transpose(1, 2), q))
 
         normed = normed.view(-1, width)
-        self._natural(self._grad[f"{name}.attn.c_attn.weight"]).copy_(self._outer(normed, dqkv).view(width, -1, 3, head))
+        outer = self._outer(normed, dqkv).view(width, -1, 3, head)
+        self._natural(self._grad[f"{name}.attn.c_attn.weight"]).copy_(outer)
         self._natural(self._grad[f"{name}.attn.c_attn.bias"]).copy_(dqkv.sum(0).view(-1, 3, head))
         dnormed = self._product(dqkv, saved.weight).view(positions, rows, width)
         back = self._norm_back(f"{name}.ln_1", dnormed, norm1)
