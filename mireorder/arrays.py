@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -23,9 +24,30 @@ def string_array(
     return pa.StringArray.from_buffers(len(offsets) - 1, *buffers, valid)
 
 
+def empty_text(size: int) -> NDArray[np.uint8]:
+    """Bytes to be filled, uint8 (size,): Arrow's, as to get so much of the system again and again is slow."""
+    return np.frombuffer(pa.allocate_buffer(size), np.uint8)
+
+
 def characters(data: NDArray[np.uint8]) -> pa.StringArray:
     """Strings of one byte each."""
-    return string_array(np.arange(len(data) + 1, dtype=np.int32), data)
+    return string_array(_ascending(len(data) + 1), data)
+
+
+@lru_cache(maxsize=2)  # batches have the same number of rows
+def tiled(numbers: tuple[int, ...], times: int, dtype: str = "int32") -> NDArray[Any]:
+    """The numbers again and again, (times x numbers,), read-only."""
+    return _read_only(np.tile(np.array(numbers, dtype), times))
+
+
+@lru_cache(maxsize=2)
+def _ascending(count: int) -> NDArray[np.int32]:
+    return _read_only(np.arange(count, dtype=np.int32))
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    array.flags.writeable = False
+    return array
 
 
 def string_bytes(strings: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
@@ -47,6 +69,9 @@ def list_array(offsets: NDArray[np.int64], values: pa.Array, there: NDArray[np.b
 
 def list_offsets(lists: pa.Array) -> NDArray[np.int64]:
     """int64 (rows + 1,), from 0, into what `flatten` gives; a null list counts as empty."""
+    if not lists.null_count and isinstance(lists, pa.ListArray | pa.LargeListArray):
+        bounds = lists.offsets.to_numpy()
+        return bounds.astype(np.int64) - bounds[0]
     offsets = np.zeros(len(lists) + 1, np.int64)
     np.cumsum(pc.list_value_length(lists).fill_null(0).to_numpy(), out=offsets[1:])
     return offsets
@@ -87,7 +112,7 @@ def dressed(prefix: str, strings: pa.StringArray, suffix: str = "") -> pa.String
     before, behind = (np.frombuffer(text.encode(), np.uint8) for text in (prefix, suffix))
     offsets, data = string_bytes(strings)
     bounds = offsets - offsets[0] + np.arange(len(offsets)) * (len(before) + len(behind))
-    dressed = np.empty(bounds[-1], np.uint8)
+    dressed = empty_text(bounds[-1])
     _dress(before, offsets, data, behind, dressed)
     return string_array(bounds, dressed)
 
@@ -99,10 +124,12 @@ def numerals(prefix: str, numbers: NDArray[np.int64]) -> pa.StringArray:
     bounds = [0, *np.searchsorted(numbers, 10 ** np.arange(1, most)).tolist(), len(numbers)]
     offsets = np.zeros(len(numbers) + 1, np.int64)
     np.cumsum(np.repeat(np.arange(1, most + 1) + len(before), np.diff(bounds)), out=offsets[1:])
-    texts = np.empty(offsets[-1], np.uint8)
+    texts = empty_text(offsets[-1])
     for digits, (start, end) in enumerate(pairwise(bounds), 1):
         text = texts[offsets[start] : offsets[end]].reshape(end - start, len(before) + digits)
-        text[:, : len(before)] = before
+        text[:1, : len(before)] = before
+        for done in (1 << power for power in range(len(text).bit_length())):  # twice as many rows at once as before
+            text[done : 2 * done] = text[: len(text[done : 2 * done])]
         rest: NDArray[Any] = numbers[start:end].astype(np.uint32 if digits < 10 else np.uint64)  # narrow is faster
         for at in range(len(before) + digits - 1, len(before) - 1, -1):
             quotient = rest // 10

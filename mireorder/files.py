@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from xxhash import xxh3_128
+
 from mireorder.errors import OutputError
 from mireorder.threads import map_ordered
 
-_BLOCK = 4 << 20  # bytes that are written, hashed and synced at once
-_WAITING = 9  # of these, for three threads
+_BLOCK = 8 << 20  # bytes that are synced at once
 PARTS = ".*.part"  # what `atomic` leaves when the process is killed
 
 
@@ -38,73 +38,59 @@ class atomic:  # noqa: N801 (reads as a verb: `with atomic(path) as part`)
 
 
 class HashedFile:
-    """A binary file being written, and its SHA-256: threads of its own write, hash and sync while the caller goes on.
+    """A binary file being written, hashed as it is written, and synced by a thread of its own while the caller goes on.
 
-    What is written must not change afterwards. What the disk refuses is raised by a later `write`, or by `close`.
+    What the disk refuses is raised by a later `write`, or by `close`.
     """
 
     def __init__(self, path: Path) -> None:
-        self._file, self._sha = path.open("wb"), hashlib.sha256()
-        self._threads = {work: ThreadPoolExecutor(1) for work in (self._write, self._hash, self._sync)}
-        self._waiting: deque[Future[None]] = deque()
-        self._block: list[Any] = []
-        self._size = 0
+        self._file, self._hash = path.open("wb", buffering=0), xxh3_128()
+        self._pool = ThreadPoolExecutor(1)
+        self._sync: Future[Any] = self._pool.submit(int)
+        self._size = 0  # bytes that no sync is under way for
         self.closed = False
 
     def write(self, data: Any) -> int:
         """Write bytes or a buffer."""
-        self._block.append(data)
-        self._size += (size := memoryview(data).nbytes)
-        if self._size > _BLOCK:
-            self._send()
-        return size
+        rest = view = memoryview(data).cast("B")
+        while len(rest):
+            rest = rest[self._file.write(rest) :]
+        self._hash.update(view)
+        self._size += len(view)
+        if self._size >= _BLOCK and self._sync.done():  # now, so that the disk is not idle until all is written
+            self._sync.result()
+            self._sync, self._size = self._pool.submit(os.fdatasync, self._file.fileno()), 0
+        return len(view)
 
     def flush(self) -> None:
-        """Nothing to do: `close` writes what is left."""
+        """Nothing to do: nothing is kept back."""
 
     def close(self) -> None:
         """Close the file, synced; the hash is then complete."""
-        self.closed = True
         try:
-            self._send()
-            while self._waiting:
-                self._waiting.popleft().result()
+            self._sync.result()
+            os.fsync(self._file.fileno())
         finally:
-            for thread in self._threads.values():
-                thread.shutdown()
-            self._file.close()
+            self._release()
+
+    def _release(self) -> None:
+        self.closed = True
+        self._pool.shutdown()
+        self._file.close()
 
     @property
-    def sha256(self) -> str:
-        """SHA-256 of what was written, in hex, once the file is closed."""
-        return self._sha.hexdigest()
+    def digest(self) -> str:
+        """The hash of what was written, as of `file_digest`."""
+        return self._hash.hexdigest()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
-
-    def _send(self) -> None:
-        for work in (self._hash, self._write):
-            self._waiting.append(self._threads[work].submit(work, self._block))
-        while len(self._waiting) > _WAITING:  # so that memory stays flat where the disk is slower
-            self._waiting.popleft().result()
-        self._block, self._size = [], 0
-
-    def _hash(self, block: list[Any]) -> None:
-        for data in block:
-            self._sha.update(data)
-
-    def _write(self, block: list[Any]) -> None:
-        for data in block:
-            self._file.write(data)
-        self._file.flush()
-        # Now, so that the disk is not idle until all is written.
-        self._waiting.append(self._threads[self._sync].submit(self._sync))
-
-    def _sync(self) -> None:
-        os.fdatasync(self._file.fileno())
+        if kind is None:
+            self.close()
+        else:
+            self._release()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -121,10 +107,10 @@ def write_texts(texts: Mapping[Path, str]) -> None:
     list(map_ordered(lambda item: write_text(*item), texts.items(), max(1, len(texts))))
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file in hex."""
+def file_digest(path: Path) -> str:
+    """XXH3 of a file, 128 bits in hex, as ``xxh128sum`` prints it: it tells damage and mix-ups, not forgery."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, xxh3_128).hexdigest()
 
 
 def require_empty(folder: Path) -> None:

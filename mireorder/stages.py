@@ -19,7 +19,7 @@ from mireorder.dataset.folder import load, write_folder
 from mireorder.dataset.reader import Shard, label_names, open_shards
 from mireorder.dataset.reading import Reading
 from mireorder.dataset.reorder import Reordering, reorder
-from mireorder.dataset.writer import FORMS, in_memory
+from mireorder.dataset.writer import FORMS, in_memory, schema
 from mireorder.engine.copies import with_copies
 from mireorder.engine.counts import Counts
 from mireorder.engine.passes import Passes
@@ -291,7 +291,7 @@ def apply(
         splits: dict[str, list[Any]] = {}
         for shard in shards:
             splits.setdefault(shard.split, []).extend(reorder(reordering, shard, workers).batches)
-        return in_memory(form, splits)
+        return in_memory(schema(form, plan), splits)
     companion = None
     if form == "token":
         companion = partial(tokens.save_beside, tokenizer)

@@ -6,7 +6,8 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol, Self, TypeVar
+from threading import Event, Semaphore
+from typing import Any, Protocol, Self, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -46,6 +47,51 @@ def map_ordered(work: Callable[[T], R], items: Iterable[T], workers: int | None 
                 yield waiting.popleft().result()
         finally:
             for future in waiting:
+                future.cancel()
+
+
+def map_drawn(work: Callable[[T], R], items: Iterable[T], workers: int | None = None) -> Iterator[R]:
+    """`map_ordered` of items that take longer to draw than to work on: they are drawn ahead, one after the other.
+
+    Args:
+        work: what to do with an item: the caller's thread does it, and others where that one falls behind.
+        items: drawn in other threads than the caller's.
+        workers: threads, the caller's among them; None takes one a core.
+    """
+    workers = workers or os.cpu_count() or 1
+    if workers == 1:
+        yield from map(work, items)
+        return
+    iterator, end, left = iter(items), object(), Semaphore(WAITING)
+
+    def draw(turn: Event, next_turn: Event) -> tuple[Any, bool]:
+        """The next item, left to the caller, or what came of it, and whether it is that."""
+        turn.wait()
+        try:
+            item: Any = next(iterator, end)
+        finally:
+            next_turn.set()
+        if item is end or left.acquire(blocking=False):
+            return item, False
+        return work(item), True
+
+    turns, waiting = [Event(), Event()], deque[Future[tuple[Any, bool]]]()
+    turns[1].set()
+    with ThreadPoolExecutor(workers - 1) as pool:
+        try:
+            while True:
+                while len(waiting) < WAITING * workers:
+                    turns = [turns[1], Event()]
+                    waiting.append(pool.submit(draw, *turns))
+                found, is_done = waiting.popleft().result()
+                if found is end:
+                    return
+                if not is_done:
+                    left.release()
+                    found = work(found)
+                yield found
+        finally:
+            for future in reversed(waiting):  # so that none waits for its turn behind one that was cancelled
                 future.cancel()
 
 

@@ -46,6 +46,10 @@ def gather_characters(rows, characters):
         start += len(row)
 
 
+def move_bytes(order, rows, before):
+    return b"".join(before + bytes(row[slot] for slot in order) for row in rows)
+
+
 def gather(orders, lists):
     return [units[slot] for order, units in zip(orders, lists, strict=True) for slot in order]
 

@@ -11,7 +11,14 @@ from mireorder.arrays import _dress, numerals, string_array, string_bytes
 from mireorder.cutting.labels import _find_repeated
 from mireorder.cutting.numbers import copy_emitted, fill_unpadded
 from mireorder.information.evidence import _order_by_evidence
-from mireorder.ordering.permutation import _add_offsets, _gather, _gather_characters, _invert, _restrict
+from mireorder.ordering.permutation import (
+    _add_offsets,
+    _gather,
+    _gather_characters,
+    _invert,
+    _move_bytes,
+    _restrict,
+)
 
 texts = st.lists(st.text("aé0 👩", max_size=5), max_size=6)
 orders = st.lists(st.integers(0, 5).flatmap(lambda n: st.permutations(range(n))), max_size=5)
@@ -109,6 +116,15 @@ def test_gather_characters(rows, data):
     gathered = np.empty(length, np.uint8)
     _gather_characters(offsets_of(rows), flat(rows), np.frombuffer(text, np.uint8), gathered)
     assert gathered.tolist() == list(naive_kernels.gather_characters(rows, text))
+
+
+@given(st.integers(1, 5).flatmap(lambda n: st.permutations(range(n))), st.data(), st.binary(max_size=3))
+def test_move_bytes(order, data, before):
+    rows = data.draw(st.lists(st.binary(min_size=len(order), max_size=len(order)), max_size=5))
+    moved = np.empty(len(rows) * (len(before) + len(order)), np.uint8)
+    given = [np.frombuffer(text, np.uint8) for text in (b"".join(rows), before)]
+    _move_bytes(np.array(order, np.int32), *given, moved)
+    assert moved.tobytes() == naive_kernels.move_bytes(order, rows, before)
 
 
 @given(st.integers(0, 9).flatmap(lambda n: st.permutations(range(n))), st.data())

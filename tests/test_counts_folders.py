@@ -15,7 +15,7 @@ from test_saved_counts import READING, SETUPS, SUMS, data_of, folder_bytes
 
 from mireorder import Counts, InputError, OutputError, cli, count, plan_of
 from mireorder.engine import counts_folder
-from mireorder.files import file_sha256
+from mireorder.files import file_digest
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_entries_that_make_no_sense_are_refused(folder):
 def test_a_pickle_is_never_read(folder):
     np.save(folder / "values.npy", np.array([{"x": 1}], object), allow_pickle=True)
     facts = json.loads((folder / "counts.json").read_text())
-    facts["arrays"]["values.npy"] = file_sha256(folder / "values.npy")
+    facts["arrays"]["values.npy"] = file_digest(folder / "values.npy")
     rewrite(folder, **facts)
     with pytest.raises(InputError, match=r"values\.npy: not an array"):
         Counts.load(folder)

@@ -17,11 +17,12 @@ import pytest
 from datasets import Dataset, IterableDatasetDict, load_dataset, load_from_disk
 from hypothesis import given
 from hypothesis import strategies as st
+from xxhash import xxh3_128
 
 from mireorder import Digits, InputError, OutputError, Plan, Reading, apply, check, fit
 from mireorder.dataset.card import card
 from mireorder.dataset.manifest import FILE as MANIFEST
-from mireorder.files import HashedFile, file_sha256
+from mireorder.files import HashedFile, file_digest
 
 READING = Reading(separator="=")
 SUMS = [f"{a}+{b}={a + b}\n" for a in range(40) for b in range(0, 40, 4)]
@@ -280,7 +281,7 @@ def tamper(folder, change, shard=1, of=3):
     with pa.ipc.new_stream(str(path), schema) as stream:
         stream.write_table(pa.Table.from_pylist(rows, schema))
     entries = [json.loads(line) for line in (folder / MANIFEST).read_text().splitlines()]
-    entries[shard] |= {"output_sha256": file_sha256(path), "rows": len(rows)}
+    entries[shard] |= {"output_digest": file_digest(path), "rows": len(rows)}
     (folder / MANIFEST).write_text("".join(json.dumps(entry) + "\n" for entry in entries))
 
 
@@ -417,4 +418,4 @@ def test_a_file_is_written_and_hashed_as_it_was_given(tmp_path_factory, parts, b
     with patch("mireorder.files._BLOCK", block), HashedFile(path) as file:
         assert [file.write(part) for part in parts] == [len(part) for part in parts]
     assert path.read_bytes() == b"".join(parts)
-    assert file.sha256 == file_sha256(path) == hashlib.sha256(b"".join(parts)).hexdigest()
+    assert file.digest == file_digest(path) == xxh3_128(b"".join(parts)).hexdigest()

@@ -19,7 +19,7 @@ from mireorder.counting.pairs import PairTables
 from mireorder.counting.spill import gather, gather_tables
 from mireorder.cutting import Digits, Fields, Labels
 from mireorder.cutting.source import survey_numbers, survey_words
-from mireorder.threads import WAITING, map_ordered, merge_all
+from mireorder.threads import WAITING, map_drawn, map_ordered, merge_all
 
 RADICES = (30, 1, 40, 2)
 WIDE = (*RADICES[:-1], 1 << 20)  # too many cells for dense tables
@@ -156,23 +156,44 @@ def test_a_plan_does_not_show_that_its_counts_went_to_disk(tmp_path, monkeypatch
 # --- threads -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("mapped", [map_ordered, map_drawn])
 @given(st.lists(st.integers(0, 99), max_size=30), st.integers(1, 4))
 @settings(max_examples=20)
-def test_results_come_in_the_order_of_the_work(items, workers):
-    assert list(map_ordered(lambda n: n * n, items, workers)) == [n * n for n in items]
+def test_results_come_in_the_order_of_the_work(mapped, items, workers):
+    assert list(mapped(lambda n: n * n, items, workers)) == [n * n for n in items]
 
 
-def test_work_is_drawn_as_it_is_needed_and_no_further():
+@pytest.mark.parametrize("mapped", [map_ordered, map_drawn])
+def test_work_is_drawn_as_it_is_needed_and_no_further(mapped):
     drawn = []
-    squares = map_ordered(lambda n: n * n, (drawn.append(n) or n for n in range(1000)), 3)
+    squares = mapped(lambda n: n * n, (drawn.append(n) or n for n in range(1000)), 3)
     assert list(islice(squares, 5)) == [0, 1, 4, 9, 16]
     assert len(drawn) <= 5 + WAITING * 3
     squares.close()
     assert len(drawn) <= 5 + WAITING * 3
 
 
+def test_work_that_the_caller_has_no_time_for_is_done_by_others():
+    caller, helped = threading.get_ident(), threading.Event()
+
+    def work(n):
+        if threading.get_ident() != caller:
+            helped.set()
+        return n if n else helped.wait(timeout=20)
+
+    assert list(map_drawn(work, range(6), 2)) == [True, 1, 2, 3, 4, 5]
+
+
+def test_an_error_in_drawing_ends_the_work():
+    before = threading.active_count()
+    with pytest.raises(ZeroDivisionError):
+        list(map_drawn(lambda n: n, (1 // (3 - n) for n in range(9)), 3))
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("mapped", [map_ordered, map_drawn])
 @pytest.mark.parametrize("workers", [1, 3])
-def test_the_first_error_ends_the_work(workers):
+def test_the_first_error_ends_the_work(workers, mapped):
     started = []
 
     def work(n):
@@ -184,6 +205,6 @@ def test_the_first_error_ends_the_work(workers):
     found = []
     before = threading.active_count()
     with pytest.raises(ValueError, match="the fourth"):
-        found.extend(map_ordered(work, range(1000), workers))
+        found.extend(mapped(work, range(1000), workers))
     assert found == [0, 1, 2, 3] and len(started) <= 5 + WAITING * 3
     assert threading.active_count() == before

@@ -4,14 +4,16 @@ import hashlib
 import json
 from dataclasses import fields, replace
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from test_ordering import CUTTERS, emit
 
-from mireorder import cutting
+from mireorder import Digits, cutting
 from mireorder.described import describe, make
 from mireorder.errors import PlanError
+from mireorder.ordering import emission
 from mireorder.ordering.plan import FILE, Plan, permutations_by_length
 from mireorder.undo.units import slots_by_step
 
@@ -155,3 +157,19 @@ def test_a_plan_restores_what_stands_behind_the_prompt():
     assert plan.completion_start == " \n"
     assert [found.text for found in plan.restore_all([" \n8010", "8010", " 8010\n"])] == ["108"] * 3
     assert plan.restore(" \n80").verdict == "cut short"
+
+
+@given(st.permutations(range(3)), st.lists(st.integers(0, 999), max_size=4), st.integers(0, 2), st.booleans())
+def test_rows_that_lie_as_they_are_cut_are_written_without_cutting(permutation, numbers, skipped, is_short):
+    """And as `emit` writes them; a row that does not lie so sends all of them there."""
+    plan = plan_of(Digits("pad", width=3, zeros=True), permutation)
+    targets = ["000"] * skipped + [f"{number:03}" for number in numbers] + ["7"] * is_short
+    columns = {"source": pa.array(["s"] * len(targets)), "target": pa.array(targets, pa.string())}
+    batch = pa.record_batch(columns).slice(skipped)
+    found = emission.emit_laid_out(plan, batch)
+    if is_short:
+        assert found is None
+        return
+    cut = emission.emit(plan, plan.cut.cut(batch), batch)
+    assert [part.to_pylist() for part in found[:3]] == [part.to_pylist() for part in cut[:3]]
+    assert found.problems == cut.problems == {}

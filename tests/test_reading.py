@@ -357,11 +357,18 @@ def test_parquet_is_not_held_in_memory(tmp_path):
     assert most < path.stat().st_size / 4
 
 
-def test_text_that_is_not_utf8_in_parquet_is_refused(tmp_path):
-    bad = pa.StringArray.from_buffers(
-        1, pa.py_buffer(b"\0\0\0\0\1\0\0\0"), pa.py_buffer(b"\xff")
-    )  # what a foreign writer may leave
-    assert "UTF8" in refusal(write_stream(tmp_path / "a.arrow", pa.table({"q": bad, "a": bad})))
+@pytest.mark.parametrize(
+    ("bounds", "data", "problem"),
+    [
+        ([0, 1, 1], b"\xff", "UTF8"),
+        ([0, 1, 2], "é".encode(), "UTF8"),  # whole is well, its halves are not
+        ([0, 2, 1], b"ab", "offset"),
+    ],
+)
+def test_text_that_makes_no_sense_is_refused(tmp_path, bounds, data, problem):
+    """As a foreign writer may leave it."""
+    bad = pa.StringArray.from_buffers(2, pa.py_buffer(np.array(bounds, np.int32)), pa.py_buffer(data))
+    assert problem in refusal(write_stream(tmp_path / "a.arrow", pa.table({"q": bad, "a": bad})))
 
 
 def test_class_labels_show_their_names(tmp_path):

@@ -104,6 +104,14 @@ class ColumnCutter(Cutter, Protocol):
         """`glue` of every row's units (from `split_all`) in natural order; null where they might be misplaced."""
 
 
+@runtime_checkable
+class ByteCutter(Cutter, Protocol):
+    """A cutter that can tell where targets stand in the data as it would cut them, a byte a unit."""
+
+    def laid_out(self, target: pa.Array) -> NDArray[np.uint8] | None:
+        """The units of whole rows, uint8 (rows x slots,); None where a closer look has to tell."""
+
+
 @dataclass(frozen=True)
 class Splits:
     """A column of emissions, split into units.

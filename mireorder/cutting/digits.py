@@ -19,7 +19,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mireorder.arrays import characters, joined, list_array, list_offsets, string_array, string_bytes, valid_rows
+from mireorder.arrays import (
+    characters,
+    joined,
+    list_array,
+    list_offsets,
+    string_array,
+    string_buffers,
+    string_bytes,
+    tiled,
+    valid_rows,
+)
 from mireorder.cutting.cut import NO_TARGET, Cut, Splits, present_codes
 from mireorder.cutting.numbers import Shape, copy_characters, copy_emitted, fill_unpadded, shape_of, shapes
 from mireorder.undo.digits import DIGITS, OTHERS, EmittedDigits
@@ -92,10 +102,10 @@ class Digits(EmittedDigits):
 
     def cut(self, batch: pa.RecordBatch) -> Cut:
         """Characters, zero-padded where ``align`` is ``pad``."""
-        if (laid_out := self._laid_out(batch.column("target"))) is not None:
-            slots = np.arange(len(self.slots), dtype=np.int32)
-            offsets = np.arange(0, len(laid_out) + 1, len(slots))
-            return Cut(offsets, np.tile(slots, batch.num_rows), characters(laid_out))
+        if (laid_out := self.laid_out(batch.column("target"))) is not None:
+            width = len(self.slots)
+            offsets = np.arange(0, len(laid_out) + 1, width)
+            return Cut(offsets, tiled(tuple(range(width)), batch.num_rows), characters(laid_out))
         shape = shape_of(batch)
         problems = _problems(shape, batch.column("target"))
         self._check_fit(shape, problems)
@@ -169,15 +179,12 @@ class Digits(EmittedDigits):
         fill_unpadded(bounds[rows], data, takes, self.plus, self.zeros, self.whole, there, offsets, flat)
         return string_array(offsets, flat, there)
 
-    def _laid_out(self, target: pa.Array) -> NDArray[np.uint8] | None:
-        """The characters of a column that needs no padding; None where a closer look has to tell.
-
-        Most data is written for this cutter, every number a digit a slot: its bytes are the units.
-        """
+    def laid_out(self, target: pa.Array) -> NDArray[np.uint8] | None:
+        """The characters of a column that needs no padding, as most data is written for this cutter."""
         settled = self.align == "pad" and self.zeros and self.width and not self.signed and not self.decimals
         if not settled or not pa.types.is_string(target.type) or target.null_count:
             return None
-        offsets, data = string_bytes(target)
+        offsets, data = string_buffers(target)
         data = data[offsets[0] : offsets[-1]]
         if (offsets[1:] - offsets[:-1] != len(self.slots)).any() or (data - ord("0") > 9).any():
             return None

@@ -65,6 +65,11 @@ class Batch:
     first: int
     rows: pa.RecordBatch
 
+    @property
+    def numbers(self) -> np.ndarray:
+        """int64 (rows,): the 0-based row of the shard that each of them is."""
+        return np.arange(self.first, self.first + self.rows.num_rows)
+
 
 def numbered(shard: str, batches: Iterable[pa.RecordBatch]) -> Iterator[Batch]:
     """The batches of a shard with the row each begins with; empty ones are left out."""
@@ -90,7 +95,7 @@ def cut_batch(
     Raises:
         InputError: a row can't be cut and ``reject`` is off; names the shard, the row and the remedy.
     """
-    rows, first = batch.rows, batch.first
+    rows, numbers = batch.rows, batch.numbers
     with within(batch.shard):
         cut = cutter.cut(prepare(rows) if prepare else rows)
     problems = dict(cut.problems)
@@ -99,7 +104,6 @@ def cut_batch(
         problems[row] = "source is null; fill it in or pass --reject"
     if misfits:
         problems = misfits(rows, cut) | problems
-    numbers = np.arange(first, first + rows.num_rows)
     bad = set_aside(problems, rows, numbers, batch.shard, reject)
     if bad:
         kept = np.delete(np.arange(rows.num_rows), list(problems))

@@ -21,7 +21,7 @@ from mireorder.cutting.source import hash_strings
 from mireorder.dataset import manifest
 from mireorder.dataset.folder import load
 from mireorder.errors import OutputError
-from mireorder.files import file_sha256
+from mireorder.files import file_digest
 from mireorder.ordering.columns import natural_units, put_back, without_start
 from mireorder.ordering.emission import in_natural_order, is_order, moved_back
 from mireorder.ordering.permutation import is_permutation
@@ -122,7 +122,7 @@ def _check_files(checked: Checked, folder: Path, plan: Plan, entries: Sequence[m
 
     def is_whole(entry: manifest.Entry) -> bool:
         path = folder / entry.output
-        return path.exists() and file_sha256(path) == entry.output_sha256
+        return path.exists() and file_digest(path) == entry.output_digest
 
     wholly = True
     for entry, whole in zip(entries, map_ordered(is_whole, entries), strict=True):

@@ -12,9 +12,9 @@ from mireorder.dataset import manifest
 from mireorder.dataset.card import card
 from mireorder.dataset.reader import Shard, some_of
 from mireorder.dataset.reorder import Reordering, reorder
-from mireorder.dataset.writer import finish, schema, shard_path, write_shard
+from mireorder.dataset.writer import features, finish, schema, shard_path, write_shard
 from mireorder.errors import InputError, OutputError
-from mireorder.files import PARTS, file_sha256, require_empty, write_text
+from mireorder.files import PARTS, file_digest, require_empty, write_text
 from mireorder.ordering.plan import Plan
 from mireorder.standalone import require_other_name, write_standalone
 from mireorder.threads import map_ordered, shared
@@ -74,7 +74,13 @@ def write_folder(
     write_standalone(folder)
     if companion:
         companion(folder)
-    finish(folder, form, card(plan, form, rows), outputs, {entry.output: entry.output_sha256 for entry in entries})
+    finish(
+        folder,
+        features(form, plan),
+        card(plan, form, rows),
+        outputs,
+        {entry.output: entry.output_digest for entry in entries},
+    )
 
 
 def _write_shards(
@@ -93,16 +99,16 @@ def _write_shards(
         shard, entry = job
         reordered = reorder(reordering, shard, within)
         with ThreadPoolExecutor(1) as beside:
-            input_digest = beside.submit(shard.digest)
-            rows, digest = write_shard(folder / entry.output, reordered.batches, schema(form))
+            hashed = beside.submit(shard.digest)
+            rows, digest = write_shard(folder / entry.output, reordered.batches, schema(form, reordering.plan))
         if reordered.bad:
             write_text(_rejected(folder, entry), "\n".join(reordered.bad) + "\n")
         return replace(
             entry,
-            input_sha256=input_digest.result(),
+            input_digest=hashed.result(),
             rows=rows,
             rejected=len(reordered.bad),
-            output_sha256=digest,
+            output_digest=digest,
         )
 
     manifest.write(folder, [done[entry.output] for _, entry in jobs if entry.output in done])
@@ -176,11 +182,11 @@ def _done(folder: Path, jobs: list[tuple[Shard, manifest.Entry]]) -> dict[str, m
         if entry.output not in there:
             continue
         found = there[entry.output]
-        difference = found.same_work(replace(entry, input_sha256=shard.digest()))
+        difference = found.same_work(replace(entry, input_digest=shard.digest()))
         if difference:
             raise OutputError(f"{folder}: {difference}; choose another folder")
         path = folder / entry.output
-        if path.exists() and file_sha256(path) == found.output_sha256:
+        if path.exists() and file_digest(path) == found.output_digest:
             kept[entry.output] = found
     return kept
 

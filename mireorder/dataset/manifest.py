@@ -17,7 +17,7 @@ _IDENTITY = {
     "tokenizer": "tokenizer",
     "max_tokens": "at most this many tokens a row:",
     "input": "input",
-    "input_sha256": "another content of {self.input}: its SHA-256 was",
+    "input_digest": "another content of {self.input}: its hash was",
 }
 
 
@@ -28,27 +28,27 @@ class Entry:
     Attributes:
         split: of the shard.
         input: name of the input shard.
-        input_sha256: of its content.
+        input_digest: hash of its content, as of `mireorder.files.file_digest`.
         plan_sha256: of the plan it was reordered with.
         form: ``text`` or ``token``.
         tokenizer: hash of the tokenizer (token form), else None.
         rows: rows written.
         rejected: rows set aside.
         output: path of the shard within the dataset's folder.
-        output_sha256: of that file.
+        output_digest: hash of that file.
         max_tokens: the most a row may have (token form), None without a bound.
     """
 
     split: str
     input: str
-    input_sha256: str
+    input_digest: str
     plan_sha256: str
     form: str
     tokenizer: str | None
     rows: int
     rejected: int
     output: str
-    output_sha256: str
+    output_digest: str
     max_tokens: int | None = None
 
     def same_work(self, other: Entry) -> str | None:
@@ -93,4 +93,4 @@ def write(folder: Path, entries: list[Entry]) -> None:
 
 def _short(value: str | int | None) -> str:
     """A hash by its first digits, anything else as it is."""
-    return value[:12] if isinstance(value, str) and len(value) == 64 else str(value)
+    return value[:12] if isinstance(value, str) and len(value) in (32, 64) else str(value)

@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 
 from mireorder.arrays import dressed, numerals
-from mireorder.cutting.rows import BadRow, Batch, CutRows, Prepare, Progress, cut_batch, numbered, set_aside
+from mireorder.cutting.rows import BadRow, Batch, Prepare, Progress, cut_batch, numbered, set_aside
 from mireorder.dataset.reader import Shard
-from mireorder.ordering.emission import emit, unrestored
+from mireorder.ordering.emission import Emission, emit, emit_laid_out, unrestored
 from mireorder.ordering.plan import Plan
-from mireorder.threads import map_ordered
+from mireorder.threads import map_drawn
 
 Encode = Callable[[pa.StringArray, pa.Array], tuple[pa.ListArray, pa.ListArray, dict[int, str]]]
 """Prompts and completions to ``input_ids`` and ``labels`` (list<int32>) and, by row, why one can't be used.
@@ -69,16 +69,21 @@ def reorder(reordering: Reordering, shard: Shard, workers: int | None = 1) -> Re
     """
 
     def work(batch: Batch) -> tuple[int, list[str], pa.RecordBatch]:
-        rows = cut_batch(reordering.plan.cut, batch, reordering.reject, prepare=reordering.prepare)
-        reordered, problems = _reorder_rows(rows, reordering, shard.name)
-        bad = rows.bad + set_aside(problems, rows.batch, rows.rows, shard.name, reordering.reject)
+        plan, rows, numbers, bad = reordering.plan, batch.rows, batch.numbers, []
+        emission = emit_laid_out(plan, rows)
+        if emission is None:
+            found = cut_batch(plan.cut, batch, reordering.reject, prepare=reordering.prepare)
+            rows, numbers, bad = found.batch, found.rows, found.bad
+            emission = emit(plan, found.cut, rows)
+        reordered, problems = _columns(reordering, emission, rows, numerals(f"{shard.name}:", numbers))
+        bad += set_aside(problems, rows, numbers, shard.name, reordering.reject)
         if problems:
             reordered = reordered.take(pa.array(np.delete(np.arange(reordered.num_rows), list(problems))))
         lines = [_as_json(row, shard.name) for row in sorted(bad, key=lambda row: row.row)]
         return batch.rows.num_rows, lines, reordered
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for rows, bad, reordered in map_ordered(work, numbered(shard.name, shard.batches()), workers):
+        for rows, bad, reordered in map_drawn(work, numbered(shard.name, shard.batches()), workers):
             found.bad += bad
             yield reordered
             if reordering.progress:
@@ -88,28 +93,20 @@ def reorder(reordering: Reordering, shard: Shard, workers: int | None = 1) -> Re
     return found
 
 
-def _reorder_rows(rows: CutRows, reordering: Reordering, shard: str) -> tuple[pa.RecordBatch, dict[int, str]]:
-    """The rows, and why some of them can't be used."""
-    plan, cut = reordering.plan, rows.cut
-    emission, target = emit(plan, cut, rows.batch), plan.cut.natural(cut, rows.batch)
-    prompts = dressed("", rows.batch.column("source"), plan.prompt_end)
-    is_text = pa.types.is_string(emission.targets.type)  # ids have the space that opens the completion among them
-    completions = dressed(plan.completion_start, emission.targets) if is_text else emission.targets
+def _columns(
+    reordering: Reordering, emission: Emission, rows: pa.RecordBatch, row_id: pa.StringArray
+) -> tuple[pa.RecordBatch, dict[int, str]]:
+    """The output's columns, and why some of the rows can't be used."""
+    plan, completions, target = reordering.plan, emission.completions, emission.natural
+    prompts = dressed("", rows.column("source"), plan.prompt_end)
     columns: dict[str, Any] = {"prompt": prompts, "completion": completions}
     problems = unrestored(plan, prompts, completions, target) | emission.problems
     if reordering.encode:
         ids, labels, unencoded = reordering.encode(prompts, completions)
         columns = {"input_ids": ids, "labels": labels}
         problems = _too_long(ids, reordering.max_tokens) | unencoded | problems
-    reordered = pa.record_batch(
-        columns
-        | {
-            "permutation": emission.permutations,
-            "row_id": numerals(f"{shard}:", rows.rows),
-            "target": target,
-        }
-    )
-    return reordered, problems
+    columns |= {"permutation": emission.permutations, "row_id": row_id, "target": target}
+    return pa.record_batch(columns), problems
 
 
 def _too_long(input_ids: pa.ListArray, most: int | None) -> dict[int, str]:

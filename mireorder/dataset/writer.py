@@ -12,25 +12,26 @@ from typing import Any
 import pyarrow as pa
 
 from mireorder.files import HashedFile, atomic, write_text, write_texts
+from mireorder.ordering.plan import Plan
 
 FORMS: dict[str, dict[str, str]] = {
     "text": {"prompt": "string", "completion": "string"},
     "token": {"input_ids": "list<int32>", "labels": "list<int32>"},
 }
-_KEPT = {"permutation": "list<int32>", "row_id": "string", "target": "string"}
 
 
-def features(form: str) -> Any:
-    """The `datasets.Features` of that form: the same for every shard, an empty one too."""
+def features(form: str, plan: Plan) -> Any:
+    """The `datasets.Features` of that form by that plan: the same for every shard, an empty one too."""
     from datasets import Features, List, Value
 
-    types = {"string": Value("string"), "list<int32>": List(Value("int32"))}
-    return Features({name: types[kind] for name, kind in (FORMS[form] | _KEPT).items()})
+    kept = {"permutation": f"list<{plan.slot_type}>", "row_id": "string", "target": "string"}
+    types = {"string": Value("string"), "list<int32>": List(Value("int32")), "list<int8>": List(Value("int8"))}
+    return Features({name: types[kind] for name, kind in (FORMS[form] | kept).items()})
 
 
-def schema(form: str) -> pa.Schema:
+def schema(form: str, plan: Plan) -> pa.Schema:
     """The Arrow schema of `features`."""
-    found: pa.Schema = features(form).arrow_schema
+    found: pa.Schema = features(form, plan).arrow_schema
     return found
 
 
@@ -40,29 +41,31 @@ def shard_path(split: str, index: int, of: int) -> str:
 
 
 def write_shard(path: Path, batches: Iterable[pa.RecordBatch], arrow_schema: pa.Schema) -> tuple[int, str]:
-    """Write one Arrow stream file, whole or not at all. Returns its rows and its SHA-256 in hex."""
+    """Write one Arrow stream file, whole or not at all. Returns its rows and its hash."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = 0
     with atomic(path) as part, HashedFile(part) as sink, pa.ipc.new_stream(sink, arrow_schema) as stream:
         for batch in batches:
             stream.write_batch(batch.cast(arrow_schema))
             rows += batch.num_rows
-    return rows, sink.sha256
+    return rows, sink.digest
 
 
-def finish(folder: Path, form: str, card: str, shards: Mapping[str, Sequence[str]], digests: dict[str, str]) -> None:
+def finish(
+    folder: Path, described: Any, card: str, shards: Mapping[str, Sequence[str]], digests: dict[str, str]
+) -> None:
     """Write what makes the shards a DatasetDict; `dataset_dict.json`, which says it is whole, comes last.
 
     Args:
         folder: of the dataset.
-        form: ``text`` or ``token``.
+        described: its `features`.
         card: its README.md.
         shards: split -> its shards' paths within the folder.
-        digests: shard -> SHA-256.
+        digests: shard -> hash of the file.
     """
     from datasets import DatasetInfo
 
-    info = asdict(DatasetInfo(features=features(form)))
+    info = asdict(DatasetInfo(features=described))
     info = {key: info[key] for key in sorted(info) if info[key] is not None}
     texts = {folder / "README.md": card}
     for split, paths in shards.items():
@@ -81,12 +84,11 @@ def finish(folder: Path, form: str, card: str, shards: Mapping[str, Sequence[str
     write_text(folder / "dataset_dict.json", json.dumps({"splits": list(shards)}) + "\n")
 
 
-def in_memory(form: str, splits: Mapping[str, Iterable[pa.RecordBatch]]) -> Any:
+def in_memory(arrow_schema: pa.Schema, splits: Mapping[str, Iterable[pa.RecordBatch]]) -> Any:
     """A `datasets.DatasetDict` of the batches, without a folder."""
     from datasets import Dataset, DatasetDict, NamedSplit
     from datasets.table import InMemoryTable
 
-    arrow_schema = schema(form)
     return DatasetDict(
         {
             split: Dataset(

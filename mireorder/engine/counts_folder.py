@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mireorder.errors import InputError
-from mireorder.files import atomic, file_sha256, require_empty, write_text
+from mireorder.files import atomic, file_digest, require_empty, write_text
 
 FILE = "counts.json"
 FORMAT = 1  # another hash, packing or order of pairs is another format
@@ -80,20 +80,20 @@ def read_counts(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
 
 
 def _write(path: Path, array: NDArray[Any]) -> str:
-    """Write an array, whole or not at all. Returns the file's SHA-256 in hex."""
+    """Write an array, whole or not at all. Returns the file's hash."""
     with atomic(path) as part:
         with part.open("wb") as file:
             np.save(file, np.ascontiguousarray(array, array.dtype.newbyteorder("<")), allow_pickle=False)
-        return file_sha256(part)
+        return file_digest(part)
 
 
-def _read(path: Path, sha256: str) -> NDArray[Any]:
+def _read(path: Path, digest: str) -> NDArray[Any]:
     try:
-        found = file_sha256(path)
+        found = file_digest(path)
     except OSError as error:
         raise InputError(f"can't be read ({error.strerror})", shard=str(path), remedy=AGAIN) from None
-    if found != sha256:
-        raise InputError("damaged: its SHA-256 is not the one that was written", shard=str(path), remedy=AGAIN)
+    if found != digest:
+        raise InputError("damaged: its hash is not the one that was written", shard=str(path), remedy=AGAIN)
     try:
         return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
     except ValueError as error:

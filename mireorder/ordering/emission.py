@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mireorder.arrays import list_array
-from mireorder.cutting.cut import Cut, FixedCutter, JoinedCutter
+from mireorder.arrays import dressed, list_array, tiled
+from mireorder.cutting.cut import ByteCutter, Cut, FixedCutter, JoinedCutter
 from mireorder.ordering.ahead import Lead
 from mireorder.ordering.lead import Leads
 from mireorder.ordering.marked import Markers
-from mireorder.ordering.permutation import is_permutation
+from mireorder.ordering.permutation import is_permutation, moved_bytes
 from mireorder.ordering.plan import Plan
 from mireorder.ordering.rows import row_orders
 
@@ -22,13 +23,17 @@ class Emission(NamedTuple):
     """Targets as a model is to emit them.
 
     Attributes:
-        targets: strings (rows,), or of cutter `tokens` lists of ids.
-        permutations: list<int32> (rows,), slots by step as places within the row; those that are copied stand twice.
+        completions: strings (rows,), with the space that opens them, or of cutter `tokens` lists of ids, which have it
+            among them.
+        permutations: lists of integers (rows,), slots by step as places within the row; those that are copied stand
+            twice.
+        natural: the natural targets, strings (rows,).
         problems: 0-based row -> why it could not be restored, and the remedy.
     """
 
-    targets: pa.Array
+    completions: pa.Array
     permutations: pa.ListArray
+    natural: pa.StringArray
     problems: dict[int, str]
 
 
@@ -40,26 +45,48 @@ def emit(plan: Plan, cut: Cut, batch: pa.RecordBatch) -> Emission:
         cut: of the batch, without problems.
         batch: ``source`` and target columns (rows,).
     """
+    natural = plan.cut.natural(cut, batch)
     if plan.kind == "lead":
-        return _with_copies(plan, cut, batch)
-    order, problems = row_orders(plan, cut, batch), dict[int, str]()
-    if plan.kind == "marked":
-        markers = Markers(cast(str, plan.markers))
-        targets, problems = markers.write(cut, order), markers.problems(cut)
+        targets, permutations, problems = _with_copies(plan, cut, batch.column("source"), natural)
     else:
-        targets = plan.cut.emit(order.apply(list_array(cut.offsets, cut.units)))
-    return Emission(targets, order.to_arrow(), problems)
+        order, problems = row_orders(plan, cut, batch), {}
+        permutations = order.to_arrow()
+        if plan.kind == "marked":
+            markers = Markers(cast(str, plan.markers))
+            targets, problems = markers.write(cut, order), markers.problems(cut)
+        else:
+            targets = plan.cut.emit(order.apply(list_array(cut.offsets, cut.units)))
+    completions = dressed(plan.completion_start, targets) if pa.types.is_string(targets.type) else targets
+    return Emission(completions, permutations, natural, problems)
 
 
-def _with_copies(plan: Plan, cut: Cut, batch: pa.RecordBatch) -> Emission:
+def emit_laid_out(plan: Plan, batch: pa.RecordBatch) -> Emission | None:
+    """`emit` of rows whose targets stand in the data as they would be cut, an order for all, without cutting them.
+
+    None where the rows are to be cut: the plan orders them otherwise, or one of them needs a closer look.
+    """
+    if plan.kind != "fixed" or plan.mix or not isinstance(plan.cut, ByteCutter) or batch.column("source").null_count:
+        return None
+    natural = batch.column("target")
+    data = plan.cut.laid_out(natural)
+    if data is None:
+        return None
+    bounds = pa.array(np.arange(0, len(data) + 1, len(plan.permutation), dtype=np.int32))
+    permutations = pa.ListArray.from_arrays(bounds, tiled(tuple(plan.permutation), len(natural), plan.slot_type))
+    return Emission(moved_bytes(plan.permutation, data, plan.completion_start), permutations, natural, {})
+
+
+def _with_copies(
+    plan: Plan, cut: Cut, source: pa.StringArray, natural: pa.StringArray
+) -> tuple[pa.Array, pa.ListArray, dict[int, str]]:
+    """Targets, permutations and problems."""
     cutter, copying = cast(JoinedCutter, plan.cut), plan.copies
-    parts = copying.parts(cutter, cut, batch.column("source"), cutter.natural(cut, batch))
+    parts = copying.parts(cutter, cut, source, natural)
     copies = copying.choose(parts)
     if plan.markers is None:
-        problems = copying.bare.problems(cutter, cut)
-        return Emission(*copying.bare.write(cutter, cut, parts.heads, copies), problems)
+        return *copying.bare.write(cutter, cut, parts.heads, copies), copying.bare.problems(cutter, cut)
     leads = Leads(plan.markers)
-    return Emission(*leads.write(cutter, cut, copies), leads.problems(cut))
+    return *leads.write(cutter, cut, copies), leads.problems(cut)
 
 
 def moved_back(plan: Plan, emitted: str, permutation: Sequence[int]) -> str | None:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mireorder.arrays import list_offsets, string_array, string_buffers, valid_rows
+from mireorder.arrays import characters, empty_text, list_offsets, string_array, string_buffers, valid_rows
 from mireorder.compiled import kernel
 from mireorder.errors import InputError
 
@@ -101,10 +101,10 @@ class Permutations:
     def _strings(self, units: pa.StringArray) -> pa.StringArray:
         """Take units of text: what `take` does in a third of the time, as no string can grow the whole."""
         bounds, data = string_buffers(units)
-        text = np.empty(bounds[-1] - bounds[0], np.uint8)
+        text = empty_text(bounds[-1] - bounds[0])
         if len(text) == len(units) and (bounds[1:] > bounds[:-1]).all():  # each a byte
             _gather_characters(self.offsets, self.values, data[bounds[0] :], text)
-            return string_array(bounds - bounds[0], text)
+            return characters(text)
         to_bounds = np.zeros(len(units) + 1, np.int32)
         _gather(self.offsets, self.values, bounds, data, to_bounds, text)
         return string_array(to_bounds, text)
@@ -114,6 +114,21 @@ class Permutations:
         flat = np.empty(len(self.values), np.int64)
         _add_offsets(self.offsets, self.values, flat)
         return flat
+
+
+def moved_bytes(permutation: Sequence[int], data: NDArray[np.uint8], before: str = "") -> pa.StringArray:
+    """The rows of units of a byte each, all in one order, as strings.
+
+    Args:
+        permutation: of every row.
+        data: uint8 (rows x slots,).
+        before: what each string begins with.
+    """
+    start, order = np.frombuffer(before.encode(), np.uint8), np.array(permutation, np.int32)
+    rows, width = len(data) // len(order), len(start) + len(order)
+    text = empty_text(rows * width)
+    _move_bytes(order, data, start, text)
+    return string_array(np.arange(0, len(text) + 1, width, dtype=np.int32), text)
 
 
 def sound_rows(lists: pa.Array) -> NDArray[np.bool_]:
@@ -244,6 +259,20 @@ def _gather_characters(
     for row in range(len(offsets) - 1):
         for at in range(offsets[row], offsets[row + 1]):
             text[at] = data[offsets[row] + values[at]]
+
+
+@kernel
+def _move_bytes(
+    order: NDArray[np.int32], data: NDArray[np.uint8], before: NDArray[np.uint8], text: NDArray[np.uint8]
+) -> None:
+    """Write ``before`` and the bytes of a row in that order into ``text``, row after row."""
+    slots, start = len(order), len(before)
+    for row in range(len(data) // slots):
+        to = row * (start + slots)
+        for at in range(start):
+            text[to + at] = before[at]
+        for step in range(slots):
+            text[to + start + step] = data[row * slots + order[step]]
 
 
 @kernel

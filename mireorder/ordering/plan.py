@@ -179,6 +179,11 @@ class Plan:
         return split_between(self.between)[0]
 
     @cached_property
+    def slot_type(self) -> str:
+        """What a row's slots are written as: int8 where the order is one for all and short, else int32."""
+        return "int8" if self.kind == "fixed" and 0 < len(self.permutation) <= 128 else "int32"
+
+    @cached_property
     def completion_start(self) -> str:
         """The white space that opens the completion, so that BPE does not merge across it."""
         return split_between(self.between)[1]

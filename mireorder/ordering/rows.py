@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mireorder.arrays import tiled
 from mireorder.cutting.cut import Cut
 from mireorder.cutting.draws import of_rows, of_units
 from mireorder.information.evidence import Evidence
@@ -35,7 +36,7 @@ def row_orders(plan: Plan, cut: Cut, batch: pa.RecordBatch) -> Permutations:
         codes = plan.cut.codes(cut, None)
         return by_evidence(plan.said, cut, source, codes, plan.highest)
     if len(cut.slots) == cut.rows * len(plan.permutation):  # every slot of every row
-        return Permutations(cut.offsets, np.tile(np.array(plan.permutation, np.int32), cut.rows))
+        return Permutations(cut.offsets, tiled(tuple(plan.permutation), cut.rows))
     return restrict(plan.permutation, cut.offsets, cut.slots)
 
 
