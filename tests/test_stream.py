@@ -139,7 +139,7 @@ def test_copies_are_never_passed_on(name, units, number, data):
     copying = Copying(Lookahead(number), by_sentence, marks=marks).as_dict() | {"costs": {}}
     shape = {"kind": "lead", "policy": "lookahead", "markers": "<<{}>>" if marks else None, "copying": copying}
     plan = plan_of(cutter, range(99), **shape)
-    emitted = plan.completion_start + emit(plan, cutter.cut(batch), batch).targets[0].as_py()
+    emitted = emit(plan, cutter.cut(batch), batch).completions[0].as_py()
     stream, given_ = Stream(plan), ""
     while emitted:
         size = data.draw(st.integers(1, 4))

@@ -242,7 +242,7 @@ def verdicts(plan: Plan, rows: pa.Table, most: int, law: Law) -> Counter[str]:
     cut = plan.cut.cut(batch)
     kept = [row for row in range(len(batch)) if row not in cut.problems]
     batch, cut = batch.take(pa.array(kept)), cut.take(np.array(kept))
-    emitted = emit(plan, cut, batch).targets.to_pylist()
+    emitted = [text.removeprefix(plan.completion_start) for text in emit(plan, cut, batch).completions.to_pylist()]
     prompts = [plan.prompt(source) for source in batch.column("source").to_pylist()]
     while sum(found.values()) < most:
         texts, asked = [], []
@@ -292,7 +292,7 @@ def wrongly_complete(plan: Plan, emitted: list[str], prompts: list[str], natural
         again = [unshuffled(plan, body) for body in bodies]
         wrong |= {row for row, (a, b) in enumerate(zip(again, natural, strict=True)) if a != b}
     elif plan.kind in ("fixed", "causal"):
-        again = emit(plan, cut, batch).targets.to_pylist()
+        again = emit(plan, cut, batch).completions.to_pylist()
         wrong |= {row for row, (a, b) in enumerate(zip(again, bodies, strict=True)) if a.strip() != b.strip()}
     for row, body in enumerate(bodies):
         units = cut.units.slice(cut.offsets[row], cut.offsets[row + 1] - cut.offsets[row]).to_pylist()
