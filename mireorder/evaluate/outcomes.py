@@ -9,7 +9,7 @@ from typing import Any
 
 from mireorder.evaluate.statistics import Interval, difference, first_at, mean_of
 
-LEVEL = 0.9
+GOAL = 0.9
 """The share of right answers whose first step is asked for."""
 
 Row = Mapping[str, Any]
@@ -27,7 +27,7 @@ class Outcome:
         tokens: that its runs of that many steps took, the mean over the seeds.
         ahead: its exact match less the first arm's, seed by seed; None for the first.
         ahead_at_tokens: the same of ``at_tokens``.
-        reached: the first evaluated step with `LEVEL` of the answers right, per seed; None where there is none.
+        reached: the first evaluated step with `GOAL` of the answers right, per seed; None where there is none.
         slot_accuracy: at the end, per slot of the natural order, the mean over the seeds (only whole answers can be
             right).
         step_accuracy: at the end, per emitted token, the mean over the seeds.
@@ -58,7 +58,7 @@ class Outcome:
 
     @property
     def steps_to_level(self) -> float | None:
-        """Median step at which `LEVEL` was reached, None unless every seed reached it."""
+        """Median step at which `GOAL` was reached, None unless every seed reached it."""
         steps = [step for step in self.reached if step is not None]
         return median(steps) if len(steps) == len(self.reached) else None
 
@@ -116,7 +116,7 @@ def _matches(ends: Sequence[Row]) -> tuple[float, ...]:
 
 def _reached(rows: Sequence[Row], arm: str, seed: int) -> int | None:
     curve = [row for row in rows if (row["arm"], row["match"], row["seed"]) == (arm, "steps", seed)]
-    return first_at([row["step"] for row in curve], [row["exact_match"] for row in curve], LEVEL)
+    return first_at([row["step"] for row in curve], [row["exact_match"] for row in curve], GOAL)
 
 
 def _mean_lists(lists: Sequence[Sequence[float]]) -> tuple[float, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from mireorder.evaluate.outcomes import LEVEL, Outcome
+from mireorder.evaluate.outcomes import GOAL, Outcome
 from mireorder.evaluate.statistics import Interval
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def comparison_view(comparison: Comparison) -> RenderableType:
     return Group(*tables)
 
 
-_HEAD = ("order", "exact match", "ahead, seed by seed", "seeds", f"steps to {LEVEL:.0%}")
+_HEAD = ("order", "exact match", "ahead, seed by seed", "seeds", f"steps to {GOAL:.0%}")
 
 
 def _cells(outcome: Outcome) -> list[str]:
