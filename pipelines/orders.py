@@ -24,10 +24,15 @@ from mireorder.report.comparison import markdown_table
 from pipelines import options
 from pipelines.arithmetic.tasks import CUTTER, READING, TASKS, Row, questions, split, write_rows
 from pipelines.common import FULL, OUT, SMALL, main_of, open_folder, train
-from pipelines.pages import Part, write_page
+from pipelines.pages import Part, again, compared, made_by, write_page
 
 CRITERIA = ("joint", "pairwise", "subset")
 INPUTS = (1, 2, 3)
+FOLDER = {
+    "`data/`": "the rows",
+    "`scores.json`, `correlations.json`": "every score of every order, and how it goes with accuracy",
+    "`comparison/`": "how the orders were trained and what each reached, step by step",
+}
 Order = tuple[int, ...]
 
 
@@ -66,7 +71,8 @@ def main(
     kept = {score: {what: asdict(interval) for what, interval in of.items()} for score, of in found.items()}
     write_text(out / "correlations.json", json.dumps(kept, indent=1) + "\n")
     title = f"Does the score know? Every order of `{task}`"
-    OUT.print(write_page(out, title, _parts(asked.story, comparison, scores, found)))
+    parts = _parts(asked.story, comparison, scores, found)
+    OUT.print(write_page(out, title, [*parts, *made_by(again("orders"), FOLDER), compared(out)]))
 
 
 def scores_of(orders: Sequence[Order], train_file: Path, rows: Sequence[Row]) -> dict[str, dict[Order, float]]:
@@ -142,7 +148,7 @@ def _parts(
     ]
     return [
         f"{story}; {len(ranked)} orders, {len(ranked[0].exact_match)} seed(s) each; how they were trained "
-        "says `comparison/README.md`. Rank correlation (Spearman) of a score with exact match, over the orders, and "
+        "stands below. Rank correlation (Spearman) of a score with exact match, over the orders, and "
         "its 95% bootstrap interval:",
         markdown_table(("score", "at the end", "over all steps", "its best order", "reached"), by_score),
         markdown_table(("order", "exact match", "seeds"), by_order),

@@ -148,6 +148,12 @@ def made_by(command: str, folder: Mapping[str, str]) -> list[Part]:
     ]
 
 
+def compared(folder: Path) -> str:
+    """The page of the comparison in that folder, one level deeper."""
+    page = (folder / "comparison" / "README.md").read_text(encoding="utf-8")
+    return page.replace("](accuracy", "](comparison/accuracy").replace("# ", "## ").rstrip("\n")
+
+
 def write_page(folder: Path, title: str, parts: Sequence[Part]) -> str:
     """The folder's README.
 

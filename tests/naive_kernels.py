@@ -106,8 +106,13 @@ def append_digits(numbers, digits, radix):
 
 
 def count_pairs(left, right, width, cells):
+    """None where a row is outside the table."""
     seen = Counter(zip(left, right, strict=True))
-    return [seen[divmod(cell, width)] for cell in range(cells)]
+    return (
+        None
+        if any(a * width >= cells or b >= width for a, b in seen)
+        else [seen[divmod(cell, width)] for cell in range(cells)]
+    )
 
 
 def run_lengths_of_numbers(keys):

@@ -99,12 +99,17 @@ def test_append_digits(data, radix):
     assert (found.tolist() if fit else None) == naive_kernels.append_digits(numbers, digits, radix)
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4)), max_size=20))
-def test_count_pairs(pairs):
-    left, right = ([pair[side] for pair in pairs] for side in (0, 1))
-    counts = np.ones(20, np.uint32)
-    count_pairs(array(left, np.uint32), array(right, np.uint32), 5, counts)
-    assert (counts - 1).tolist() == naive_kernels.count_pairs(left, right, 5, 20)
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4)), max_size=20),
+    st.lists(st.sampled_from([(4, 0), (0, 5), (3, 5), ((1 << 32) - 1, 1)]), max_size=1),
+)
+def test_count_pairs(pairs, outside):
+    left, right = ([pair[side] for pair in pairs + outside] for side in (0, 1))
+    counts, cells = np.ones(20, np.uint32), np.zeros(len(left), np.uint32)
+    with np.errstate(over="ignore"):  # what becomes of a cell that is refused does not matter
+        fit = count_pairs(array(left, np.uint32), array(right, np.uint32), 5, cells, counts)
+    assert ((counts - 1).tolist() if fit else None) == naive_kernels.count_pairs(left, right, 5, 20)
+    assert fit or (counts == 1).all()
 
 
 @pytest.mark.parametrize("dtype", [np.uint64, np.uint32])

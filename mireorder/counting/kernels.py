@@ -33,11 +33,27 @@ def append_digits(numbers: NDArray[np.uint32], digits: NDArray[np.uint32], radix
 
 
 @kernel
-def count_pairs(left: NDArray[np.uint32], right: NDArray[np.uint32], width: int, counts: NDArray[np.uint32]) -> None:
-    """Add every row to a row-major table of ``width`` columns."""
-    columns, one = np.uint64(width), np.uint32(1)
+def count_pairs(
+    left: NDArray[np.uint32],
+    right: NDArray[np.uint32],
+    width: int,
+    cells: NDArray[np.uint32],
+    counts: NDArray[np.uint32],
+) -> bool:
+    """Add every row to a row-major table of ``width`` columns. Counts nothing and returns False where one is outside.
+
+    ``cells`` is room for as many numbers as rows: they are found several at once, and counting waits for nothing else.
+    """
+    columns, one = np.uint32(width), np.uint32(1)
+    largest_left, largest_right = np.uint32(0), np.uint32(0)
     for row in range(len(left)):
-        counts[left[row] * columns + right[row]] += one  # unsigned: no index counts from the end
+        largest_left, largest_right = max(largest_left, left[row]), max(largest_right, right[row])
+        cells[row] = left[row] * columns + right[row]
+    if largest_left >= len(counts) // width or largest_right >= columns:
+        return False
+    for row in range(len(left)):
+        counts[cells[row]] += one  # unsigned: no index counts from the end
+    return True
 
 
 @kernel

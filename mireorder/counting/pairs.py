@@ -219,32 +219,31 @@ class PairTables:
 def _dense(columns: list[NDArray[np.int32]], layout: Layout, rows: slice) -> NDArray[np.uint32]:
     """The tables of some rows, fewer than 32 bits can count, one behind the other."""
     counts = np.zeros(layout.bases[-1], np.uint32)  # half of what 64 bits take of the cache
-    buffer = np.zeros((len(layout.blocks) + 1, min(rows.stop - rows.start, CACHED_ROWS)), np.uint32)
+    buffer = np.zeros((len(layout.blocks) + 2, min(rows.stop - rows.start, CACHED_ROWS)), np.uint32)
     for part in slices(rows.stop, start=rows.start):
-        here = buffer[:, : part.stop - part.start]  # the last stays 0
+        *here, zeros, cells = buffer[:, : part.stop - part.start]
         numbers = [
-            _number(columns, layout.radices, block, part, n) for block, n in zip(layout.blocks, here, strict=False)
+            _number(columns, layout.radices, block, part, n) for block, n in zip(layout.blocks, here, strict=True)
         ]
-        numbers.append(frozen(here[-1]))
+        numbers.append(frozen(zeros))
         for (left, right), base, end in zip(layout.tables, layout.bases, layout.bases[1:], strict=False):
             width = layout.sizes[right] if right >= 0 else 1
-            count_pairs(numbers[left], numbers[right], int(width), counts[base:end])
+            if not count_pairs(numbers[left], numbers[right], int(width), cells, counts[base:end]):
+                refuse_out_of_range(columns, layout.radices, part)
     return counts
 
 
 def _number(
     columns: list[NDArray[np.int32]], radices: Sequence[int], block: list[int], rows: slice, numbers: NDArray[np.uint32]
 ) -> NDArray[np.uint32]:
-    """The block's code in each of the rows: in ``numbers``, or where a block of one column lies. Checks its codes."""
+    """The block's code in each of the rows: in ``numbers``, or unchecked where a block of one column lies."""
     codes = [frozen(columns[c][rows]).view(np.uint32) for c in block]  # a code below 0 reads as one of 2^31 or more
     if len(block) == 1:
-        fit = bool(codes[0].max() < radices[block[0]])
-    else:
-        numbers[:] = 0
-        fit = all(append_digits(numbers, code, radices[c]) for code, c in zip(codes, block, strict=True))
-    if not fit:
+        return codes[0]
+    numbers[:] = 0
+    if not all(append_digits(numbers, code, radices[c]) for code, c in zip(codes, block, strict=True)):
         refuse_out_of_range(columns, radices, rows)
-    return codes[0] if len(block) == 1 else frozen(numbers)
+    return frozen(numbers)
 
 
 def _sparse(columns: list[NDArray[np.int32]], layout: Layout, workers: int) -> KeyTable:

@@ -57,7 +57,7 @@ class Outcome:
         return mean_of(self.exact_match)
 
     @property
-    def steps_to_level(self) -> float | None:
+    def steps_to_goal(self) -> float | None:
         """Median step at which `GOAL` was reached, None unless every seed reached it."""
         steps = [step for step in self.reached if step is not None]
         return median(steps) if len(steps) == len(self.reached) else None

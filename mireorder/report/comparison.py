@@ -109,8 +109,8 @@ def _origins(comparison: Comparison) -> list[str]:
 
 
 def _reached(outcome: Outcome) -> str:
-    if outcome.steps_to_level is not None:
-        return f"{outcome.steps_to_level:,.0f}"
+    if outcome.steps_to_goal is not None:
+        return f"{outcome.steps_to_goal:,.0f}"
     return f"{sum(step is not None for step in outcome.reached)} of {len(outcome.reached)} runs"
 
 

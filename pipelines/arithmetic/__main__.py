@@ -16,7 +16,7 @@ from mireorder.report.comparison import markdown_table
 from pipelines import options
 from pipelines.arithmetic.tasks import CUTTER, READING, TASKS, Row, questions, read_files, split, write_rows
 from pipelines.common import FULL, SMALL, apply_all, fit_all, main_of, open_folder, train
-from pipelines.pages import Part, made_by, sizes, write_page
+from pipelines.pages import Part, compared, made_by, sizes, write_page
 
 DIGITS = {"log": 4}  # else 2: all questions are few enough to be asked
 FOLDER = {
@@ -71,7 +71,7 @@ def main(
         f"{sizes(splits)}, of questions that are not trained on in any spelling.",
         *_orders(plans),
         *made_by(_again(task, out, small, changes | ({"files": files} if files else {"digits": digits})), FOLDER),
-        _results(out),
+        compared(out),
     ]
     write_page(out, f"Which order of digits is learnt best: {task}", parts)
 
@@ -85,12 +85,6 @@ def _orders(plans: dict[str, Plan]) -> list[Part]:
         markdown_table(("order", "slots", "plan"), rows),
         "Orders that came out the same are trained once, under all of their names.",
     ]
-
-
-def _results(out: Path) -> str:
-    """The page of the comparison, one level deeper."""
-    page = (out / "comparison" / "README.md").read_text(encoding="utf-8")
-    return page.replace("](accuracy", "](comparison/accuracy").replace("# ", "## ").rstrip("\n")
 
 
 def _again(task: str, out: Path, small: bool, changes: dict[str, Any]) -> str:
