@@ -142,16 +142,11 @@ def _parts(
         rank = 1 + sum(outcome.mean > ends[top].mean for outcome in ranked)
         cells = [_interval(of["at the end"]), _interval(of["over all steps"]), " ".join(map(str, top))]
         by_score.append([name, *cells, f"{ends[top].mean:.1%}, place {rank}"])
-    by_order = [
-        [" ".join(outcome.arm), f"{outcome.mean:.1%}", " ".join(f"{100 * value:.1f}" for value in outcome.exact_match)]
-        for outcome in ranked
-    ]
     return [
         f"{story}; {len(ranked)} orders, {len(ranked[0].exact_match)} seed(s) each; how they were trained "
         "stands below. Rank correlation (Spearman) of a score with exact match, over the orders, and "
         "its 95% bootstrap interval:",
         markdown_table(("score", "at the end", "over all steps", "its best order", "reached"), by_score),
-        markdown_table(("order", "exact match", "seeds"), by_order),
     ]
 
 

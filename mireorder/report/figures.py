@@ -11,7 +11,7 @@ from mireorder.report.style import COLOURS, FAINT, INK, framed, grid, new_figure
 
 
 def accuracy_curves(results: Sequence[Mapping[str, Any]], path: str | Path, title: str | None = None) -> None:
-    """Draw exact match over training steps: per arm the mean, every seed, and the span between them.
+    """Draw exact match over training steps: per arm the mean, and of few arms every seed and the span between them.
 
     Args:
         results: rows with ``arm``, ``seed``, ``step`` and ``exact_match`` (0 to 1).
@@ -25,16 +25,18 @@ def accuracy_curves(results: Sequence[Mapping[str, Any]], path: str | Path, titl
     height = max(4.2, 0.27 * len(arms) + 1)  # a label needs a quarter of an inch
     figure = new_figure(7.2, height)
     axes = figure.add_subplot()
+    few = len(arms) <= 8  # of more, seeds would hide the means
     ends: list[tuple[float, str, Any]] = []
     for arm, colour in zip(arms, _colours(len(arms)), strict=True):
-        end = _curves(axes, [row for row in results if row["arm"] == arm], colour)
+        end = _curves(axes, [row for row in results if row["arm"] == arm], colour, few)
         ends.append((end, f"{arm}  {end:.0f}%", colour))
     last = max(row["step"] for row in results)
     _label_ends(axes, ends, last, 0.273 / height)
     seeds = len({row["seed"] for row in results})
-    spread = f"mean of {seeds} seeds, each seed thin" if seeds > 1 else "one seed"
+    spread = f"mean of {seeds} seeds{', each seed thin' if few else ''}" if seeds > 1 else "one seed"
     axes.set_title(title or "Held-out answers that are right", loc="left", fontsize=12, fontweight="bold", pad=22)
-    axes.text(0, 1.03, f"restored to natural order, {spread}", transform=axes.transAxes, fontsize=9, color=FAINT)
+    above = {"xycoords": "axes fraction", "xytext": (0, 7), "textcoords": "offset points"}
+    axes.annotate(f"restored to natural order, {spread}", (0, 1), fontsize=9, color=FAINT, **above)
     axes.set_xlabel("training steps")
     axes.set_ylabel("exact match (%)")
     axes.set_xlim(0, last)
@@ -97,15 +99,15 @@ def score_heatmap(
     save(figure, path)
 
 
-def _curves(axes: Any, rows: Sequence[Mapping[str, Any]], colour: Any) -> float:
-    """Draw the mean over the seeds, and between its seeds' thin lines the span. Returns where the mean ends."""
+def _curves(axes: Any, rows: Sequence[Mapping[str, Any]], colour: Any, seeds: bool) -> float:
+    """Draw the mean over the seeds, and if asked the seeds and the span between them. Returns where the mean ends."""
     runs: dict[int, dict[int, float]] = {}
     for row in rows:
         runs.setdefault(row["seed"], {})[row["step"]] = 100 * row["exact_match"]
     steps = sorted(set.intersection(*(set(run) for run in runs.values())))
     values = [[run[step] for run in runs.values()] for step in steps]
     mean = [fmean(at_step) for at_step in values]
-    if len(runs) > 1:
+    if seeds and len(runs) > 1:
         low, high = [min(at_step) for at_step in values], [max(at_step) for at_step in values]
         axes.fill_between(steps, low, high, color=colour, alpha=0.13, linewidth=0)
         for run in runs.values():
