@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,7 +14,7 @@ from xxhash import xxh3_128
 from mireorder.errors import OutputError
 from mireorder.threads import map_ordered
 
-_BLOCK = 8 << 20  # bytes that are synced at once
+_BLOCK = 8 << 20  # bytes that are sent to disk at once
 PARTS = ".*.part"  # what `atomic` leaves when the process is killed
 
 
@@ -38,16 +37,14 @@ class atomic:  # noqa: N801 (reads as a verb: `with atomic(path) as part`)
 
 
 class HashedFile:
-    """A binary file being written, hashed as it is written, and synced by a thread of its own while the caller goes on.
+    """A binary file being written, hashed as it is written, and synced when it is closed.
 
-    What the disk refuses is raised by a later `write`, or by `close`.
+    What the disk refuses is raised by `write`, or by `close`.
     """
 
     def __init__(self, path: Path) -> None:
         self._file, self._hash = path.open("wb", buffering=0), xxh3_128()
-        self._pool = ThreadPoolExecutor(1)
-        self._sync: Future[Any] = self._pool.submit(int)
-        self._size = 0  # bytes that no sync is under way for
+        self._size = self._sent = 0
         self.closed = False
 
     def write(self, data: Any) -> int:
@@ -57,26 +54,24 @@ class HashedFile:
             rest = rest[self._file.write(rest) :]
         self._hash.update(view)
         self._size += len(view)
-        if self._size >= _BLOCK and self._sync.done():  # now, so that the disk is not idle until all is written
-            self._sync.result()
-            self._sync, self._size = self._pool.submit(os.fdatasync, self._file.fileno()), 0
+        if self._size - self._sent >= _BLOCK:
+            self._send()
         return len(view)
+
+    def _send(self) -> None:
+        """Have the system bring to disk what was written, and go on: at the end it would be idle until then."""
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self._file.fileno(), self._sent, self._size - self._sent, os.POSIX_FADV_DONTNEED)
+        self._sent = self._size
 
     def flush(self) -> None:
         """Nothing to do: nothing is kept back."""
 
     def close(self) -> None:
         """Close the file, synced; the hash is then complete."""
-        try:
-            self._sync.result()
-            os.fsync(self._file.fileno())
-        finally:
-            self._release()
-
-    def _release(self) -> None:
         self.closed = True
-        self._pool.shutdown()
-        self._file.close()
+        with self._file as file:
+            os.fsync(file.fileno())
 
     @property
     def digest(self) -> str:
@@ -90,7 +85,8 @@ class HashedFile:
         if kind is None:
             self.close()
         else:
-            self._release()
+            self.closed = True
+            self._file.close()
 
 
 def write_text(path: Path, text: str) -> None:

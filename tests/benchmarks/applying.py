@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections import Counter
@@ -30,8 +31,9 @@ def make(rows: int, scratch: Path) -> Given:
 
 
 def emptied(given: Any) -> Any:
-    """Without what the contender before wrote: to delete it is not part of the work."""
+    """Without what the contender before wrote: to delete it, or to bring it to disk, is not part of the work."""
     shutil.rmtree(given[2], ignore_errors=True)
+    os.sync()
     return given
 
 
