@@ -34,7 +34,7 @@ _BATCH_ROWS = 16_384
 _IGNORED = -100
 Breach = tuple[str, str, str]  # law, place, problem
 LAWS = {
-    "files": "every file is there, with the SHA-256 and the plan of the manifest",
+    "files": "every file is there, with the hash and the plan of the manifest",
     "rows": "every split has the rows of the manifest, and no row_id twice",
     "permutation": "the permutation holds every slot once, those copied ahead once more for each copy",
     "moved": "emitted units put back by the permutation, copies dropped, give the natural target",
