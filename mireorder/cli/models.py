@@ -25,7 +25,7 @@ def train(
     learning_rate: Annotated[float | None, typer.Option(help="peak; the default depends on the model")] = None,
     lora: Annotated[bool, typer.Option("--lora", help="train a LoRA adapter")] = False,
     qlora: Annotated[
-        bool, typer.Option("--qlora", help="train a LoRA adapter on weights of 4 bits: needs a GPU and bitsandbytes")
+        bool, typer.Option("--qlora", help="train a LoRA adapter on weights of 4 bits: needs bitsandbytes")
     ] = False,
     seed: Annotated[int, typer.Option(help="of weights and row order")] = 0,
     as_json: options.Json = False,

@@ -84,31 +84,26 @@ def no_bars() -> Iterator[None]:
 
 
 def refuse_four_bit() -> None:
-    """Raise MireorderError unless weights can be kept in 4 bits here: that takes a GPU and bitsandbytes."""
-    import torch
-
-    if not torch.cuda.is_available():
-        raise MireorderError(
-            "QLoRA keeps the frozen weights in 4 bits on a GPU, and there is none here; train with LoRA alone"
-        )
+    """Raise MireorderError unless bitsandbytes is here, which keeps weights in 4 bits."""
     if find_spec("bitsandbytes") is None:
         raise MireorderError(
             "QLoRA needs bitsandbytes, which this Python does not have; pip install 'mireorder[qlora]'"
         )
 
 
-def _four_bits() -> Any:
+def _four_bits() -> dict[str, Any]:
     """QLoRA's own settings (Dettmers et al. 2023): NormalFloat, its constants quantised too, computing in bfloat16."""
     import torch
     from transformers import BitsAndBytesConfig
 
     refuse_four_bit()
-    return BitsAndBytesConfig(
+    settings = BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16,
     )
+    return {"quantization_config": settings, "device_map": {"": 0 if torch.cuda.is_available() else "cpu"}}
 
 
 def pretrained(path_or_id: str, *, half: bool = False, four_bit: bool = False) -> Any:
@@ -118,7 +113,7 @@ def pretrained(path_or_id: str, *, half: bool = False, four_bit: bool = False) -
         path_or_id: a local folder or a hub id.
         half: keep the weights in bfloat16 instead of float32. For frozen weights only: small updates vanish
             in it.
-        four_bit: keep the weights in 4 bits, on the GPU. For frozen weights only.
+        four_bit: keep the weights in 4 bits. For frozen weights only.
 
     Returns:
         The model, in evaluation mode as transformers loads it.
@@ -130,7 +125,7 @@ def pretrained(path_or_id: str, *, half: bool = False, four_bit: bool = False) -
     from transformers import AutoModelForCausalLM
 
     dtype = torch.bfloat16 if half or four_bit else torch.float32
-    quantised = {"quantization_config": _four_bits(), "device_map": {"": 0}} if four_bit else {}
+    quantised = _four_bits() if four_bit else {}
     try:
         with no_bars():
             return AutoModelForCausalLM.from_pretrained(path_or_id, dtype=dtype, trust_remote_code=False, **quantised)

@@ -67,7 +67,7 @@ def train(
         out: new or empty folder for the model.
         budget: steps, batch size, learning rate, seed.
         lora: train a LoRA adapter instead of all weights.
-        four_bit: keep the frozen weights under the adapter in 4 bits (QLoRA); needs a GPU and bitsandbytes.
+        four_bit: keep the frozen weights under the adapter in 4 bits (QLoRA); needs bitsandbytes.
         log_every: steps per entry of the losses; by default about 100 entries in all.
         progress: called with step, steps and loss at each entry.
 
@@ -142,15 +142,19 @@ def _refuse(folder: Path, model: str, out: Path, lora: bool, four_bit: bool) -> 
     Plan.load(folder)  # a broken one would be found only after training
 
 
-def _network(model: str, encoded: Encoded, seed: int, lora: bool, four_bit: bool = False) -> Any:
+def _halves() -> bool:
+    """Whether training computes in bfloat16, as it does on every GPU that can."""
     import torch
 
+    return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+
+
+def _network(model: str, encoded: Encoded, seed: int, lora: bool, four_bit: bool = False) -> Any:
     if model in PRESETS:
         return build(model, encoded.tokenizer, encoded.longest + SLACK, seed)
     # An adapter notes where its base model is, so a folder is named in full.
     path_or_id = str(Path(model).resolve()) if Path(model).is_dir() else model
-    half = lora and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    network = pretrained(path_or_id, half=half, four_bit=four_bit)
+    network = pretrained(path_or_id, half=lora and _halves(), four_bit=four_bit)
     encoded.refuse_longer_than(getattr(network.config.get_text_config(), "max_position_embeddings", None))
     return network
 
@@ -187,7 +191,7 @@ def _trainer(
             packing=False,
             gradient_checkpointing=not scratch and gpu,
             use_cpu=not gpu,
-            bf16=gpu and torch.cuda.is_bf16_supported(),
+            bf16=_halves(),
             logging_steps=log_every or max(1, budget.steps // 100),
             save_strategy="no",
             report_to="none",
