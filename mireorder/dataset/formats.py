@@ -197,7 +197,8 @@ FORMATS: dict[str, Format] = TEXT_FORMATS | {
 }
 READABLE = (
     f"what can be read: {', '.join(FORMATS)} (text also as .gz), any other file of lines given a "
-    "separator (--split), a folder or glob of these, a saved dataset, a hub id (owner/name)"
+    "separator (--split), a folder or glob of these, a saved dataset, a hub id (owner/name or "
+    "owner/name:configuration)"
 )
 
 

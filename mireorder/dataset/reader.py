@@ -31,7 +31,7 @@ from mireorder.files import file_digest
 DATASET_ROWS = 16_384  # rows of a batch; a dataset's digest depends on it
 SHARD_ROWS = 1_000_000  # a `datasets.Dataset` is cut into shards of this many rows
 SPLIT_WORDS = {"train", "test", "dev", "val", "valid", "validation", "eval"}
-HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+HUB_ID = re.compile(r"([\w-][\w.-]*/[\w-][\w.-]*)(?::([\w.+-]+))?")
 SPLIT_NAME = re.compile(r"\w+(\.\w+)*")  # as in `datasets`; it becomes a folder's, and must not lead out of another
 
 
@@ -91,8 +91,8 @@ def open_shards(data: Any, reading: Reading) -> list[Shard]:
 
     Args:
         data: a path or glob; a `datasets.Dataset` or `DatasetDict`, or the folder one was saved to; a
-            folder of data files of one format; a hub id (`owner/name`); a list of paths, globs, folders
-            and hub ids, each also as `split=path`; or a dict from split to any of these.
+            folder of data files of one format; a hub id (`owner/name`, or `owner/name:configuration`); a list
+            of paths, globs, folders and hub ids, each also as `split=path`; or a dict from split to any of these.
         reading: which columns are source and target.
 
     Returns:
@@ -209,8 +209,9 @@ def _load(path: Path, saved: bool) -> Any:
     """Load a saved dataset (memory-mapped), or one from the hub (`datasets` 4 runs no code of it)."""
     import datasets
 
+    hub_id = None if saved else HUB_ID.fullmatch(path.as_posix())
     try:
-        return datasets.load_from_disk(str(path)) if saved else datasets.load_dataset(path.as_posix())
+        return datasets.load_dataset(*hub_id.groups()) if hub_id else datasets.load_from_disk(str(path))
     except (
         OSError,
         ValueError,

@@ -3,6 +3,7 @@
 Everything that needs torch or transformers lives here, and nothing here is imported by ``import mireorder``.
 """
 
+import logging
 import os
 from importlib.util import find_spec
 
@@ -10,6 +11,8 @@ from mireorder.errors import MireorderError
 
 # Read once by huggingface_hub when it is first imported, so it has to be set before that.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+# peft imports it for every adapter, and without a GPU it warns that a faster kernel could be had.
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 _missing = [name for name in ("torch", "transformers", "trl", "accelerate", "peft") if find_spec(name) is None]
 if _missing:

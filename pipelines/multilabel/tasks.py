@@ -30,7 +30,7 @@ class Task:
 
     Attributes:
         story: what it is.
-        hub: its id; None where no copy on the hub is known.
+        hub: its id, and configuration where it has several; None where no copy on the hub is known.
         source: columns of the text.
         target: column of the labels, or binary columns, one a label.
         names: of the labels, in canonical order.
@@ -49,7 +49,7 @@ _TOXIC = ("toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate
 TASKS = {
     "toxic": Task(
         "ToxicComment: comments of Wikipedia's talk pages with 6 labels, of which most have none",
-        "tcapelle/jigsaw-toxic-comment-classification-challenge",
+        "monology/jigsaw",
         ("comment_text",),
         _TOXIC,
         _TOXIC,
@@ -63,7 +63,7 @@ TASKS = {
     ),
     "emotions": Task(
         "GoEmotions: comments of Reddit with 28 emotions",
-        "google-research-datasets/go_emotions",
+        "google-research-datasets/go_emotions:simplified",
         ("text",),
         ("labels",),
         tuple(EMOTIONS.split(",")),

@@ -1,0 +1,160 @@
+"""Models and datasets by their ids, from a hub on loopback that has them as the real one does."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hub import serving
+
+pytest.importorskip("trl")
+pytest.importorskip("matplotlib")
+
+from datasets import ClassLabel, Dataset, Features, List, Value
+from models import tiny
+
+from mireorder.sft.subwords import subword_tokenizer
+from pipelines.multilabel.tasks import EMOTIONS, made_up
+from pipelines.multilabel.tasks import TASKS as LABELLED
+from pipelines.textgen.tasks import TASKS as TEXTS
+
+ROOT = Path(__file__).parents[1]
+TOKEN = "hf_" + "secret" * 5
+
+
+def write(folder, splits, configuration=None, features=None):
+    """A repository of Parquet files, its card naming them if they are a configuration among others."""
+    for split, rows in splits.items():
+        (folder / (configuration or "data")).mkdir(parents=True, exist_ok=True)
+        Dataset.from_list(rows, features).to_parquet(folder / (configuration or "data") / f"{split}-00000.parquet")
+    if configuration:
+        lines = [f"  - split: {split}\n    path: {configuration}/{split}-*" for split in splits]
+        Dataset.from_dict({"x": [1]}).to_parquet(folder / "other.parquet")
+        other = "- config_name: other\n  data_files: other.parquet\n"
+        card = "\n".join([f"---\nconfigs:\n{other}- config_name: {configuration}\n  data_files:", *lines, "---\n"])
+        (folder / "README.md").write_text(card, "utf-8")
+
+
+def converted(folder, configuration, splits):
+    """A repository as the hub converts one with a loading script: a folder a configuration, a folder a split."""
+    for split, rows in splits.items():
+        (folder / configuration / split).mkdir(parents=True)
+        Dataset.from_list(rows).to_parquet(folder / configuration / split / "0000.parquet")
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory):
+    """The environment of a program, and what it asks of the hub."""
+    root = tmp_path_factory.mktemp("hub")
+    data = root / "datasets"
+    wiki = {split: [{"text": ""}, {"text": " = A = \n"}, {"text": f" {split} . \n"}] for split in ("train", "test")}
+    write(data / "Salesforce" / "wikitext", wiki, "wikitext-2-raw-v1")
+    news = {"train": [{"document": "It rained.\nA lot.", "summary": "Rain.", "id": "1"}]}
+    converted(data / "EdinburghNLP" / "xsum", "default", news)
+    papers = {"test": [{"source": ["We do.", "It works."], "target": ["One.", "Two."], "paper_id": "x"}]}
+    converted(data / "allenai" / "scitldr", "Abstract", papers)
+    toxic = LABELLED["toxic"].names
+    binary = Features({"comment_text": Value("string")} | dict.fromkeys(toxic, ClassLabel(names=["false", "true"])))
+    said = [{"comment_text": f"you fool {row}"} | {name: int(name == "insult") for name in toxic} for row in range(20)]
+    write(data / "monology" / "jigsaw", {"train": said[:16], "test": said[16:]}, features=binary)
+    emotions = Features({"text": Value("string"), "labels": List(ClassLabel(names=EMOTIONS.split(",")))})
+    write(
+        data / "google-research-datasets" / "go_emotions",
+        {"train": [{"text": "oh no", "labels": [25, 0]}]},
+        "simplified",
+        emotions,
+    )
+    names, rows = made_up(120)
+    weather = [{"weather": row.text, "labels": list(row.labels)} for row in rows["train"]]
+    write(data / "owner" / "weather", {"train": weather})
+    texts = [row["weather"] for row in weather] + [", ".join(names)]
+    tiny("qwen2", subword_tokenizer(texts, 300), root / "models" / "owner" / "qwen")
+    with serving(root) as (environment, asked):
+        home = str(tmp_path_factory.mktemp("home"))
+        yield os.environ | environment | {"HF_HOME": home, "HF_TOKEN": TOKEN}, asked
+
+
+def run(hub, *command):
+    """The ended process; the token went to the hub and nowhere else."""
+    environment, asked = hub
+    asked.clear()
+    done = subprocess.run(
+        [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert TOKEN not in done.stdout + done.stderr
+    assert {token for *_, token in asked} <= {f"Bearer {TOKEN}"}
+    return done
+
+
+READ = """
+import json
+from pipelines.multilabel import tasks as labels
+from pipelines.textgen import tasks as texts
+read = {name: labels.read_rows(task, None, 9) for name, task in labels.TASKS.items() if task.hub}
+read |= {name: texts.read_rows(task, None, 9, 9) for name, task in texts.TASKS.items()}
+print(json.dumps(read, default=lambda row: list(vars(row).values())))
+"""
+
+
+def test_every_dataset_of_the_pipelines_is_read_by_its_id(hub):
+    done = run(hub, "-c", READ)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "toxic": {
+            "train": [[f"you fool {row}", ["insult"]] for row in range(16)],
+            "test": [[f"you fool {row}", ["insult"]] for row in range(16, 20)],
+        },
+        "emotions": {"train": [["oh no", ["admiration", "sadness"]]]},
+        "wikitext": {"train": [["= A =", ["train ."]]], "test": [["= A =", ["test ."]]]},
+        "xsum": {"train": [["It rained. A lot.", ["Rain."]]]},
+        "scitldr": {"test": [["We do. It works.", ["One.", "Two."]]]},
+    }
+    assert set(TEXTS) < {"wikitext", "xsum", "scitldr", "toxic"}
+    asked = {path for _, path, status, _ in hub[1] if status == 200}
+    assert any("xsum/resolve/refs%2Fconvert%2Fparquet" in path or "xsum/revision/refs" in path for path in asked)
+
+
+COMMANDS = """
+import sys
+from mireorder.cli import main
+for command in sys.argv[1].splitlines():
+    try:
+        main(command.split())
+    except SystemExit as ended:
+        if ended.code:
+            raise
+"""
+READING = "owner/weather --source weather --target labels"
+
+
+@pytest.mark.slow
+def test_a_model_of_the_hub_learns_a_dataset_of_the_hub(hub, tmp_path):
+    commands = f"""fit {READING} --cutter labels --criterion presence --policy max --between : --out {tmp_path}/plan
+apply owner/weather --plan {tmp_path}/plan --form token --tokenizer owner/qwen --out {tmp_path}/data
+train {tmp_path}/data --model owner/qwen --lora --steps 3 --batch-size 4 --out {tmp_path}/model
+generate {tmp_path}/model --prompts {tmp_path}/prompts.txt --json"""
+    (tmp_path / "prompts.txt").write_text("umbrella in town:\n")
+    done = run(hub, "-c", COMMANDS, commands)
+    assert done.returncode in (0, 1), done.stderr  # 1: what a random model answers can't be restored
+    adapter = json.loads((tmp_path / "model" / "adapter_config.json").read_text())
+    assert adapter["base_model_name_or_path"] == "owner/qwen"
+    assert '"verdict"' in done.stdout
+
+
+@pytest.mark.slow
+def test_a_pipeline_on_a_dataset_and_a_model_of_the_hub(hub, tmp_path):
+    budget = ["--policies", "plain", "--seeds", "1", "--steps", "2", "--batch-size", "4", "--small"]
+    of = ["-m", "pipelines.multilabel", "toxic", "--data", "monology/jigsaw", "--model", "owner/qwen"]
+    done = run(hub, *of, "--adapter", "lora", *budget, "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    assert pl.read_parquet(tmp_path / "out" / "metrics.parquet").height == 2
+
+
+def test_what_the_hub_does_not_have_is_a_plain_error(hub):
+    done = run(hub, "-c", COMMANDS, "fit owner/missing --source a --target b --cutter digits --out never")
+    assert done.returncode == 2
+    assert "owner/missing: no such path, and no such dataset could be loaded from the hub" in done.stderr
+    assert "Traceback" not in done.stderr
