@@ -17,9 +17,8 @@ from datasets import ClassLabel, Dataset, Features, List, Value
 from models import tiny
 
 from mireorder.sft.subwords import subword_tokenizer
-from pipelines.multilabel.tasks import EMOTIONS, made_up
+from pipelines.multilabel.tasks import EMOTIONS
 from pipelines.multilabel.tasks import TASKS as LABELLED
-from pipelines.textgen.tasks import TASKS as TEXTS
 
 ROOT = Path(__file__).parents[1]
 TOKEN = "hf_" + "secret" * 5
@@ -67,11 +66,8 @@ def hub(tmp_path_factory):
         "simplified",
         emotions,
     )
-    names, rows = made_up(120)
-    weather = [{"weather": row.text, "labels": list(row.labels)} for row in rows["train"]]
-    write(data / "owner" / "weather", {"train": weather})
-    texts = [row["weather"] for row in weather] + [", ".join(names)]
-    tiny("qwen2", subword_tokenizer(texts, 300), root / "models" / "owner" / "qwen")
+    tokenizer = subword_tokenizer([row["comment_text"] for row in said] + ["insult, labels:"], 300)
+    tiny("qwen2", tokenizer, root / "models" / "owner" / "qwen")
     with serving(root) as (environment, asked):
         home = str(tmp_path_factory.mktemp("home"))
         yield os.environ | environment | {"HF_HOME": home, "HF_TOKEN": TOKEN}, asked
@@ -112,36 +108,8 @@ def test_every_dataset_of_the_pipelines_is_read_by_its_id(hub):
         "xsum": {"train": [["It rained. A lot.", ["Rain."]]]},
         "scitldr": {"test": [["We do. It works.", ["One.", "Two."]]]},
     }
-    assert set(TEXTS) < {"wikitext", "xsum", "scitldr", "toxic"}
     asked = {path for _, path, status, _ in hub[1] if status == 200}
-    assert any("xsum/resolve/refs%2Fconvert%2Fparquet" in path or "xsum/revision/refs" in path for path in asked)
-
-
-COMMANDS = """
-import sys
-from mireorder.cli import main
-for command in sys.argv[1].splitlines():
-    try:
-        main(command.split())
-    except SystemExit as ended:
-        if ended.code:
-            raise
-"""
-READING = "owner/weather --source weather --target labels"
-
-
-@pytest.mark.slow
-def test_a_model_of_the_hub_learns_a_dataset_of_the_hub(hub, tmp_path):
-    commands = f"""fit {READING} --cutter labels --criterion presence --policy max --between : --out {tmp_path}/plan
-apply owner/weather --plan {tmp_path}/plan --form token --tokenizer owner/qwen --out {tmp_path}/data
-train {tmp_path}/data --model owner/qwen --lora --steps 3 --batch-size 4 --out {tmp_path}/model
-generate {tmp_path}/model --prompts {tmp_path}/prompts.txt --json"""
-    (tmp_path / "prompts.txt").write_text("umbrella in town:\n")
-    done = run(hub, "-c", COMMANDS, commands)
-    assert done.returncode in (0, 1), done.stderr  # 1: what a random model answers can't be restored
-    adapter = json.loads((tmp_path / "model" / "adapter_config.json").read_text())
-    assert adapter["base_model_name_or_path"] == "owner/qwen"
-    assert '"verdict"' in done.stdout
+    assert any("xsum/revision/refs%2Fconvert%2Fparquet" in path for path in asked)
 
 
 @pytest.mark.slow
@@ -151,10 +119,13 @@ def test_a_pipeline_on_a_dataset_and_a_model_of_the_hub(hub, tmp_path):
     done = run(hub, *of, "--adapter", "lora", *budget, "--out", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
     assert pl.read_parquet(tmp_path / "out" / "metrics.parquet").height == 2
+    adapter = tmp_path / "out" / "models" / "plain-0" / "adapter_config.json"
+    assert json.loads(adapter.read_text("utf-8"))["base_model_name_or_path"] == "owner/qwen"
 
 
 def test_what_the_hub_does_not_have_is_a_plain_error(hub):
-    done = run(hub, "-c", COMMANDS, "fit owner/missing --source a --target b --cutter digits --out never")
+    wanted = ("owner/missing", "--source", "a", "--target", "b", "--cutter", "digits", "--out", "never")
+    done = run(hub, "-c", "from mireorder.cli import main; main()", "fit", *wanted)
     assert done.returncode == 2
     assert "owner/missing: no such path, and no such dataset could be loaded from the hub" in done.stderr
     assert "Traceback" not in done.stderr
