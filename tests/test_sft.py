@@ -109,6 +109,15 @@ def test_what_is_not_computed_by_hand_is_left_to_autograd(changed):
     assert is_small(model) == (not changed)
 
 
+def test_by_hand_everything_lies_where_the_model_does():
+    """On `meta`, where torch knows shapes and devices alone: a tensor left on the processor would raise, as on a GPU."""
+    tokenizer = character_tokenizer(["0123456789+="])
+    rows = to_rows([[1, 2, 3, 4, 5], [1, 2, 3, 4]], [[-100, -100, 3, 4, 5], [-100, 2, 3, 4]], "meta")
+    small = SmallGpt(build("nano", tokenizer, 8, seed=0).to("meta"))
+    loss = small.loss(*_by_position(rows, np.arange(2)))
+    assert {loss.device.type, small.weights.device.type, small.weights.grad.device.type} == {"meta"}
+
+
 @given(st.data())
 def test_loss_and_gradient_by_hand_are_those_of_autograd(data):
     """For batches of any lengths, of a prompt of one token, of rows that have nothing to predict, by both libraries."""
