@@ -17,7 +17,7 @@ from test_compare import in_this_process, no_run, watched
 from mireorder import Plan
 from mireorder.errors import InputError, OutputError
 from pipelines import orders as orders_pipeline
-from pipelines import results
+from pipelines import collect
 from pipelines.arithmetic.__main__ import main
 from pipelines.arithmetic.tasks import TASKS, questions, read_files, split
 
@@ -193,10 +193,10 @@ def test_pages_and_pictures_of_runs_are_collected(tmp_path, capsys):
     row |= {"slot_accuracy": [1.0], "step_accuracy": [1.0]}
     rows = [row | {"arm": "plain+joint-min", "exact_match": 0.25}, row | {"arm": "joint-max", "exact_match": 0.5}]
     pl.DataFrame(rows).write_parquet(run / "comparison" / "results.parquet")
-    results.main(tmp_path / "runs", tmp_path / "out")
+    collect.main(tmp_path / "runs", tmp_path / "out")
     assert (tmp_path / "out" / "add.md").read_text() == "![x](add-a.png) made by `--out add`\n"
     assert (tmp_path / "out" / "add-a.png").read_bytes() == b"picture"
     cells = [cell.strip() for cell in capsys.readouterr().out.splitlines()[2].split("|")[1:-1]]
     assert cells[:6] == ["[add](add.md)", "25.0% (25 to 25)", "-", "-", "50.0% (50 to 50)", "25.0% (25 to 25)"]
     with pytest.raises(InputError, match="holds no folder of a pipeline"):
-        results.main(run / "plans", tmp_path / "other")
+        collect.main(run / "plans", tmp_path / "other")

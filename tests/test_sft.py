@@ -110,7 +110,7 @@ def test_what_is_not_computed_by_hand_is_left_to_autograd(changed):
 
 
 def test_by_hand_everything_lies_where_the_model_does():
-    """On `meta`, where torch knows shapes and devices alone: a tensor left on the processor would raise, as on a GPU."""
+    """On `meta`, where torch knows shapes and devices alone: one left on the processor would raise, as on a GPU."""
     tokenizer = character_tokenizer(["0123456789+="])
     rows = to_rows([[1, 2, 3, 4, 5], [1, 2, 3, 4]], [[-100, -100, 3, 4, 5], [-100, 2, 3, 4]], "meta")
     small = SmallGpt(build("nano", tokenizer, 8, seed=0).to("meta"))

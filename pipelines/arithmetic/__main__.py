@@ -77,13 +77,11 @@ def main(
 
 
 def _orders(plans: dict[str, Plan]) -> list[Part]:
-    rows = [
-        [name, " ".join(plan.units[slot] for slot in plan.permutation), plan.sha256[:12]]
-        for name, plan in plans.items()
-    ]
+    rows = [[name, " ".join(map(str, plan.permutation)), plan.sha256[:12]] for name, plan in plans.items()]
     return [
-        markdown_table(("order", "slots", "plan"), rows),
-        "Orders that came out the same are trained once, under all of their names.",
+        markdown_table(("order", "slots, as they are emitted", "plan"), rows),
+        "Slot 0 is the first digit that is written. Orders that came out the same are trained once, under all of their "
+        "names.",
     ]
 
 

@@ -1,6 +1,6 @@
 """What many runs came to: their pages and pictures in one folder, and a table of all orders on all tasks.
 
-Run it: ``python -m pipelines.results runs/ --out pipelines/results/``.
+Run it: ``python -m pipelines.collect runs/ --out pipelines/results/``.
 """
 
 from __future__ import annotations
