@@ -16,8 +16,8 @@ from test_compare import in_this_process, no_run, watched
 
 from mireorder import Plan
 from mireorder.errors import InputError, OutputError
-from pipelines import orders as orders_pipeline
 from pipelines import collect
+from pipelines import orders as orders_pipeline
 from pipelines.arithmetic.__main__ import main
 from pipelines.arithmetic.tasks import TASKS, questions, read_files, split
 
