@@ -14,6 +14,7 @@ NAMES = ("joy", "anger", "fear")
 
 def test_scores_by_hand():
     found = score_labels([{"joy"}, ["joy", "anger"], None, set()], [{"joy"}, {"anger"}, {"joy"}, set()], names=NAMES)
+    assert (found.several, found.several_accuracy) == (0, 0)
     assert (found.rows, found.whole) == (4, 3)
     assert found.label_accuracy == 8 / 12  # 3 + 2 + 0 for the one that is no set + 3
     assert found.subset_accuracy == 2 / 4
@@ -39,6 +40,10 @@ def test_scores_are_those_of_scikit_learn(targets, data):
     )
     assert found.label_accuracy == pytest.approx(1 - hamming_loss(true, predicted))
     assert found.subset_accuracy == pytest.approx(accuracy_score(true, predicted))
+    several = true.sum(1) > 1
+    assert found.several == several.sum()
+    if several.any():
+        assert found.several_accuracy == pytest.approx(accuracy_score(true[several], predicted[several]))
     for average, value in {"micro": found.micro_f1, "macro": found.macro_f1}.items():
         assert value == pytest.approx(f1_score(true, predicted, average=average, zero_division=0))
     for score, of in ((precision_score, "precision"), (recall_score, "recall"), (f1_score, "f1")):
@@ -65,6 +70,7 @@ def test_no_rows_score_nothing():
     assert score_labels([], [], NAMES).as_dict() == {
         "label_accuracy": 0,
         "subset_accuracy": 0,
+        "several_accuracy": 0,
         "micro_f1": 0,
         "macro_f1": 0,
         "whole": 0,

@@ -54,6 +54,8 @@ class LabelScores:
         label_accuracy: share of the rows x labels yes-or-no decisions that are right (1 - Hamming loss). Where most
             labels are rare, an answer that never names any is right almost always: read it beside F1.
         subset_accuracy: share of the sets that are right as a whole.
+        several: rows with two labels or more: those whose list of labels has more than one order.
+        several_accuracy: share of these that are right as a whole; 0 without any.
         labels: each label by itself.
     """
 
@@ -61,6 +63,8 @@ class LabelScores:
     whole: int
     label_accuracy: float
     subset_accuracy: float
+    several: int
+    several_accuracy: float
     labels: tuple[LabelScore, ...]
 
     @property
@@ -81,6 +85,7 @@ class LabelScores:
         return {
             "label_accuracy": self.label_accuracy,
             "subset_accuracy": self.subset_accuracy,
+            "several_accuracy": self.several_accuracy,
             "micro_f1": self.micro_f1,
             "macro_f1": self.macro_f1,
             "whole": self.whole / max(1, self.rows),
@@ -114,10 +119,13 @@ def score_labels(answers: Sequence[Labels | None], targets: Sequence[Labels], na
     predicted = Counter(name for answer, _ in pairs for name in answer or ())
     hits = Counter(name for answer, target in pairs for name in target.intersection(answer or ()))
     right = sum(len(names) - len(answer ^ target) for answer, target in pairs if answer is not None)
+    several = [answer == target for answer, target in pairs if len(target) > 1]
     return LabelScores(
         rows=len(pairs),
         whole=sum(answer is not None for answer, _ in pairs),
         label_accuracy=right / max(1, len(pairs) * len(names)),
         subset_accuracy=sum(answer == target for answer, target in pairs) / max(1, len(pairs)),
+        several=len(several),
+        several_accuracy=sum(several) / max(1, len(several)),
         labels=tuple(LabelScore(name, support[name], predicted[name], hits[name]) for name in names),
     )
