@@ -70,7 +70,11 @@ def open_folder(folder: Path, *made_of: object) -> None:
     if not mark.is_file():
         require_empty(folder)
     elif (before := mark.read_text(encoding="utf-8")) != line:
-        raise OutputError(f"{folder}: was made of {before!r}, not of {line!r}; choose another")
+        was, now = before.split(", "), line.split(", ")
+        apart = [
+            ", ".join(part for part in of if part not in other) or "less" for of, other in ((was, now), (now, was))
+        ]
+        raise OutputError(f"{folder}: was made of {apart[0]}, not of {apart[1]}; choose another")
     write_text(mark, line)
 
 

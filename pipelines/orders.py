@@ -25,6 +25,7 @@ from pipelines import options
 from pipelines.arithmetic.tasks import CUTTER, READING, TASKS, Row, questions, split, write_rows
 from pipelines.common import FULL, OUT, SMALL, main_of, open_folder, train
 from pipelines.pages import Part, again, compared, made_by, write_page
+from pipelines.splits import digest
 
 CRITERIA = ("joint", "pairwise", "subset")
 INPUTS = (1, 2, 3)
@@ -57,7 +58,7 @@ def main(
     scale = replace(scale, **options.passed(seeds=seeds, steps=steps, rows=rows))
     splits = split(questions(asked, digits, scale.rows))
     orders = every_order(max(len(row.answer) for row in splits["train"]))
-    open_folder(out, f"orders of {task}", f"{digits}-digit numbers", f"{scale.rows} rows at most")
+    open_folder(out, f"orders of {task}", f"{digits}-digit numbers", f"{scale.rows} rows at most", digest(splits))
     paths = write_rows(out, splits)
     prepared = {}
     for order in orders:

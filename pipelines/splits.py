@@ -71,6 +71,16 @@ def _sample(rows: Sequence[Any], most: int) -> list[Any]:
     return [rows[i] for i in sorted(random.Random(0).sample(range(len(rows)), most))]
 
 
+def digest(splits: Mapping[str, Sequence[Any]]) -> str:
+    """What tells the rows from other rows: the beginning of their SHA-256."""
+    found = hashlib.sha256()
+    for name, rows in splits.items():
+        found.update(name.encode())
+        for row in rows:
+            found.update(repr(row).encode())
+    return f"rows {found.hexdigest()[:12]}"
+
+
 def write_data(folder: Path, splits: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Path]:
     """The rows as they are learnt, one Parquet file a split, in ``data/``."""
     import polars as pl

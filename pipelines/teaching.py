@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from rich.progress import Progress
 
 from mireorder import Plan
 from mireorder.errors import InputError
+from mireorder.undo.restorer import FILE as PLAN_FILE
 from pipelines.common import ERR
 
 TRAINED = "training.json"
@@ -82,7 +84,9 @@ SMALL = Teaching(model="nano", vocabulary=400, seeds=1, steps=10, batch_size=16)
 
 
 def teach(folder: Path, names: Sequence[str], teaching: Teaching) -> Iterator[tuple[str, int, Path]]:
-    """Train on every order with every seed: ``models/``; a model that is there is not trained again.
+    """Train on every order with every seed: ``models/``; one that is there, of the same plan, is not trained again.
+
+    Within a seed all start from the same weights, those of marks aside.
 
     Yields:
         Order, seed and the model's folder, seed by seed.
@@ -91,25 +95,45 @@ def teach(folder: Path, names: Sequence[str], teaching: Teaching) -> Iterator[tu
     from mireorder.sft.budget import Budget
     from mireorder.sft.presets import PRESETS
 
+    datasets = {name: folder / "datasets" / name for name in names}
+    sizes = _sizes(datasets.values()) if teaching.model in PRESETS else {}
     with Progress(console=ERR, transient=True, disable=not ERR.is_terminal) as bar:
         task = bar.add_task("training", total=teaching.steps * teaching.seeds * len(names))
         for number, (seed, name) in enumerate((seed, name) for seed in range(teaching.seeds) for name in names):
-            model = folder / "models" / f"{name}-{seed}"
-            if not (model / TRAINED).is_file():  # it is written last
+            model, dataset = folder / "models" / f"{name}-{seed}", datasets[name]
+            if not _is_trained(model, dataset):
                 shutil.rmtree(model, ignore_errors=True)
-                dataset = folder / "datasets" / name
                 budget = Budget(teaching.steps, teaching.batch_size, teaching.learning_rate, seed=seed)
 
                 def progress(step: int, *_: Any, before: int = number * teaching.steps) -> None:
                     bar.update(task, completed=before + step)
 
                 if teaching.model in PRESETS:
-                    scratch.train_from_scratch(dataset, teaching.model, model, budget, progress)
+                    scratch.train_from_scratch(dataset, teaching.model, model, budget, progress, **sizes)
                 else:
                     adapted = {"lora": teaching.adapter != "full", "four_bit": teaching.adapter == "qlora"}
                     train.train(dataset, teaching.model, model, budget, progress=progress, **adapted)
             bar.update(task, completed=(number + 1) * teaching.steps)
             yield name, seed, model
+
+
+def _sizes(datasets: Iterable[Path]) -> dict[str, int]:
+    """Positions for the longest row of all datasets, and the tokens that all of them have."""
+    from mireorder.sft.encoded import encode_dataset, tokenizer_for
+    from mireorder.sft.train import SLACK
+
+    with tempfile.TemporaryDirectory(prefix="mireorder-") as scratch:
+        found = [encode_dataset(dataset, tokenizer_for(dataset, "nano"), Path(scratch)) for dataset in datasets]
+    return {
+        "positions": max(encoded.longest for encoded in found) + SLACK,
+        "vocabulary": min(len(encoded.tokenizer) for encoded in found),
+    }
+
+
+def _is_trained(model: Path, dataset: Path) -> bool:
+    """Whether a model is there that has learnt this dataset to the end: what is written last, and the same plan."""
+    plans = [folder / PLAN_FILE for folder in (model, dataset)]
+    return (model / TRAINED).is_file() and plans[0].is_file() and plans[0].read_bytes() == plans[1].read_bytes()
 
 
 def answers_of(model: Path, prompts: Sequence[str], plan: Plan, constrained: bool = False) -> list[dict[str, Any]]:

@@ -21,6 +21,24 @@ PRODUCTS = Dataset.from_dict(
 )
 
 
+def test_embeddings_of_marks_leave_all_other_weights_as_they_are():
+    import torch
+
+    from mireorder.sft.characters import character_tokenizer
+    from mireorder.sft.presets import build
+
+    plan = fit(PRODUCTS, reading=READING, cutter="digits", policy="shuffle", markers="⟨{}⟩", criterion=None)
+    tokenizer = character_tokenizer(["0123456789*="])
+    reserved, state = reserve(tokenizer, plan), torch.random.get_rng_state()
+    plain = build("nano", tokenizer, 20, seed=3).state_dict()
+    marked = build("nano", reserved, 20, seed=3, vocabulary=len(tokenizer))
+    embed(marked, reserved, seed=3)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert marked.get_input_embeddings().num_embeddings == len(reserved) > len(tokenizer)
+    for name, weights in marked.state_dict().items():
+        assert torch.equal(weights[: len(plain[name])], plain[name]), name
+
+
 @pytest.fixture(scope="module")
 def shuffled(tmp_path_factory):
     folder = tmp_path_factory.mktemp("marks")
@@ -77,5 +95,5 @@ def test_a_model_with_room_for_marks_keeps_its_size(shuffled):
     folder, plan = shuffled
     model, tokenizer = pretrained(str(folder / "model")), load_tokenizer(folder / "model")
     before = model.get_input_embeddings().weight.shape
-    embed(model, reserve(tokenizer, plan))
+    embed(model, reserve(tokenizer, plan), seed=0)
     assert model.get_input_embeddings().weight.shape == before

@@ -130,7 +130,7 @@ def test_a_small_run_writes_everything_into_one_folder(tmp_path, monkeypatch):
     arithmetic(out)
     assert seen == []
     assert (out / "README.md").read_text() == page
-    with pytest.raises(OutputError, match=r"was made of 'mul, 2-digit numbers, 400 rows at most', not of 'add"):
+    with pytest.raises(OutputError, match=r"was made of mul, rows \w{12}, not of add, rows \w{12}; choose another"):
         arithmetic(out, "add")
 
 

@@ -70,6 +70,8 @@ def test_text_end_to_end(tmp_path):
         assert check(out / "datasets" / name).ok
     marks = {name: Plan.load(out / "plans" / name).markers is not None for name in metrics["order"]}
     assert marks == {"plain": False, "lead": True, "lead-bare": False, "lookahead": True, "lookahead-bare": False}
+    models = [json.loads(file.read_text("utf-8")) for file in out.glob("models/*/config.json")]
+    assert len(models) == 5 and len({model["n_positions"] for model in models}) == 1, "the same initial weights"
     page = (out / "README.md").read_text("utf-8")
     assert "upper bound" in page and "proves nothing" in page
     assert ("rouge-score is not installed" in page) != has_rouge()
@@ -89,6 +91,24 @@ def test_a_finished_run_is_not_trained_again(tmp_path, monkeypatch):
     assert Plan.load(tmp_path / "plans" / "lead").markers is None
     with pytest.raises(OutputError, match=r"was made of .*steps=2.*not of .*steps=3"):
         textgen.main("wikitext", tmp_path, **options | {"steps": 3})
+
+
+def test_other_rows_are_refused_before_anything_is_written_and_models_of_another_plan_are_trained_again(tmp_path):
+    rows = [{"document": f"it rained on day {day}", "summary": f"rain {day}."} for day in range(40)]
+    data, out = tmp_path / "news.jsonl", tmp_path / "out"
+    options = {"data": str(data), "policies": "plain", "small": True, "steps": 2}
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    textgen.main("xsum", out, **options)
+    before = {file: file.read_bytes() for file in out.rglob("*") if file.is_file()}
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows[1:]))
+    with pytest.raises(OutputError, match=r"was made of rows \w{12}, not of rows \w{12}; choose another"):
+        textgen.main("xsum", out, **options)
+    assert {file: file.read_bytes() for file in out.rglob("*") if file.is_file()} == before
+    plan, model = out / "datasets" / "plain" / "mireorder.json", out / "models" / "plain-0" / "mireorder.json"
+    model.write_text("of another plan")
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    textgen.main("xsum", out, **options)
+    assert model.read_bytes() == plan.read_bytes()
 
 
 @pytest.mark.parametrize("pipeline", ["multilabel", "textgen"])

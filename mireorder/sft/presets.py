@@ -34,14 +34,16 @@ PRESETS = {
 }
 
 
-def build(name: str, tokenizer: Any, positions: int, seed: int) -> Any:
+def build(name: str, tokenizer: Any, positions: int, seed: int, vocabulary: int | None = None) -> Any:
     """Make a model with random weights.
 
     Args:
         name: one of ``PRESETS``.
         tokenizer: decides the vocabulary and the special tokens.
         positions: the longest row, prompt and completion together, in tokens.
-        seed: the weights depend on it alone.
+        seed: the weights depend on it and on their shapes alone.
+        vocabulary: tokens it has embeddings for; None takes all of the tokenizer's (`mireorder.sft.reserved.embed`
+            adds what is missing).
 
     Returns:
         A ``GPT2LMHeadModel`` in float32, without dropout.
@@ -51,7 +53,7 @@ def build(name: str, tokenizer: Any, positions: int, seed: int) -> Any:
 
     shape = PRESETS[name]
     config = GPT2Config(
-        vocab_size=len(tokenizer),
+        vocab_size=vocabulary or len(tokenizer),
         n_positions=positions,
         n_layer=shape.layers,
         n_head=shape.heads,
@@ -64,7 +66,7 @@ def build(name: str, tokenizer: Any, positions: int, seed: int) -> Any:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    with torch.random.fork_rng(devices=[]):  # the caller's random state stays as it was
+    with torch.random.fork_rng(range(torch.cuda.device_count())):  # the caller's random state stays as it was
         torch.manual_seed(seed)
         return GPT2LMHeadModel(config)
 

@@ -30,12 +30,17 @@ def reserve(tokenizer: Any, plan: Plan) -> Any:
     return tokenizer
 
 
-def embed(model: Any, tokenizer: Any) -> None:
+def embed(model: Any, tokenizer: Any, seed: int) -> None:
     """Give a model an embedding for every token, those it lacks drawn around the mean of the others.
 
     Args:
         model: a transformers model; it is changed.
         tokenizer: what it is to read, from `reserve`.
+        seed: of the draws.
     """
+    import torch
+
     if len(tokenizer) > model.get_input_embeddings().num_embeddings:
-        model.resize_token_embeddings(len(tokenizer))
+        with torch.random.fork_rng(range(torch.cuda.device_count())):
+            torch.manual_seed(seed)
+            model.resize_token_embeddings(len(tokenizer))

@@ -14,6 +14,7 @@ from mireorder.sft.budget import Budget
 from mireorder.sft.encoded import encode_dataset, tokenizer_for
 from mireorder.sft.loop import shuffled, to_rows, train_steps
 from mireorder.sft.presets import PRESETS, build
+from mireorder.sft.reserved import embed
 from mireorder.sft.train import SLACK, save
 from mireorder.undo.restorer import FILE as PLAN_FILE
 
@@ -21,9 +22,18 @@ LOGGED = 100  # entries of the losses, about
 
 
 def train_from_scratch(
-    dataset: Path, model: str, out: Path, budget: Budget, progress: Callable[[int], None] | None = None
+    dataset: Path,
+    model: str,
+    out: Path,
+    budget: Budget,
+    progress: Callable[[int], None] | None = None,
+    *,
+    positions: int | None = None,
+    vocabulary: int | None = None,
 ) -> list[tuple[int, float]]:
     """Train a preset, and keep the plan with it.
+
+    Models of one seed have the same initial weights where they have as many positions and embeddings.
 
     Args:
         dataset: a folder of ``mireorder apply``, in text or token form.
@@ -31,6 +41,9 @@ def train_from_scratch(
         out: new or empty folder for the model.
         budget: steps, batch size, learning rate, seed.
         progress: called with the step, at each entry of the losses.
+        positions: that the model has, at least what the longest row needs; None takes just that.
+        vocabulary: tokens that it has embeddings for at first; those that the tokenizer has besides, marks, get theirs
+            afterwards. None takes all of the tokenizer's.
 
     Returns:
         (step, mean loss of the steps since the last entry).
@@ -45,7 +58,9 @@ def train_from_scratch(
         encoded = encode_dataset(dataset, tokenizer_for(dataset, model), Path(scratch))
         device = "cuda" if torch.cuda.is_available() else "cpu"
         rows = to_rows(encoded.train["input_ids"][:], encoded.train["labels"][:], device)
-    network = build(model, encoded.tokenizer, encoded.longest + SLACK, budget.seed).to(device)
+    network = build(model, encoded.tokenizer, positions or encoded.longest + SLACK, budget.seed, vocabulary)
+    embed(network, encoded.tokenizer, budget.seed)
+    network.to(device)
     batches = shuffled(len(rows.lengths), budget.batch_size, budget.seed)
     every, since, losses = max(1, budget.steps // LOGGED), list[torch.Tensor](), list[tuple[int, float]]()
     for step, loss in enumerate(train_steps(network, rows, batches, budget, budget.peak(scratch=True)), 1):

@@ -84,7 +84,7 @@ def train(
         encoded = encode_dataset(folder, tokenizer_for(folder, model, lora), Path(scratch))
         network = _network(model, encoded, budget.seed, lora, four_bit)
         out.mkdir(parents=True, exist_ok=True)
-        embed(network, encoded.tokenizer)
+        embed(network, encoded.tokenizer, budget.seed)
         trainer = _trainer(network, encoded, out, budget, scratch=model in PRESETS, lora=lora, log_every=log_every)
         trainer.add_callback(_reporter(progress))
         trainer.train()

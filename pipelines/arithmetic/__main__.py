@@ -17,6 +17,7 @@ from pipelines import options
 from pipelines.arithmetic.tasks import CUTTER, READING, TASKS, Row, questions, read_files, split, write_rows
 from pipelines.common import FULL, SMALL, apply_all, fit_all, main_of, open_folder, train
 from pipelines.pages import Part, compared, made_by, sizes, write_page
+from pipelines.splits import digest
 
 DIGITS = {"log": 4}  # else 2: all questions are few enough to be asked
 FOLDER = {
@@ -59,7 +60,7 @@ def main(
     else:
         splits = split(questions(TASKS[task], digits, scale.rows))
         what = f"{digits}-digit numbers, {scale.rows} rows at most"
-    open_folder(out, task, what)
+    open_folder(out, task, what, digest(splits))
     paths = write_rows(out, splits)
     taken = {"reading": READING, "cutter": CUTTER, "resamples": scale.resamples}
     chosen = arms(scale.policies, scale.criteria)

@@ -20,7 +20,7 @@ from pipelines import options
 from pipelines.common import OUT, apply_all, fit_all, main_of, open_folder
 from pipelines.multilabel.tasks import TASKS, as_record, made_up, named, read_rows, written
 from pipelines.pages import FOLDER, Part, Record, again, made_by, results, sizes, write_metrics, write_page
-from pipelines.splits import MADE_UP, Splits, hold_out, write_data
+from pipelines.splits import MADE_UP, Splits, digest, hold_out, write_data
 from pipelines.teaching import SMALL, Teaching, answers_of, teach
 
 FULL = Teaching(steps=2000)
@@ -96,7 +96,7 @@ def main(
     else:
         found = read_rows(dataset, data, words)
     splits = hold_out(found, rows, test_rows)
-    open_folder(out, task, data, form, rows, test_rows, words, looked_at, replace(teaching, seeds=0))
+    open_folder(out, task, data, form, rows, test_rows, words, looked_at, replace(teaching, seeds=0), digest(splits))
     records = {name: [as_record(row, form, dataset.names) for row in of] for name, of in splits.items()}
     paths = write_data(out, records)
     cutter = Labels(names=dataset.names) if form == "list" else Fields()

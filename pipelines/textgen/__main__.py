@@ -18,7 +18,7 @@ from mireorder.report.comparison import markdown_table
 from pipelines import options
 from pipelines.common import OUT, apply_all, fit_all, main_of, open_folder
 from pipelines.pages import FOLDER, Record, again, made_by, results, sizes, write_metrics, write_page
-from pipelines.splits import MADE_UP, Splits, hold_out, write_data
+from pipelines.splits import MADE_UP, Splits, digest, hold_out, write_data
 from pipelines.teaching import SMALL, Teaching, answers_of, teach
 from pipelines.textgen.tasks import TASKS, Task, made_up, read_rows
 
@@ -106,7 +106,7 @@ def main(
         found = read_rows(dataset, data, words, context)
     splits = hold_out(found, rows, test_rows)
     settings = [bare, copies, span, looked_at, rows, test_rows, words, context, replace(teaching, seeds=0)]
-    open_folder(out, task, data, *settings)
+    open_folder(out, task, data, *settings, digest(splits))
     paths = write_data(out, {name: [row.record for row in of] for name, of in splits.items()})
     plans = fit_all(out, paths, _arms(copying, dataset, looked_at))
     texts = (f"{row.text}{dataset.between}{row.targets[0]}" for row in splits["train"])
