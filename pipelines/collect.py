@@ -16,6 +16,7 @@ import typer
 
 from mireorder.errors import InputError
 from mireorder.evaluate.outcomes import Outcome, outcomes_of
+from mireorder.evaluate.statistics import Interval
 from mireorder.files import write_text
 from mireorder.report.comparison import markdown_table
 from pipelines.common import OUT, main_of
@@ -46,26 +47,34 @@ def main(
 
 
 def by_order(compared: Mapping[str, Sequence[Outcome]]) -> list[str]:
-    """A Markdown table: a line a task, a column an order; the mean exact match over the seeds and its interval.
+    """A Markdown table: a line a task and model, a column an order; the mean exact match over the seeds, its interval.
 
     Orders that came out the same stand under each of their names.
     """
-    rows = []
+    lines: dict[tuple[str, str], dict[str, Interval]] = {}
     for task, outcomes in compared.items():
-        of = {name: outcome for outcome in outcomes for name in outcome.arm.split("+")}
-        cells = []
-        for order in ORDERS:
-            interval = of[order].interval if order in of else None
-            cells.append(
-                f"{interval.value:.1%} ({100 * interval.low:.0f} to {100 * interval.high:.0f})" if interval else "-"
-            )
-        rows.append([f"[{task}]({task}.md)", *cells])
-    return markdown_table(["task", *ORDERS], rows)
+        for outcome in outcomes:
+            of = lines.setdefault((task, outcome.model), {})
+            of |= dict.fromkeys(outcome.arm.split("+"), outcome.interval)
+    models, named = {model for _, model in lines}, dict.fromkeys(name for of in lines.values() for name in of)
+    orders = [name for name in ORDERS if name in named] + [name for name in named if name not in ORDERS]
+    head = ["task", *(["model"] if len(models) > 1 else []), *orders]
+    rows = [
+        [f"[{task}]({task}.md)", *([model] if len(models) > 1 else []), *(_cell(of.get(name)) for name in orders)]
+        for (task, model), of in lines.items()
+    ]
+    return markdown_table(head, rows)
+
+
+def _cell(interval: Interval | None) -> str:
+    if interval is None:
+        return "-"
+    return f"{interval.value:.1%} ({100 * interval.low:.0f} to {100 * interval.high:.0f})"
 
 
 def _copy_page(folder: Path, out: Path) -> None:
-    """A run's README as ``{run}.md``, its pictures as ``{run}-{picture}``; paths as seen from beside the run."""
-    page = (folder / "README.md").read_text(encoding="utf-8").replace(f"{folder.parent}/", "")
+    """A run's README as ``{run}.md``, its pictures as ``{run}-{picture}``; its command as run from beside it."""
+    page = (folder / "README.md").read_text(encoding="utf-8").replace(f" {folder}", f" {folder.name}")
     for picture in dict.fromkeys(PICTURE.findall(page)):
         name = f"{folder.name}-{Path(picture).name}"
         shutil.copyfile(folder / picture, out / name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -65,16 +66,21 @@ def open_folder(folder: Path, *made_of: object) -> None:
 
     Raises:
         OutputError: it holds something else.
+        MireorderError: there is nothing to draw pictures with.
     """
+    if find_spec("matplotlib") is None:
+        raise MireorderError(
+            "pipelines draw what they find, and matplotlib is missing; pip install 'mireorder[report]'"
+        )
     mark, line = folder / MARK, ", ".join(map(str, made_of))
     if not mark.is_file():
         require_empty(folder)
     elif (before := mark.read_text(encoding="utf-8")) != line:
         was, now = before.split(", "), line.split(", ")
-        apart = [
-            ", ".join(part for part in of if part not in other) or "less" for of, other in ((was, now), (now, was))
-        ]
-        raise OutputError(f"{folder}: was made of {apart[0]}, not of {apart[1]}; choose another")
+        gone, new = [part for part in was if part not in now], [part for part in now if part not in was]
+        raise OutputError(
+            f"{folder}: was made of {', '.join(gone) or 'less'}, not of {', '.join(new) or 'less'}; choose another"
+        )
     write_text(mark, line)
 
 
@@ -130,7 +136,15 @@ def apply_all(folder: Path, data: Mapping[str, Any], plans: Mapping[str, Plan], 
 
 
 def train(folder: Path, prepared: Mapping[str, tuple[Plan, Any]], setup: Setup) -> Comparison:
-    """Train on every order and compare, in ``comparison/``; a killed run goes on where it was."""
+    """Train on every order and compare, in ``comparison/``; a killed run goes on where it was.
+
+    Raises:
+        MireorderError: there are no two orders to compare.
+    """
+    if len(prepared) == 1 and "+" in (names := "".join(prepared)):
+        raise MireorderError(
+            f"all orders came out the same ({names}), so there is nothing to compare; name other policies"
+        )
     total = (setup.budget.steps if setup.budget else 0) * len(prepared) * setup.seeds * len(setup.models)
     reached: dict[Any, int] = {}
     with Progress(console=ERR, transient=True, disable=not ERR.is_terminal) as bar:

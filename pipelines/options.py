@@ -13,15 +13,15 @@ from mireorder.errors import InputError
 Kind = TypeVar("Kind")
 
 Out = Annotated[Path, typer.Option(help="folder for everything: new, empty, or begun by the same command")]
-Rows = Annotated[int, typer.Option(help="rows to learn from, at most")]
-TestRows = Annotated[int, typer.Option(help="rows to measure on, at most")]
+Rows = Annotated[int, typer.Option(help="rows to learn from, at most", min=1)]
+TestRows = Annotated[int, typer.Option(help="rows to measure on, at most", min=1)]
 Model = Annotated[str | None, typer.Option(help="preset (tiny, nano, micro, mini, gpt2-small), model folder or hub id")]
 Adapter = Annotated[str, typer.Option(help="full, lora or qlora, of models that are not trained from scratch")]
 Tokenizer = Annotated[str | None, typer.Option(help="for presets: folder or hub id; else one is learnt")]
-Vocabulary = Annotated[int | None, typer.Option(help="tokens of the one that is learnt")]
-Seeds = Annotated[int | None, typer.Option(help="runs of each order")]
-Steps = Annotated[int | None, typer.Option(help="optimiser steps of each run")]
-BatchSize = Annotated[int | None, typer.Option(help="rows a step")]
+Vocabulary = Annotated[int | None, typer.Option(help="tokens of the one that is learnt", min=1)]
+Seeds = Annotated[int | None, typer.Option(help="runs of each order", min=1)]
+Steps = Annotated[int | None, typer.Option(help="optimiser steps of each run", min=1)]
+BatchSize = Annotated[int | None, typer.Option(help="rows a step", min=1)]
 LearningRate = Annotated[float | None, typer.Option(help="peak")]
 SmallText = Annotated[bool, typer.Option("--small", help="a run of seconds; without --data on rows made up")]
 
@@ -38,8 +38,8 @@ def task_of(tasks: Mapping[str, Kind], name: str) -> Kind:
     return tasks[name]
 
 
-def listed(text: str) -> tuple[str, ...]:
-    """The policies of an option, a,b,c. Raises InputError if there are none."""
+def listed(text: str, what: str = "policies") -> tuple[str, ...]:
+    """The names of an option, a,b,c. Raises InputError if there are none."""
     if not (found := tuple(part for part in text.split(",") if part)):
-        raise InputError("no policies are named", remedy="pass --policies plain,max")
+        raise InputError(f"no {what} are named", remedy=f"pass --{what} with names and commas between them")
     return found

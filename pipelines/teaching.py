@@ -136,17 +136,15 @@ def _is_trained(model: Path, dataset: Path) -> bool:
     return (model / TRAINED).is_file() and plans[0].is_file() and plans[0].read_bytes() == plans[1].read_bytes()
 
 
-def answers_of(model: Path, prompts: Sequence[str], plan: Plan, constrained: bool = False) -> list[dict[str, Any]]:
+def answers_of(pipeline: Any, prompts: Sequence[str], plan: Plan) -> list[dict[str, Any]]:
     """What a model answers, in natural order, a record for each prompt.
 
     Args:
-        model: its folder.
+        pipeline: of the model (`mireorder.sft.generate.load_pipeline`).
         prompts: the source texts.
         plan: the model's.
-        constrained: whether it may write only what can be restored.
     """
-    from mireorder.sft.generate import generate
+    from mireorder.sft.generate import answers
     from mireorder.undo.restorer import split_between
 
-    asked = [prompt + split_between(plan.between)[0] for prompt in prompts]
-    return list(generate(model, asked, constrained=constrained))
+    return list(answers(pipeline, [prompt + split_between(plan.between)[0] for prompt in prompts]))

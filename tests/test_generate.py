@@ -10,6 +10,7 @@ pytest.importorskip("trl")
 
 from datasets import Dataset, DatasetDict
 
+from mireorder import Reading, apply, fit
 from mireorder.cutting import Digits
 from mireorder.described import describe
 from mireorder.errors import MireorderError
@@ -139,6 +140,22 @@ def test_prompts_the_model_can_not_read_are_refused(pipeline):
     with pytest.raises(MireorderError, match="empty"):
         pipeline("")
     assert pipeline("1" * (positions - 2))[0]["verdict"] != "complete", "room for two tokens only"
+
+
+def test_an_answer_does_not_depend_on_the_prompts_beside_it(tmp_path):
+    """A long prompt leaves little room for its own answer, and takes none from others."""
+    data = Dataset.from_dict({"q": ["go:", "a long way to go from here:"], "a": ["1234567", "12"]})
+    reading = Reading(("q",), ("a",))
+    plan = fit(data, reading=reading, cutter=Digits(align="left"), policy="reverse", criterion=None)
+    apply(data, plan, out=tmp_path / "data")
+    train(tmp_path / "data", "tiny", tmp_path / "model", Budget(200, 2, learning_rate=3e-3))
+    prompts = ["go:", "a long way to go from here:", "go:"]
+    for constrained in (False, True):
+        alone, together = (
+            list(generate(tmp_path / "model", prompts, batch_size=size, constrained=constrained)) for size in (1, 3)
+        )
+        assert alone == together
+        assert [answer["generated_text"] for answer in together] == ["1234567", "12", "1234567"]
 
 
 def test_an_adapter_folder_answers_too(model, tmp_path):

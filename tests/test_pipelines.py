@@ -186,17 +186,22 @@ def test_pages_and_pictures_of_runs_are_collected(tmp_path, capsys):
     run = tmp_path / "runs" / "add"
     (run / "figures").mkdir(parents=True)
     (run / "figures" / "a.png").write_bytes(b"picture")
-    (run / "README.md").write_text(f"![x](figures/a.png) made by `--out {run}`\n")
+    (run / "README.md").write_text(f"![x](figures/a.png) made by `--out {run}`; `runs/` holds it\n")
     (run / "plans").mkdir()
     (run / "comparison").mkdir()
     row = {"model": "tiny", "seed": 0, "match": "steps", "steps": 1, "step": 1, "tokens": 1, "loss": 0.0}
     row |= {"slot_accuracy": [1.0], "step_accuracy": [1.0]}
-    rows = [row | {"arm": "plain+joint-min", "exact_match": 0.25}, row | {"arm": "joint-max", "exact_match": 0.5}]
+    rows = [row | {"arm": "plain+joint-min", "exact_match": 0.25}, row | {"arm": "max", "exact_match": 0.5}]
+    rows += [one | {"model": "nano", "exact_match": 1.0} for one in rows]
     pl.DataFrame(rows).write_parquet(run / "comparison" / "results.parquet")
     collect.main(tmp_path / "runs", tmp_path / "out")
-    assert (tmp_path / "out" / "add.md").read_text() == "![x](add-a.png) made by `--out add`\n"
+    assert (tmp_path / "out" / "add.md").read_text() == "![x](add-a.png) made by `--out add`; `runs/` holds it\n"
     assert (tmp_path / "out" / "add-a.png").read_bytes() == b"picture"
-    cells = [cell.strip() for cell in capsys.readouterr().out.splitlines()[2].split("|")[1:-1]]
-    assert cells[:6] == ["[add](add.md)", "25.0% (25 to 25)", "-", "-", "50.0% (50 to 50)", "25.0% (25 to 25)"]
+    assert capsys.readouterr().out.splitlines() == [
+        "| task | model | plain | joint-min | max |",
+        "|---|---|---|---|---|",
+        "| [add](add.md) | tiny | 25.0% (25 to 25) | 25.0% (25 to 25) | 50.0% (50 to 50) |",
+        "| [add](add.md) | nano | 100.0% (100 to 100) | 100.0% (100 to 100) | 100.0% (100 to 100) |",
+    ]
     with pytest.raises(InputError, match="holds no folder of a pipeline"):
         collect.main(run / "plans", tmp_path / "other")

@@ -38,8 +38,8 @@ class Setup:
         models: presets (trained from scratch), model folders or hub ids; every arm is trained on each.
         seeds: runs per arm and model; run ``s`` has the same initial weights and row order under every arm.
         budget: steps, batch size and learning rate of each run; its seed is not used. None takes 2,000 steps.
-        evaluations: how often each run is measured, evenly spread, the last time at its end.
-        workers: processes at a time; None takes one per core, and on GPUs four per card.
+        evaluations: how often each run is measured at most, evenly spread, the last time at its end.
+        workers: processes at a time; None takes one per core, on GPUs four per card, or one if a model is no preset.
         keep_models: keep the first seed's model of each arm, under ``models/`` in the output folder.
     """
 
@@ -201,7 +201,8 @@ def compare_prepared(
         progress: called with every row as it is measured.
 
     Returns:
-        The comparison. Its numbers depend on the data and the setup, not on the number of workers.
+        The comparison. Its numbers depend on the data and the setup, not on the number of workers (on a GPU but for the
+        last digits).
 
     Raises:
         MireorderError: fewer than two arms, different rows, a failed run, or ``out`` holds something else; what has
@@ -273,7 +274,7 @@ def _jobs(
                         match=match,
                         data=str(one.folder),
                         budget=asdict(replace(budget, steps=steps)),
-                        eval_every=max(1, steps // setup.evaluations),
+                        eval_every=-(-steps // setup.evaluations),
                         origin=_origin(prepared[arm][0], one.dataset),
                         save=str(saved) if keep else None,
                     )

@@ -77,7 +77,6 @@ class JobData:
 
     Attributes:
         folder: of ``rows.npz``, ``held_out.json``, ``mireorder.json`` and ``tokenizer/``.
-        plan: SHA-256 of the plan.
         dataset: SHA-256 of the ids, labels and held-out answers.
         train_rows: rows to learn from.
         held_out_rows: rows to measure on.
@@ -86,7 +85,6 @@ class JobData:
     """
 
     folder: Path
-    plan: str
     dataset: str
     train_rows: int
     held_out_rows: int
@@ -139,7 +137,7 @@ def write_job_data(prepared: Mapping[str, tuple["Plan", Any]], folder: Path, mod
         plan.save(place)
         tokenizer.save_pretrained(place / "tokenizer")
         tokens = sum(map(len, one.input_ids)) / len(learn)
-        found[arm] = JobData(place, plan.sha256, dataset.hexdigest(), len(learn), len(measure), tokens)
+        found[arm] = JobData(place, dataset.hexdigest(), len(learn), len(measure), tokens)
     return found
 
 

@@ -1,6 +1,7 @@
 """Training runs side by side, in worker processes of one thread each.
 
-A run depends on its job alone, so results are the same for any number of workers. A worker is started as
+A run depends on its job alone, so results are the same for any number of workers (on a GPU but for the last digits, as
+sums are taken in any order there). A worker is started as
 ``python -m mireorder.evaluate.runs NUMBER``, reads a job a line and answers with rows: unlike forked processes it
 shares no state with the caller, and unlike multiprocessing's spawned ones it does not run the caller's script again.
 It stays for job after job, as importing torch takes longer than many a run.
@@ -11,8 +12,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ from mireorder.errors import MireorderError
 from mireorder.undo.units import VERDICTS
 
 Row = dict[str, Any]
-PER_GPU = 4  # workers that share a card: a small model alone leaves most of it idle
+PER_GPU = 4  # workers that share a card where all models are presets: a small one alone leaves most of it idle
 
 
 @dataclass(frozen=True)
@@ -71,14 +72,14 @@ def run_all(
 
     Args:
         jobs: what to run.
-        workers: processes at a time; by default one per core, and on GPUs four per card (at most one per core).
+        workers: processes at a time; None takes `default_workers`.
         progress: called with every row as it is measured, from several threads.
         finished: called with a job and all of its rows once it is done, from several threads.
 
     Raises:
         MireorderError: a run failed; the message ends with its last line.
     """
-    count = max(1, min(workers or default_workers(), len(jobs)))
+    count = max(1, min(workers or default_workers([job.model for job in jobs]), len(jobs)))
     with tempfile.TemporaryDirectory(prefix="mireorder-") as logs, ThreadPoolExecutor(count) as pool:
         idle: SimpleQueue[_Worker] = SimpleQueue()
         staff = [_Worker(number, Path(logs) / f"{number}.log") for number in range(count)]
@@ -94,8 +95,10 @@ def run_all(
 
         futures = [pool.submit(supervise, job) for job in jobs]
         try:
+            wait(futures, return_when=FIRST_EXCEPTION)
             for future in futures:
-                future.result()
+                if future.done():
+                    future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -155,12 +158,19 @@ class _Worker:
             )
 
 
-def default_workers() -> int:
-    """One a core that this process may use; on GPUs a few per card, for each of which there is a core."""
+def default_workers(models: Collection[str]) -> int:
+    """One a core that this process may use; on GPUs four per card, or one if a model is no preset: it may fill a card.
+
+    Args:
+        models: presets, model folders or hub ids.
+    """
     import torch
 
+    from mireorder.sft.presets import PRESETS
+
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, PER_GPU * torch.cuda.device_count()) if torch.cuda.is_available() else cores
+    per_card = PER_GPU if set(models) <= set(PRESETS) else 1
+    return min(cores, per_card * torch.cuda.device_count()) if torch.cuda.is_available() else cores
 
 
 def run(job: Job, worker: int = 0) -> Iterator[Row]:
@@ -184,7 +194,7 @@ def run(job: Job, worker: int = 0) -> Iterator[Row]:
 
     from mireorder.sft.budget import Budget
     from mireorder.sft.loop import shuffled, to_rows, train_steps
-    from mireorder.sft.presets import PRESETS, build, pretrained
+    from mireorder.sft.presets import PRESETS, build, pretrained, refuse_adapter
     from mireorder.sft.tokens import load_tokenizer
     from mireorder.sft.train import SLACK, save
 
@@ -194,7 +204,9 @@ def run(job: Job, worker: int = 0) -> Iterator[Row]:
     held_out = json.loads((data / "held_out.json").read_text(encoding="utf-8"))
     preset = job.model in PRESETS
     model = build(job.model, tokenizer, held_out["longest"] + SLACK, job.seed) if preset else pretrained(job.model)
+    refuse_adapter(model, job.model)
     model.to(device)
+    torch.manual_seed(job.seed)  # a model of the hub may drop out
     rows = to_rows(*_read_rows(data / "rows.npz"), device)
     seen = np.zeros(2, np.int64)
 

@@ -15,7 +15,6 @@ from mireorder.ordering.plan import Plan
 from mireorder.sft.tokens import eos_id
 
 MOST_KNOWN = 256  # answers so far, of which what may follow is remembered
-_PROBE = "0"
 _BROKEN = "\N{REPLACEMENT CHARACTER}"  # what a part of a character decodes to
 
 
@@ -138,11 +137,11 @@ def _belongs(cutter: Cutter, text: str) -> bool:
 def _by_text(tokenizer: Any) -> tuple[_Node, list[int]]:
     """All tokens by the text they add, and those that add only a part of a character."""
     root, parts = _Node(), []
-    (probe,) = tokenizer([_PROBE], add_special_tokens=False)["input_ids"]
     special, tokens = set(tokenizer.all_special_ids), range(len(tokenizer))
-    texts = tokenizer.batch_decode([[*probe, token] for token in tokens], clean_up_tokenization_spaces=False)
+    probe, alone = _probe(tokenizer)  # behind nothing, some tokenizers drop a token's leading space
+    texts = tokenizer.batch_decode([[probe, token] for token in tokens], clean_up_tokenization_spaces=False)
     for token, text in zip(tokens, texts, strict=True):
-        added = text.removeprefix(_PROBE)
+        added = text.removeprefix(alone)
         if token in special or not added:
             continue
         if _BROKEN in added:
@@ -153,3 +152,12 @@ def _by_text(tokenizer: Any) -> tuple[_Node, list[int]]:
             node = node.longer.setdefault(character, _Node())
         node.tokens.append(token)
     return root, parts
+
+
+def _probe(tokenizer: Any) -> tuple[int, str]:
+    """A token that stands for the same visible text behind another as alone, and that text."""
+    for token in range(len(tokenizer)):
+        alone, twice = tokenizer.batch_decode([[token], [token, token]], clean_up_tokenization_spaces=False)
+        if alone.strip() and _BROKEN not in alone and twice == 2 * alone and token not in tokenizer.all_special_ids:
+            return token, alone
+    raise MireorderError("the tokenizer has no token of visible text")

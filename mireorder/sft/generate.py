@@ -1,5 +1,6 @@
 """Generation in the order the model learnt, answers in the natural one."""
 
+import json
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -14,8 +15,9 @@ from mireorder.errors import MireorderError
 from mireorder.ordering.plan import Plan
 from mireorder.sft.chat import end_of_turn, render
 from mireorder.sft.constrain import Constraint
-from mireorder.sft.presets import pretrained
+from mireorder.sft.presets import halves, pretrained
 from mireorder.sft.tokens import encode_prompts, eos_id, fingerprint, load_tokenizer, restore_ids
+from mireorder.sft.train import TRAINING_FILE
 
 
 class RestoringPipeline(TextGenerationPipeline):  # type: ignore[misc]
@@ -86,7 +88,26 @@ class RestoringPipeline(TextGenerationPipeline):  # type: ignore[misc]
             wanted = settings.get("max_new_tokens", self._default_generation_config.max_new_tokens)
             if wanted > room:
                 generate_kwargs["max_new_tokens"] = room
+                if len(lengths := model_inputs["attention_mask"].sum(1).unique().tolist()) > 1:
+                    return self._by_length(model_inputs, lengths, generate_kwargs | {"max_new_tokens": wanted})
         return super()._forward(model_inputs, **generate_kwargs)
+
+    def _by_length(self, model_inputs: dict[str, Any], lengths: list[int], generate_kwargs: dict[str, Any]) -> Any:
+        """Prompts of one length at a time, so that none has less room because of a longer one beside it."""
+        ids, mask, prompts = (model_inputs[name] for name in ("input_ids", "attention_mask", "prompt_text"))
+        sequences: list[Any] = [None] * len(ids)
+        for length in lengths:
+            rows = (mask.sum(1) == length).nonzero()[:, 0].tolist()
+            part = {
+                "input_ids": ids[rows, -length:],
+                "attention_mask": mask[rows, -length:],
+                "prompt_text": [prompts[row] for row in rows],
+            }
+            made = self._forward(part, **generate_kwargs)["generated_sequence"]
+            for row, sequence in zip(rows, made, strict=True):
+                padding = ids[row, :-length].to(sequence.device).expand(len(sequence), -1)
+                sequences[row] = torch.cat([padding, sequence], 1)
+        return {"generated_sequence": sequences, "input_ids": ids, "prompt_text": prompts}
 
     def postprocess(
         self, model_outputs: dict[str, Any], return_type: ReturnType = ReturnType.NEW_TEXT, **kwargs: Any
@@ -150,19 +171,31 @@ def load_pipeline(model_folder: str | Path, device: str | None = None, constrain
         The pipeline.
 
     Raises:
-        MireorderError: there is no model or no plan in the folder.
+        MireorderError: there is no model or no plan in the folder, or it is an adapter on weights of 4 bits and
+            bitsandbytes is missing.
     """
     folder = Path(model_folder)
-    plan, tokenizer, model = Plan.load(folder), load_tokenizer(folder), pretrained(str(folder))
+    plan, tokenizer = Plan.load(folder), load_tokenizer(folder)
+    trained = _training(folder)
+    four_bit = bool(trained.get("four_bit"))
+    model = pretrained(str(folder), half=bool(trained.get("lora")) and halves(), four_bit=four_bit)
     if plan.tokenizer is not None:
         plan.require_tokenizer(fingerprint(tokenizer))
     model.generation_config = GenerationConfig.from_pretrained(folder)  # an adapter comes with its base model's
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return RestoringPipeline(
-        plan=plan, model=model, tokenizer=tokenizer, device=torch.device(device), constrained=constrained
-    )
+    where = {} if four_bit else {"device": torch.device(device)}  # what is kept in 4 bits stays where it was loaded
+    return RestoringPipeline(plan=plan, model=model, tokenizer=tokenizer, constrained=constrained, **where)
+
+
+def _training(folder: Path) -> dict[str, Any]:
+    """What is noted of the training: an adapter answers on the base model it was trained on, as coarse as it was."""
+    try:
+        found = json.loads((folder / TRAINING_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # it was trained elsewhere
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def generate(
@@ -174,7 +207,7 @@ def generate(
     device: str | None = None,
     constrained: bool = False,
 ) -> Iterator[dict[str, Any]]:
-    """Answer prompts one after another, in natural order.
+    """Answer prompts one after another, in natural order: `answers` of a model that is loaded for it.
 
     Args:
         model_folder: a model folder of ``mireorder train``.
@@ -190,6 +223,23 @@ def generate(
         ``problem``.
     """
     pipeline = load_pipeline(model_folder, device, constrained)
+    yield from answers(pipeline, prompts, batch_size=batch_size, max_new_tokens=max_new_tokens)
+
+
+def answers(
+    pipeline: RestoringPipeline, prompts: Iterable[str], *, batch_size: int = 64, max_new_tokens: int | None = None
+) -> Iterator[dict[str, Any]]:
+    """Answer prompts one after another, in natural order.
+
+    Args:
+        pipeline: from `load_pipeline`.
+        prompts: read as they are needed.
+        batch_size: prompts that go through the model together.
+        max_new_tokens: most tokens per answer; by default a little more than the longest completion in training.
+
+    Yields:
+        What `generate` does.
+    """
     waiting: deque[str] = deque()
 
     def remembered() -> Iterator[str]:

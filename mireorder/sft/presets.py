@@ -85,6 +85,27 @@ def no_bars() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+def halves() -> bool:
+    """Whether models are tuned in bfloat16, and frozen weights kept in it: on every GPU that computes in it."""
+    import torch
+
+    return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def refuse_adapter(model: Any, name: str) -> None:
+    """Raise MireorderError if a model is an adapter on another, which can answer but not be tuned on.
+
+    Args:
+        model: what `pretrained` gave.
+        name: what it was loaded by.
+    """
+    if getattr(model, "_hf_peft_config_loaded", False):
+        raise MireorderError(
+            f"{name} is an adapter on another model, and tuning it would lose it; merge it into its base model first "
+            "(peft: merge_and_unload), or name that"
+        )
+
+
 def refuse_four_bit() -> None:
     """Raise MireorderError unless bitsandbytes is here, which keeps weights in 4 bits."""
     if find_spec("bitsandbytes") is None:

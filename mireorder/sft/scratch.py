@@ -15,7 +15,7 @@ from mireorder.sft.encoded import encode_dataset, tokenizer_for
 from mireorder.sft.loop import shuffled, to_rows, train_steps
 from mireorder.sft.presets import PRESETS, build
 from mireorder.sft.reserved import embed
-from mireorder.sft.train import SLACK, save
+from mireorder.sft.train import SLACK, TRAINING_FILE, save
 from mireorder.undo.restorer import FILE as PLAN_FILE
 
 LOGGED = 100  # entries of the losses, about
@@ -72,5 +72,5 @@ def train_from_scratch(
                 progress(step)
     save(network, encoded.tokenizer, dataset / PLAN_FILE, out, encoded.longest_completion)
     record = {"model": model, "budget": asdict(budget), "losses": losses, "rows": len(rows.lengths), "device": device}
-    write_text(out / "training.json", json.dumps(record, indent=1) + "\n")
+    write_text(out / TRAINING_FILE, json.dumps(record, indent=1) + "\n")
     return losses

@@ -1,5 +1,6 @@
 """Train a model on a reordered dataset with the stock ``SFTTrainer``: the data carries the method."""
 
+import gc
 import json
 import shutil
 import tempfile
@@ -14,12 +15,14 @@ from mireorder.files import require_empty, write_text
 from mireorder.ordering.plan import Plan
 from mireorder.sft.budget import Budget
 from mireorder.sft.encoded import Encoded, encode_dataset, tokenizer_for
-from mireorder.sft.presets import PRESETS, build, no_bars, pretrained, refuse_four_bit
+from mireorder.sft.presets import PRESETS, build, halves, no_bars, pretrained, refuse_adapter, refuse_four_bit
 from mireorder.sft.reserved import embed
 from mireorder.standalone import write_standalone
 from mireorder.undo.restorer import FILE as PLAN_FILE
 
 SLACK = 4  # tokens a model may emit beyond the longest completion it saw, so that running on is seen as such
+
+TRAINING_FILE = "training.json"
 
 Progress = Callable[[int, int, float], None]
 """Called as ``progress(step, steps, loss)`` while a model trains."""
@@ -78,6 +81,8 @@ def train(
         MireorderError: dataset, model and tokenizer do not fit together, ``out`` is not empty, or 4 bits are asked
             for where they can't be had.
     """
+    import torch
+
     budget, folder, out = budget or Budget(), Path(dataset), Path(out)
     _refuse(folder, model, out, lora, four_bit)
     with tempfile.TemporaryDirectory(prefix="mireorder-") as scratch:
@@ -101,7 +106,11 @@ def train(
     )
     record = {"model": model, "lora": lora, "four_bit": four_bit, "budget": asdict(budget)} | asdict(trained)
     del record["folder"]
-    write_text(out / "training.json", json.dumps(record, indent=1) + "\n")
+    write_text(out / TRAINING_FILE, json.dumps(record, indent=1) + "\n")
+    del trainer, network
+    gc.collect()  # they hold each other, and a GPU's memory with them
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
     return trained
 
 
@@ -142,19 +151,13 @@ def _refuse(folder: Path, model: str, out: Path, lora: bool, four_bit: bool) -> 
     Plan.load(folder)  # a broken one would be found only after training
 
 
-def _halves() -> bool:
-    """Whether training computes in bfloat16, as it does on every GPU that can."""
-    import torch
-
-    return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-
-
 def _network(model: str, encoded: Encoded, seed: int, lora: bool, four_bit: bool = False) -> Any:
     if model in PRESETS:
         return build(model, encoded.tokenizer, encoded.longest + SLACK, seed)
     # An adapter notes where its base model is, so a folder is named in full.
     path_or_id = str(Path(model).resolve()) if Path(model).is_dir() else model
-    network = pretrained(path_or_id, half=lora and _halves(), four_bit=four_bit)
+    network = pretrained(path_or_id, half=lora and halves(), four_bit=four_bit)
+    refuse_adapter(network, model)
     encoded.refuse_longer_than(getattr(network.config.get_text_config(), "max_position_embeddings", None))
     return network
 
@@ -191,12 +194,14 @@ def _trainer(
             packing=False,
             gradient_checkpointing=not scratch and gpu,
             use_cpu=not gpu,
-            bf16=_halves(),
+            bf16=halves(),
             logging_steps=log_every or max(1, budget.steps // 100),
             save_strategy="no",
             report_to="none",
             disable_tqdm=True,
         )
+    if config.n_gpu > 1:
+        config._n_gpu = 1  # one process would spread each batch over all cards, which SFTTrainer refuses
     trainer = SFTTrainer(
         network,
         args=config,

@@ -31,8 +31,10 @@ FOLDER = {
 def main(
     task: Annotated[str, typer.Argument(help=f"one of {', '.join(TASKS)}")],
     out: options.Out,
-    digits: Annotated[int | None, typer.Option(help="of each number; by default 2, of logarithms 4")] = None,
-    rows: Annotated[int | None, typer.Option(help="questions at most; more are sampled, fewer are all asked")] = None,
+    digits: Annotated[int | None, typer.Option(help="of each number; by default 2, of logarithms 4", min=1)] = None,
+    rows: Annotated[
+        int | None, typer.Option(help="questions at most; more are sampled, fewer are all asked", min=1)
+    ] = None,
     files: Annotated[
         Path | None, typer.Option(help='folder of "Teaching Arithmetic", whose files are read as they are (add, mul)')
     ] = None,
@@ -52,7 +54,8 @@ def main(
     """
     story = options.task_of(TASKS, task).story
     changes = options.passed(rows=rows, seeds=seeds, steps=steps)
-    changes |= options.passed(models=_list(models), policies=_list(policies), criteria=_list(criteria))
+    named = options.passed(models=models, policies=policies, criteria=criteria)
+    changes |= {what: options.listed(text, what) for what, text in named.items()}
     scale = replace(SMALL if small else FULL, **changes)
     digits = digits or DIGITS.get(task, 2)
     if files:
@@ -99,10 +102,6 @@ def _read(folder: Path, task: str) -> dict[str, list[Row]]:
     if task not in found:
         raise InputError(f"there are no files of {task}", remedy="take add or mul, or leave --files out")
     return read_files(*(folder / f"{found[task]}_{split}.txt" for split in ("train", "test")))
-
-
-def _list(text: str | None) -> tuple[str, ...] | None:
-    return tuple(text.split(",")) if text else None
 
 
 if __name__ == "__main__":

@@ -128,6 +128,9 @@ def split(rows: Sequence[Row], seed: int = 0) -> dict[str, list[Row]]:
 
     Returns:
         ``train`` and ``test``, each in the order of the rows.
+
+    Raises:
+        InputError: nothing is left to learn.
     """
     spellings: dict[tuple[int, ...], int] = {}
     for row in rows:
@@ -140,10 +143,12 @@ def split(rows: Sequence[Row], seed: int = 0) -> dict[str, list[Row]]:
             break
         held_out.add(key)
         count += spellings[key]
-    return {
-        "train": [row for row in rows if row.key not in held_out],
-        "test": [row for row in rows if row.key in held_out],
-    }
+    learnt = [row for row in rows if row.key not in held_out]
+    if not learnt:
+        raise InputError(
+            f"of {len(rows)} questions none is left to learn once some are held out", remedy="take more rows"
+        )
+    return {"train": learnt, "test": [row for row in rows if row.key in held_out]}
 
 
 def read_files(train: Path, test: Path) -> dict[str, list[Row]]:

@@ -14,6 +14,7 @@ import typer
 from mireorder import Fields, Labels, Plan, Presence, Reading
 from mireorder.errors import InputError
 from mireorder.evaluate.labels import LabelScores, score_labels
+from mireorder.ordering.kinds import BY_ROW
 from mireorder.ordering.policies import BLIND
 from mireorder.report.comparison import markdown_table
 from pipelines import options
@@ -54,10 +55,10 @@ def main(
     policies: Annotated[str, typer.Option(help="orders: plain,max,min,random,frequency,rare,hardest,easiest")] = (
         "plain,max,min,frequency"
     ),
-    looked_at: Annotated[int, typer.Option(help="words whose presence is looked at for the order")] = 1000,
+    looked_at: Annotated[int, typer.Option(help="words whose presence is looked at for the order", min=1)] = 1000,
     rows: options.Rows = 1_000_000,
     test_rows: options.TestRows = 1000,
-    words: Annotated[int, typer.Option(help="words of a text that are kept")] = 64,
+    words: Annotated[int, typer.Option(help="words of a text that are kept", min=1)] = 64,
     model: options.Model = None,
     adapter: options.Adapter = "full",
     tokenizer: options.Tokenizer = None,
@@ -138,11 +139,14 @@ def _measure(
     constrain: bool,
 ) -> Scores:
     """Scores of every order and seed; the first line is that of an answer that is always the same."""
+    from mireorder.sft.generate import load_pipeline
+
     truth = [row.labels for row in splits["test"]]
     ((commonest, _),) = Counter(row.labels for row in splits["train"]).most_common(1)
     scores = {("commonest set", 0): score_labels([commonest] * len(truth), truth, names)}
     for name, seed, model in teach(out, list(plans), teaching):
-        answers = answers_of(model, [row.text for row in splits["test"]], plans[name], constrain)
+        pipeline = load_pipeline(model, constrained=constrain)
+        answers = answers_of(pipeline, [row.text for row in splits["test"]], plans[name])
         found = scores[name, seed] = score_labels([named(answer, form) for answer in answers], truth, names)
         OUT.print(f"{name}, seed {seed}: micro F1 {found.micro_f1:.3f}, whole sets {found.subset_accuracy:.1%}")
     return scores
@@ -167,7 +171,11 @@ def _metrics(scores: Scores) -> list[Record]:
 
 def _parts(scores: Scores, plans: dict[str, Plan]) -> list[Part]:
     orders = [
-        [name, ", ".join(plan.units[slot] for slot in plan.permutation), plan.sha256[:12]]
+        [
+            name,
+            plan.in_words if plan.policy in BY_ROW else ", ".join(plan.units[slot] for slot in plan.permutation),
+            plan.sha256[:12],
+        ]
         for name, plan in plans.items()
     ]
     return [

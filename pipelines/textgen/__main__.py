@@ -64,13 +64,13 @@ def main(
         "plain,lead,lead-bare,lookahead"
     ),
     bare: Annotated[bool, typer.Option("--bare", help="every policy that copies does so without marks")] = False,
-    copies: Annotated[int, typer.Option(help="words copied to the front of a sentence (lead)")] = 1,
-    span: Annotated[int, typer.Option(help="words of the span that is copied (lookahead)")] = 4,
-    looked_at: Annotated[int, typer.Option(help="words whose association is looked at (lead)")] = 2000,
+    copies: Annotated[int, typer.Option(help="words copied to the front of a sentence (lead)", min=1)] = 1,
+    span: Annotated[int, typer.Option(help="words of the span that is copied (lookahead)", min=1)] = 4,
+    looked_at: Annotated[int, typer.Option(help="words whose association is looked at (lead)", min=1)] = 2000,
     rows: options.Rows = 1_000_000,
     test_rows: options.TestRows = 500,
-    words: Annotated[int, typer.Option(help="words of a target, at most")] = 64,
-    context: Annotated[int, typer.Option(help="words of what stands before, at most")] = 64,
+    words: Annotated[int, typer.Option(help="words of a target, at most", min=1)] = 64,
+    context: Annotated[int, typer.Option(help="words of what stands before, at most", min=0)] = 64,
     model: options.Model = None,
     adapter: options.Adapter = "full",
     tokenizer: options.Tokenizer = None,
@@ -160,20 +160,21 @@ def _measure(out: Path, task: Task, splits: Splits, plans: dict[str, Plan], teac
 
     metrics = []
     for name, seed, model in teach(out, list(plans), teaching):
-        loaded, rows = load_pipeline(model), load_from_disk(str(out / "datasets" / name))["test"]
+        pipeline, rows = load_pipeline(model), load_from_disk(str(out / "datasets" / name))["test"]
         found: Record = {"order": name, "seed": seed}
-        found |= surprise_of(loaded.model, loaded.tokenizer, plans[name], rows).as_dict()
+        found |= surprise_of(pipeline.model, pipeline.tokenizer, plans[name], rows).as_dict()
         if task.summarises:
-            found |= _summaries(model, plans[name], splits["test"])
+            found |= _summaries(pipeline, plans[name], splits["test"])
         OUT.print(f"{name}, seed {seed}: perplexity {found['perplexity']:.2f}, leads given "
                   f"{found['perplexity_given']:.2f}")  # fmt: skip
         metrics.append(found)
+        del pipeline  # the next one is trained where it lies
     return metrics
 
 
-def _summaries(model: Path, plan: Plan, rows: Sequence[Any]) -> Record:
+def _summaries(pipeline: Any, plan: Plan, rows: Sequence[Any]) -> Record:
     """ROUGE of the restored summaries, None where it can't be had, and the share of them that is whole."""
-    answers = answers_of(model, [row.text for row in rows], plan)
+    answers = answers_of(pipeline, [row.text for row in rows], plan)
     whole = sum(answer["verdict"] == "complete" for answer in answers) / len(rows)
     texts, references = [answer["generated_text"] for answer in answers], [row.targets for row in rows]
     return (rouge(texts, references) if has_rouge() else {}) | {"whole": whole}

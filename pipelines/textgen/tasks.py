@@ -130,7 +130,9 @@ def passages(lines: Iterable[str], words: int, context: int) -> Iterator[Row]:
         while left:
             half = [i + 1 for i in range(min(len(left), words)) if left[i] in ENDS and i >= words // 2]
             end = len(left) if len(left) <= words else half[-1] if half else words
-            yield Row(" ".join([title, *before[-context:]]).strip() or "=", (" ".join(left[:end]),))
+            yield Row(
+                " ".join([title, *(before[-context:] if context else ())]).strip() or "=", (" ".join(left[:end]),)
+            )
             before, left = [*before, *left[:end]][-max(context, 1) :], left[end:]
 
 
