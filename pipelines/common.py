@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,8 @@ def open_folder(folder: Path, *made_of: object) -> None:
         raise MireorderError(
             "pipelines draw what they find, and matplotlib is missing; pip install 'mireorder[report]'"
         )
-    mark, line = folder / MARK, ", ".join(map(str, made_of))
+    said = [asdict(one).items() if is_dataclass(one) else [("", one)] for one in made_of]  # type: ignore[arg-type]
+    mark, line = folder / MARK, ", ".join(f"{name} {_spelt(value)}".strip() for of in said for name, value in of)
     if not mark.is_file():
         require_empty(folder)
     elif (before := mark.read_text(encoding="utf-8")) != line:
@@ -82,6 +83,10 @@ def open_folder(folder: Path, *made_of: object) -> None:
             f"{folder}: was made of {', '.join(gone) or 'less'}, not of {', '.join(new) or 'less'}; choose another"
         )
     write_text(mark, line)
+
+
+def _spelt(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def fit_all(folder: Path, data: Mapping[str, Any], arms: Mapping[str, Mapping[str, Any]]) -> dict[str, Plan]:
@@ -103,7 +108,7 @@ def fit_all(folder: Path, data: Mapping[str, Any], arms: Mapping[str, Mapping[st
         if plan.scores:
             picture = folder / "figures" / f"scores-{name}.png"
             picture.parent.mkdir(exist_ok=True)
-            score_heatmap(plan.scores, plan.units, plan.permutation, picture, name)
+            score_heatmap(plan.scores, plan.units, plan.permutation, picture, f"{name}: {plan.criterion['name']}")
         OUT.print(f"{name}: {plan.in_words}", *plan.warnings, sep="\n", markup=False)
     names: dict[str, list[str]] = {}
     for name, plan in plans.items():

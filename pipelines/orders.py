@@ -59,7 +59,7 @@ def main(
     scale = replace(scale, **options.passed(seeds=seeds, steps=steps, rows=rows))
     splits = split(questions(asked, digits, scale.rows))
     orders = every_order(max(len(row.answer) for row in splits["train"]))
-    open_folder(out, f"orders of {task}", f"{digits}-digit numbers", f"{scale.rows} rows at most", digest(splits))
+    open_folder(out, f"orders of {task}", f"{digits}-digit numbers", replace(scale, seeds=0), digest(splits))
     paths = write_rows(out, splits)
     prepared = {}
     for order in orders:

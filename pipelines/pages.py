@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 import sys
 from collections.abc import Mapping, Sequence, Sized
@@ -9,6 +10,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from mireorder import Plan
+from mireorder.dataset.manifest import FILE as MANIFEST
+from mireorder.evaluate.record import code_version
 from mireorder.evaluate.statistics import difference
 from mireorder.files import write_text
 from mireorder.report.comparison import markdown_table
@@ -27,13 +31,13 @@ Columns = Mapping[str, tuple[str, str]]  # metric -> title and format
 Part = str | Sequence[str]  # of a page: a paragraph, or the lines of a table
 
 
-def write_metrics(folder: Path, rows: Sequence[Record], figure: Mapping[str, str]) -> None:
+def write_metrics(folder: Path, rows: Sequence[Record], figure: Columns) -> None:
     """All numbers, ``metrics.parquet``, and a picture of some of them.
 
     Args:
         folder: the pipeline's.
         rows: each with ``order`` and ``seed``.
-        figure: metric -> what it is called, for the picture.
+        figure: metric -> title and format, of those in the picture.
     """
     import polars as pl
 
@@ -41,8 +45,12 @@ def write_metrics(folder: Path, rows: Sequence[Record], figure: Mapping[str, str
 
     pl.DataFrame(list(rows), infer_schema_length=None).write_parquet(folder / "metrics.parquet")
     (folder / PICTURE).parent.mkdir(exist_ok=True)
-    shown = {metric: title for metric, title in figure.items() if rows[0].get(metric) is not None}
-    dots(rows, shown, folder / PICTURE)
+    shown = _measured(rows, figure)
+    titles, shares = (
+        {metric: title for metric, (title, _) in shown.items()},
+        [metric for metric, (_, form) in shown.items() if form.endswith("%")],
+    )
+    dots(rows, titles, folder / PICTURE, shares)
 
 
 def results(rows: Sequence[Record], columns: Columns) -> list[Part]:
@@ -115,9 +123,30 @@ def differences(rows: Sequence[Record], columns: Columns) -> list[str]:
         cells = []
         for metric, (_, form) in shown.items():
             found = difference(*zip(*((run[metric], beside[metric]) for run, beside in of), strict=True))
-            cells.append(f"{found.value:+{form}} ({found.low:+{form}} to {found.high:+{form}})")
+            scale, signed = (
+                (100, "+.1f") if form.endswith("%") else (1, f"+{form}")
+            )  # a share's difference is in points
+            value, low, high = (format(scale * number, signed) for number in (found.value, found.low, found.high))
+            cells.append(f"{value} ({low} to {high})")
         lines.append([name, *cells])
     return markdown_table([f"difference to {base}", *(title for title, _ in shown.values())], lines)
+
+
+def origin(dataset: Path, plan: Plan) -> dict[str, str]:
+    """What a run's numbers can be traced to: SHA-256 of the plan and of the dataset's manifest, and the code."""
+    manifest = hashlib.sha256((dataset / MANIFEST).read_bytes())
+    return {"plan": plan.sha256, "dataset": manifest.hexdigest(), "code": code_version()}
+
+
+def origins(rows: Sequence[Record]) -> list[Part]:
+    """The parts of a page that say where its numbers come from: rows with what `origin` gave."""
+    found = {(row["order"], row["code"]): row for row in rows if row.get("plan")}
+    cells = [[row["order"], row["plan"][:12], row["dataset"][:12], row["code"]] for row in found.values()]
+    return [
+        "Where the numbers come from: the plan, the dataset's manifest, which has the hashes of what was read and "
+        "written, and the code (whole in `metrics.parquet`).",
+        markdown_table(("order", "plan", "dataset", "code"), cells),
+    ]
 
 
 def _measured(rows: Sequence[Record], columns: Columns) -> dict[str, tuple[str, str]]:

@@ -42,7 +42,8 @@ def test_labels_end_to_end(form, tmp_path):
     metrics = pl.read_parquet(out / "metrics.parquet")
     orders = metrics["order"].to_list()
     assert orders[0] == "commonest set" and set(policies) == set("+".join(orders[1:]).split("+"))
-    assert not any(metrics.null_count().row(0))
+    assert not any(metrics[1:].null_count().row(0))  # the commonest set has no plan
+    assert metrics["plan"].to_list()[1:] == [Plan.load(out / "datasets" / name).sha256 for name in orders[1:]]
     assert metrics["whole"][0] == 1 and metrics["subset_accuracy"][0] > 0
     labels = pl.read_parquet(out / "labels.parquet")
     assert labels["name"].unique().sort().to_list() == ["rain", "snow", "sun", "wind"]
@@ -89,7 +90,7 @@ def test_a_finished_run_is_not_trained_again(tmp_path, monkeypatch):
     textgen.main("wikitext", tmp_path, **options)
     assert pl.read_parquet(tmp_path / "metrics.parquet").equals(before)
     assert Plan.load(tmp_path / "plans" / "lead").markers is None
-    with pytest.raises(OutputError, match=r"was made of .*steps=2.*not of .*steps=3"):
+    with pytest.raises(OutputError, match=r"was made of .*steps 2, not of steps 3"):
         textgen.main("wikitext", tmp_path, **options | {"steps": 3})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -10,13 +10,16 @@ from typing import Any
 from mireorder.report.style import COLOURS, framed, grid, new_figure, save
 
 
-def dots(rows: Sequence[Mapping[str, Any]], metrics: Mapping[str, str], path: str | Path) -> None:
+def dots(
+    rows: Sequence[Mapping[str, Any]], metrics: Mapping[str, str], path: str | Path, shares: Collection[str] = ()
+) -> None:
     """Draw metrics of several orders side by side.
 
     Args:
         rows: each with ``order``, ``seed`` and the metrics.
         metrics: name in the rows -> title of its panel; at least one.
         path: of the PNG.
+        shares: which of the metrics are shares of 1, to be shown as percentages.
 
     Raises:
         MireorderError: matplotlib is missing.
@@ -26,14 +29,17 @@ def dots(rows: Sequence[Mapping[str, Any]], metrics: Mapping[str, str], path: st
     panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
     for axes, (metric, title) in zip(panels, metrics.items(), strict=True):
         for place, name in enumerate(names):
-            values = [row[metric] for row in rows if row["order"] == name]
+            values = [row[metric] * (100 if metric in shares else 1) for row in rows if row["order"] == name]
             colour = COLOURS[place % len(COLOURS)]
             axes.plot(values, [place] * len(values), "o", color=colour, alpha=0.6, markersize=6, markeredgewidth=0)
             axes.plot([fmean(values)], [place], "|", color=colour, markersize=18, markeredgewidth=2.4)
-        axes.set_title(title, loc="left", fontsize=10)
+        axes.set_title(f"{title} (%)" if metric in shares else title, loc="left", fontsize=10)
         axes.set_yticks(range(len(names)), names)
         grid(axes, "x")
         axes.margins(x=0.2, y=0.3)
+        axes.locator_params(axis="x", nbins=4)
+        if min(row[metric] for row in rows) >= 0:  # no margin beyond what can be
+            axes.set_xlim(left=max(0.0, axes.get_xlim()[0]))
         framed(axes, ("bottom",))
     panels[0].invert_yaxis()
     save(figure, path)

@@ -23,15 +23,16 @@ def accuracy_curves(results: Sequence[Mapping[str, Any]], path: str | Path, titl
     """
     arms = list(dict.fromkeys(row["arm"] for row in results))
     height = max(4.2, 0.27 * len(arms) + 1)  # a label needs a quarter of an inch
-    figure = new_figure(7.2, height)
+    figure = new_figure(max(7.2, 5 + 0.1 * max(map(len, arms))), height)
     axes = figure.add_subplot()
     few = len(arms) <= 8  # of more, seeds would hide the means
     ends: list[tuple[float, str, Any]] = []
     for arm, colour in zip(arms, _colours(len(arms)), strict=True):
         end = _curves(axes, [row for row in results if row["arm"] == arm], colour, few)
-        ends.append((end, f"{arm}  {end:.0f}%", colour))
+        ends.append((end, f"{arm}  {end:.1f}%", colour))
     last = max(row["step"] for row in results)
-    _label_ends(axes, ends, last, 0.273 / height)
+    top = min(100, 1.12 * max(100 * row["exact_match"] for row in results) + 2)
+    _label_ends(axes, ends, last, top, 0.3 / height * top)
     seeds = len({row["seed"] for row in results})
     spread = f"mean of {seeds} seeds{', each seed thin' if few else ''}" if seeds > 1 else "one seed"
     axes.set_title(title or "Held-out answers that are right", loc="left", fontsize=12, fontweight="bold", pad=22)
@@ -40,7 +41,8 @@ def accuracy_curves(results: Sequence[Mapping[str, Any]], path: str | Path, titl
     axes.set_xlabel("training steps")
     axes.set_ylabel("exact match (%)")
     axes.set_xlim(0, last)
-    axes.set_ylim(0, min(100, 1.12 * max(100 * row["exact_match"] for row in results) + 2))
+    axes.set_ylim(0, top)
+    axes.locator_params(axis="x", integer=True)
     axes.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")
     grid(axes, "y")
     framed(axes, ("left", "bottom"))
@@ -80,8 +82,9 @@ def score_heatmap(
     if slots <= 30:  # beyond, numbers would be too small to read
         _write_cells(axes, cells, permutation, low + 0.62 * (top - low))
     _outline(axes, permutation)
-    axes.set_xticks(range(slots), [str(name) for name in slot_names], rotation=0 if slots <= 8 else 45)
-    if slots > 8:
+    slanted = slots > 8 or max(map(len, map(str, slot_names)), default=0) > 12
+    axes.set_xticks(range(slots), [str(name) for name in slot_names], rotation=45 if slanted else 0)
+    if slanted:
         for label in axes.get_xticklabels():
             label.set_horizontalalignment("left")
     axes.set_yticks(range(steps), [str(step) for step in range(steps)])
@@ -122,15 +125,18 @@ def _colours(count: int) -> list[Any]:
     return COLOURS[:count] if count <= len(COLOURS) else list(colormaps["turbo"](np.linspace(0.05, 0.95, count)))
 
 
-def _label_ends(axes: Any, ends: Sequence[tuple[float, str, Any]], last: float, share: float) -> None:
+def _label_ends(axes: Any, ends: Sequence[tuple[float, str, Any]], last: float, top: float, gap: float) -> None:
     """Write labels at the ends of the lines instead of a legend, pushed apart where lines end close together."""
-    gap = share * (max((value for value, _, _ in ends), default=1) + 2)
-    floor = -gap
-    for value, label, colour in sorted(ends, key=lambda end: end[:2]):
-        floor = max(value, floor + gap)
+    ordered = sorted(ends, key=lambda end: end[:2])
+    places: list[float] = []
+    for value, _, _ in ordered:  # up from the lowest, then down again from the top of the axes
+        places.append(max(value, places[-1] + gap) if places else value)
+    for number in reversed(range(len(places))):
+        places[number] = min(places[number], top - gap * (len(places) - 1 - number))
+    for place, (_, label, colour) in zip(places, ordered, strict=True):
         axes.annotate(
             label,
-            (last, floor),
+            (last, place),
             xytext=(7, 0),
             textcoords="offset points",
             va="center",

@@ -39,8 +39,13 @@ def embed(model: Any, tokenizer: Any, seed: int) -> None:
         seed: of the draws.
     """
     import torch
+    from transformers.utils import logging
 
     if len(tokenizer) > model.get_input_embeddings().num_embeddings:
         with torch.random.fork_rng(range(torch.cuda.device_count())):
             torch.manual_seed(seed)
-            model.resize_token_embeddings(len(tokenizer))
+            told, _ = logging.get_verbosity(), logging.set_verbosity_error()  # it would explain how they are drawn
+            try:
+                model.resize_token_embeddings(len(tokenizer))
+            finally:
+                logging.set_verbosity(told)

@@ -63,7 +63,7 @@ def main(
     else:
         splits = split(questions(TASKS[task], digits, scale.rows))
         what = f"{digits}-digit numbers, {scale.rows} rows at most"
-    open_folder(out, task, what, digest(splits))
+    open_folder(out, task, what, replace(scale, seeds=0), digest(splits))
     paths = write_rows(out, splits)
     taken = {"reading": READING, "cutter": CUTTER, "resamples": scale.resamples}
     chosen = arms(scale.policies, scale.criteria)

@@ -20,7 +20,19 @@ from mireorder.report.comparison import markdown_table
 from pipelines import options
 from pipelines.common import OUT, apply_all, fit_all, main_of, open_folder
 from pipelines.multilabel.tasks import TASKS, as_record, made_up, named, read_rows, written
-from pipelines.pages import FOLDER, Part, Record, again, made_by, results, sizes, write_metrics, write_page
+from pipelines.pages import (
+    FOLDER,
+    Part,
+    Record,
+    again,
+    made_by,
+    origin,
+    origins,
+    results,
+    sizes,
+    write_metrics,
+    write_page,
+)
 from pipelines.splits import MADE_UP, Splits, digest, hold_out, write_data
 from pipelines.teaching import SMALL, Teaching, answers_of, teach
 
@@ -97,22 +109,29 @@ def main(
     else:
         found = read_rows(dataset, data, words)
     splits = hold_out(found, rows, test_rows)
-    open_folder(out, task, data, form, rows, test_rows, words, looked_at, replace(teaching, seeds=0), digest(splits))
     records = {name: [as_record(row, form, dataset.names) for row in of] for name, of in splits.items()}
+    texts = (f"{row['text']}{BETWEEN}{written(row['labels'])}" for row in records["train"])
+    tokenizer = teaching.load_tokenizer(texts)  # first of all: the model's name may be wrong
+    open_folder(out, task, form, looked_at, replace(teaching, seeds=0), digest(splits))
     paths = write_data(out, records)
     cutter = Labels(names=dataset.names) if form == "list" else Fields()
     plans = fit_all(out, paths, _arms(orders, cutter, looked_at, small))
-    texts = (f"{row['text']}{BETWEEN}{written(row['labels'])}" for row in records["train"])
-    apply_all(out, paths, plans, form="token", tokenizer=teaching.load_tokenizer(texts))
+    apply_all(out, paths, plans, form="token", tokenizer=tokenizer)
     scores = _measure(out, splits, plans, teaching, form, dataset.names, constrain)
-    _write(out, scores)
+    metrics = [
+        {"order": name, "seed": seed}
+        | of.as_dict()
+        | (origin(out / "datasets" / name, plans[name]) if name in plans else {})
+        for (name, seed), of in scores.items()
+    ]
+    _write(out, scores, metrics)
     several = next(iter(scores.values())).several
     what = "the labels there are, as a list" if form == "list" else "yes or no for every label, as JSON"
     parts = [
         f"{dataset.story}; {sizes(splits)}, whose texts are not among them. The target is {what}. "
         f"Several labels, the only lists that have an order, belong to {several:,} of the rows held out.",
         teaching.story,
-        *_parts(scores, plans),
+        *_parts(scores, plans, metrics),
         *made_by(again("multilabel"), FOLDER),
     ]
     write_page(out, f"Which order of labels is learnt best: {task}", parts)
@@ -152,11 +171,11 @@ def _measure(
     return scores
 
 
-def _write(out: Path, scores: Scores) -> None:
+def _write(out: Path, scores: Scores, metrics: Sequence[Record]) -> None:
     """``metrics.parquet`` and its picture, and ``labels.parquet``: the same of every label by itself."""
     import polars as pl
 
-    write_metrics(out, _metrics(scores), {name: title for name, (title, _) in COLUMNS.items() if name != "whole"})
+    write_metrics(out, metrics, {name: how for name, how in COLUMNS.items() if name != "whole"})
     of_labels = [
         {"order": name, "seed": seed} | asdict(one) | {"precision": one.precision, "recall": one.recall, "f1": one.f1}
         for (name, seed), of in scores.items()
@@ -165,26 +184,21 @@ def _write(out: Path, scores: Scores) -> None:
     pl.DataFrame(of_labels).write_parquet(out / "labels.parquet")
 
 
-def _metrics(scores: Scores) -> list[Record]:
-    return [{"order": name, "seed": seed} | of.as_dict() for (name, seed), of in scores.items()]
-
-
-def _parts(scores: Scores, plans: dict[str, Plan]) -> list[Part]:
+def _parts(scores: Scores, plans: dict[str, Plan], metrics: Sequence[Record]) -> list[Part]:
     orders = [
-        [
-            name,
-            plan.in_words if plan.policy in BY_ROW else ", ".join(plan.units[slot] for slot in plan.permutation),
-            plan.sha256[:12],
-        ]
+        [name, plan.in_words if plan.policy in BY_ROW else ", ".join(plan.units[slot] for slot in plan.permutation),
+         str(len(plan.ties))]
         for name, plan in plans.items()
-    ]
+    ]  # fmt: skip
     return [
-        *results(_metrics(scores), COLUMNS),
+        *results(metrics, COLUMNS),
         NOTE,
         "Every label by itself: F1, the mean over the seeds (all numbers in `labels.parquet`).",
         _by_label(scores),
-        "The orders:",
-        markdown_table(("order", "labels", "plan"), orders),
+        "The orders. Scores within two standard errors of each other are a tie, which the lowest slot takes: the label "
+        "that is named first.",
+        markdown_table(("order", "labels", "ties"), orders),
+        *origins(metrics),
     ]
 
 

@@ -17,7 +17,7 @@ from mireorder.ordering.ahead import Copying, Lead, Lookahead
 from mireorder.report.comparison import markdown_table
 from pipelines import options
 from pipelines.common import OUT, apply_all, fit_all, main_of, open_folder
-from pipelines.pages import FOLDER, Record, again, made_by, results, sizes, write_metrics, write_page
+from pipelines.pages import FOLDER, Record, again, made_by, origin, origins, results, sizes, write_metrics, write_page
 from pipelines.splits import MADE_UP, Splits, digest, hold_out, write_data
 from pipelines.teaching import SMALL, Teaching, answers_of, teach
 from pipelines.textgen.tasks import TASKS, Task, made_up, read_rows
@@ -35,7 +35,7 @@ COLUMNS = {
     "rougeL": ("ROUGE-L", ".3f"),
     "whole": ("answers that are whole", ".1%"),
 }
-FIGURE = {name: COLUMNS[name][0] for name in ("perplexity", "bits_per_byte", "perplexity_given", "rougeL")}
+FIGURE = {name: COLUMNS[name] for name in ("perplexity", "bits_per_byte", "perplexity_given", "rougeL")}
 NOTE = (
     "Of perplexity and bits per byte, less is better. "
     "*All* counts every token that a model writes, leads and marks included, per token (or byte) of the natural text. "
@@ -105,13 +105,13 @@ def main(
     else:
         found = read_rows(dataset, data, words, context)
     splits = hold_out(found, rows, test_rows)
-    settings = [bare, copies, span, looked_at, rows, test_rows, words, context, replace(teaching, seeds=0)]
-    open_folder(out, task, data, *settings, digest(splits))
+    texts = (f"{row.text}{dataset.between}{row.targets[0]}" for row in splits["train"])
+    # First of all: the model's name may be wrong. An adapter can't learn the embeddings of new tokens: there marks are
+    # text.
+    form = {"form": "token", "tokenizer": teaching.load_tokenizer(texts), "reserve": teaching.adapter == "full"}
+    open_folder(out, task, bare, copies, span, looked_at, replace(teaching, seeds=0), digest(splits))
     paths = write_data(out, {name: [row.record for row in of] for name, of in splits.items()})
     plans = fit_all(out, paths, _arms(copying, dataset, looked_at))
-    texts = (f"{row.text}{dataset.between}{row.targets[0]}" for row in splits["train"])
-    # An adapter can't learn the embeddings of new tokens: there marks are text.
-    form = {"form": "token", "tokenizer": teaching.load_tokenizer(texts), "reserve": teaching.adapter == "full"}
     apply_all(out, paths, plans, **form)
     metrics = _measure(out, dataset, splits, plans, teaching)
     write_metrics(out, metrics, FIGURE)
@@ -124,6 +124,7 @@ def main(
         ROUGE if dataset.summarises and not has_rouge() else "",
         "What the copies cost:",
         _costs(plans),
+        *origins(metrics),
         *made_by(again("textgen"), FOLDER),
     ]
     write_page(out, f"Do leads help: {task}", parts)
@@ -161,7 +162,7 @@ def _measure(out: Path, task: Task, splits: Splits, plans: dict[str, Plan], teac
     metrics = []
     for name, seed, model in teach(out, list(plans), teaching):
         pipeline, rows = load_pipeline(model), load_from_disk(str(out / "datasets" / name))["test"]
-        found: Record = {"order": name, "seed": seed}
+        found: Record = {"order": name, "seed": seed} | origin(out / "datasets" / name, plans[name])
         found |= surprise_of(pipeline.model, pipeline.tokenizer, plans[name], rows).as_dict()
         if task.summarises:
             found |= _summaries(pipeline, plans[name], splits["test"])
@@ -186,8 +187,8 @@ def _costs(plans: dict[str, Plan]) -> list[str]:
         cost = (plan.copying or {}).get("costs")
         share = f"{cost['copied'] / max(1, cost['units'] + cost['copied']):.1%}" if cost else "-"
         led = f"{cost['with_copies'] / max(1, cost['parts']):.1%}" if cost else "-"
-        rows.append([name, share, led, plan.sha256[:12]])
-    return markdown_table(("order", "units that are copies", "sentences with a copy", "plan"), rows)
+        rows.append([name, share, led])
+    return markdown_table(("order", "units that are copies", "sentences with a copy"), rows)
 
 
 if __name__ == "__main__":
