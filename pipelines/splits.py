@@ -44,25 +44,34 @@ def hold_out(splits: Mapping[str, Sequence[Any]], rows: int, test_rows: int) -> 
 
     Args:
         splits: with ``train``; of the others ``test`` is measured on, else ``validation``. Where there is neither, one
-            text in ten is held out, by its hash.
+            text (of passages: article) in ten is held out, by its hash.
         rows: how many to learn from, at most; more are sampled.
         test_rows: how many to measure on, at most.
 
     Raises:
         InputError: there is no train split, or nothing is left of one.
     """
+    if not splits:
+        raise InputError("there are no rows", remedy="pass files that have some")
     if "train" not in splits:
-        raise InputError(f"no split is called train, only {', '.join(splits) or 'none'}", remedy="pass train=FILE")
+        raise InputError(f"no split is called train, only {', '.join(splits)}", remedy="pass train=FILE")
     learn = list(splits["train"])
     measure = next((splits[name] for name in ("test", "validation") if name in splits), None)
     if measure is None:
-        measure = [row for row in learn if int(hashlib.sha256(row.text.encode()).hexdigest(), 16) % HELD_OUT == 0]
+        measure = [row for row in learn if _is_held_out(row)]
+        learn = [row for row in learn if not _is_held_out(row)]
     measure = _sample(measure, test_rows)
     unseen = {row.text for row in measure}
     learn = _sample([row for row in learn if row.text not in unseen], rows)
     if not learn or not measure:
         raise InputError(f"{len(learn)} rows to learn from and {len(measure)} to measure on", remedy="give more rows")
     return {"train": learn, "test": list(measure)}
+
+
+def _is_held_out(row: Any) -> bool:
+    """By the hash of the article a passage is of, else of the text: these are not in both."""
+    whole = getattr(row, "article", "") or row.text
+    return int(hashlib.sha256(whole.encode()).hexdigest(), 16) % HELD_OUT == 0
 
 
 def _sample(rows: Sequence[Any], most: int) -> list[Any]:

@@ -15,13 +15,13 @@ pytest.importorskip("trl")
 from datasets import DatasetDict
 from test_generate import plan_of, text_dataset
 
-from mireorder import Reading, Subset
+from mireorder import Plan, Reading, Subset
 from mireorder.cli import main
-from mireorder.errors import MireorderError, OutputError
+from mireorder.errors import InputError, MireorderError, OutputError
 from mireorder.evaluate.compare import Setup, arms, compare, compare_prepared
 from mireorder.evaluate.held_out import held_out_rows
 from mireorder.evaluate.record import code_version
-from mireorder.evaluate.runs import Job, run, run_all
+from mireorder.evaluate.runs import Job, default_workers, run, run_all
 from mireorder.evaluate.statistics import Interval
 from mireorder.report.comparison import comparison_view
 from mireorder.report.figures import accuracy_curves, score_heatmap
@@ -318,6 +318,41 @@ def test_criteria_and_an_estimator_are_compared_on_the_command_line(tmp_path, mo
     assert [outcome["arm"] for outcome in found["outcomes"]] == ["plain", "joint-max", "subset-max"]
     table = pl.read_parquet(tmp_path / "out" / "results.parquet")
     assert table["estimator"].to_list() == ["plug-in", "chao-shen", "chao-shen"]
+
+
+def test_a_row_that_can_not_be_cut_is_named_as_it_lies_in_its_file(tmp_path):
+    lines = [f"{row}*1={row}" for row in range(40)]
+    lines[27] = "27*1=27 or so"
+    (tmp_path / "mul.txt").write_text("\n".join(lines))
+    with pytest.raises(InputError, match=r"mul.txt, row 27: .*; mend it, or leave the row out") as refused:
+        compare(
+            tmp_path / "mul.txt", ["plain", "max"], tmp_path / "out", reading=Reading(separator="="), cutter="digits"
+        )
+    assert "reject" not in str(refused.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_page_has_the_orders_their_plans_and_what_fit_warned_of(tmp_path, monkeypatch):
+    monkeypatch.setattr("mireorder.evaluate.compare.run_all", no_run)
+    (tmp_path / "mul.txt").write_text("\n".join(f"{a}*{b}={a * b}" for a in range(40) for b in range(9)))
+    options = {"reading": Reading(separator="="), "cutter": "digits"}
+    comparison = compare(tmp_path / "mul.txt", ["plain", "max"], tmp_path / "out", Setup(seeds=1), **options)
+    page = (tmp_path / "out" / "README.md").read_text("utf-8")
+    for arm, plan in comparison.plans.items():
+        assert Plan.load(tmp_path / "out" / "plans" / arm).sha256 == plan.sha256
+        assert f"| {arm} | {' '.join(map(str, plan.permutation))} | {len(plan.ties)} |" in page
+    (warning,) = [line for line in comparison.plans["max"].warnings if "a source of their own" in line]
+    assert f"- `fit` warns: {warning}" in page
+
+
+def test_workers_by_default(monkeypatch):
+    cores = default_workers(["nano"])
+    assert cores == default_workers(["owner/model"]) >= 1
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(16), raising=False)
+    assert default_workers(["nano", "tiny"]) == 8
+    assert default_workers(["nano", "owner/model"]) == 2
 
 
 def test_a_run_that_fails_says_why(tmp_path):

@@ -313,6 +313,11 @@ def test_no_text_is_learnt_that_is_measured():
     assert hold_out({"train": rows}, 1000, 1000) == held
     given = hold_out({"train": rows, "validation": rows[:1], "test": rows[1:3]}, 10, 1)
     assert len(given["train"]) == 10 and len(given["test"]) == 1 and given["test"][0] in rows[1:3]
+    passages_of = [Row(f"text {number}", ("x",), f"= Article {number % 20} =") for number in range(400)]
+    apart = hold_out({"train": passages_of}, 1000, 1000)
+    assert not {row.article for row in apart["train"]} & {row.article for row in apart["test"]}
+    with pytest.raises(InputError, match="there are no rows"):
+        hold_out({}, 10, 10)
     with pytest.raises(InputError, match="no split is called train, only test"):
         hold_out({"test": rows}, 10, 10)
     with pytest.raises(InputError, match="0 rows to learn from"):
@@ -337,6 +342,9 @@ def test_splits_are_found_by_the_names_of_files(tmp_path):
     assert read_texts(task, str(tmp_path / "train.txt"), 9, 9) == {"train": [row]}
     with pytest.raises(InputError, match="can't be read"):
         read_texts(task, "owner/name", 9, 9)
+    (tmp_path / "labels.txt").write_text("joy\nanger\n")
+    with pytest.raises(InputError, match="no line is a title"):
+        read_texts(task, str(tmp_path / "labels.txt"), 9, 9)
 
 
 def test_tables_show_the_mean_and_every_seed_where_they_differ():

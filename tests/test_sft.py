@@ -272,6 +272,9 @@ def test_a_model_is_tuned_from_its_folder_with_and_without_lora(sums, tmp_path):
     assert adapter.learning_rate == 2e-4
     assert (tmp_path / "adapter" / "adapter_config.json").is_file()
     assert (tmp_path / "adapter" / "generation_config.json").is_file()
+    for lora in (False, True):
+        with pytest.raises(MireorderError, match=r"is an adapter on another model, .*merge it into its base model"):
+            train(sums, str(tmp_path / "adapter"), tmp_path / "never", Budget(2, 8), lora=lora)
     other = write_dataset(tmp_path / "letters", [("abc", "x")])
     token = as_token_form(other, character_tokenizer(["abcx"]), tmp_path / "token")
     with pytest.raises(MireorderError, match="cut with another tokenizer"):
@@ -280,6 +283,16 @@ def test_a_model_is_tuned_from_its_folder_with_and_without_lora(sums, tmp_path):
     with pytest.raises(MireorderError, match="the model reads at most"):
         train(long, str(tmp_path / "base"), tmp_path / "never", Budget(2, 8))
     assert not (tmp_path / "never").exists()
+
+
+def test_of_several_cards_one_is_used(sums, tmp_path, monkeypatch):
+    """SFTTrainer refuses a process that spreads its batches over cards."""
+    from transformers import TrainingArguments
+
+    monkeypatch.setattr(TrainingArguments, "n_gpu", property(lambda self: self.__dict__.get("set", 2)))
+    one = property(lambda self: self.n_gpu, lambda self, n: self.__dict__.update(set=n))
+    monkeypatch.setattr(TrainingArguments, "_n_gpu", one, raising=False)
+    assert train(sums, "tiny", tmp_path / "m", Budget(1, 8)).losses
 
 
 def test_what_can_not_be_trained_is_refused_before_anything_is_written(sums, tmp_path):
@@ -326,7 +339,7 @@ def test_an_adapter_learns_on_weights_of_four_bits(tmp_path):
     from bitsandbytes.nn import Linear4bit
     from transformers import AutoModelForCausalLM
 
-    from mireorder.sft.generate import generate
+    from mireorder.sft.generate import answers, load_pipeline
 
     data = write_dataset(tmp_path / "data", SUMS)
     base = tiny("llama", character_tokenizer([text for row in SUMS for text in row]), tmp_path / "base", width=64)
@@ -339,8 +352,10 @@ def test_an_adapter_learns_on_weights_of_four_bits(tmp_path):
     assert trained.parameters < sum(weight.numel() for weight in whole.parameters())
     assert trained.losses[-1][1] < trained.losses[0][1] - 0.2
     assert (tmp_path / "adapter" / "adapter_config.json").is_file()
-    answers = list(generate(tmp_path / "adapter", [prompt for prompt, _ in SUMS[:4]]))
-    assert all(set(answer["generated_text"]) <= set("0123456789") for answer in answers)
+    pipeline = load_pipeline(tmp_path / "adapter")
+    assert any(isinstance(module, Linear4bit) for module in pipeline.model.modules()), "it answers as it was trained"
+    found = list(answers(pipeline, [prompt for prompt, _ in SUMS[:4]]))
+    assert all(set(answer["generated_text"]) <= set("0123456789") for answer in found)
 
 
 @pytest.mark.parametrize("lora", [False, True])

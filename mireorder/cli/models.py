@@ -113,11 +113,11 @@ def compare(
     models: Annotated[
         str, typer.Option("--model", help="presets (tiny, nano, micro, mini), model folders or hub ids: nano,micro")
     ] = "tiny",
-    seeds: Annotated[int, typer.Option(help="runs of each policy")] = 2,
+    seeds: Annotated[int, typer.Option(help="runs of each policy", min=1)] = 2,
     steps: Annotated[int, typer.Option(help="optimiser steps of each run")] = 2000,
     batch_size: Annotated[int, typer.Option(help="rows a step")] = 64,
     learning_rate: Annotated[float | None, typer.Option(help="peak")] = None,
-    workers: Annotated[int | None, typer.Option(help="runs at a time; by default one a core")] = None,
+    workers: Annotated[int | None, typer.Option(help="runs at a time; by default one a core", min=1)] = None,
     as_json: options.Json = False,
 ) -> None:
     """Train the same model on several orders of the same data, and compare the restored answers.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mireorder.dataset.reading import Reading
-from mireorder.errors import MireorderError
+from mireorder.errors import InputError, MireorderError
 from mireorder.evaluate.held_out import JobData, split_rows, write_job_data
 from mireorder.evaluate.outcomes import Outcome, outcomes_of
 from mireorder.evaluate.record import Record, code_version
@@ -62,14 +62,15 @@ class Comparison:
     """What a comparison found, and where it lies.
 
     Attributes:
-        folder: ``results.parquet``, ``README.md``, ``comparison.json``, the finished ``runs/``, curves as PNG if
-            matplotlib is there, ``models/`` if kept.
+        folder: ``results.parquet``, ``README.md``, ``comparison.json``, the finished ``runs/``, the arms' ``plans/``,
+            curves as PNG if matplotlib is there, ``models/`` if kept.
         rows: one per run and evaluated step: arm, model, seed, match, step, exact_match, loss, and more
             (`mireorder.evaluate.runs.run`).
         outcomes: one per model and arm, in the order given.
         train_rows: rows each run learnt from.
         held_out_rows: rows it was measured on.
         pictures: of the curves, one per model, if matplotlib is there.
+        plans: of the arms.
     """
 
     folder: Path
@@ -78,6 +79,7 @@ class Comparison:
     train_rows: int
     held_out_rows: int
     pictures: list[Path]
+    plans: dict[str, Plan] = field(repr=False)
 
 
 def compare(
@@ -123,8 +125,28 @@ def compare(
     options = {"between": reading.separator or " ", **fit_options, "cutter": complete(cutter, data, reading)}
     if isinstance(options["cutter"], Tokens):
         raise MireorderError("orders are compared in text form, which tokens do not have; compare those of words")
-    data, reading = split_rows(data, reading)
-    return compare_prepared(prepare(data, named, reading=reading, **options), out, setup, progress=progress)
+    split, reading_split = split_rows(data, reading)
+    try:
+        prepared = prepare(split, named, reading=reading_split, **options)
+    except InputError:
+        _refuse_rows(data, reading, options["cutter"])
+        raise
+    return compare_prepared(prepared, out, setup, progress=progress)
+
+
+def _refuse_rows(data: Any, reading: Reading, cutter: Cutter) -> None:
+    """Raise InputError if a row can't be cut, with its place in the data as it was given."""
+    from mireorder.stages import fit
+
+    try:
+        fit(data, reading=reading, cutter=cutter, policy="plain", criterion="none")
+    except InputError as error:
+        if error.row is None:
+            raise
+        problem, _, _ = error.problem.partition(
+            ";"
+        )  # what `fit` offers besides, to set rows aside, is not on offer here
+        raise InputError(problem, shard=error.shard, row=error.row, remedy="mend it, or leave the row out") from None
 
 
 def arms(policies: Sequence[str], criteria: Sequence[Criterion | str] = ("auto",)) -> dict[str, dict[str, Any]]:
@@ -219,7 +241,10 @@ def compare_prepared(
     first = next(iter(data[setup.models[0]].values()))
     outcomes = outcomes_of(rows)
     pictures = [path for model in setup.models for path in _draw(rows, model, setup, out)]
-    comparison = Comparison(out, rows, outcomes, first.train_rows, first.held_out_rows, pictures)
+    plans = {arm: plan for arm, (plan, _) in prepared.items()}
+    for arm, plan in plans.items():
+        plan.save(out / "plans" / arm)
+    comparison = Comparison(out, rows, outcomes, first.train_rows, first.held_out_rows, pictures, plans)
     record.write_results(rows)
     from mireorder.report.comparison import comparison_page
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isnan
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -12,9 +12,11 @@ from rich.table import Table
 
 from mireorder.evaluate.outcomes import GOAL, Outcome
 from mireorder.evaluate.statistics import Interval
+from mireorder.ordering.kinds import BY_ROW
 
 if TYPE_CHECKING:
     from mireorder.evaluate.compare import Comparison, Setup
+    from mireorder.ordering.plan import Plan
 
 _HASH = 64  # digits of a SHA-256, of which the first twelve are shown
 _MOST_PLACES = 12  # slots or steps that a table shows
@@ -29,10 +31,11 @@ def comparison_page(comparison: Comparison, setup: Setup) -> str:
         "",
         f"{setup.seeds} seed(s) per order, {budget.steps:,} steps of {budget.batch_size} rows, learning rate "
         f"{budget.learning_rate or 'by default'}, {comparison.train_rows:,} rows to learn from, exact match of "
-        f"restored answers on {comparison.held_out_rows:,} held-out rows. Within a seed, every order has the same "
-        "initial weights and row order. In brackets, 95% bootstrap intervals over the seeds (of few seeds, too "
-        "narrow); an order is ahead by its mean difference to the first one, in points.",
+        f"restored answers on {comparison.held_out_rows:,} held-out rows (of more, about 1,000 are drawn). Within a "
+        "seed, every order has the same initial weights and row order. In brackets, 95% bootstrap intervals over the "
+        "seeds (of few seeds, too narrow); an order is ahead by its mean difference to the first one, in points.",
     ]
+    lines += ["", *_orders(comparison.plans)]
     for model in setup.models:
         lines += ["", f"## Model `{model}`", "", *_tables([o for o in comparison.outcomes if o.model == model])]
     lines += [f"\n![accuracy over steps]({path.name})" for path in comparison.pictures]
@@ -46,6 +49,24 @@ def comparison_page(comparison: Comparison, setup: Setup) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _orders(plans: Mapping[str, Plan]) -> list[str]:
+    """What the orders are, and what `fit` warned of."""
+    rows = [[arm, _in_short(plan), str(len(plan.ties))] for arm, plan in plans.items()]
+    warned = dict.fromkeys(warning for plan in plans.values() for warning in plan.warnings)
+    return [
+        *markdown_table(("order", "slots, as they are emitted (0 is the first of the natural order)", "ties"), rows),
+        *([""] if warned else []),
+        *(f"- `fit` warns: {warning}" for warning in warned),
+    ]
+
+
+def _in_short(plan: Plan) -> str:
+    if plan.kind not in ("fixed", "set") or plan.policy in BY_ROW:
+        return plan.in_words
+    more = " ..." if len(plan.permutation) > _MOST_PLACES else ""
+    return " ".join(map(str, plan.permutation[:_MOST_PLACES])) + more
+
+
 def comparison_view(comparison: Comparison) -> RenderableType:
     """Exact match reached by each order."""
     title = f"exact match of restored answers, {comparison.held_out_rows:,} held-out rows"
@@ -54,8 +75,10 @@ def comparison_view(comparison: Comparison) -> RenderableType:
     for model in models:
         table = Table(title=title + (f", model {model}" if len(models) > 1 else ""), title_justify="left")
         outcomes = [outcome for outcome in comparison.outcomes if outcome.model == model]
-        for number, name in enumerate(_HEAD):
-            table.add_column(name, justify="left" if number == 0 else "right", no_wrap=number in (1, 2))
+        longest = max(len(name) for outcome in outcomes for name in outcome.arm.split("+"))
+        table.add_column(_HEAD[0], overflow="fold", min_width=min(longest + 2, 24))  # it tells the rows apart
+        for number, name in enumerate(_HEAD[1:]):
+            table.add_column(name, justify="right", no_wrap=number < 2)
         for outcome in outcomes:
             name, *cells = _cells(outcome)
             table.add_row(name.replace("+", " + "), *cells)  # so that many names wrap
@@ -63,7 +86,7 @@ def comparison_view(comparison: Comparison) -> RenderableType:
     return Group(*tables)
 
 
-_HEAD = ("order", "exact match", "ahead, seed by seed", "seeds", f"steps to {GOAL:.0%}")
+_HEAD = ("order", "exact match", "ahead, seed by seed", "each seed (%)", f"steps to {GOAL:.0%}")
 
 
 def _cells(outcome: Outcome) -> list[str]:
@@ -88,8 +111,8 @@ def _tables(outcomes: Sequence[Outcome]) -> list[str]:
     else:
         lines += ["", f"Every order took the same tokens: {outcomes[0].tokens:,.0f} a run."]
     for what, lists in (
-        ("slot of the natural order", [outcome.slot_accuracy for outcome in outcomes]),
-        ("emitted token, the end included", [outcome.step_accuracy for outcome in outcomes]),
+        ("slot of the natural order (of answers that are whole)", [outcome.slot_accuracy for outcome in outcomes]),
+        ("emitted token (of all answers, the end included)", [outcome.step_accuracy for outcome in outcomes]),
     ):
         places = min(_MOST_PLACES, max(map(len, lists)))
         rows = [

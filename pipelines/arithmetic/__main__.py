@@ -53,13 +53,15 @@ def main(
     and budget, and the restored answers are compared. By default nine orders, five seeds, 5,000 steps.
     """
     story = options.task_of(TASKS, task).story
+    if files:
+        story, _, _ = story.partition(", `")  # its example is padded
     changes = options.passed(rows=rows, seeds=seeds, steps=steps)
     named = options.passed(models=models, policies=policies, criteria=criteria)
     changes |= {what: options.listed(text, what) for what, text in named.items()}
     scale = replace(SMALL if small else FULL, **changes)
     digits = digits or DIGITS.get(task, 2)
     if files:
-        splits, what = _read(files, task), f"the files of {files.name}"
+        splits, what = _read(files, task), f"the files of `{files.name}`, whose numbers are not padded"
     else:
         splits = split(questions(TASKS[task], digits, scale.rows))
         what = f"{digits}-digit numbers, {scale.rows} rows at most"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
@@ -71,10 +71,17 @@ TASKS = {
 
 @dataclass(frozen=True)
 class Row:
-    """A text and what is to follow it; several summaries may be true, and the first is the target."""
+    """A text and what is to follow it; several summaries may be true, and the first is the target.
+
+    Attributes:
+        text: what is read.
+        targets: what may follow.
+        article: of passages, the title of theirs: one is learnt or held out whole.
+    """
 
     text: str
     targets: tuple[str, ...]
+    article: str = field(default="", compare=False, repr=False)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -101,6 +108,8 @@ def read_rows(task: Task, data: str | None, words: int, context: int) -> Splits:
     found = named_splits(data) if data else _from_hub(task.hub)
     if not task.summarises:
         lines = _lines(found) if data else {split: found[split][task.target] for split in found}
+        if not any(TITLE.fullmatch(line.rstrip("\n")) for of in lines.values() for line in of):
+            raise InputError("no line is a title such as ` = Rain = `", remedy="pass WikiText's files")
         return {SPLITS.get(split, split): list(passages(of, words, context)) for split, of in lines.items()}
     splits: Splits = {}
     for split, batch in read(found, Reading((str(task.source),), (task.target,))):
@@ -130,9 +139,8 @@ def passages(lines: Iterable[str], words: int, context: int) -> Iterator[Row]:
         while left:
             half = [i + 1 for i in range(min(len(left), words)) if left[i] in ENDS and i >= words // 2]
             end = len(left) if len(left) <= words else half[-1] if half else words
-            yield Row(
-                " ".join([title, *(before[-context:] if context else ())]).strip() or "=", (" ".join(left[:end]),)
-            )
+            read = " ".join([title, *(before[-context:] if context else ())])
+            yield Row(read.strip() or "=", (" ".join(left[:end]),), title)
             before, left = [*before, *left[:end]][-max(context, 1) :], left[end:]
 
 
