@@ -289,9 +289,8 @@ def test_of_several_cards_one_is_used(sums, tmp_path, monkeypatch):
     """SFTTrainer refuses a process that spreads its batches over cards."""
     from transformers import TrainingArguments
 
-    monkeypatch.setattr(TrainingArguments, "n_gpu", property(lambda self: self.__dict__.get("set", 2)))
-    one = property(lambda self: self.n_gpu, lambda self, n: self.__dict__.update(set=n))
-    monkeypatch.setattr(TrainingArguments, "_n_gpu", one, raising=False)
+    cards = property(lambda self: self.__dict__["cards"], lambda self, n: self.__dict__.update(cards=n or 2))
+    monkeypatch.setattr(TrainingArguments, "_n_gpu", cards, raising=False)  # two where there is none
     assert train(sums, "tiny", tmp_path / "m", Budget(1, 8)).losses
 
 
