@@ -342,7 +342,7 @@ def test_the_page_has_the_orders_their_plans_and_what_fit_warned_of(tmp_path, mo
         assert Plan.load(tmp_path / "out" / "plans" / arm).sha256 == plan.sha256
         assert f"| {arm} | {' '.join(map(str, plan.permutation))} | {len(plan.ties)} |" in page
     (warning,) = [line for line in comparison.plans["max"].warnings if "a source of their own" in line]
-    assert f"- `fit` warns: {warning}" in page
+    assert f"- `fit` warns of max: {warning}" in page
 
 
 def test_workers_by_default(monkeypatch):

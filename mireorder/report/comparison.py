@@ -52,11 +52,14 @@ def comparison_page(comparison: Comparison, setup: Setup) -> str:
 def _orders(plans: Mapping[str, Plan]) -> list[str]:
     """What the orders are, and what `fit` warned of."""
     rows = [[arm, _in_short(plan), str(len(plan.ties))] for arm, plan in plans.items()]
-    warned = dict.fromkeys(warning for plan in plans.values() for warning in plan.warnings)
+    warned: dict[str, list[str]] = {}
+    for arm, plan in plans.items():
+        for warning in plan.warnings:
+            warned.setdefault(warning, []).append(arm)
     return [
         *markdown_table(("order", "slots, as they are emitted (0 is the first of the natural order)", "ties"), rows),
         *([""] if warned else []),
-        *(f"- `fit` warns: {warning}" for warning in warned),
+        *(f"- `fit` warns of {', '.join(arms)}: {warning}" for warning, arms in warned.items()),
     ]
 
 

@@ -9,14 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from mireorder import Plan
 from mireorder.errors import InputError
 from mireorder.evaluate.compare import arms
-from mireorder.report.comparison import markdown_table
 from pipelines import options
 from pipelines.arithmetic.tasks import CUTTER, READING, TASKS, Row, questions, read_files, split, write_rows
 from pipelines.common import FULL, SMALL, apply_all, fit_all, main_of, open_folder, train
-from pipelines.pages import Part, compared, made_by, sizes, write_page
+from pipelines.pages import compared, made_by, sizes, write_page
 from pipelines.splits import digest
 
 DIGITS = {"log": 4}  # else 2: all questions are few enough to be asked
@@ -75,20 +73,11 @@ def main(
     parts = [
         f"{story[0].upper()}{story[1:]}; {what}.",
         f"{sizes(splits)}, of questions that are not trained on in any spelling.",
-        *_orders(plans),
+        "Orders that came out the same are trained once, under all of their names.",
         *made_by(_again(task, out, small, changes | ({"files": files} if files else {"digits": digits})), FOLDER),
         compared(out),
     ]
     write_page(out, f"Which order of digits is learnt best: {task}", parts)
-
-
-def _orders(plans: dict[str, Plan]) -> list[Part]:
-    rows = [[name, " ".join(map(str, plan.permutation)), plan.sha256[:12]] for name, plan in plans.items()]
-    return [
-        markdown_table(("order", "slots, as they are emitted", "plan"), rows),
-        "Slot 0 is the first digit that is written. Orders that came out the same are trained once, under all of their "
-        "names.",
-    ]
 
 
 def _again(task: str, out: Path, small: bool, changes: dict[str, Any]) -> str:
