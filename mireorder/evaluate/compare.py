@@ -143,9 +143,7 @@ def _refuse_rows(data: Any, reading: Reading, cutter: Cutter) -> None:
     except InputError as error:
         if error.row is None:
             raise
-        problem, _, _ = error.problem.partition(
-            ";"
-        )  # what `fit` offers besides, to set rows aside, is not on offer here
+        problem, _, _ = error.problem.partition(";")  # behind it stands what `fit` offers: to set rows aside
         raise InputError(problem, shard=error.shard, row=error.row, remedy="mend it, or leave the row out") from None
 
 

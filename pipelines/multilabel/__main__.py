@@ -164,8 +164,8 @@ def _measure(
     ((commonest, _),) = Counter(row.labels for row in splits["train"]).most_common(1)
     scores = {("commonest set", 0): score_labels([commonest] * len(truth), truth, names)}
     for name, seed, model in teach(out, list(plans), teaching):
-        pipeline = load_pipeline(model, constrained=constrain)
-        answers = answers_of(pipeline, [row.text for row in splits["test"]], plans[name])
+        asked = [row.text for row in splits["test"]]
+        answers = answers_of(load_pipeline(model, constrained=constrain), asked, plans[name])
         found = scores[name, seed] = score_labels([named(answer, form) for answer in answers], truth, names)
         OUT.print(f"{name}, seed {seed}: micro F1 {found.micro_f1:.3f}, whole sets {found.subset_accuracy:.1%}")
     return scores
