@@ -148,8 +148,8 @@ def _parts(
         cells = [_interval(of["at the end"]), _interval(of["over all steps"]), best]
         by_score.append([name, *cells, f"{mean:.1%}, {place}"])
     return [
-        f"{story}; {len(ranked)} orders, {len(ranked[0].exact_match)} seed(s) each; how they were trained "
-        "stands below. Rank correlation (Spearman) of a score with exact match, over the orders, and "
+        f"{story[0].upper()}{story[1:]}; {len(ranked)} orders, {len(ranked[0].exact_match)} seed(s) each; how they "
+        "were trained stands below. Rank correlation (Spearman) of a score with exact match, over the orders, and "
         "its 95% bootstrap interval:",
         markdown_table(("score", "at the end", "over all steps", "its best order", "reached"), by_score),
     ]
