@@ -146,10 +146,9 @@ def train(folder: Path, prepared: Mapping[str, tuple[Plan, Any]], setup: Setup) 
     Raises:
         MireorderError: there are no two orders to compare.
     """
-    if len(prepared) == 1 and "+" in (names := "".join(prepared)):
-        raise MireorderError(
-            f"all orders came out the same ({names}), so there is nothing to compare; name other policies"
-        )
+    first, *others = prepared
+    if "+" in first and not others:
+        raise MireorderError(f"all orders came out the same ({first}), so there is nothing to compare; name other ones")
     total = (setup.budget.steps if setup.budget else 0) * len(prepared) * setup.seeds * len(setup.models)
     reached: dict[Any, int] = {}
     with Progress(console=ERR, transient=True, disable=not ERR.is_terminal) as bar:

@@ -46,10 +46,8 @@ def write_metrics(folder: Path, rows: Sequence[Record], figure: Columns) -> None
     pl.DataFrame(list(rows), infer_schema_length=None).write_parquet(folder / "metrics.parquet")
     (folder / PICTURE).parent.mkdir(exist_ok=True)
     shown = _measured(rows, figure)
-    titles, shares = (
-        {metric: title for metric, (title, _) in shown.items()},
-        [metric for metric, (_, form) in shown.items() if form.endswith("%")],
-    )
+    titles = {metric: title for metric, (title, _) in shown.items()}
+    shares = [metric for metric, (_, form) in shown.items() if form.endswith("%")]
     dots(rows, titles, folder / PICTURE, shares)
 
 

@@ -58,8 +58,10 @@ def hold_out(splits: Mapping[str, Sequence[Any]], rows: int, test_rows: int) -> 
     learn = list(splits["train"])
     measure = next((splits[name] for name in ("test", "validation") if name in splits), None)
     if measure is None:
-        measure = [row for row in learn if _is_held_out(row)]
-        learn = [row for row in learn if not _is_held_out(row)]
+        rows_of: dict[bool, list[Any]] = {True: [], False: []}
+        for row in learn:
+            rows_of[_is_held_out(row)].append(row)
+        measure, learn = rows_of[True], rows_of[False]
     measure = _sample(measure, test_rows)
     unseen = {row.text for row in measure}
     learn = _sample([row for row in learn if row.text not in unseen], rows)

@@ -16,8 +16,6 @@ from mireorder.errors import InputError
 from mireorder.undo.restorer import FILE as PLAN_FILE
 from pipelines.common import ERR
 
-TRAINED = "training.json"
-
 
 @dataclass(frozen=True)
 class Teaching:
@@ -132,8 +130,10 @@ def _sizes(datasets: Iterable[Path]) -> dict[str, int]:
 
 def _is_trained(model: Path, dataset: Path) -> bool:
     """Whether a model is there that has learnt this dataset to the end: what is written last, and the same plan."""
+    from mireorder.sft.train import TRAINING_FILE
+
     plans = [folder / PLAN_FILE for folder in (model, dataset)]
-    return (model / TRAINED).is_file() and plans[0].is_file() and plans[0].read_bytes() == plans[1].read_bytes()
+    return (model / TRAINING_FILE).is_file() and plans[0].is_file() and plans[0].read_bytes() == plans[1].read_bytes()
 
 
 def answers_of(pipeline: Any, prompts: Sequence[str], plan: Plan) -> list[dict[str, Any]]:

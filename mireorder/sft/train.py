@@ -81,8 +81,6 @@ def train(
         MireorderError: dataset, model and tokenizer do not fit together, ``out`` is not empty, or 4 bits are asked
             for where they can't be had.
     """
-    import torch
-
     budget, folder, out = budget or Budget(), Path(dataset), Path(out)
     _refuse(folder, model, out, lora, four_bit)
     with tempfile.TemporaryDirectory(prefix="mireorder-") as scratch:
@@ -108,10 +106,17 @@ def train(
     del record["folder"]
     write_text(out / TRAINING_FILE, json.dumps(record, indent=1) + "\n")
     del trainer, network
-    gc.collect()  # they hold each other, and a GPU's memory with them
+    _free()
+    return trained
+
+
+def _free() -> None:
+    """Give back the memory of a trainer that is gone: it and its model hold each other, and a GPU's with them."""
+    import torch
+
+    gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    return trained
 
 
 def save(model: Any, tokenizer: Any, plan_file: Path, out: Path, longest_completion: int) -> None:

@@ -118,12 +118,7 @@ def main(
     plans = fit_all(out, paths, _arms(orders, cutter, looked_at, small))
     apply_all(out, paths, plans, form="token", tokenizer=tokenizer)
     scores = _measure(out, splits, plans, teaching, form, dataset.names, constrain)
-    metrics = [
-        {"order": name, "seed": seed}
-        | of.as_dict()
-        | (origin(out / "datasets" / name, plans[name]) if name in plans else {})
-        for (name, seed), of in scores.items()
-    ]
+    metrics = _metrics(out, scores, plans)
     _write(out, scores, metrics)
     several = next(iter(scores.values())).several
     what = "the labels there are, as a list" if form == "list" else "yes or no for every label, as JSON"
@@ -169,6 +164,16 @@ def _measure(
         found = scores[name, seed] = score_labels([named(answer, form) for answer in answers], truth, names)
         OUT.print(f"{name}, seed {seed}: micro F1 {found.micro_f1:.3f}, whole sets {found.subset_accuracy:.1%}")
     return scores
+
+
+def _metrics(out: Path, scores: Scores, plans: dict[str, Plan]) -> list[Record]:
+    """A row of every order and seed, and what its numbers can be traced to; the commonest set has no plan."""
+    return [
+        {"order": name, "seed": seed}
+        | of.as_dict()
+        | (origin(out / "datasets" / name, plans[name]) if name in plans else {})
+        for (name, seed), of in scores.items()
+    ]
 
 
 def _write(out: Path, scores: Scores, metrics: Sequence[Record]) -> None:
