@@ -58,8 +58,8 @@ def main(folder: Path, seeds: int = 1) -> None:
 
     console.rule(f"compare: is it worth it? ({STEPS:,} steps of {BATCH_SIZE} rows for each order)")
     from mireorder.evaluate.compare import Setup, compare_prepared
-    from mireorder.sft.budget import Budget
-    from mireorder.sft.generate import load_pipeline
+    from mireorder.training.budget import Budget
+    from mireorder.training.generate import load_pipeline
 
     prepared = {"plain": (plans["plain"], mireorder.apply(files, plans["plain"])), "max": (plans["max"], dataset)}
     setup = Setup(seeds=seeds, budget=Budget(STEPS, BATCH_SIZE), keep_models=True)

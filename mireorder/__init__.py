@@ -9,13 +9,13 @@ from importlib.metadata import version
 
 from mireorder.cutting import Digits, Fields, Labels, Lines, Pieces, Sentences, Spans, Tokens, Words
 from mireorder.dataset.check import check
-from mireorder.dataset.reading import Reading
-from mireorder.engine.counts import Counts
 from mireorder.errors import InputError, MireorderError, OutputError, PlanError
+from mireorder.fitting.counts import Counts
 from mireorder.information.criteria import Joint, Pairwise, Presence, Subset
 from mireorder.ordering.plan import Plan
+from mireorder.reading import Reading
+from mireorder.restoring.units import Restored
 from mireorder.stages import apply, count, count_like, fit, plan_of
-from mireorder.undo.units import Restored
 
 __version__ = version("mireorder")
 

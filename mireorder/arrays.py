@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mireorder.compiled import kernel
+from mireorder.jit import kernel
 
 
 def string_array(

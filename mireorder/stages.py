@@ -17,22 +17,22 @@ from mireorder.cutting.rows import Prepare, Progress
 from mireorder.cutting.tokens import with_ids
 from mireorder.dataset.folder import load, write_folder
 from mireorder.dataset.reader import Shard, label_names, open_shards
-from mireorder.dataset.reading import Reading
 from mireorder.dataset.reorder import Reordering, reorder
 from mireorder.dataset.writer import FORMS, in_memory, schema
-from mireorder.engine.copies import with_copies
-from mireorder.engine.counts import Counts
-from mireorder.engine.passes import Passes
-from mireorder.engine.tallies import count_for, count_later, count_rows
 from mireorder.errors import InputError, PlanError
+from mireorder.fitting.copies import with_copies
+from mireorder.fitting.counts import Counts
+from mireorder.fitting.planning import NEEDED, Choices, TieBreaker, one_of, plan_from
+from mireorder.fitting.scan import Passes
+from mireorder.fitting.tally import count_for, count_later, count_rows
 from mireorder.information.association import Associating
 from mireorder.information.criteria import CRITERIA, Criterion
-from mireorder.ordering.ahead import AHEAD, Copying
-from mireorder.ordering.lead import Leads
+from mireorder.ordering.copying.marks import Leads
+from mireorder.ordering.copying.policies import AHEAD, Copying
 from mireorder.ordering.plan import Plan
-from mireorder.ordering.planning import NEEDED, Choices, TieBreaker, one_of, plan_from
 from mireorder.ordering.policies import BLIND
-from mireorder.undo.restorer import split_between
+from mireorder.reading import Reading
+from mireorder.restoring.restorer import split_between
 
 T = TypeVar("T")
 
@@ -274,7 +274,7 @@ def apply(
         what = "no tokens to reserve" if reserve else "no use for a tokenizer"
         raise InputError(f"text form has {what}", remedy="pass --form token --tokenizer ...")
     if form == "token":
-        from mireorder.sft import reserved, tokens
+        from mireorder.tokenizing import reserved, tokens
 
         if tokenizer is None:
             raise InputError("token form needs a tokenizer", remedy="pass --tokenizer, a folder or a hub id")
@@ -312,7 +312,7 @@ def _tokenized(tokenizer: Any, cutter: Cutter, between: str) -> tuple[Prepare | 
         return None, None
     if tokenizer is None:
         raise InputError("cutter tokens needs a tokenizer", remedy="pass --tokenizer, a folder or a hub id")
-    from mireorder.sft import tokens
+    from mireorder.tokenizing import tokens
 
     tokenizer = tokens.load_tokenizer(tokenizer) if isinstance(tokenizer, str | Path) else tokenizer
     encode = partial(tokens.encode_targets, tokenizer=tokenizer, start=split_between(between)[1])

@@ -14,17 +14,17 @@ from mireorder.files import write_text
 FILE = "restore.py"
 MODULES = (
     "errors",
-    "described",
-    "undo/units",
-    "undo/digits",
-    "undo/labels",
-    "undo/fields",
-    "undo/placed",
-    "undo/marked",
-    "undo/copied",
-    "undo/causal",
-    "undo/restorer",
-    "undo/script",
+    "serialise",
+    "restoring/units",
+    "restoring/digits",
+    "restoring/labels",
+    "restoring/fields",
+    "restoring/placed",
+    "restoring/marked",
+    "restoring/copied",
+    "restoring/causal",
+    "restoring/restorer",
+    "restoring/script",
 )
 """In the order they build on each other. Their names are all in one file, so none is given twice."""
 

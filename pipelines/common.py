@@ -19,7 +19,7 @@ from mireorder.ordering.kinds import BY_ROW
 from mireorder.report.comparison import comparison_view
 from mireorder.report.figures import score_heatmap
 from mireorder.report.tables import consoles
-from mireorder.sft.budget import Budget
+from mireorder.training.budget import Budget
 
 OUT, ERR = consoles()
 MARK = ".pipeline"  # lies in a folder that a pipeline made, and says of what

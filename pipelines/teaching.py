@@ -13,7 +13,7 @@ from rich.progress import Progress
 
 from mireorder import Plan
 from mireorder.errors import InputError
-from mireorder.undo.restorer import FILE as PLAN_FILE
+from mireorder.restoring.restorer import FILE as PLAN_FILE
 from pipelines.common import ERR
 
 
@@ -42,7 +42,7 @@ class Teaching:
     learning_rate: float | None = None
 
     def __post_init__(self) -> None:
-        from mireorder.sft.presets import PRESETS
+        from mireorder.training.presets import PRESETS
 
         if self.adapter not in ("full", "lora", "qlora"):
             raise InputError(f"there is no adapter {self.adapter!r}", remedy="pass full, lora or qlora")
@@ -55,9 +55,9 @@ class Teaching:
 
     def load_tokenizer(self, texts: Iterator[str]) -> Any:
         """The model's tokenizer; for presets the one that is named, or one learnt from the texts."""
-        from mireorder.sft.presets import PRESETS
-        from mireorder.sft.subwords import subword_tokenizer
-        from mireorder.sft.tokens import load_tokenizer
+        from mireorder.tokenizing.subwords import subword_tokenizer
+        from mireorder.tokenizing.tokens import load_tokenizer
+        from mireorder.training.presets import PRESETS
 
         if self.model not in PRESETS:
             return load_tokenizer(self.model)
@@ -66,7 +66,7 @@ class Teaching:
     @property
     def story(self) -> str:
         """In a sentence."""
-        from mireorder.sft.presets import PRESETS
+        from mireorder.training.presets import PRESETS
 
         kind = (
             "from random weights" if self.model in PRESETS else {"full": "all weights"}.get(self.adapter, self.adapter)
@@ -89,9 +89,9 @@ def teach(folder: Path, names: Sequence[str], teaching: Teaching) -> Iterator[tu
     Yields:
         Order, seed and the model's folder, seed by seed.
     """
-    from mireorder.sft import scratch, train
-    from mireorder.sft.budget import Budget
-    from mireorder.sft.presets import PRESETS
+    from mireorder.training import from_scratch, train
+    from mireorder.training.budget import Budget
+    from mireorder.training.presets import PRESETS
 
     datasets = {name: folder / "datasets" / name for name in names}
     sizes = _sizes(datasets.values()) if teaching.model in PRESETS else {}
@@ -107,7 +107,7 @@ def teach(folder: Path, names: Sequence[str], teaching: Teaching) -> Iterator[tu
                     bar.update(task, completed=before + step)
 
                 if teaching.model in PRESETS:
-                    scratch.train_from_scratch(dataset, teaching.model, model, budget, progress, **sizes)
+                    from_scratch.train_from_scratch(dataset, teaching.model, model, budget, progress, **sizes)
                 else:
                     adapted = {"lora": teaching.adapter != "full", "four_bit": teaching.adapter == "qlora"}
                     train.train(dataset, teaching.model, model, budget, progress=progress, **adapted)
@@ -117,8 +117,8 @@ def teach(folder: Path, names: Sequence[str], teaching: Teaching) -> Iterator[tu
 
 def _sizes(datasets: Iterable[Path]) -> dict[str, int]:
     """Positions for the longest row of all datasets, and the tokens that all of them have."""
-    from mireorder.sft.encoded import encode_dataset, tokenizer_for
-    from mireorder.sft.train import SLACK
+    from mireorder.training.encoded import encode_dataset, tokenizer_for
+    from mireorder.training.train import SLACK
 
     with tempfile.TemporaryDirectory(prefix="mireorder-") as scratch:
         found = [encode_dataset(dataset, tokenizer_for(dataset, "nano"), Path(scratch)) for dataset in datasets]
@@ -130,7 +130,7 @@ def _sizes(datasets: Iterable[Path]) -> dict[str, int]:
 
 def _is_trained(model: Path, dataset: Path) -> bool:
     """Whether a model is there that has learnt this dataset to the end: what is written last, and the same plan."""
-    from mireorder.sft.train import TRAINING_FILE
+    from mireorder.training.train import TRAINING_FILE
 
     plans = [folder / PLAN_FILE for folder in (model, dataset)]
     return (model / TRAINING_FILE).is_file() and plans[0].is_file() and plans[0].read_bytes() == plans[1].read_bytes()
@@ -140,11 +140,11 @@ def answers_of(pipeline: Any, prompts: Sequence[str], plan: Plan) -> list[dict[s
     """What a model answers, in natural order, a record for each prompt.
 
     Args:
-        pipeline: of the model (`mireorder.sft.generate.load_pipeline`).
+        pipeline: of the model (`mireorder.training.generate.load_pipeline`).
         prompts: the source texts.
         plan: the model's.
     """
-    from mireorder.sft.generate import answers
-    from mireorder.undo.restorer import split_between
+    from mireorder.restoring.restorer import split_between
+    from mireorder.training.generate import answers
 
     return list(answers(pipeline, [prompt + split_between(plan.between)[0] for prompt in prompts]))

@@ -16,9 +16,9 @@ from mireorder import Reading, apply, count, fit
 from mireorder.cutting import CUTTERS
 from mireorder.information.association import Associating
 from mireorder.information.criteria import CRITERIA
-from mireorder.ordering.ahead import Copying, Lead, Lookahead
+from mireorder.ordering.copying.policies import Copying, Lead, Lookahead
 from mireorder.ordering.schedule import annealed, mixed
-from mireorder.sft.characters import character_tokenizer
+from mireorder.tokenizing.characters import character_tokenizer
 
 FOLDER = Path(__file__).with_name("golden")
 SHOWN = 3  # rows of a dataset that stand in its copy; of the others the hash does
@@ -200,7 +200,10 @@ def of_counts(name):
     """`counts.json` of a case, with the hashes of its arrays."""
     case = COUNTS[name]
     counts = count(
-        Dataset.from_dict(DATA[case["data"]]()), reading=_reading(case), cutter=_cutter(case), criterion=_criterion(case)
+        Dataset.from_dict(DATA[case["data"]]()),
+        reading=_reading(case),
+        cutter=_cutter(case),
+        criterion=_criterion(case),
     )
     with tempfile.TemporaryDirectory() as folder:
         return {"counts": json.loads(counts.save(Path(folder) / "counts").read_text(encoding="utf-8"))}
@@ -214,7 +217,7 @@ def of_mix(name):
     return {"plan": json.loads(plan.to_json()), "dataset": _written(plan, data, None, {})}
 
 
-ALL = {name: of_plan for name in CASES} | {name: of_counts for name in COUNTS} | dict.fromkeys(
+ALL = dict.fromkeys(CASES, of_plan) | dict.fromkeys(COUNTS, of_counts) | dict.fromkeys(
     ("mixed", "annealed"), of_mix
 )  # fmt: skip
 

@@ -6,7 +6,7 @@ from test_ordering import restore
 
 from mireorder.arrays import list_array
 from mireorder.ordering.permutation import restrict
-from mireorder.undo.units import Restored
+from mireorder.restoring.units import Restored
 
 
 def batch_of(targets, kind=None):

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from mireorder.sft.tokens import IGNORED
+from mireorder.tokenizing.tokens import IGNORED
 
 QUIET = {
     "num_train_epochs": 1,

@@ -16,10 +16,10 @@ from test_lead import LEADS, copies
 from mireorder import InputError
 from mireorder.cutting import Lines, Sentences
 from mireorder.information.association import NEVER, Scored
-from mireorder.ordering.ahead import Copying, Cost, Lead, Lookahead, Parts, row_heads, sentence_heads
-from mireorder.ordering.bare import Bare
-from mireorder.ordering.lead import Leads
-from mireorder.undo.copied import restore_bare, restore_lead
+from mireorder.ordering.copying.marks import Leads
+from mireorder.ordering.copying.policies import Copying, Cost, Lead, Lookahead, Parts, row_heads, sentence_heads
+from mireorder.ordering.copying.unmarked import Bare
+from mireorder.restoring.copied import restore_bare, restore_lead
 
 # --- the choice --------------------------------------------------------------------------------------------------
 

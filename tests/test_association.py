@@ -21,7 +21,7 @@ from mireorder.information import passages as passages_module
 from mireorder.information.association import NEVER, Associating, Association
 from mireorder.information.bigram import HeldOut, LowRank
 from mireorder.information.passages import count_pairs_before
-from mireorder.ordering.ahead import Copying, Lead, Parts, row_heads, sentence_heads
+from mireorder.ordering.copying.policies import Copying, Lead, Parts, row_heads, sentence_heads
 
 
 def sentences_of(target):

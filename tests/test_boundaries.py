@@ -15,7 +15,7 @@ from trl import SFTConfig, SFTTrainer
 
 from mireorder import Reading, apply, fit
 from mireorder.errors import InputError
-from mireorder.sft.tokens import IGNORED, encode, load_tokenizer, restore_ids
+from mireorder.tokenizing.tokens import IGNORED, encode, load_tokenizer, restore_ids
 
 READING = Reading(source=("q",), target=("a",))
 VOCABULARIES = ["gpt2", "qwen2.5"]

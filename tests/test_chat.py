@@ -20,12 +20,12 @@ from trl import SFTConfig, SFTTrainer
 
 from mireorder import Reading, apply, fit
 from mireorder.errors import MireorderError
-from mireorder.sft.characters import character_tokenizer
-from mireorder.sft.chat import as_messages, end_of_turn, render
-from mireorder.sft.generate import RestoringPipeline, load_pipeline
-from mireorder.sft.presets import build
-from mireorder.sft.tokens import IGNORED, load_tokenizer, restore_ids
-from mireorder.sft.train import save
+from mireorder.tokenizing.characters import character_tokenizer
+from mireorder.tokenizing.chat import as_messages, end_of_turn, render
+from mireorder.tokenizing.tokens import IGNORED, load_tokenizer, restore_ids
+from mireorder.training.generate import RestoringPipeline, load_pipeline
+from mireorder.training.presets import build
+from mireorder.training.train import save
 
 TURN = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>\n{% endfor %}"
 OPENING = "{% if add_generation_prompt %}<|assistant|>{% endif %}"

@@ -8,7 +8,8 @@ from typing import get_args
 
 import pytest
 
-from mireorder import Plan, cli, options
+from mireorder import Plan, cli
+from mireorder.cli import options
 from mireorder.cutting import CUTTERS
 from mireorder.information.criteria import CRITERIA
 from mireorder.information.entropy import ENTROPIES

@@ -144,7 +144,7 @@ ids = st.lists(st.integers(0, 9), max_size=3)
 @given(ids, st.lists(st.tuples(ids, ids), max_size=5))
 def test_lay_out(opening, rows):
     pytest.importorskip("transformers")
-    from mireorder.sft.tokens import _lay_out
+    from mireorder.tokenizing.tokens import _lay_out
 
     heads, tails = [head for head, _ in rows], [tail for _, tail in rows]
     expected = naive_kernels.lay_out(opening, heads, tails, 99)

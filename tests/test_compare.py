@@ -25,10 +25,10 @@ from mireorder.evaluate.runs import Job, default_workers, run, run_all
 from mireorder.evaluate.statistics import Interval
 from mireorder.report.comparison import comparison_view
 from mireorder.report.figures import accuracy_curves, score_heatmap
-from mireorder.sft.budget import Budget
-from mireorder.sft.characters import character_tokenizer
-from mireorder.sft.generate import load_pipeline
-from mireorder.sft.presets import build
+from mireorder.tokenizing.characters import character_tokenizer
+from mireorder.training.budget import Budget
+from mireorder.training.generate import load_pipeline
+from mireorder.training.presets import build
 
 ROWS = [(f"{a}*{b}=", f"{a * b:04d}") for a in range(90, 110) for b in range(10)]
 ORDERS = {"plain": [0, 1, 2, 3], "max": [2, 1, 3, 0]}

@@ -10,9 +10,9 @@ from test_plan import plan_of
 from transformers import GPT2Config, GPT2LMHeadModel, LogitsProcessorList, set_seed
 
 from mireorder import Digits, Fields, Labels, MireorderError
-from mireorder.sft.characters import character_tokenizer
-from mireorder.sft.constrain import Constraint
-from mireorder.sft.tokens import encode_prompts, load_tokenizer, restore_ids
+from mireorder.tokenizing.characters import character_tokenizer
+from mireorder.tokenizing.tokens import encode_prompts, load_tokenizer, restore_ids
+from mireorder.training.constrain import Constraint
 
 PROMPTS = ["12*34=", "99*9=", "0*0="]
 

@@ -14,8 +14,8 @@ import pytest
 from test_saved_counts import READING, SETUPS, SUMS, data_of, folder_bytes
 
 from mireorder import Counts, InputError, OutputError, cli, count, plan_of
-from mireorder.engine import counts_folder
 from mireorder.files import file_digest
+from mireorder.fitting import counts_folder
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_a_full_disk_leaves_nothing_behind(folder, tmp_path, monkeypatch, existe
         if array.dtype == np.int64:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mireorder.engine.counts_folder.np.save", full)
+    monkeypatch.setattr("mireorder.fitting.counts_folder.np.save", full)
     with pytest.raises(OSError, match="No space left"):
         counts.save(tmp_path / "new")
     assert (tmp_path / "new").exists() == existed and not list((tmp_path / "new").glob("*"))
@@ -138,7 +138,7 @@ def test_a_full_disk_leaves_nothing_behind(folder, tmp_path, monkeypatch, existe
 STUCK = """
 import itertools, sys, time
 import mireorder
-from mireorder.engine import counts_folder
+from mireorder.fitting import counts_folder
 write, calls = counts_folder._write, itertools.count()
 def until_stuck(*arguments):
     if next(calls) >= int(sys.argv[3]):

@@ -353,7 +353,7 @@ def test_check_finds_lost_rows_and_another_plan(written, inputs):
 
 def characters(texts=("0123456789+=? ",)):
     pytest.importorskip("transformers")
-    from mireorder.sft.characters import character_tokenizer
+    from mireorder.tokenizing.characters import character_tokenizer
 
     return character_tokenizer(texts)
 
@@ -379,7 +379,7 @@ def test_token_form_is_taken_up_again_and_refuses_another_tokenizer(inputs, plan
     (tmp_path / "out" / ARROW.format(1, 3)).unlink()
     apply(inputs, plan, form="token", tokenizer=characters(), out=tmp_path / "out")
     assert hashes(tmp_path / "out") == whole
-    from mireorder.sft.characters import character_tokenizer
+    from mireorder.tokenizing.characters import character_tokenizer
 
     with pytest.raises(OutputError, match="was written with tokenizer"):
         apply(inputs, plan, form="token", tokenizer=character_tokenizer(["0123456789+=?! "]), out=tmp_path / "out")
@@ -395,7 +395,7 @@ def test_token_form_with_a_bpe_vocabulary(real, tmp_path):
     plan = fit(data, reading=reading, cutter="labels", criterion="presence", policy="reverse", between="\nLabels: ")
     rows = apply(data, plan, form="token", tokenizer=vocabulary, out=tmp_path / "labels")["train"]
     assert check(tmp_path / "labels").ok
-    from mireorder.sft.tokens import load_tokenizer
+    from mireorder.tokenizing.tokens import load_tokenizer
 
     tokenizer = load_tokenizer(vocabulary)
     kept = [[i for i in row["labels"] if i != -100] for row in rows]

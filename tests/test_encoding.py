@@ -13,8 +13,8 @@ from transformers import AutoTokenizer, GPT2Tokenizer
 
 from mireorder import Reading, apply, fit
 from mireorder.errors import InputError, MireorderError
-from mireorder.sft.characters import character_tokenizer
-from mireorder.sft.tokens import IGNORED, encode, encode_prompts, fingerprint, load_tokenizer
+from mireorder.tokenizing.characters import character_tokenizer
+from mireorder.tokenizing.tokens import IGNORED, encode, encode_prompts, fingerprint, load_tokenizer
 
 TOKENIZERS = Path(__file__).parents[2] / "shared" / "data" / "tokenizers"
 
@@ -91,7 +91,7 @@ def test_columns_of_ids_are_what_the_tokenizer_says_of_each_text(at_once, rows, 
         tokenizer.backend_tokenizer.enable_truncation(1)
     prompts, completions = [p for p, _ in rows], [c for _, c in rows]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mireorder.sft.ids.AT_ONCE", at_once)
+        patch.setattr("mireorder.tokenizing.ids.AT_ONCE", at_once)
         input_ids, labels = encode(prompts, completions, tokenizer)
     plainly = {"add_special_tokens": False, "truncation": False, "padding": False}
     heads, tails = ([tokenizer(text, **plainly)["input_ids"] for text in texts] for texts in (prompts, completions))

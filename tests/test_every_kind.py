@@ -10,10 +10,10 @@ from datasets import Dataset
 
 from mireorder import InputError, Plan, Reading, apply, check, count, fit, plan_of
 from mireorder.cli import main
-from mireorder.ordering.ahead import Copying, Lead, Lookahead
+from mireorder.ordering.copying.policies import Copying, Lead, Lookahead
 from mireorder.ordering.schedule import mixed
-from mireorder.sft.reserved import reserve
-from mireorder.sft.tokens import IGNORED, load_tokenizer, restore_ids
+from mireorder.tokenizing.reserved import reserve
+from mireorder.tokenizing.tokens import IGNORED, load_tokenizer, restore_ids
 
 READING = Reading(source=("q",), target=("a",))
 VOCABULARIES = ["gpt2", "qwen2.5"]

@@ -12,12 +12,12 @@ from datasets import Dataset, DatasetDict
 
 from mireorder import Reading, apply, fit
 from mireorder.cutting import Digits
-from mireorder.described import describe
 from mireorder.errors import MireorderError
 from mireorder.ordering.plan import Plan
-from mireorder.sft.budget import Budget
-from mireorder.sft.generate import generate, load_pipeline
-from mireorder.sft.train import SLACK, train
+from mireorder.serialise import describe
+from mireorder.training.budget import Budget
+from mireorder.training.generate import generate, load_pipeline
+from mireorder.training.train import SLACK, train
 
 ORDER = [2, 1, 3, 0]
 FACTS = [(f"{a}*{b}=", f"{a * b:04d}") for a, b in product((7, 12, 101), (3, 34, 65))]

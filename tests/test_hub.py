@@ -16,7 +16,7 @@ pytest.importorskip("matplotlib")
 from datasets import ClassLabel, Dataset, Features, List, Value
 from models import tiny
 
-from mireorder.sft.subwords import subword_tokenizer
+from mireorder.tokenizing.subwords import subword_tokenizer
 from pipelines.multilabel.tasks import EMOTIONS
 from pipelines.multilabel.tasks import TASKS as LABELLED
 

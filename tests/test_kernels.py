@@ -55,7 +55,7 @@ def test_every_kernel_has_an_oracle_and_a_test():
 
 def test_kernels_are_declared_in_one_way():
     files = {path.name for path in PACKAGE.rglob("*.py") if "numba import" in path.read_text(encoding="utf-8")}
-    assert files == {"compiled.py"}, "declare kernels by mireorder.compiled.kernel"
+    assert files == {"jit.py"}, "declare kernels by mireorder.jit.kernel"
 
 
 # --- counting ------------------------------------------------------------------------------------------------

@@ -17,8 +17,8 @@ from mireorder.information.evidence import pointwise, surprise
 from mireorder.ordering.marked import Markers
 from mireorder.ordering.permutation import Permutations, sound_rows
 from mireorder.ordering.rows import by_evidence, shuffled
-from mireorder.undo.causal import restore_causal
-from mireorder.undo.marked import restore_marked
+from mireorder.restoring.causal import restore_causal
+from mireorder.restoring.marked import restore_marked
 
 
 def products(largest=31):

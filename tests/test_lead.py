@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from mireorder import InputError
 from mireorder.cutting.cut import Cut
-from mireorder.ordering.lead import Copies, Leads
-from mireorder.undo.copied import restore_lead
-from mireorder.undo.units import Split
+from mireorder.ordering.copying.marks import Copies, Leads
+from mireorder.restoring.copied import restore_lead
+from mireorder.restoring.units import Split
 
 
 class Words:

@@ -17,10 +17,10 @@ from trl import SFTConfig, SFTTrainer
 from mireorder import Reading, apply, check, fit
 from mireorder.cli import main
 from mireorder.errors import InputError, MireorderError, OutputError
-from mireorder.sft.characters import character_tokenizer
-from mireorder.sft.presets import build
-from mireorder.sft.tokens import encode, load_tokenizer
-from mireorder.sft.train import train
+from mireorder.tokenizing.characters import character_tokenizer
+from mireorder.tokenizing.tokens import encode, load_tokenizer
+from mireorder.training.presets import build
+from mireorder.training.train import train
 
 READING = Reading(source=("q",), target=("a",))
 ROWS = [{"q": "x" * (row % 7) + "=", "a": str(100 + row)} for row in range(50)]
@@ -203,9 +203,9 @@ def test_what_the_trainer_cuts_silently_the_bound_has_named_before(packing, plan
 
 def test_the_way_to_train_never_lets_the_trainer_cut(tmp_path):
     """`train` turns TRL's bound off: past its default of 1,024 tokens a row still ends."""
-    from mireorder.sft.budget import Budget
-    from mireorder.sft.encoded import encode_dataset
-    from mireorder.sft.train import _trainer as ours
+    from mireorder.training.budget import Budget
+    from mireorder.training.encoded import encode_dataset
+    from mireorder.training.train import _trainer as ours
 
     tokenizer = characters()
     data = write_dataset(tmp_path / "text", [("x" * 1100 + "=", "11"), ("1=", "12")])

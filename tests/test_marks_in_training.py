@@ -7,13 +7,13 @@ pytest.importorskip("trl")
 from datasets import Dataset
 
 from mireorder import MireorderError, Reading, apply, fit
-from mireorder.sft.budget import Budget
-from mireorder.sft.encoded import tokenizer_for
-from mireorder.sft.generate import load_pipeline
-from mireorder.sft.presets import pretrained
-from mireorder.sft.reserved import embed, reserve
-from mireorder.sft.tokens import load_tokenizer
-from mireorder.sft.train import train
+from mireorder.tokenizing.reserved import embed, reserve
+from mireorder.tokenizing.tokens import load_tokenizer
+from mireorder.training.budget import Budget
+from mireorder.training.encoded import tokenizer_for
+from mireorder.training.generate import load_pipeline
+from mireorder.training.presets import pretrained
+from mireorder.training.train import train
 
 READING = Reading(source=("q",), target=("a",))
 PRODUCTS = Dataset.from_dict(
@@ -24,8 +24,8 @@ PRODUCTS = Dataset.from_dict(
 def test_embeddings_of_marks_leave_all_other_weights_as_they_are():
     import torch
 
-    from mireorder.sft.characters import character_tokenizer
-    from mireorder.sft.presets import build
+    from mireorder.tokenizing.characters import character_tokenizer
+    from mireorder.training.presets import build
 
     plan = fit(PRODUCTS, reading=READING, cutter="digits", policy="shuffle", markers="⟨{}⟩", criterion=None)
     tokenizer = character_tokenizer(["0123456789*="])

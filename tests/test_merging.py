@@ -148,7 +148,7 @@ def test_a_plan_does_not_show_that_its_counts_went_to_disk(tmp_path, monkeypatch
         return gathered
 
     monkeypatch.setattr("mireorder.counting.pairs.DENSE_CELLS", 0)
-    monkeypatch.setattr("mireorder.engine.passes.gather_tables", spilling)
+    monkeypatch.setattr("mireorder.fitting.scan.gather_tables", spilling)
     assert fit(files, reading=READING, cutter=cutter, **options).to_json() == held
     assert written and all(isinstance(table.keys.base, np.memmap) for table in written)
 

@@ -15,7 +15,7 @@ from mireorder.cutting import Digits, Fields, Labels
 from mireorder.information.criteria import Joint, Pairwise, Scores, Subset
 from mireorder.ordering.permutation import is_permutation, restrict
 from mireorder.ordering.policies import BLIND, POLICIES, Known, Tie, order
-from mireorder.undo.restorer import Restorer
+from mireorder.restoring.restorer import Restorer
 
 # --- policies ------------------------------------------------------------------------------------------------
 

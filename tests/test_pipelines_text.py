@@ -79,13 +79,13 @@ def test_text_end_to_end(tmp_path):
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path, monkeypatch):
-    import mireorder.sft.scratch
+    import mireorder.training.from_scratch
 
     options = {"policies": "plain,lead", "bare": True, "small": True, "steps": 2}
     textgen.main("wikitext", tmp_path, **options)
     before = pl.read_parquet(tmp_path / "metrics.parquet")
     monkeypatch.setattr(
-        mireorder.sft.scratch, "train_from_scratch", lambda *_, **__: pytest.fail("it was trained again")
+        mireorder.training.from_scratch, "train_from_scratch", lambda *_, **__: pytest.fail("it was trained again")
     )
     textgen.main("wikitext", tmp_path, **options)
     assert pl.read_parquet(tmp_path / "metrics.parquet").equals(before)
@@ -139,7 +139,7 @@ def test_policies_that_are_none_are_refused(tmp_path):
 
 @pytest.fixture(scope="module")
 def subwords():
-    from mireorder.sft.subwords import subword_tokenizer
+    from mireorder.tokenizing.subwords import subword_tokenizer
 
     return subword_tokenizer(["there was rain on day 1 labels: in the park we had an umbrella"] * 9, 300)
 
@@ -162,7 +162,7 @@ def test_models_of_the_hub_by_all_means(kind, adapter, subwords, tmp_path):
 
 
 def test_the_vocabulary_of_qwen(real, tmp_path):
-    from mireorder.sft.tokens import load_tokenizer
+    from mireorder.tokenizing.tokens import load_tokenizer
 
     tokenizer = load_tokenizer(real / "tokenizers" / "qwen2.5")
     model = tiny("qwen2", tokenizer, tmp_path / "model")

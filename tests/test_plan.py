@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from test_ordering import CUTTERS, emit
 
 from mireorder import Digits, cutting
-from mireorder.described import describe, make
 from mireorder.errors import PlanError
 from mireorder.ordering import emission
 from mireorder.ordering.plan import FILE, Plan, permutations_by_length
-from mireorder.undo.units import slots_by_step
+from mireorder.restoring.units import slots_by_step
+from mireorder.serialise import describe, make
 
 
 def plan_of(cutter, permutation, **changed):

@@ -11,8 +11,8 @@ from mireorder.cutting import Digits, Labels, Lines, Spans, Tokens, Words
 from mireorder.cutting.cut import ColumnCutter
 from mireorder.errors import InputError, PlanError
 from mireorder.ordering import columns
-from mireorder.undo.restorer import Restorer
-from mireorder.undo.units import Restored
+from mireorder.restoring.restorer import Restorer
+from mireorder.restoring.units import Restored
 
 BLANK = ["", " ", "\n", "\t ", "\u2003", "\x1c", "\x0b", "\xa0"]
 by_column = pytest.mark.parametrize("name", [n for n, cutter in CUTTERS.items() if isinstance(cutter, ColumnCutter)])

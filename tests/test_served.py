@@ -6,7 +6,7 @@ import pytest
 from test_plan import plan_of
 
 from mireorder import Digits
-from mireorder.sft.served import restore_completion, restore_request_outputs
+from mireorder.serving.served import restore_completion, restore_request_outputs
 
 PLAN = plan_of(Digits("pad", width=4, zeros=True), [2, 1, 3, 0])  # 0408 is emitted as 0480
 

@@ -16,15 +16,15 @@ from models import tiny
 from test_generate import plan_of
 
 from mireorder.errors import InputError, MireorderError, OutputError
-from mireorder.sft.budget import Budget
-from mireorder.sft.characters import character_tokenizer
-from mireorder.sft.encoded import encode_dataset
-from mireorder.sft.loop import _by_position, batch_loss, greedy, shuffled, to_rows, train_steps
-from mireorder.sft.presets import PRESETS, build, pretrained
-from mireorder.sft.small import SmallGpt, is_small
-from mireorder.sft.tokens import IGNORED, encode, encode_prompts, load_tokenizer
-from mireorder.sft.train import SLACK, _trainer, train
-from mireorder.undo.units import VERDICTS
+from mireorder.restoring.units import VERDICTS
+from mireorder.tokenizing.characters import character_tokenizer
+from mireorder.tokenizing.tokens import IGNORED, encode, encode_prompts, load_tokenizer
+from mireorder.training.budget import Budget
+from mireorder.training.encoded import encode_dataset
+from mireorder.training.loop import _by_position, batch_loss, greedy, shuffled, to_rows, train_steps
+from mireorder.training.presets import PRESETS, build, pretrained
+from mireorder.training.small import SmallGpt, is_small
+from mireorder.training.train import SLACK, _trainer, train
 
 SUMS = [(f"{a}+{b}=", f"{a + b:02d}") for a in range(12) for b in range(0, 12, 2)]
 
@@ -330,7 +330,7 @@ def test_four_bits_are_refused_where_they_can_not_be_had(tmp_path, capsys, monke
     data = write_dataset(tmp_path / "data", SUMS)
     with pytest.raises(MireorderError, match="too coarse to train"):
         train(data, "nano", tmp_path / "model", four_bit=True)
-    monkeypatch.setattr("mireorder.sft.presets.find_spec", lambda name: None)
+    monkeypatch.setattr("mireorder.training.presets.find_spec", lambda name: None)
     with pytest.raises(SystemExit) as ended:
         main(["train", str(data), "--model", "any/model", "--qlora", "--out", str(tmp_path / "model")])
     assert ended.value.code == 2 and "QLoRA needs bitsandbytes" in capsys.readouterr().err
@@ -342,7 +342,7 @@ def test_an_adapter_learns_on_weights_of_four_bits(tmp_path):
     from bitsandbytes.nn import Linear4bit
     from transformers import AutoModelForCausalLM
 
-    from mireorder.sft.generate import answers, load_pipeline
+    from mireorder.training.generate import answers, load_pipeline
 
     data = write_dataset(tmp_path / "data", SUMS)
     base = tiny("llama", character_tokenizer([text for row in SUMS for text in row]), tmp_path / "base", width=64)
@@ -370,7 +370,7 @@ def test_training_in_halves(lora, tmp_path, monkeypatch):
     base = tiny("llama", character_tokenizer([text for row in SUMS for text in row]), tmp_path / "base")
     budget = Budget(steps=20, batch_size=16, learning_rate=1e-2)
     whole = train(data, base, tmp_path / "whole", budget, lora=lora, log_every=5)
-    monkeypatch.setattr("mireorder.sft.train.halves", lambda: True)
+    monkeypatch.setattr("mireorder.training.train.halves", lambda: True)
     half = train(data, base, tmp_path / "half", budget, lora=lora, log_every=5)
     assert half.losses != whole.losses
     assert [loss for _, loss in half.losses] == pytest.approx([loss for _, loss in whole.losses], rel=0.02)
@@ -381,8 +381,8 @@ def test_training_in_halves(lora, tmp_path, monkeypatch):
 def test_the_lean_loop_trains_what_the_trainer_trains(tmp_path):
     from transformers import AutoModelForCausalLM
 
-    from mireorder.sft.generate import generate
-    from mireorder.sft.scratch import train_from_scratch
+    from mireorder.training.from_scratch import train_from_scratch
+    from mireorder.training.generate import generate
 
     data, budget = write_dataset(tmp_path / "data", SUMS), Budget(steps=4, batch_size=8)
     losses = train_from_scratch(data, "nano", tmp_path / "lean", budget)

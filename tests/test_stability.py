@@ -11,12 +11,12 @@ from test_plan import plan_of
 
 from mireorder import fit
 from mireorder.cutting import Digits
-from mireorder.dataset.reading import Reading
 from mireorder.errors import InputError
+from mireorder.fitting.stability import Stability, stability
 from mireorder.information.criteria import Joint, Pairwise, Presence, Subset
 from mireorder.information.entropy import ENTROPIES
 from mireorder.ordering.policies import POLICIES, order
-from mireorder.ordering.stability import Stability, stability
+from mireorder.reading import Reading
 from mireorder.report.tables import consoles, plan_view
 
 RADICES = (2, 2, 2)

@@ -24,10 +24,10 @@ from mireorder.cutting import Digits, Fields, Labels, Lines, Sentences, Spans, T
 from mireorder.cutting.source import survey_numbers
 from mireorder.dataset import manifest
 from mireorder.information.evidence import Evidence
-from mireorder.ordering.ahead import Copying, Lead, Lookahead
+from mireorder.ordering.copying.policies import Copying, Lead, Lookahead
 from mireorder.ordering.emission import emit
+from mireorder.restoring.causal import Said
 from mireorder.standalone import FILE, MODULES, standalone
-from mireorder.undo.causal import Said
 
 # --- plans of every kind and cutter -----------------------------------------------------------------------------
 
@@ -310,9 +310,9 @@ def test_no_name_is_given_twice():
 
 
 def test_every_module_of_the_way_back_is_in_the_file():
-    room = importlib.resources.files("mireorder") / "undo"
-    there = {f"undo/{path.name.removesuffix('.py')}" for path in room.iterdir() if path.name.endswith(".py")}
-    assert there - {"undo/__init__"} == {name for name in MODULES if name.startswith("undo/")}
+    room = importlib.resources.files("mireorder") / "restoring"
+    there = {f"restoring/{path.name.removesuffix('.py')}" for path in room.iterdir() if path.name.endswith(".py")}
+    assert there - {"restoring/__init__"} == {name for name in MODULES if name.startswith("restoring/")}
 
 
 def test_modules_in_the_file_build_on_those_before_them():
@@ -549,9 +549,9 @@ def test_a_dataset_that_could_not_be_opened_is_not_begun(sums, tmp_path):
 
 def test_a_model_has_it(sums, tmp_path):
     pytest.importorskip("trl")
-    from mireorder.sft.characters import character_tokenizer
-    from mireorder.sft.presets import build
-    from mireorder.sft.train import save
+    from mireorder.tokenizing.characters import character_tokenizer
+    from mireorder.training.presets import build
+    from mireorder.training.train import save
 
     _, plan = sums
     tokenizer = character_tokenizer(["0123456789+="])

@@ -10,12 +10,12 @@ from test_kinds import evidence_of, products, settled
 from test_plan import plan_of
 
 from mireorder import Digits, Fields, Labels, PlanError, Sentences, Spans, Words
-from mireorder.ordering.ahead import Copying, Lookahead
+from mireorder.ordering.copying.policies import Copying, Lookahead
 from mireorder.ordering.emission import emit
 from mireorder.ordering.marked import Markers
 from mireorder.ordering.permutation import Permutations
 from mireorder.ordering.rows import by_evidence
-from mireorder.ordering.stream import Stream
+from mireorder.serving.stream import Stream
 
 
 def fixed(align, permutation):

@@ -13,8 +13,8 @@ from mireorder import InputError, MireorderError, Reading, apply, fit
 from mireorder.evaluate.perplexity import Surprise, surprise
 from mireorder.evaluate.rouge import rouge
 from mireorder.information.association import Associating
-from mireorder.ordering.ahead import Copying, Lead, Lookahead
-from mireorder.ordering.dropped import dropped_spans
+from mireorder.ordering.copying.policies import Copying, Lead, Lookahead
+from mireorder.ordering.copying.spans import dropped_spans
 
 READING = Reading(("source",), ("target",))
 WEATHER = list(zip(*weather(300), strict=True))
@@ -136,7 +136,7 @@ class Even:
 
 
 def test_nats_of_tokens_by_hand(torch):
-    from mireorder.sft.surprise import token_nats
+    from mireorder.evaluate.surprise import token_nats
 
     ids = [[0, 2, 1, 3], [0, 1], [2, 2, 2, 1, 1]]
     labels = [[-100, -100, 1, 3], [-100, 1], [-100, 2, 2, 1, 1]]
@@ -151,11 +151,11 @@ def test_nats_of_tokens_by_hand(torch):
 def test_nats_are_the_loss(torch):
     import numpy as np
 
-    from mireorder.sft.loop import batch_loss, to_rows
-    from mireorder.sft.presets import build
-    from mireorder.sft.subwords import subword_tokenizer
-    from mireorder.sft.surprise import token_nats
-    from mireorder.sft.tokens import encode
+    from mireorder.evaluate.surprise import token_nats
+    from mireorder.tokenizing.subwords import subword_tokenizer
+    from mireorder.tokenizing.tokens import encode
+    from mireorder.training.loop import batch_loss, to_rows
+    from mireorder.training.presets import build
 
     tokenizer = subword_tokenizer([text for row in WEATHER for text in row], 300)
     ids, labels = encode(*([row[i] for row in WEATHER[:7]] for i in (0, 1)), tokenizer)
@@ -169,10 +169,10 @@ def test_nats_are_the_loss(torch):
 @pytest.mark.parametrize(("policy", "options"), POLICIES)
 @pytest.mark.parametrize("reserve", [True, False])
 def test_natural_tokens_are_those_of_the_plain_text(torch, policy, options, reserve, tmp_path):
-    from mireorder.sft.ids import decode
-    from mireorder.sft.subwords import subword_tokenizer
-    from mireorder.sft.surprise import ahead_tokens
-    from mireorder.sft.tokens import encode, load_tokenizer
+    from mireorder.evaluate.surprise import ahead_tokens
+    from mireorder.tokenizing.ids import decode
+    from mireorder.tokenizing.subwords import subword_tokenizer
+    from mireorder.tokenizing.tokens import encode, load_tokenizer
 
     plan, data = plan_of(WEATHER, policy, **options)
     tokenizer = subword_tokenizer([text for row in WEATHER for text in row], 320)
@@ -195,8 +195,8 @@ def test_natural_tokens_are_those_of_the_plain_text(torch, policy, options, rese
 
 
 def test_ids_of_another_tokenizer_are_refused(torch):
-    from mireorder.sft.subwords import subword_tokenizer
-    from mireorder.sft.surprise import ahead_tokens
+    from mireorder.evaluate.surprise import ahead_tokens
+    from mireorder.tokenizing.subwords import subword_tokenizer
 
     plan, _ = plan_of(WEATHER, Lookahead(2))
     tokenizer = subword_tokenizer([text for row in WEATHER for text in row], 320)
@@ -206,8 +206,8 @@ def test_ids_of_another_tokenizer_are_refused(torch):
 
 
 def test_subwords_give_every_text_back(torch):
-    from mireorder.sft.ids import decode
-    from mireorder.sft.subwords import subword_tokenizer
+    from mireorder.tokenizing.ids import decode
+    from mireorder.tokenizing.subwords import subword_tokenizer
 
     tokenizer = subword_tokenizer(["the rain", "the river"], 264)
     assert len(tokenizer) == 264
@@ -233,8 +233,8 @@ def test_rouge_says_what_it_needs(monkeypatch):
 @pytest.mark.parametrize("name", ["gpt2", "qwen2.5"])
 @pytest.mark.parametrize("marks", [True, False])
 def test_published_tokenizers_split_natural_text_as_they_do_without_copies(torch, real, name, marks):
-    from mireorder.sft.surprise import ahead_tokens
-    from mireorder.sft.tokens import encode, load_tokenizer
+    from mireorder.evaluate.surprise import ahead_tokens
+    from mireorder.tokenizing.tokens import encode, load_tokenizer
 
     tokenizer = load_tokenizer(real / "tokenizers" / name)
     plan, data = plan_of(WEATHER[:50], Lookahead(2), marks=marks)

@@ -21,8 +21,8 @@ from mireorder.cutting import Lines, Sentences, Spans, Words
 from mireorder.cutting.source import hash_strings
 from mireorder.errors import InputError
 from mireorder.ordering.columns import restore_all
-from mireorder.undo.restorer import Restorer
-from mireorder.undo.units import Restored
+from mireorder.restoring.restorer import Restorer
+from mireorder.restoring.units import Restored
 
 WITH_SPLITTER = pytest.mark.skipif(not naive_text.has_sentencex(), reason="sentencex is not installed")
 ALIGN = pytest.mark.parametrize("align", ["left", "right"])

@@ -36,15 +36,15 @@ from mireorder.arrays import list_array
 from mireorder.cutting.tokens import with_ids
 from mireorder.evaluate.compare import compare
 from mireorder.ordering.permutation import restrict
-from mireorder.sft import tokens
-from mireorder.sft.budget import Budget
-from mireorder.sft.characters import character_tokenizer
-from mireorder.sft.encoded import encode_dataset
-from mireorder.sft.generate import generate, load_pipeline
-from mireorder.sft.tokens import IGNORED, encode, encode_targets, load_tokenizer, restore_ids
-from mireorder.sft.train import train
-from mireorder.undo.restorer import Restorer
-from mireorder.undo.units import RestoredIds
+from mireorder.restoring.restorer import Restorer
+from mireorder.restoring.units import RestoredIds
+from mireorder.tokenizing import tokens
+from mireorder.tokenizing.characters import character_tokenizer
+from mireorder.tokenizing.tokens import IGNORED, encode, encode_targets, load_tokenizer, restore_ids
+from mireorder.training.budget import Budget
+from mireorder.training.encoded import encode_dataset
+from mireorder.training.generate import generate, load_pipeline
+from mireorder.training.train import train
 
 BOTH = pytest.mark.parametrize("name", ["gpt2", "qwen2.5"])
 FINGERPRINT = cache(tokens.fingerprint)

@@ -22,9 +22,9 @@ from transformers import (
 from trl import SFTConfig, SFTTrainer
 
 from mireorder import Reading, apply, fit
-from mireorder.sft.characters import character_tokenizer
-from mireorder.sft.presets import build
-from mireorder.sft.tokens import IGNORED
+from mireorder.tokenizing.characters import character_tokenizer
+from mireorder.tokenizing.tokens import IGNORED
+from mireorder.training.presets import build
 
 FACTORS = list(product((3, 7, 12, 101, 999), (2, 34, 65, 980)))
 BATCH, LONGEST = 6, 15

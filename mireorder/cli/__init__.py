@@ -7,7 +7,7 @@ import sys
 import typer
 
 from mireorder.cli import models, plans, schedules
-from mireorder.cli.shown import ERR
+from mireorder.cli.output import ERR
 from mireorder.errors import MireorderError
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
-from mireorder import options
-from mireorder.cli.shown import OUT, Incomplete, print_json, steps_bar
+from mireorder.cli import options
+from mireorder.cli.output import OUT, Incomplete, print_json, steps_bar
 from mireorder.report.comparison import comparison_view
-from mireorder.undo.script import one_line
+from mireorder.restoring.script import one_line
 
 
 def train(
@@ -34,8 +34,8 @@ def train(
 
     Example: mireorder train reordered/ --model nano --steps 2000 --out model/
     """
-    from mireorder.sft.budget import Budget
-    from mireorder.sft.train import train as train_model
+    from mireorder.training.budget import Budget
+    from mireorder.training.train import train as train_model
 
     budget = Budget(steps=steps, batch_size=batch_size, learning_rate=learning_rate, seed=seed)
     with steps_bar("training", steps, "steps") as bar:
@@ -70,7 +70,7 @@ def generate(
 
     Example: mireorder generate model/ --prompts prompts.txt
     """
-    from mireorder.sft.generate import generate as generate_answers
+    from mireorder.training.generate import generate as generate_answers
 
     lines = options.lines(prompts)
     bad = Incomplete()
@@ -128,7 +128,7 @@ def compare(
     """
     from mireorder.evaluate.compare import Setup, arms
     from mireorder.evaluate.compare import compare as compare_policies
-    from mireorder.sft.budget import Budget
+    from mireorder.training.budget import Budget
 
     setup = Setup(
         models=tuple(name for name in models.split(",") if name),

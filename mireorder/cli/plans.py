@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mireorder import options
-from mireorder.cli.shown import OUT, Incomplete, print_json, rows_bar
+from mireorder.cli import options
+from mireorder.cli.output import OUT, Incomplete, print_json, rows_bar
 from mireorder.errors import InputError
 from mireorder.report.tables import check_view, plan_view
-from mireorder.undo.script import json_string, one_line, too_few
+from mireorder.restoring.script import json_string, one_line, too_few
 
 if TYPE_CHECKING:
-    from mireorder.engine.counts import Counts
+    from mireorder.fitting.counts import Counts
 
 LINES = 16_384  # restored at a time
 
@@ -74,8 +74,8 @@ def fit(
     Example: mireorder fit --counts counts/ --policy max --out plan/
     """
     from mireorder import stages
-    from mireorder.engine.counts import Counts
     from mireorder.files import require_empty
+    from mireorder.fitting.counts import Counts
     from mireorder.ordering.kinds import COPYING
 
     require_empty(out)
@@ -167,8 +167,8 @@ def count(
     Example: mireorder count tuesday.txt --like monday/ --out tuesday/
     """
     from mireorder import stages
-    from mireorder.engine.counts import Counts
     from mireorder.files import require_empty
+    from mireorder.fitting.counts import Counts
 
     require_empty(out)
     if like is not None:
@@ -213,8 +213,8 @@ def merge(
 
     Example: mireorder merge monday/ tuesday/ --out counts/
     """
-    from mireorder.engine.counts import Counts
     from mireorder.files import require_empty
+    from mireorder.fitting.counts import Counts
 
     require_empty(out)
     twice = [str(folder) for at, folder in enumerate(folders) if folder.resolve() in map(Path.resolve, folders[:at])]

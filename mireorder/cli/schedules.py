@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from mireorder import options
-from mireorder.cli.shown import OUT, print_json
+from mireorder.cli import options
+from mireorder.cli.output import OUT, print_json
 from mireorder.errors import InputError
 
 Plans = Annotated[list[Path], typer.Argument(metavar="PLAN...", help="folders of plans, fitted on the same data")]

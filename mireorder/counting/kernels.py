@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mireorder.compiled import kernel
+from mireorder.jit import kernel
 
 
 def frozen(array: NDArray[Any]) -> NDArray[Any]:

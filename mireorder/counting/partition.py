@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mireorder.compiled import kernel
 from mireorder.counting.keys import KeyTable, slices, sorted_distinct
 from mireorder.counting.spill import to_disk
+from mireorder.jit import kernel
 from mireorder.threads import map_ordered
 
 PART = 1 << 18  # pairs of a part, about: a megabyte of 32-bit numbers

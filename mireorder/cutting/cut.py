@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mireorder.errors import InputError
-from mireorder.undo.units import Emitted, FixedEmitted, JoinedEmitted
+from mireorder.restoring.units import Emitted, FixedEmitted, JoinedEmitted
 
 NO_TARGET = "target is null, or its line has no separator"
 

@@ -32,7 +32,7 @@ from mireorder.arrays import (
 )
 from mireorder.cutting.cut import NO_TARGET, Cut, Splits, present_codes
 from mireorder.cutting.numbers import Shape, copy_characters, copy_emitted, fill_unpadded, shape_of, shapes
-from mireorder.undo.digits import DIGITS, OTHERS, EmittedDigits
+from mireorder.restoring.digits import DIGITS, OTHERS, EmittedDigits
 
 _ALPHABET = (DIGITS + "".join(OTHERS.values())).encode()
 _CODE = np.full(256, -1, np.int32)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mireorder.cutting.cut import NO_TARGET, Cut, present_codes
 from mireorder.errors import InputError
-from mireorder.undo.fields import EmittedFields, scan
+from mireorder.restoring.fields import EmittedFields, scan
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mireorder.cutting.cut import NO_TARGET, Cut, Splits, text_column
 from mireorder.cutting.positional import Positional
 from mireorder.cutting.source import hash_strings
-from mireorder.undo.placed import EmittedText
+from mireorder.restoring.placed import EmittedText
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mireorder.arrays import list_array, list_offsets, valid_rows
-from mireorder.compiled import kernel
 from mireorder.cutting.cut import NO_TARGET, Cut, Splits, present_codes
 from mireorder.errors import InputError
-from mireorder.undo.labels import EmittedLabels
+from mireorder.jit import kernel
+from mireorder.restoring.labels import EmittedLabels
 
 MOST_LABELS = 10_000
 _BLANK = " \t\n\r"

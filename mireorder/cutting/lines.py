@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from mireorder.cutting.joined import Joined
-from mireorder.undo.placed import EmittedLines
+from mireorder.restoring.placed import EmittedLines
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from mireorder.arrays import valid_rows
 from mireorder.cutting.cut import NO_TARGET, Splits, text_column
 from mireorder.cutting.draws import of_rows
 from mireorder.cutting.joined import Joined
-from mireorder.undo.placed import EmittedPieces
+from mireorder.restoring.placed import EmittedPieces
 
 
 @dataclass(frozen=True)

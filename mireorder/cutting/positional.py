@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mireorder.arrays import list_offsets
 from mireorder.counting.keys import KeyTable
 from mireorder.cutting.cut import Cut, present_codes
-from mireorder.undo.placed import ENDS, EmittedPlaces
+from mireorder.restoring.placed import ENDS, EmittedPlaces
 
 _NOTHING = KeyTable(np.zeros((0, 1), np.uint64), np.zeros(0, np.int64))
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mireorder.arrays import string_array, string_bytes
 from mireorder.cutting.joined import Joined
 from mireorder.errors import InputError
-from mireorder.undo.placed import EmittedSentences
+from mireorder.restoring.placed import EmittedSentences
 
 # Wide white space makes sentencex 1.0.32 panic behind an initial ("A\x85."), so it is shown ASCII spaces in its place,
 # as many as there are bytes: by Unicode's White_Space property, the characters of two and of three bytes.

@@ -17,8 +17,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mireorder.arrays import string_bytes
-from mireorder.compiled import kernel
 from mireorder.errors import InputError
+from mireorder.jit import kernel
 
 MOST_NUMBERS = 16
 MOST_TEMPLATES = 256

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from mireorder.cutting.joined import Joined
-from mireorder.undo.placed import EmittedSpans
+from mireorder.restoring.placed import EmittedSpans
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mireorder.cutting.cut import NO_TARGET, Cut, Splits, text_column
 from mireorder.cutting.positional import Positional
 from mireorder.errors import InputError
-from mireorder.undo.placed import EmittedTokens
+from mireorder.restoring.placed import EmittedTokens
 
 Encode = Callable[[list[str]], tuple[list[list[int]], dict[int, str]]]
 """Targets to the ids of their completions; and target -> why its ids would not give it back, and the remedy."""

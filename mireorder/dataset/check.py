@@ -26,8 +26,8 @@ from mireorder.ordering.columns import natural_units, put_back, without_start
 from mireorder.ordering.emission import in_natural_order, is_order, moved_back
 from mireorder.ordering.permutation import is_permutation
 from mireorder.ordering.plan import Plan
+from mireorder.restoring.units import Restored
 from mireorder.threads import map_ordered
-from mireorder.undo.units import Restored
 
 MOST_FAILURES = 20
 _BATCH_ROWS = 16_384
@@ -207,8 +207,8 @@ def _check_orders(
 
 def _check_id_orders(plan: Plan, columns: dict[str, pa.Array], tokenizer: Any) -> Iterator[Breach]:
     """`_check_orders` for units that are ids: what comes back is decoded, and nothing is encoded again."""
-    from mireorder.sft.ids import decode
-    from mireorder.sft.tokens import restore_ids, special_ids
+    from mireorder.tokenizing.ids import decode
+    from mireorder.tokenizing.tokens import restore_ids, special_ids
 
     targets, permutations = columns["target"], columns["permutation"]
     emitted, start = _emitted_ids(columns["labels"]), plan.completion_start
@@ -244,7 +244,7 @@ def _unrestored(row_id: str, emitted: Any, restored: Restored, target: str) -> I
 
 
 def _tokenizer(checked: Checked, plan: Plan, folder: Path) -> Any:
-    from mireorder.sft.tokens import fingerprint, load_tokenizer
+    from mireorder.tokenizing.tokens import fingerprint, load_tokenizer
 
     tokenizer = load_tokenizer(folder / "tokenizer")
     if plan.tokenizer is not None:
@@ -257,7 +257,7 @@ def _completions(columns: dict[str, pa.Array], tokenizer: Any) -> pa.StringArray
     """Completions as text; from the labels in token form."""
     if tokenizer is None:
         return columns["completion"]
-    from mireorder.sft.ids import decode
+    from mireorder.tokenizing.ids import decode
 
     return pa.array(decode(_emitted_ids(columns["labels"]).to_pylist(), tokenizer), pa.string())
 
@@ -268,8 +268,8 @@ def _prompts(plan: Plan, columns: dict[str, pa.Array], tokenizer: Any) -> pa.Str
         return None
     if tokenizer is None:
         return columns["prompt"]
-    from mireorder.sft.ids import decode
-    from mireorder.sft.tokens import special_ids
+    from mireorder.tokenizing.ids import decode
+    from mireorder.tokenizing.tokens import special_ids
 
     special = special_ids(tokenizer)
     both = zip(columns["input_ids"].to_pylist(), columns["labels"].to_pylist(), strict=True)

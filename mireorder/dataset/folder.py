@@ -16,9 +16,9 @@ from mireorder.dataset.writer import features, finish, schema, shard_path, write
 from mireorder.errors import InputError, OutputError
 from mireorder.files import PARTS, file_digest, require_empty, write_text
 from mireorder.ordering.plan import Plan
+from mireorder.restoring.restorer import FILE
 from mireorder.standalone import require_other_name, write_standalone
 from mireorder.threads import map_ordered, shared
-from mireorder.undo.restorer import FILE
 
 TAKEN = frozenset({"rejected", "tokenizer"})
 """Folders beside those of the splits."""

@@ -21,8 +21,8 @@ import pyarrow.compute as pc
 import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 
-from mireorder.dataset.reading import Reading
 from mireorder.errors import InputError
+from mireorder.reading import Reading
 
 BATCH_ROWS = 65_536
 BATCH_BYTES = 64 << 20  # far from the 2 GB that 32-bit string offsets hold, in case rows differ in length

@@ -24,9 +24,9 @@ from mireorder.dataset.formats import (
     suffix_of,
     wanted_columns,
 )
-from mireorder.dataset.reading import Reading
 from mireorder.errors import InputError
 from mireorder.files import file_digest
+from mireorder.reading import Reading
 
 DATASET_ROWS = 16_384  # rows of a batch; a dataset's digest depends on it
 SHARD_ROWS = 1_000_000  # a `datasets.Dataset` is cut into shards of this many rows

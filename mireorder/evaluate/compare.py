@@ -10,22 +10,22 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mireorder.dataset.reading import Reading
 from mireorder.errors import InputError, MireorderError
 from mireorder.evaluate.held_out import JobData, split_rows, write_job_data
 from mireorder.evaluate.outcomes import Outcome, outcomes_of
 from mireorder.evaluate.record import Record, code_version
 from mireorder.evaluate.runs import Job, Row, run_all
 from mireorder.files import write_text
+from mireorder.fitting.planning import NEEDED
 from mireorder.ordering.marked import Markers
-from mireorder.ordering.planning import NEEDED
 from mireorder.ordering.policies import BLIND
+from mireorder.reading import Reading
 
 if TYPE_CHECKING:
     from mireorder.cutting import Cutter
     from mireorder.information.criteria import Criterion
     from mireorder.ordering.plan import Plan
-    from mireorder.sft.budget import Budget
+    from mireorder.training.budget import Budget
 
 STEPS, MARKED = 2000, "-marked"
 
@@ -251,7 +251,7 @@ def compare_prepared(
 
 
 def _settled(setup: Setup) -> Setup:
-    from mireorder.sft.budget import Budget
+    from mireorder.training.budget import Budget
 
     return setup if setup.budget else replace(setup, budget=Budget(steps=STEPS))
 

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from mireorder.dataset.reader import open_shards
-from mireorder.dataset.reading import Reading
 from mireorder.errors import MireorderError
 from mireorder.evaluate.runs import write_rows
+from mireorder.reading import Reading
 
 if TYPE_CHECKING:
     from mireorder.ordering.plan import Plan
@@ -105,9 +105,9 @@ def write_job_data(prepared: Mapping[str, tuple["Plan", Any]], folder: Path, mod
     Raises:
         MireorderError: the arms' rows differ, none are left to learn from, or one is longer than the model reads.
     """
-    from mireorder.sft.characters import character_tokenizer
-    from mireorder.sft.presets import PRESETS
-    from mireorder.sft.tokens import load_tokenizer
+    from mireorder.tokenizing.characters import character_tokenizer
+    from mireorder.tokenizing.tokens import load_tokenizer
+    from mireorder.training.presets import PRESETS
 
     splits = {arm: data for arm, (_, data) in prepared.items()}
     first, *others = splits.values()
@@ -152,7 +152,7 @@ class _Encoded:
 
 
 def _encode(train: Mapping[str, Any], held_out: Mapping[str, Any], tokenizer: Any) -> _Encoded:
-    from mireorder.sft.tokens import IGNORED, encode, encode_prompts
+    from mireorder.tokenizing.tokens import IGNORED, encode, encode_prompts
 
     input_ids, labels = encode(train["prompt"], train["completion"], tokenizer)
     unseen, _ = encode(held_out["prompt"], held_out["completion"], tokenizer)

@@ -86,8 +86,8 @@ def surprise(nats: Sequence[Sequence[float]], ahead: Sequence[Sequence[bool]], t
     """Sum up nats of texts.
 
     Args:
-        nats: of each token of each completion, its end included (`mireorder.sft.surprise.token_nats`).
-        ahead: whether each token is of a copy or a mark (`mireorder.sft.surprise.ahead_tokens`).
+        nats: of each token of each completion, its end included (`mireorder.evaluate.surprise.token_nats`).
+        ahead: whether each token is of a copy or a mark (`mireorder.evaluate.surprise.ahead_tokens`).
         texts: the natural targets.
 
     Raises:

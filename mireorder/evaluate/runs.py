@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mireorder.errors import MireorderError
-from mireorder.undo.units import VERDICTS
+from mireorder.restoring.units import VERDICTS
 
 Row = dict[str, Any]
 PER_GPU = 4  # workers that share a card where all models are presets: a small one alone leaves most of it idle
@@ -166,7 +166,7 @@ def default_workers(models: Collection[str]) -> int:
     """
     import torch
 
-    from mireorder.sft.presets import PRESETS
+    from mireorder.training.presets import PRESETS
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     per_card = PER_GPU if set(models) <= set(PRESETS) else 1
@@ -186,17 +186,17 @@ def run(job: Job, worker: int = 0) -> Iterator[Row]:
         verdict, slot_accuracy and step_accuracy.
     """
     from mireorder.ordering.plan import Plan
-    from mireorder.undo.restorer import FILE
+    from mireorder.restoring.restorer import FILE
 
     data = Path(job.data)
     plan = Plan.load(data)  # before torch comes in: a job without data fails at once
     import torch
 
-    from mireorder.sft.budget import Budget
-    from mireorder.sft.loop import shuffled, to_rows, train_steps
-    from mireorder.sft.presets import PRESETS, build, pretrained, refuse_adapter
-    from mireorder.sft.tokens import load_tokenizer
-    from mireorder.sft.train import SLACK, save
+    from mireorder.tokenizing.tokens import load_tokenizer
+    from mireorder.training.budget import Budget
+    from mireorder.training.loop import shuffled, to_rows, train_steps
+    from mireorder.training.presets import PRESETS, build, pretrained, refuse_adapter
+    from mireorder.training.train import SLACK, save
 
     device = f"cuda:{worker % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(1)
@@ -231,9 +231,9 @@ def run(job: Job, worker: int = 0) -> Iterator[Row]:
 
 def _measure(model: Any, tokenizer: Any, plan: Any, held_out: dict[str, Any]) -> Row:
     from mireorder.evaluate.metrics import score, slot_accuracy, units_by_slot
-    from mireorder.sft.loop import greedy
-    from mireorder.sft.tokens import restore_all_ids
-    from mireorder.sft.train import SLACK
+    from mireorder.tokenizing.tokens import restore_all_ids
+    from mireorder.training.loop import greedy
+    from mireorder.training.train import SLACK
 
     limit = held_out["longest_completion"] + SLACK
     emitted = greedy(model, held_out["prompts"], tokenizer.eos_token_id, limit)

@@ -17,12 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mireorder.compiled import kernel
 from mireorder.counting.keys import KeyTable, Packing
 from mireorder.cutting.source import WordsSurvey, survey_words
 from mireorder.errors import InputError
 from mireorder.information.bigram import Bigram, HeldOut, LowRank
 from mireorder.information.passages import Passages
+from mireorder.jit import kernel
 
 Ints = NDArray[np.int64]
 Layer = NDArray[np.int16]

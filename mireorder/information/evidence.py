@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.special import rel_entr
 
-from mireorder.compiled import kernel
 from mireorder.cutting.source import NumbersSurvey, Words, number_codes, present_words
-from mireorder.undo.causal import Replay, Said
+from mireorder.jit import kernel
+from mireorder.restoring.causal import Replay, Said
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

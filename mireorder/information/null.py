@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln, logsumexp, xlogy
 
-from mireorder.compiled import kernel
 from mireorder.information.estimators import n_log_n
+from mireorder.jit import kernel
 
 Marginals = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Counts of both sides of a pair table, none of them 0."""

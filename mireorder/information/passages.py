@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mireorder.compiled import kernel
 from mireorder.counting.keys import KeyTable
 from mireorder.counting.spill import gather
 from mireorder.cutting.cut import Cut
 from mireorder.cutting.source import hash_strings, present_words
+from mireorder.jit import kernel
 from mireorder.threads import map_ordered
 
 Ints = NDArray[np.int64]

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mireorder.compiled import kernel
 from mireorder.information.estimators import n_log_n, refine
+from mireorder.jit import kernel
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mireorder.compiled import kernel
 from mireorder.information.entropy import Entropy
 from mireorder.information.estimators import Estimate, conditional_mutual_information, entropy, refine
 from mireorder.information.mutual import information_from_spectra
 from mireorder.information.spectrum import Spectra, Spectrum
+from mireorder.jit import kernel
 
 SAME = 1e-11
 """Bits within which two sums are one value, rounded differently."""

@@ -14,8 +14,8 @@ from mireorder.arrays import list_offsets, valid_rows
 from mireorder.cutting.cut import ColumnCutter, Cutter, FixedCutter
 from mireorder.errors import InputError
 from mireorder.ordering.permutation import Permutations, restrict, sound_rows
-from mireorder.undo.restorer import Restorer
-from mireorder.undo.units import VERDICTS, Restored
+from mireorder.restoring.restorer import Restorer
+from mireorder.restoring.units import VERDICTS, Restored
 
 _MOST_BYTES = 2**31 - 1
 

@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from mireorder.arrays import dressed, list_array, tiled
 from mireorder.cutting.cut import ByteCutter, Cut, FixedCutter, JoinedCutter
-from mireorder.ordering.ahead import Lead
-from mireorder.ordering.lead import Leads
+from mireorder.ordering.copying.marks import Leads
+from mireorder.ordering.copying.policies import Lead
 from mireorder.ordering.marked import Markers
 from mireorder.ordering.permutation import is_permutation, moved_bytes
 from mireorder.ordering.plan import Plan

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from mireorder.arrays import list_array
 from mireorder.cutting.cut import Cut
 from mireorder.ordering.permutation import Permutations
-from mireorder.undo.marked import EmittedMarkers
+from mireorder.restoring.marked import EmittedMarkers
 
 
 @dataclass(frozen=True)

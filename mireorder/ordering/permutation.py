@@ -11,8 +11,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mireorder.arrays import characters, empty_text, list_offsets, string_array, string_buffers, valid_rows
-from mireorder.compiled import kernel
 from mireorder.errors import InputError
+from mireorder.jit import kernel
 
 _MOST = 2**31 - 1  # what the 32-bit offsets of a list column can say
 _REMEDY = "write the dataset again"

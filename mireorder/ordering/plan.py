@@ -14,20 +14,20 @@ import pyarrow as pa
 
 from mireorder.cutting import CUTTERS, Cutter
 from mireorder.cutting.cut import FixedCutter
-from mireorder.dataset.reading import Reading
-from mireorder.described import make, with_options
 from mireorder.errors import InputError, PlanError
 from mireorder.files import write_text
 from mireorder.information.evidence import Evidence
-from mireorder.ordering.ahead import Copying, Cost
 from mireorder.ordering.columns import RestoredRows, restore_all, string_column
+from mireorder.ordering.copying.marks import Leads
+from mireorder.ordering.copying.policies import Copying, Cost
 from mireorder.ordering.kinds import kind_of
-from mireorder.ordering.lead import Leads
 from mireorder.ordering.marked import Markers
 from mireorder.ordering.permutation import is_permutation
-from mireorder.undo.causal import HIGHEST_FIRST
-from mireorder.undo.restorer import FILE, FORMAT, Restorer, read_plan, require_format, split_between
-from mireorder.undo.units import Restored, RestoredIds, slots_by_step
+from mireorder.reading import Reading
+from mireorder.restoring.causal import HIGHEST_FIRST
+from mireorder.restoring.restorer import FILE, FORMAT, Restorer, read_plan, require_format, split_between
+from mireorder.restoring.units import Restored, RestoredIds, slots_by_step
+from mireorder.serialise import make, with_options
 
 MOST_SHOWN = 100  # units of an order in words
 MOST_LENGTHS = 64  # beyond, permutations of every length would take more room than all the rest

@@ -153,7 +153,7 @@ def _measure(
     constrain: bool,
 ) -> Scores:
     """Scores of every order and seed; the first line is that of an answer that is always the same."""
-    from mireorder.sft.generate import load_pipeline
+    from mireorder.training.generate import load_pipeline
 
     truth = [row.labels for row in splits["test"]]
     ((commonest, _),) = Counter(row.labels for row in splits["train"]).most_common(1)

@@ -13,7 +13,7 @@ from mireorder import Plan, Reading
 from mireorder.errors import InputError
 from mireorder.evaluate.rouge import has_rouge, rouge
 from mireorder.information.association import Associating
-from mireorder.ordering.ahead import Copying, Lead, Lookahead
+from mireorder.ordering.copying.policies import Copying, Lead, Lookahead
 from mireorder.report.comparison import markdown_table
 from pipelines import options
 from pipelines.common import OUT, apply_all, fit_all, main_of, open_folder
@@ -156,8 +156,8 @@ def _arms(copying: dict[str, Copying | None], task: Task, looked_at: int) -> dic
 def _measure(out: Path, task: Task, splits: Splits, plans: dict[str, Plan], teaching: Teaching) -> list[Record]:
     from datasets import load_from_disk
 
-    from mireorder.sft.generate import load_pipeline
-    from mireorder.sft.surprise import surprise_of
+    from mireorder.evaluate.surprise import surprise_of
+    from mireorder.training.generate import load_pipeline
 
     metrics = []
     for name, seed, model in teach(out, list(plans), teaching):

@@ -20,7 +20,7 @@ from xxhash import xxh3_128
 
 from mireorder import apply, check
 from mireorder.ordering.plan import Plan
-from mireorder.sft import ids, tokens
+from mireorder.tokenizing import ids, tokens
 
 Given = tuple[Path, Plan, Path]
 

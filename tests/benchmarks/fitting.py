@@ -11,8 +11,8 @@ import polars as pl
 from contest import Case, Contender, Outcome, Target, faster
 
 from mireorder import fit
-from mireorder.dataset.reading import Reading
 from mireorder.ordering.plan import Plan
+from mireorder.reading import Reading
 
 READING = Reading(source=("source",), target=("target",))
 WIDTH = 6

@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 
 from mireorder import Plan, Reading, apply, check, fit
 from mireorder.cutting import Digits, Labels, Tokens
-from mireorder.ordering.ahead import Copying, Lead, Lookahead
+from mireorder.ordering.copying.policies import Copying, Lead, Lookahead
 from mireorder.ordering.emission import emit
 
 HERE = Path(__file__).parent

@@ -29,8 +29,8 @@ def make(rows: int, scratch: Path) -> Given:
     """So many products of two numbers, in the order in which both learn them."""
     import torch
 
-    from mireorder.sft.characters import character_tokenizer
-    from mireorder.sft.tokens import encode
+    from mireorder.tokenizing.characters import character_tokenizer
+    from mireorder.tokenizing.tokens import encode
 
     torch.set_num_threads(1)
     random = np.random.default_rng(0)
@@ -42,15 +42,15 @@ def make(rows: int, scratch: Path) -> Given:
 
 
 def model(given: Given) -> Any:
-    from mireorder.sft.presets import build
+    from mireorder.training.presets import build
 
     return build("nano", given.tokenizer, 16, seed=0)
 
 
 def lean(given: Given) -> tuple[list[float], float]:
     """Mean losses of every ten steps, and seconds from the end of the first step to that of the last."""
-    from mireorder.sft.budget import Budget
-    from mireorder.sft.loop import to_rows, train_steps
+    from mireorder.training.budget import Budget
+    from mireorder.training.loop import to_rows, train_steps
 
     rows = to_rows(given.ids, given.labels)
     batches = np.arange(len(given.ids)).reshape(-1, BATCH)
@@ -66,8 +66,8 @@ def stock(given: Given) -> tuple[list[float], float]:
     from datasets import Dataset
     from transformers import TrainerCallback
 
-    from mireorder.sft.budget import Budget
-    from mireorder.sft.train import _trainer
+    from mireorder.training.budget import Budget
+    from mireorder.training.train import _trainer
 
     times = []
 

@@ -1,0 +1,109 @@
+"""How surprised a model is by each token of held-out completions, and which of these are copies or marks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import cross_entropy
+
+from mireorder.errors import InputError
+from mireorder.evaluate.perplexity import Surprise, surprise
+from mireorder.ordering.copying.spans import dropped_spans
+from mireorder.ordering.plan import Plan
+from mireorder.tokenizing.ids import decode
+from mireorder.tokenizing.tokens import IGNORED
+from mireorder.training.loop import to_rows
+
+Ids = Sequence[Sequence[int]]
+MOST_LOGITS = 1 << 26  # at once: a quarter of a gigabyte
+
+
+def surprise_of(model: Any, tokenizer: Any, plan: Plan, rows: Any) -> Surprise:
+    """How surprised a model is by the rows of a reordered dataset, copies and natural text told apart.
+
+    Args:
+        model: a transformers causal language model.
+        tokenizer: that its ids come from.
+        plan: of the dataset.
+        rows: of one split, in token form: ``input_ids``, ``labels``, ``target``.
+
+    Raises:
+        InputError: the ids are not the tokenizer's.
+    """
+    input_ids, labels = rows["input_ids"][:], rows["labels"][:]
+    row_logits = max(map(len, input_ids), default=1) * len(tokenizer)
+    nats = token_nats(model, input_ids, labels, max(1, MOST_LOGITS // row_logits))
+    completions = [[label for label in row if label != IGNORED] for row in labels]
+    return surprise(nats, ahead_tokens(plan, tokenizer, completions), rows["target"][:])
+
+
+def token_nats(model: Any, input_ids: Ids, labels: Ids, batch_size: int = 16) -> list[list[float]]:
+    """``-log p`` of each token that has a label, given all tokens before it.
+
+    Args:
+        model: a transformers causal language model.
+        input_ids: prompt, completion, end.
+        labels: the same, -100 where the loss skips; a row's first token is predicted by nothing and must be skipped.
+        batch_size: rows at once; rows of about one length go together.
+
+    Returns:
+        Per row, nats (labelled tokens,).
+    """
+    model.eval()
+    found: list[list[float]] = [[] for _ in input_ids]
+    by_length = sorted(range(len(input_ids)), key=lambda row: len(input_ids[row]))
+    for start in range(0, len(by_length), batch_size):
+        numbers = by_length[start : start + batch_size]
+        rows = to_rows([input_ids[n] for n in numbers], [labels[n] for n in numbers], str(model.device))
+        first = max(1, int(rows.prompts.min()))
+        width = rows.input_ids.shape[1]
+        with torch.inference_mode():
+            ids, mask = rows.input_ids[:, :-1], _mask(rows.lengths, width - 1).to(model.device)
+            out = model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=width - first)
+            logits = out.logits.float()
+            nats = cross_entropy(logits.transpose(1, 2), rows.labels[:, first:], ignore_index=IGNORED, reduction="none")
+        learnt = rows.labels[:, first:] != IGNORED
+        for number, values, kept in zip(numbers, nats.double().cpu(), learnt.cpu(), strict=True):
+            found[number] = values[kept].tolist()
+    return found
+
+
+def _mask(lengths: NDArray[np.int64], width: int) -> Any:
+    """1 on tokens, 0 on padding, which is no token that the model would know as such."""
+    return torch.from_numpy((np.arange(width) < lengths[:, None]).astype(np.int64))
+
+
+def ahead_tokens(plan: Plan, tokenizer: Any, completions: Ids) -> list[list[bool]]:
+    """Whether each token of a completion is of a copy or a mark; a token that holds natural text as well is not.
+
+    Args:
+        plan: of the completions.
+        tokenizer: a fast transformers tokenizer, that they were encoded with.
+        completions: ids, the end of each included.
+
+    Raises:
+        InputError: the ids are not what the tokenizer makes of their own text, or it does not say where tokens stand.
+    """
+    if plan.kind != "lead":
+        return [[False] * len(ids) for ids in completions]
+    texts = decode([list(ids)[:-1] for ids in completions], tokenizer)
+    found = []
+    for row, (ids, text) in enumerate(zip(completions, texts, strict=True)):
+        try:
+            encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        except NotImplementedError:
+            remedy = "take a tokenizer with a tokenizer.json"
+            raise InputError("this tokenizer does not say where its tokens stand", remedy=remedy) from None
+        if encoded["input_ids"] != list(ids)[:-1]:
+            raise InputError("the ids are not those of their text", row=row, remedy="pass the tokenizer of the dataset")
+        dropped = bytearray(len(text))
+        for start, end in dropped_spans(plan, text):
+            dropped[start:end] = b"\1" * (end - start)
+        # Offsets leave out white space, so one of a token that is nothing else is empty: its last character counts.
+        spans = [dropped[min(start, end - 1) : end] for start, end in encoded["offset_mapping"]]
+        found.append([*(bool(span) and all(span) for span in spans), False])
+    return found

@@ -1,0 +1,69 @@
+r"""Kind `lead` without marks, as in the paper (arXiv 2511.00198): copies stand bare in front of their part.
+
+Restore can only drop the first units of a part, so their number is fixed, and the emission must show where parts begin:
+
+- Every part is opened by so many units. Where fewer are copied the rest are empty, so a sentence without a copy begins
+  with a joiner: `` It rained.``. What stands there is dropped whatever it is, so no unit of the target is lost.
+- Parts stand a line feed apart instead of the joiner that stands there naturally. A row that holds one is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from mireorder.arrays import list_array
+from mireorder.cutting.cut import Cut, JoinedCutter
+from mireorder.errors import InputError
+from mireorder.ordering.copying.marks import Copies, ranges
+from mireorder.restoring.copied import EmittedBare
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Bare(EmittedBare):
+    """How copies without marks are written. Arguments and errors are those of `EmittedBare`."""
+
+    def problems(self, cutter: JoinedCutter, cut: Cut) -> dict[int, str]:
+        """Row of a batch -> why its parts could not be told apart, and the remedy."""
+        if self.gap is None:
+            return {}
+        if self.gap in cutter.joiner:
+            raise InputError(
+                f"{self.gap!r} can't part sentences where {cutter.joiner!r} joins units", remedy="copy behind marks"
+            )
+        texts = cutter.emit(list_array(cut.offsets, cut.units))
+        held = pc.indices_nonzero(pc.match_substring(texts, self.gap)).to_pylist()
+        problem = f"target holds {self.gap!r}, which parts sentences where copies have no marks"
+        return dict.fromkeys(held, f"{problem}; copy behind marks, or to the front of whole targets, or --reject")
+
+    def write(self, cutter: JoinedCutter, cut: Cut, heads: Ints, copies: Copies) -> tuple[pa.StringArray, pa.ListArray]:
+        """The text of each row with its copies, and the slots by step: those of copies stand twice.
+
+        Args:
+            cutter: the rows'.
+            cut: of rows without `problems`.
+            heads: int64 (parts,), ascending: the first unit of each part.
+            copies: put before heads, no more than ``number`` of a part.
+        """
+        lengths = copies.last - copies.first + 1
+        spans, before = ranges(copies.first, lengths), np.repeat(copies.before, lengths)
+        missing = self.number - np.bincount(np.searchsorted(heads, before), minlength=len(heads))
+        own = np.arange(len(cut.slots))
+        # What a part opens with sorts before its head: units copied, as they are, then empty ones.
+        place = np.concatenate([2 * own + 1, 2 * before, np.repeat(2 * heads, missing)])
+        order = np.argsort(place, kind="stable")
+        pieces = pa.concat_arrays(
+            [cut.units, cut.units.take(pa.array(spans)), pa.array([""] * int(missing.sum()), pa.string())]
+        )
+        bounds = np.append(heads, len(own)) + self.number * np.arange(len(heads) + 1)
+        texts = cutter.emit(list_array(bounds, pieces.take(pa.array(order))))
+        text = pc.binary_join(list_array(np.searchsorted(heads, cut.offsets), texts), self.gap or "")
+        slots = np.concatenate([cut.slots, cut.slots[spans]])[order[order < len(own) + len(spans)]]
+        ends = cut.offsets + np.searchsorted(before, cut.offsets)
+        return text, list_array(ends, pa.array(slots, pa.int32()))

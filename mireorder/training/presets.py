@@ -1,0 +1,160 @@
+"""Models to train: small shapes from scratch, and pretrained ones from a folder or the hub."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from mireorder.errors import MireorderError
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The size of a GPT-2-architecture model.
+
+    Attributes:
+        layers: transformer blocks.
+        heads: attention heads per block.
+        width: size of the residual stream.
+    """
+
+    layers: int
+    heads: int
+    width: int
+
+
+PRESETS = {
+    "tiny": Shape(layers=2, heads=4, width=64),
+    "nano": Shape(layers=3, heads=3, width=48),  # minGPT's gpt-nano, -micro and -mini
+    "micro": Shape(layers=4, heads=4, width=128),
+    "mini": Shape(layers=6, heads=6, width=192),
+    "gpt2-small": Shape(layers=12, heads=12, width=768),  # 124 million weights with GPT-2's vocabulary
+}
+
+
+def build(name: str, tokenizer: Any, positions: int, seed: int, vocabulary: int | None = None) -> Any:
+    """Make a model with random weights.
+
+    Args:
+        name: one of ``PRESETS``.
+        tokenizer: decides the vocabulary and the special tokens.
+        positions: the longest row, prompt and completion together, in tokens.
+        seed: the weights depend on it and on their shapes alone.
+        vocabulary: tokens it has embeddings for; None takes all of the tokenizer's
+            (`mireorder.tokenizing.reserved.embed` adds what is missing).
+
+    Returns:
+        A ``GPT2LMHeadModel`` in float32, without dropout.
+    """
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    shape = PRESETS[name]
+    config = GPT2Config(
+        vocab_size=vocabulary or len(tokenizer),
+        n_positions=positions,
+        n_layer=shape.layers,
+        n_head=shape.heads,
+        n_embd=shape.width,
+        activation_function="gelu_pytorch_tanh",  # GPT-2's gelu_new in one fused kernel
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    with torch.random.fork_rng(range(torch.cuda.device_count())):  # the caller's random state stays as it was
+        torch.manual_seed(seed)
+        return GPT2LMHeadModel(config)
+
+
+@contextmanager
+def no_bars() -> Iterator[None]:
+    """Keep transformers from drawing its own progress bars."""
+    from transformers.utils import logging
+
+    drawn = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if drawn:
+            logging.enable_progress_bar()
+
+
+def halves() -> bool:
+    """Whether models are tuned in bfloat16, and frozen weights kept in it: on every GPU that computes in it."""
+    import torch
+
+    return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def refuse_adapter(model: Any, name: str) -> None:
+    """Raise MireorderError if a model is an adapter on another, which can answer but not be tuned on.
+
+    Args:
+        model: what `pretrained` gave.
+        name: what it was loaded by.
+    """
+    if getattr(model, "_hf_peft_config_loaded", False):
+        raise MireorderError(
+            f"{name} is an adapter on another model, and tuning it would lose it; merge it into its base model first "
+            "(peft: merge_and_unload), or name that"
+        )
+
+
+def refuse_four_bit() -> None:
+    """Raise MireorderError unless bitsandbytes is here, which keeps weights in 4 bits."""
+    if find_spec("bitsandbytes") is None:
+        raise MireorderError(
+            "QLoRA needs bitsandbytes, which this Python does not have; pip install 'mireorder[qlora]'"
+        )
+
+
+def _four_bits() -> dict[str, Any]:
+    """QLoRA's own settings (Dettmers et al. 2023): NormalFloat, its constants quantised too, computing in bfloat16."""
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    refuse_four_bit()
+    settings = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+    return {"quantization_config": settings, "device_map": {"": 0 if torch.cuda.is_available() else "cpu"}}
+
+
+def pretrained(path_or_id: str, *, half: bool = False, four_bit: bool = False) -> Any:
+    """Load a causal language model, or an adapter folder on its base model; remote code is never run.
+
+    Args:
+        path_or_id: a local folder or a hub id.
+        half: keep the weights in bfloat16 instead of float32. For frozen weights only: small updates vanish
+            in it.
+        four_bit: keep the weights in 4 bits. For frozen weights only.
+
+    Returns:
+        The model, in evaluation mode as transformers loads it.
+
+    Raises:
+        MireorderError: it is neither a preset nor a model that can be loaded, or 4 bits are not to be had here.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    dtype = torch.bfloat16 if half or four_bit else torch.float32
+    quantised = _four_bits() if four_bit else {}
+    try:
+        with no_bars():
+            return AutoModelForCausalLM.from_pretrained(path_or_id, dtype=dtype, trust_remote_code=False, **quantised)
+    except (OSError, ValueError) as error:
+        where = "in this folder" if Path(path_or_id).exists() else "by this name, here or on the hub"
+        raise MireorderError(
+            f"{path_or_id}: no causal language model {where} ({str(error).splitlines()[0]}); name a model "
+            f"folder, a hub id, or one of the presets: {', '.join(PRESETS)}"
+        ) from error

@@ -1,0 +1,232 @@
+"""Train a model on a reordered dataset with the stock ``SFTTrainer``: the data carries the method."""
+
+import gc
+import json
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mireorder.errors import MireorderError
+from mireorder.files import require_empty, write_text
+from mireorder.ordering.plan import Plan
+from mireorder.restoring.restorer import FILE as PLAN_FILE
+from mireorder.standalone import write_standalone
+from mireorder.tokenizing.reserved import embed
+from mireorder.training.budget import Budget
+from mireorder.training.encoded import Encoded, encode_dataset, tokenizer_for
+from mireorder.training.presets import PRESETS, build, halves, no_bars, pretrained, refuse_adapter, refuse_four_bit
+
+SLACK = 4  # tokens a model may emit beyond the longest completion it saw, so that running on is seen as such
+
+TRAINING_FILE = "training.json"
+
+Progress = Callable[[int, int, float], None]
+"""Called as ``progress(step, steps, loss)`` while a model trains."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training run did.
+
+    Attributes:
+        folder: model, tokenizer, ``mireorder.json`` and ``training.json`` are here.
+        losses: (step, mean loss of the steps since the last entry).
+        held_out_loss: loss on the first 1,000 rows of the test (or validation) split, None without one.
+        rows: rows of the train split.
+        parameters: weights that were trained.
+        learning_rate: its peak.
+        device: ``cpu`` or ``cuda``.
+    """
+
+    folder: Path
+    losses: list[tuple[int, float]]
+    held_out_loss: float | None
+    rows: int
+    parameters: int
+    learning_rate: float
+    device: str
+
+
+def train(
+    dataset: str | Path,
+    model: str,
+    out: str | Path,
+    budget: Budget | None = None,
+    *,
+    lora: bool = False,
+    four_bit: bool = False,
+    log_every: int | None = None,
+    progress: Progress | None = None,
+) -> Trained:
+    """Train a model on a dataset that ``mireorder apply`` wrote, and keep the plan with it.
+
+    Args:
+        dataset: its folder, in text or token form.
+        model: a preset trained from scratch (a name in `PRESETS`), a model folder or a hub id.
+        out: new or empty folder for the model.
+        budget: steps, batch size, learning rate, seed.
+        lora: train a LoRA adapter instead of all weights.
+        four_bit: keep the frozen weights under the adapter in 4 bits (QLoRA); needs bitsandbytes.
+        log_every: steps per entry of the losses; by default about 100 entries in all.
+        progress: called with step, steps and loss at each entry.
+
+    Returns:
+        The losses and where the model lies.
+
+    Raises:
+        MireorderError: dataset, model and tokenizer do not fit together, ``out`` is not empty, or 4 bits are asked
+            for where they can't be had.
+    """
+    budget, folder, out = budget or Budget(), Path(dataset), Path(out)
+    _refuse(folder, model, out, lora, four_bit)
+    with tempfile.TemporaryDirectory(prefix="mireorder-") as scratch:
+        encoded = encode_dataset(folder, tokenizer_for(folder, model, lora), Path(scratch))
+        network = _network(model, encoded, budget.seed, lora, four_bit)
+        out.mkdir(parents=True, exist_ok=True)
+        embed(network, encoded.tokenizer, budget.seed)
+        trainer = _trainer(network, encoded, out, budget, scratch=model in PRESETS, lora=lora, log_every=log_every)
+        trainer.add_callback(_reporter(progress))
+        trainer.train()
+        held_out = trainer.evaluate()["eval_loss"] if encoded.held_out is not None else None
+        save(trainer.model, encoded.tokenizer, folder / PLAN_FILE, out, encoded.longest_completion)
+    trained = Trained(
+        folder=out,
+        losses=[(log["step"], log["loss"]) for log in trainer.state.log_history if "loss" in log],
+        held_out_loss=held_out,
+        rows=len(encoded.train),
+        parameters=sum(weights.numel() for weights in trainer.model.parameters() if weights.requires_grad),
+        learning_rate=trainer.args.learning_rate,
+        device=trainer.args.device.type,
+    )
+    record = {"model": model, "lora": lora, "four_bit": four_bit, "budget": asdict(budget)} | asdict(trained)
+    del record["folder"]
+    write_text(out / TRAINING_FILE, json.dumps(record, indent=1) + "\n")
+    del trainer, network
+    _free()
+    return trained
+
+
+def _free() -> None:
+    """Give back the memory of a trainer that is gone: it and its model hold each other, and a GPU's with them."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def save(model: Any, tokenizer: Any, plan_file: Path, out: Path, longest_completion: int) -> None:
+    """Write a model's folder: weights, tokenizer, plan and its `restore.py`, and how to generate with it.
+
+    Args:
+        model: a transformers model, or a PEFT model, of which the adapter is written.
+        tokenizer: the one its training rows were encoded with.
+        plan_file: the ``mireorder.json`` of those rows.
+        out: the folder.
+        longest_completion: tokens of the longest completion it learnt, EOS included.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    settings = model.generation_config
+    settings.do_sample, settings.temperature, settings.top_p, settings.top_k = False, None, None, None
+    settings.max_new_tokens, settings.max_length = longest_completion + SLACK, None
+    settings.eos_token_id = tokenizer.eos_token_id
+    settings.pad_token_id = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+    with no_bars():
+        model.save_pretrained(out)
+    settings.save_pretrained(out)  # an adapter's save_pretrained leaves it out
+    tokenizer.save_pretrained(out)
+    shutil.copyfile(plan_file, out / PLAN_FILE)
+    write_standalone(out)
+
+
+def _refuse(folder: Path, model: str, out: Path, lora: bool, four_bit: bool) -> None:
+    require_empty(out)
+    if four_bit and not lora:
+        raise MireorderError("weights of 4 bits are too coarse to train; train an adapter on them (lora)")
+    if four_bit:
+        refuse_four_bit()
+    if lora and model in PRESETS:
+        raise MireorderError(
+            f"preset {model!r} starts from random weights, so an adapter alone is useless; train without LoRA"
+        )
+    Plan.load(folder)  # a broken one would be found only after training
+
+
+def _network(model: str, encoded: Encoded, seed: int, lora: bool, four_bit: bool = False) -> Any:
+    if model in PRESETS:
+        return build(model, encoded.tokenizer, encoded.longest + SLACK, seed)
+    # An adapter notes where its base model is, so a folder is named in full.
+    path_or_id = str(Path(model).resolve()) if Path(model).is_dir() else model
+    network = pretrained(path_or_id, half=lora and halves(), four_bit=four_bit)
+    refuse_adapter(network, model)
+    encoded.refuse_longer_than(getattr(network.config.get_text_config(), "max_position_embeddings", None))
+    return network
+
+
+def _trainer(
+    network: Any,
+    encoded: Encoded,
+    out: Path,
+    budget: Budget,
+    *,
+    scratch: bool,
+    lora: bool = False,
+    log_every: int | None = None,
+) -> Any:
+    import torch
+    from peft import LoraConfig
+    from transformers import PrinterCallback
+    from trl import SFTConfig, SFTTrainer
+
+    gpu = torch.cuda.is_available()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # trl's own defaults use names transformers is leaving
+        config = SFTConfig(
+            output_dir=str(out),
+            max_steps=budget.steps,
+            per_device_train_batch_size=budget.batch_size,
+            per_device_eval_batch_size=budget.batch_size,
+            learning_rate=budget.peak(scratch=scratch, lora=lora),
+            lr_scheduler_type="cosine",
+            warmup_steps=budget.warmup_steps,
+            weight_decay=0.0,
+            seed=budget.seed,
+            max_length=None,  # the default cuts rows at 1024 tokens, and with them the EOS
+            packing=False,
+            gradient_checkpointing=not scratch and gpu,
+            use_cpu=not gpu,
+            bf16=halves(),
+            logging_steps=log_every or max(1, budget.steps // 100),
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+        )
+    if config.n_gpu > 1:
+        config._n_gpu = 1  # one process would spread each batch over all cards, which SFTTrainer refuses
+    trainer = SFTTrainer(
+        network,
+        args=config,
+        train_dataset=encoded.train,
+        eval_dataset=encoded.held_out,
+        processing_class=encoded.tokenizer,
+        peft_config=LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
+        if lora
+        else None,
+    )
+    trainer.remove_callback(PrinterCallback)  # it prints every entry of the log
+    return trainer
+
+
+def _reporter(progress: Progress | None) -> Any:
+    from transformers import TrainerCallback
+
+    class Reporter(TrainerCallback):  # type: ignore[misc]
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+            if progress is not None and logs and "loss" in logs:
+                progress(state.global_step, state.max_steps, float(logs["loss"]))
+
+    return Reporter()
