@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mireorder.cutting import CUTTERS, Cutter, Digits, Labels, Tokens
+from mireorder.cutting.batches import Prepare, Progress
 from mireorder.cutting.positional import Positional
-from mireorder.cutting.rows import Prepare, Progress
 from mireorder.cutting.tokens import with_ids
 from mireorder.dataset.folder import load, write_folder
 from mireorder.dataset.reader import Shard, label_names, open_shards
@@ -23,7 +23,7 @@ from mireorder.errors import InputError, PlanError
 from mireorder.fitting.copies import with_copies
 from mireorder.fitting.counts import Counts
 from mireorder.fitting.planning import NEEDED, Choices, TieBreaker, one_of, plan_from
-from mireorder.fitting.scan import Passes
+from mireorder.fitting.scan import Scan
 from mireorder.fitting.tally import count_for, count_later, count_rows
 from mireorder.information.association import Associating
 from mireorder.information.criteria import CRITERIA, Criterion
@@ -106,17 +106,17 @@ def fit(
     cutter = complete(cutter, data, reading, moves=choices.policy != "plain" or markers is not None)
     between = between if between is not None else reading.separator or " "
     prepare, tokenizer_hash = _tokenized(tokenizer, cutter, between)
-    passes = Passes(_to_count(open_shards(data, reading)), reject, memory, workers, progress, prepare)
+    scan = Scan(_to_count(open_shards(data, reading)), reject, memory, workers, progress, prepare)
     second = None
     if criterion is None:
-        counts = count_rows(passes, cutter, reading, between)
+        counts = count_rows(scan, cutter, reading, between)
     else:
-        counts = count_for(passes, cutter, [criterion], reading, between)
+        counts = count_for(scan, cutter, [criterion], reading, between)
     if breaker:
-        second = TieBreaker(breaker, partial(count_later, passes, counts.targets, breaker), counts.targets.radices)
+        second = TieBreaker(breaker, partial(count_later, scan, counts.targets, breaker), counts.targets.radices)
     plan = plan_from(counts, second, choices, workers)
     if copying is not None:
-        plan = with_copies(plan, copying, association, passes)
+        plan = with_copies(plan, copying, association, scan)
     return replace(plan, tokenizer=tokenizer_hash)
 
 
@@ -148,8 +148,8 @@ def count(
     if isinstance(cutter, Tokens):
         raise InputError("tokens are counted by fit alone", remedy="pass --cutter words, or fit with a tokenizer")
     between = between if between is not None else reading.separator or " "
-    passes = Passes(_to_count(open_shards(data, reading)), reject, memory, workers, progress)
-    return count_for(passes, cutter, [criterion, breaker] if breaker else [criterion], reading, between)
+    scan = Scan(_to_count(open_shards(data, reading)), reject, memory, workers, progress)
+    return count_for(scan, cutter, [criterion, breaker] if breaker else [criterion], reading, between)
 
 
 def count_like(
@@ -175,12 +175,12 @@ def count_like(
         InputError: the input can't be read, or a row can't be cut or is not covered (an unknown value or label, a
             longer number).
     """
-    passes = Passes(_to_count(open_shards(data, like.reading)), reject, memory, workers, progress)
+    scan = Scan(_to_count(open_shards(data, like.reading)), reject, memory, workers, progress)
     first, second = like.first, like.second
     assert first.sources is not None  # noqa: S101 (there are no counts without)
-    counted = passes.count(like.targets, first.criterion, first.sources, like.misfits)
+    counted = scan.count(like.targets, first.criterion, first.sources, like.misfits)
     if second and second.sources:
-        second = replace(second, table=passes.count(like.targets, second.criterion, second.sources, like.misfits).table)
+        second = replace(second, table=scan.count(like.targets, second.criterion, second.sources, like.misfits).table)
     return replace(
         like,
         first=replace(first, table=counted.table),

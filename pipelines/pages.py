@@ -12,7 +12,7 @@ from typing import Any
 
 from mireorder import Plan
 from mireorder.dataset.manifest import FILE as MANIFEST
-from mireorder.evaluate.record import code_version
+from mireorder.evaluate.results_folder import code_version
 from mireorder.evaluate.statistics import difference
 from mireorder.files import write_text
 from mireorder.report.comparison import markdown_table

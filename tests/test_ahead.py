@@ -18,8 +18,8 @@ from mireorder.cutting import Lines, Sentences
 from mireorder.information.association import NEVER, Scored
 from mireorder.ordering.copying.marks import Leads
 from mireorder.ordering.copying.policies import Copying, Cost, Lead, Lookahead, Parts, row_heads, sentence_heads
-from mireorder.ordering.copying.unmarked import Bare
-from mireorder.restoring.copied import restore_bare, restore_lead
+from mireorder.ordering.copying.unmarked import Unmarked
+from mireorder.restoring.copied import restore_lead, restore_unmarked
 
 # --- the choice --------------------------------------------------------------------------------------------------
 
@@ -133,12 +133,12 @@ def test_cost():
 def test_bare_copies_by_hand():
     heads = np.array([0, 3, 6])
     cut = cut_of(["the cat sat. it was fat.", "so"])
-    text, slots = Bare().write(WORDS, cut, heads, copies((0, 1, 1), (3, 5, 5)))
+    text, slots = Unmarked().write(WORDS, cut, heads, copies((0, 1, 1), (3, 5, 5)))
     assert text.to_pylist() == ["cat the cat sat.\nfat. it was fat.", " so"]
     assert slots.to_pylist() == [[1, 0, 1, 2, 5, 3, 4, 5], [0]]
-    text, _ = Bare(2).write(WORDS, cut, heads, copies((0, 2, 2), (0, 1, 1), (3, 5, 5)))
+    text, _ = Unmarked(2).write(WORDS, cut, heads, copies((0, 2, 2), (0, 1, 1), (3, 5, 5)))
     assert text.to_pylist() == ["sat. cat the cat sat.\nfat.  it was fat.", "  so"]
-    text, _ = Bare(gap=None).write(WORDS, cut, row_heads(cut), copies((0, 1, 1)))
+    text, _ = Unmarked(gap=None).write(WORDS, cut, row_heads(cut), copies((0, 1, 1)))
     assert text.to_pylist() == ["cat the cat sat. it was fat.", " so"]
 
 
@@ -158,19 +158,19 @@ def test_bare_copies_by_hand():
     ],
 )
 def test_verdicts_without_marks(text, verdict, natural, problem):
-    found = restore_bare(WORDS, Bare(), text)
+    found = restore_unmarked(WORDS, Unmarked(), text)
     assert (found.text, found.verdict, found.problem) == (natural, verdict, problem)
 
 
 def test_rows_whose_parts_can_not_be_told_apart_are_refused():
     cut = cut_of(["a b", "a\nb", "c", "\n"])
-    assert list(Bare().problems(WORDS, cut)) == [1, 3]
-    assert Bare(gap=None).problems(WORDS, cut) == {}
+    assert list(Unmarked().problems(WORDS, cut)) == [1, 3]
+    assert Unmarked(gap=None).problems(WORDS, cut) == {}
     with pytest.raises(InputError, match="copy behind marks"):
-        Bare(gap=" ").problems(WORDS, cut)
+        Unmarked(gap=" ").problems(WORDS, cut)
     for options in ({"number": 0}, {"gap": ""}, {"gap": "ab"}):
         with pytest.raises(InputError, match="by one character"):
-            Bare(**options)
+            Unmarked(**options)
 
 
 # --- the law ------------------------------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ def test_what_is_chosen_is_dropped_again(policy, by_sentence, rows):
     for row, (text, natural) in enumerate(zip(emitted.to_pylist(), target, strict=True)):
         assert sorted(set(slots[row].as_py())) == list(range(len(natural.split(" "))))
         if row not in refused:
-            found = restore_bare(WORDS, bare, text)
+            found = restore_unmarked(WORDS, bare, text)
             assert (found.text, found.verdict) == (natural, "complete"), text
 
 
@@ -226,16 +226,16 @@ def test_sentences_are_whole_words(target):
     starts = np.diff(np.append(parts.heads, len(parts.cut.slots)))
     assert starts.min() > 0 and set(row_heads(parts.cut)) <= set(parts.heads)
     chosen = Copying(Lead(), association=WEATHER).choose(parts)
-    text, _ = Bare().write(WORDS, parts.cut, parts.heads, chosen)
-    refused = Bare().problems(WORDS, parts.cut)
+    text, _ = Unmarked().write(WORDS, parts.cut, parts.heads, chosen)
+    refused = Unmarked().problems(WORDS, parts.cut)
     for row, (emitted, natural) in enumerate(zip(text.to_pylist(), target, strict=True)):
-        assert row in refused or restore_bare(WORDS, Bare(), emitted).text == natural
+        assert row in refused or restore_unmarked(WORDS, Unmarked(), emitted).text == natural
 
 
 @given(st.text("ab \n", max_size=14), st.integers(1, 3), st.sampled_from(["\n", None]))
 def test_restore_without_marks_never_raises_and_what_is_complete_can_be_written_again(text, width, gap):
-    bare = Bare(width, gap)
-    found = restore_bare(WORDS, bare, text)
+    bare = Unmarked(width, gap)
+    found = restore_unmarked(WORDS, bare, text)
     if found.verdict == "complete":
         parts = text.split(gap) if gap else [text]
         assert found.text == " ".join(part.split(" ", width)[width] for part in parts)
@@ -253,7 +253,7 @@ def test_whole_lines_are_copied_to_the_front():
         parts = copying.parts(lines, cut_of(target, lines), source, target)
         emitted, _ = copying.bare.write(lines, parts.cut, parts.heads, copying.choose(parts))
         assert emitted.to_pylist() == [text, "\none line"]
-        assert [restore_bare(lines, copying.bare, x).text for x in emitted.to_pylist()] == target.to_pylist()
+        assert [restore_unmarked(lines, copying.bare, x).text for x in emitted.to_pylist()] == target.to_pylist()
         marked, _ = LEADS.write(lines, parts.cut, copying.choose(parts))
         assert marked.to_pylist() == [re.sub(r"^(.*)", r"<\1>", text, count=1), "one line"]
         assert [restore_lead(lines, LEADS, x).text for x in marked.to_pylist()] == target.to_pylist()
@@ -264,9 +264,9 @@ def test_what_is_restored_of_a_beginning_stays(sentences, width):
     natural = " ".join(sentences)
     parts = parts_of(["rain"], [natural])
     chosen = Copying(Lead(width), association=WEATHER).choose(parts)
-    text = Bare(width).write(WORDS, parts.cut, parts.heads, chosen)[0][0].as_py()
+    text = Unmarked(width).write(WORDS, parts.cut, parts.heads, chosen)[0][0].as_py()
     for end in range(len(text)):
-        assert natural.startswith(restore_bare(WORDS, Bare(width), text[:end]).text)
+        assert natural.startswith(restore_unmarked(WORDS, Unmarked(width), text[:end]).text)
 
 
 # --- real text ----------------------------------------------------------------------------------------------------
@@ -302,7 +302,7 @@ def test_real_text(real, read, led):
             refused = copying.bare.problems(WORDS, parts.cut)
             assert list(refused) == [i for i, text in enumerate(target) if "\n" in text]
             text, _ = copying.bare.write(WORDS, parts.cut, parts.heads, chosen)
-            restored = [restore_bare(WORDS, copying.bare, emitted).text for emitted in text.to_pylist()]
+            restored = [restore_unmarked(WORDS, copying.bare, emitted).text for emitted in text.to_pylist()]
             assert all(
                 text == natural or i in refused for i, (text, natural) in enumerate(zip(restored, target, strict=True))
             )

@@ -10,8 +10,7 @@ import pytest
 from mireorder.counting.cooccurrence import count_cooccurrences
 from mireorder.counting.keys import KeyTable
 from mireorder.errors import InputError
-from mireorder.information.bigram import Bigram as Fitted
-from mireorder.information.bigram import HeldOut, LowRank, folds
+from mireorder.information.bigram import HeldOut, LowRank, LowRankBigram, folds
 from mireorder.information.criteria import CRITERIA, Bigram, Presence
 from mireorder.information.significance import p_values
 
@@ -87,7 +86,7 @@ def test_probabilities_sum_to_one_within_each_group():
 
 def test_large_logits_do_not_overflow():
     left, right = np.array([[400.0, 1], [-900, 1]]), np.array([[1.0, 0], [-1, 0]])
-    model = Fitted(left, right, np.log([0.5, 0.5]), (2,), HeldOut(0, 0.0, 0.0, 0.0), 0, 1, 0)
+    model = LowRankBigram(left, right, np.log([0.5, 0.5]), (2,), HeldOut(0, 0.0, 0.0, 0.0), 0, 1, 0)
     with np.errstate(over="raise", invalid="raise"):
         found = model.log_ratio([0, 0, 1, 1], [0, 1, 0, 1])
     assert found == pytest.approx([1, 1 - 800 / np.log(2), 1 - 1800 / np.log(2), 1])

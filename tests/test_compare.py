@@ -20,9 +20,9 @@ from mireorder.cli import main
 from mireorder.errors import InputError, MireorderError, OutputError
 from mireorder.evaluate.compare import Setup, arms, compare, compare_prepared
 from mireorder.evaluate.held_out import held_out_rows
-from mireorder.evaluate.record import code_version
-from mireorder.evaluate.runs import Job, default_workers, run, run_all
+from mireorder.evaluate.results_folder import code_version
 from mireorder.evaluate.statistics import Interval
+from mireorder.evaluate.worker import Job, default_workers, run, run_all
 from mireorder.report.comparison import comparison_view
 from mireorder.report.figures import accuracy_curves, score_heatmap
 from mireorder.tokenizing.characters import character_tokenizer

@@ -14,7 +14,7 @@ from numba import config
 from mireorder.counting import cooccurrence
 from mireorder.counting.cooccurrence import cooccurrences, count_cooccurrences, rows_of_ids
 from mireorder.counting.keys import KeyTable, Packing
-from mireorder.counting.partition import Partition, Rows
+from mireorder.counting.partition import Partition, PartRows
 from mireorder.counting.spill import gather
 from mireorder.errors import InputError
 
@@ -88,7 +88,7 @@ def test_ranges_of_first_ids_change_nothing(rows, window, workers, groups):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mireorder.counting.partition.PART", 3)
         patch.setattr("mireorder.counting.partition.MOST_GROUPS", groups)
-        found = Partition.of(Rows(offsets, ids.view(np.uint32), VOCABULARY, window), whole_of(offsets), workers)
+        found = Partition.of(PartRows(offsets, ids.view(np.uint32), VOCABULARY, window), whole_of(offsets), workers)
         parts = [found.numbers[a:b] for a, b in pairwise(found.bounds)]
         assert [low.max() < high.min() for low, high in pairwise(filter(len, parts))].count(False) == 0
         assert content(found.table(None, workers)) == naive(rows, window)

@@ -15,7 +15,7 @@ from mireorder.cutting.source import number_codes, survey_numbers, survey_words
 from mireorder.errors import InputError
 from mireorder.information.criteria import Joint, Pairwise, Presence, Subset
 from mireorder.information.entropy import miller_madow, plug_in
-from mireorder.information.estimators import conditional_mutual_information, refine
+from mireorder.information.scoring import estimated_information, refine
 from mireorder.information.subsets import Search
 
 TWO = range(100)
@@ -44,7 +44,7 @@ def counted(criterion, sources, codes, radices):
 def information(x, y, z=None, weights=None):
     ones = np.ones(len(x), np.int64)
     z = np.zeros(len(x), np.int64) if z is None else z
-    return conditional_mutual_information(x, y, z, ones if weights is None else weights)
+    return estimated_information(x, y, z, ones if weights is None else weights)
 
 
 # --- estimators ----------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from mireorder.cutting.source import _digit_codes, _hash_strings, _scan_numbers
 from mireorder.information.association import NEVER, _score_units
 from mireorder.information.null import _draw_pairs
 from mireorder.information.passages import Passages, _count_before, _fill_before
-from mireorder.information.presence import Partition, presence_information
+from mireorder.information.presence import EmittedGroups, presence_information
 from mireorder.information.subsets import count_cells
 
 PACKAGE = Path(mireorder.__file__).parent
@@ -271,7 +271,7 @@ def test_sum_words(rows, emitted):
         array(np.tile(entries, 3), np.int64),
         array(np.concatenate(seen), np.int64),
         array([sum(t == target for _, t in rows) for target in targets], np.int64),
-        Partition.of(codes, np.array([np.bincount(column).argmax() for column in codes.T]), emitted),
+        EmittedGroups.of(codes, np.array([np.bincount(column).argmax() for column in codes.T]), emitted),
     )
     left = [slot for slot in range(3) if slot not in emitted]
     expected = naive_kernels.sum_words(rows, 3, emitted)

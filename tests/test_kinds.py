@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from mireorder import Digits, InputError
 from mireorder.arrays import list_array
-from mireorder.cutting.rows import Batch, cut_batch
+from mireorder.cutting.batches import Batch, cut_batch
 from mireorder.information.criteria import Pairwise
-from mireorder.information.evidence import pointwise, surprise
+from mireorder.information.evidence import pointwise, specific_surprise
 from mireorder.ordering.marked import Markers
 from mireorder.ordering.permutation import Permutations, sound_rows
-from mireorder.ordering.rows import by_evidence, shuffled
+from mireorder.ordering.rows import by_evidence, shuffled_orders
 from mireorder.restoring.causal import restore_causal
 from mireorder.restoring.marked import restore_marked
 
@@ -49,15 +49,15 @@ def test_surprise_is_mutual_information_on_average(rows):
     counts = np.zeros((4, 5), np.int64)
     for s, t in rows:
         counts[s, t] += 1
-    mean = (counts.sum(1) / len(rows) * surprise(counts)).sum()
+    mean = (counts.sum(1) / len(rows) * specific_surprise(counts)).sum()
     assert mean == pytest.approx(naive.information([s for s, _ in rows], [t for _, t in rows], [0] * len(rows)))
-    assert (surprise(counts) >= 0).all()
+    assert (specific_surprise(counts) >= 0).all()
 
 
 def test_surprise_and_pointwise_by_hand():
     counts = np.array([[2, 0], [1, 1]])
     # p(t) = 3/4, 1/4: log2(4/3) of the first value; 1/2 log2(2/3) + 1/2 log2 2 of the second
-    assert surprise(counts) == pytest.approx([np.log2(4 / 3), 0.5 * np.log2(2 / 3) + 0.5])
+    assert specific_surprise(counts) == pytest.approx([np.log2(4 / 3), 0.5 * np.log2(2 / 3) + 0.5])
     # with half a count more: 2.5 of 3 against 4/6, and so on
     assert pointwise(counts) == pytest.approx(np.log2([[2.5 * 6 / 12, 0.5 * 6 / 6], [1.5 * 6 / 12, 1.5 * 6 / 6]]))
 
@@ -118,24 +118,24 @@ def test_causal_restore_never_raises(text, source):
     assert restore_causal(cutter, evidence, True, text, source).verdict in ("complete", "cut short", "malformed")
 
 
-# --- rows shuffled ------------------------------------------------------------------------------------------------
+# --- rows shuffled -----------------------------------------------------------------------------------------------
 
 
 @given(st.integers(0, 2**32), st.integers(1, 30))
 def test_shuffled_orders_are_permutations_and_pure(seed, rows):
     batch = products().slice(100, rows)
     cut = settled(products()).cut(batch)
-    order = shuffled(cut, batch.column("source"), batch.column("target"), seed).to_arrow()
+    order = shuffled_orders(cut, batch.column("source"), batch.column("target"), seed).to_arrow()
     assert sound_rows(order).all() and order.value_lengths().to_pylist() == np.diff(cut.offsets).tolist()
     last = batch.slice(rows - 1)
-    alone = shuffled(settled(products()).cut(last), last.column("source"), last.column("target"), seed)
+    alone = shuffled_orders(settled(products()).cut(last), last.column("source"), last.column("target"), seed)
     assert alone.values.tolist() == order[-1].as_py()
 
 
 def test_every_order_is_drawn_about_as_often():
     batch = products(100)
     slots = len(settled(batch).slots)
-    order = shuffled(settled(batch).cut(batch), batch.column("source"), batch.column("target"), 0)
+    order = shuffled_orders(settled(batch).cut(batch), batch.column("source"), batch.column("target"), 0)
     _, counts = np.unique(order.values.reshape(-1, slots), axis=0, return_counts=True)
     expected = 10_000 / len(list(permutations(range(slots))))
     assert len(counts) == 24

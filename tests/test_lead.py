@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mireorder import InputError
-from mireorder.cutting.cut import Cut
+from mireorder.cutting.base import Cut
 from mireorder.ordering.copying.marks import Copies, Leads
 from mireorder.restoring.copied import restore_lead
 from mireorder.restoring.units import Split

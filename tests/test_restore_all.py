@@ -8,7 +8,7 @@ from test_ordering import CUTTERS, ODD, TARGETS, emit, every_cutter
 from test_plan import plan_of
 
 from mireorder.cutting import Digits, Labels, Lines, Spans, Tokens, Words
-from mireorder.cutting.cut import ColumnCutter
+from mireorder.cutting.base import ColumnCutter
 from mireorder.errors import InputError, PlanError
 from mireorder.ordering import columns
 from mireorder.restoring.restorer import Restorer

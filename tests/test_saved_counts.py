@@ -187,7 +187,7 @@ def test_loading_maps_tables_into_memory_and_saving_again_gives_the_same_bytes(w
     }
 
 
-def passes(call, rows, **options):
+def scan(call, rows, **options):
     """How often the data is read."""
     read = []
     call(data_of(rows), reading=READING, cutter="digits", progress=read.append, workers=1, **options)
@@ -195,10 +195,10 @@ def passes(call, rows, **options):
 
 
 def test_fit_counts_the_tie_breaker_only_where_scores_tie_and_count_always_does():
-    assert passes(fit, SUMS, resamples=0) == 2
-    assert passes(fit, ANIMALS, resamples=0) == 4  # the tie-breaker is surveyed and counted as well
-    assert passes(count, SUMS) == 3  # one survey for both
-    assert passes(count, SUMS, tie_breaker=None) == 2
+    assert scan(fit, SUMS, resamples=0) == 2
+    assert scan(fit, ANIMALS, resamples=0) == 4  # the tie-breaker is surveyed and counted as well
+    assert scan(count, SUMS) == 3  # one survey for both
+    assert scan(count, SUMS, tie_breaker=None) == 2
     first = counted("digits, joint", SUMS)
     read = []
     count_like(data_of(SUMS), first, progress=read.append)

@@ -21,7 +21,7 @@ from mireorder.tokenizing.characters import character_tokenizer
 from mireorder.tokenizing.tokens import IGNORED, encode, encode_prompts, load_tokenizer
 from mireorder.training.budget import Budget
 from mireorder.training.encoded import encode_dataset
-from mireorder.training.loop import _by_position, batch_loss, greedy, shuffled, to_rows, train_steps
+from mireorder.training.loop import _by_position, batch_loss, greedy, shuffled_batches, to_rows, train_steps
 from mireorder.training.presets import PRESETS, build, pretrained
 from mireorder.training.small import SmallGpt, is_small
 from mireorder.training.train import SLACK, _trainer, train
@@ -152,7 +152,7 @@ def test_a_model_learnt_by_hand_owns_its_weights_again():
     model = build("tiny", tokenizer, 8, seed=3)
     before = model.transformer.wte.weight.detach().clone()
     rows = to_rows([[3, 4, 1]], [[-100, 4, 1]])
-    list(train_steps(model, rows, shuffled(1, 1, 0), Budget(3, 1), 1e-2))
+    list(train_steps(model, rows, shuffled_batches(1, 1, 0), Budget(3, 1), 1e-2))
     assert not torch.equal(before, model.transformer.wte.weight)
     assert model.lm_head.weight is model.transformer.wte.weight
     storages = [weight.untyped_storage().data_ptr() for weight in model.parameters()]
@@ -160,7 +160,7 @@ def test_a_model_learnt_by_hand_owns_its_weights_again():
 
 
 def test_shuffled_takes_every_row_once_per_epoch():
-    batches = shuffled(10, 4, seed=0)
+    batches = shuffled_batches(10, 4, seed=0)
     for _ in range(2):
         epoch = [next(batches) for _ in range(3)]
         assert [len(batch) for batch in epoch] == [4, 4, 2]

@@ -26,7 +26,7 @@ from mireorder.dataset import manifest
 from mireorder.information.evidence import Evidence
 from mireorder.ordering.copying.policies import Copying, Lead, Lookahead
 from mireorder.ordering.emission import emit
-from mireorder.restoring.causal import Said
+from mireorder.restoring.causal import SourceEvidence
 from mireorder.standalone import FILE, MODULES, standalone
 
 # --- plans of every kind and cutter -----------------------------------------------------------------------------
@@ -153,7 +153,7 @@ def test_the_file_restores_as_the_library_does(name, data, restorers):
 def test_ids_are_restored_as_by_the_library(bundled, align, order, ids):
     plan = plan_of(Tokens(align, width=5), order, tokenizer="0" * 64)
     content = json.loads(plan.to_json())
-    alone = bundled.Restorer.of(content, bundled.make(content["cutter"], bundled.EMITTED))
+    alone = bundled.Restorer.of(content, bundled.make(content["cutter"], bundled.RESTORERS))
     one, other = plan.restore_ids(ids), alone.restore_ids(ids)
     assert (one.ids, one.verdict, one.problem) == (other.ids, other.verdict, other.problem)
     with pytest.raises(bundled.PlanError, match="token ids"):
@@ -169,7 +169,7 @@ def test_one_source_says_what_a_column_of_sources_says(counted, asked):
     radices = [3, 2]
     content = evidence(radices, counted, len(asked))
     column = Evidence.from_dict(content).of_sources(pa.array([*counted, *asked]))
-    assert [Said.from_dict(content).of_source(source) for source in [*counted, *asked]] == column.tolist()
+    assert [SourceEvidence.from_dict(content).of_source(source) for source in [*counted, *asked]] == column.tolist()
 
 
 # --- whatever a model writes ------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from mireorder.evaluate.perplexity import Surprise, surprise
 from mireorder.evaluate.rouge import rouge
 from mireorder.information.association import Associating
 from mireorder.ordering.copying.policies import Copying, Lead, Lookahead
-from mireorder.ordering.copying.spans import dropped_spans
+from mireorder.ordering.copying.spans import copied_spans
 
 READING = Reading(("source",), ("target",))
 WEATHER = list(zip(*weather(300), strict=True))
@@ -85,7 +85,7 @@ def test_without_what_is_dropped_the_plain_completion_is_left(policy, options, b
     rows = apply(data, plan)["train"]
     dropped = 0
     for completion, target in zip(rows["completion"], rows["target"], strict=True):
-        spans = dropped_spans(plan, completion)
+        spans = copied_spans(plan, completion)
         assert without(completion, spans) == plan.completion_start + target
         dropped += len(spans)
     assert dropped > len(rows) / 3
@@ -100,12 +100,12 @@ def test_the_law_holds_for_any_text(targets, chosen):
     plan, data = plan_of([("x", target) for target in targets], chosen[0], **chosen[1])
     rows = apply(data, plan)["train"]
     for completion, target in zip(rows["completion"], rows["target"], strict=True):
-        assert without(completion, dropped_spans(plan, completion)) == " " + target
+        assert without(completion, copied_spans(plan, completion)) == " " + target
 
 
 def test_other_kinds_drop_nothing():
     plan, _ = plan_of(WEATHER, "plain")
-    assert dropped_spans(plan, " ⟪x⟫ x") == []
+    assert copied_spans(plan, " ⟪x⟫ x") == []
 
 
 # --- with a model -------------------------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ def test_nats_are_the_loss(torch):
 @pytest.mark.parametrize(("policy", "options"), POLICIES)
 @pytest.mark.parametrize("reserve", [True, False])
 def test_natural_tokens_are_those_of_the_plain_text(torch, policy, options, reserve, tmp_path):
-    from mireorder.evaluate.surprise import ahead_tokens
+    from mireorder.evaluate.surprise import copied_tokens
     from mireorder.tokenizing.ids import decode
     from mireorder.tokenizing.subwords import subword_tokenizer
     from mireorder.tokenizing.tokens import encode, load_tokenizer
@@ -182,7 +182,7 @@ def test_natural_tokens_are_those_of_the_plain_text(torch, policy, options, rese
     rows = load_from_disk(str(tmp_path / "led"))["train"][:6]
     tokenizer = load_tokenizer(tmp_path / "led" / "tokenizer")
     completions = [[label for label in row if label != -100] for row in rows["labels"]]
-    flags = ahead_tokens(plan, tokenizer, completions)
+    flags = copied_tokens(plan, tokenizer, completions)
     natural = [
         [i for i, flag in zip(row, of, strict=True) if not flag] for row, of in zip(completions, flags, strict=True)
     ]
@@ -195,14 +195,14 @@ def test_natural_tokens_are_those_of_the_plain_text(torch, policy, options, rese
 
 
 def test_ids_of_another_tokenizer_are_refused(torch):
-    from mireorder.evaluate.surprise import ahead_tokens
+    from mireorder.evaluate.surprise import copied_tokens
     from mireorder.tokenizing.subwords import subword_tokenizer
 
     plan, _ = plan_of(WEATHER, Lookahead(2))
     tokenizer = subword_tokenizer([text for row in WEATHER for text in row], 320)
     letters = [tokenizer.convert_tokens_to_ids(letter) for letter in "rain"]
     with pytest.raises(InputError, match="row 0: the ids are not those of their text"):
-        ahead_tokens(plan, tokenizer, [[*letters, tokenizer.eos_token_id]])
+        copied_tokens(plan, tokenizer, [[*letters, tokenizer.eos_token_id]])
 
 
 def test_subwords_give_every_text_back(torch):
@@ -233,14 +233,14 @@ def test_rouge_says_what_it_needs(monkeypatch):
 @pytest.mark.parametrize("name", ["gpt2", "qwen2.5"])
 @pytest.mark.parametrize("marks", [True, False])
 def test_published_tokenizers_split_natural_text_as_they_do_without_copies(torch, real, name, marks):
-    from mireorder.evaluate.surprise import ahead_tokens
+    from mireorder.evaluate.surprise import copied_tokens
     from mireorder.tokenizing.tokens import encode, load_tokenizer
 
     tokenizer = load_tokenizer(real / "tokenizers" / name)
     plan, data = plan_of(WEATHER[:50], Lookahead(2), marks=marks)
     rows = apply(data, plan, form="token", tokenizer=tokenizer)["train"]
     completions = [[label for label in row if label != -100] for row in rows["labels"]]
-    flags = ahead_tokens(plan, tokenizer, completions)
+    flags = copied_tokens(plan, tokenizer, completions)
     plain = encode(["x"] * 50, [" " + target for target in rows["target"]], tokenizer)[1]
     # Qwen's tokens may hold a full stop and the line feed behind it: they are others than in plain text, but as many.
     assert [row.count(False) for row in flags] == [sum(label != -100 for label in row) for row in plain]

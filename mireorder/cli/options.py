@@ -61,7 +61,7 @@ Copies = Annotated[
 ]
 Place = Annotated[str | None, typer.Option(help="where the span is taken: random, best or last (lookahead)")]
 Whole = Annotated[bool, typer.Option("--whole", help="copy to the front of the target, not of each sentence")]
-Bare = Annotated[bool, typer.Option("--bare", help="copy without marks, as in the paper")]
+Unmarked = Annotated[bool, typer.Option("--bare", help="copy without marks, as in the paper")]
 StopWords = Annotated[int | None, typer.Option(help="how many of the commonest words are never copied (lead)")]
 Estimator = Annotated[
     str,

@@ -54,7 +54,7 @@ def fit(
     copies: options.Copies = None,
     place: options.Place = None,
     whole: options.Whole = False,
-    bare: options.Bare = False,
+    bare: options.Unmarked = False,
     stop_words: options.StopWords = None,
     estimator: options.Estimator = "plug-in",
     ties: options.Ties = "subset",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mireorder.counting.kernels import frozen
 from mireorder.counting.keys import KeyTable, slices
-from mireorder.counting.partition import Partition, Rows, row_of
+from mireorder.counting.partition import Partition, PartRows, row_of
 from mireorder.counting.spill import gather
 from mireorder.errors import InputError
 
@@ -70,7 +70,7 @@ def cooccurrences(
         yield Partition.of(rows, part, workers).table(None, workers)
 
 
-def _checked(offsets: NDArray[np.int64], ids: NDArray[np.int32], vocabulary: int, window: int) -> Rows:
+def _checked(offsets: NDArray[np.int64], ids: NDArray[np.int32], vocabulary: int, window: int) -> PartRows:
     if not 1 <= vocabulary <= MOST_IDS:
         raise InputError(f"a vocabulary of {vocabulary:,} ids can't be counted", remedy=f"take 1 to {MOST_IDS:,}")
     if window < 1:
@@ -79,10 +79,10 @@ def _checked(offsets: NDArray[np.int64], ids: NDArray[np.int32], vocabulary: int
     _refuse_out_of_range(offsets, ids, vocabulary)
     longest = int(np.diff(offsets).max(initial=0))
     offsets, ids = offsets.astype(np.int64, copy=False), ids.astype(np.int32, copy=False)
-    return Rows(frozen(offsets), frozen(ids).view(np.uint32), vocabulary, min(window, max(longest - 1, 1)))
+    return PartRows(frozen(offsets), frozen(ids).view(np.uint32), vocabulary, min(window, max(longest - 1, 1)))
 
 
-def _parts(rows: Rows, pairs: int) -> list[slice]:
+def _parts(rows: PartRows, pairs: int) -> list[slice]:
     """Places of first ids that open about so many pairs at most, at least one."""
     pairs = min(pairs, PAIRS_AT_ONCE)
     return list(slices(int(rows.offsets[-1]), max(1, pairs // rows.window), int(rows.offsets[0])))

@@ -23,7 +23,7 @@ MOST_GROUPS = 1 << 16  # of neighbouring first ids that go to one part
 SHARES = 4  # of the rows for each thread, in case one is slowed down
 
 
-class Rows(NamedTuple):
+class PartRows(NamedTuple):
     """Rows of ids, in range, in read-only arrays.
 
     Attributes:
@@ -56,7 +56,7 @@ class Partition(NamedTuple):
     bounds: NDArray[np.int64]
 
     @classmethod
-    def of(cls, rows: Rows, places: slice, workers: int | None) -> Partition:
+    def of(cls, rows: PartRows, places: slice, workers: int | None) -> Partition:
         """The pairs whose first id stands at one of those places."""
         threads = workers or os.cpu_count() or 1
         shares = list(slices(places.stop, max(1, -(-(places.stop - places.start) // (SHARES * threads))), places.start))
@@ -102,7 +102,7 @@ def row_of(offsets: NDArray[np.int64], place: int) -> int:
     return int(np.searchsorted(offsets, place, "right")) - 1
 
 
-def _openings(rows: Rows, shift: int, places: slice) -> NDArray[np.int64]:
+def _openings(rows: PartRows, shift: int, places: slice) -> NDArray[np.int64]:
     """int64 (groups,): pairs whose first id, shifted right, is that group, of the pairs that open at those places."""
     found = np.zeros(((rows.vocabulary - 1) >> shift) + 1, np.int64)
     row = row_of(rows.offsets, places.start)
@@ -111,7 +111,7 @@ def _openings(rows: Rows, shift: int, places: slice) -> NDArray[np.int64]:
 
 
 def _scatter(
-    rows: Rows,
+    rows: PartRows,
     shift: int,
     part_of: NDArray[np.uint16],
     numbers: NDArray[Any],

@@ -29,7 +29,7 @@ A cutter is a frozen dataclass with these members, listed by name in `CUTTERS`:
 
 from __future__ import annotations
 
-from mireorder.cutting.cut import Cut, Cutter, Survey
+from mireorder.cutting.base import Cut, Cutter, Survey
 from mireorder.cutting.digits import Digits
 from mireorder.cutting.fields import Fields
 from mireorder.cutting.labels import Labels

@@ -30,9 +30,9 @@ from mireorder.arrays import (
     tiled,
     valid_rows,
 )
-from mireorder.cutting.cut import NO_TARGET, Cut, Splits, present_codes
-from mireorder.cutting.numbers import Shape, copy_characters, copy_emitted, fill_unpadded, shape_of, shapes
-from mireorder.restoring.digits import DIGITS, OTHERS, EmittedDigits
+from mireorder.cutting.base import NO_TARGET, Cut, Splits, present_codes
+from mireorder.cutting.numbers import NumberShapes, copy_characters, copy_emitted, fill_unpadded, shape_of, shapes
+from mireorder.restoring.digits import DIGITS, OTHERS, DigitsRestorer
 
 _ALPHABET = (DIGITS + "".join(OTHERS.values())).encode()
 _CODE = np.full(256, -1, np.int32)
@@ -67,8 +67,8 @@ class DigitsSurvey:
 
 
 @dataclass(frozen=True)
-class Digits(EmittedDigits):
-    """Cuts ``[+-]digits[.digits]`` into its characters. Arguments and errors are those of `EmittedDigits`."""
+class Digits(DigitsRestorer):
+    """Cuts ``[+-]digits[.digits]`` into its characters. Arguments and errors are those of `DigitsRestorer`."""
 
     def survey(self, batch: pa.RecordBatch) -> DigitsSurvey:
         """Widths, decimals and signs of the numbers in the batch."""
@@ -190,7 +190,7 @@ class Digits(EmittedDigits):
             return None
         return data
 
-    def _check_fit(self, shape: Shape, problems: dict[int, str]) -> None:
+    def _check_fit(self, shape: NumberShapes, problems: dict[int, str]) -> None:
         """Add the rows that the settled widths and signs can't take, and give back byte for byte."""
         length = shape.offsets[1:] - shape.offsets[:-1]
         if self.align != "pad":
@@ -232,7 +232,7 @@ class Digits(EmittedDigits):
                 problems.setdefault(row, text.format(self=self, length=length[row], decimals=decimals, digits=digits))
 
 
-def _problems(shape: Shape, target: pa.Array) -> dict[int, str]:
+def _problems(shape: NumberShapes, target: pa.Array) -> dict[int, str]:
     problems = {}
     for row in np.flatnonzero(~shape.valid).tolist():
         text = target[row].as_py()

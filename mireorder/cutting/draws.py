@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mireorder.cutting.cut import Cut
+from mireorder.cutting.base import Cut
 from mireorder.cutting.source import hash_strings
 
 

@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mireorder.cutting.cut import NO_TARGET, Cut, present_codes
+from mireorder.cutting.base import NO_TARGET, Cut, present_codes
 from mireorder.errors import InputError
-from mireorder.restoring.fields import EmittedFields, scan
+from mireorder.restoring.fields import FieldsRestorer, scan_object
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ class FieldsSurvey:
 
 
 @dataclass(frozen=True)
-class Fields(EmittedFields):
+class Fields(FieldsRestorer):
     r"""Cuts the text of a JSON object into its top-level members (``"key": value``).
 
-    Arguments are those of `EmittedFields`; rows with fields in another order are refused.
+    Arguments are those of `FieldsRestorer`; rows with fields in another order are refused.
     """
 
     def survey(self, batch: pa.RecordBatch) -> FieldsSurvey:
@@ -54,7 +54,7 @@ class Fields(EmittedFields):
         orders, styles = Counter[tuple[str, ...]](), Counter[tuple[str, str, str]]()
         values: dict[str, set[int]] = {}
         for text in _texts(batch):
-            found = scan(text or "")
+            found = scan_object(text or "")
             if found.problem:
                 continue
             orders[tuple(found.keys)] += 1
@@ -84,7 +84,7 @@ class Fields(EmittedFields):
         slots: list[int] = []
         offsets, problems = [0], {}
         for row, text in enumerate(_texts(batch)):
-            found = scan(text or "")
+            found = scan_object(text or "")
             problem = NO_TARGET if text is None else "target is empty" if not text else found.problem
             unknown = [key for key in found.keys if key not in place]
             at = [place.get(key, -1) for key in found.keys]

@@ -13,14 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mireorder.cutting.cut import NO_TARGET, Cut, Splits, text_column
+from mireorder.cutting.base import NO_TARGET, Cut, Splits, text_column
 from mireorder.cutting.positional import Positional
 from mireorder.cutting.source import hash_strings
-from mireorder.restoring.placed import EmittedText
+from mireorder.restoring.placed import TextRestorer
 
 
 @dataclass(frozen=True)
-class Joined(Positional, EmittedText):
+class Joined(Positional, TextRestorer):
     """Cuts a text at gaps. An empty text is one empty unit."""
 
     def pieces(self, target: pa.StringArray) -> pa.ListArray:

@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mireorder.arrays import list_array, list_offsets, valid_rows
-from mireorder.cutting.cut import NO_TARGET, Cut, Splits, present_codes
+from mireorder.cutting.base import NO_TARGET, Cut, Splits, present_codes
 from mireorder.errors import InputError
 from mireorder.jit import kernel
-from mireorder.restoring.labels import EmittedLabels
+from mireorder.restoring.labels import LabelsRestorer
 
 MOST_LABELS = 10_000
 _BLANK = " \t\n\r"
@@ -35,12 +35,12 @@ class LabelsSurvey:
 
 
 @dataclass(frozen=True)
-class Labels(EmittedLabels):
+class Labels(LabelsRestorer):
     """Cuts a delimited text, a list column or binary columns into labels.
 
     A text column is split at ``delimiter``, spaces around a label do not count; the word for none alone has no labels.
     With ``names`` the labels of the data may be names or ids (0-based lines of the names file). With several target
-    columns each is one label, present where the column is 1. Arguments and errors are those of `EmittedLabels`; there
+    columns each is one label, present where the column is 1. Arguments and errors are those of `LabelsRestorer`; there
     may be 10,000 labels.
     """
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from mireorder.cutting.joined import Joined
-from mireorder.restoring.placed import EmittedLines
+from mireorder.restoring.placed import LinesRestorer
 
 
 @dataclass(frozen=True)
-class Lines(EmittedLines, Joined):
+class Lines(LinesRestorer, Joined):
     r"""Cuts a text at every line feed; a carriage return before it stays with its line (``a\r\nb``: ``a\r``, ``b``)."""

@@ -14,7 +14,7 @@ from mireorder.jit import kernel
 
 
 @dataclass(frozen=True)
-class Shape:
+class NumberShapes:
     """Per row: bytes of the text, sign character (0 if none), digits before and after the point, validity."""
 
     offsets: NDArray[np.int64]
@@ -26,7 +26,7 @@ class Shape:
     valid: NDArray[np.bool_]
 
 
-def shape_of(batch: pa.RecordBatch) -> Shape:
+def shape_of(batch: pa.RecordBatch) -> NumberShapes:
     """The shapes of the numbers in column `target`. Raises InputError if it holds no text."""
     target = batch.column("target")
     if not pa.types.is_string(target.type):
@@ -36,13 +36,13 @@ def shape_of(batch: pa.RecordBatch) -> Shape:
     return shapes(*string_bytes(target))
 
 
-def shapes(offsets: NDArray[np.int64], data: NDArray[np.uint8]) -> Shape:
+def shapes(offsets: NDArray[np.int64], data: NDArray[np.uint8]) -> NumberShapes:
     """The shapes of numbers; number ``i`` is ``data[offsets[i]:offsets[i + 1]]``."""
     rows = len(offsets) - 1
     sign, whole, decimals = np.zeros(rows, np.uint8), np.zeros(rows, np.int32), np.zeros(rows, np.int32)
     zero, valid = np.zeros(rows, np.bool_), np.zeros(rows, np.bool_)
     _parse(offsets, data, sign, whole, decimals, zero, valid)
-    return Shape(offsets, data, sign, whole, decimals, zero, valid)
+    return NumberShapes(offsets, data, sign, whole, decimals, zero, valid)
 
 
 @kernel

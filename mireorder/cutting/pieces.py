@@ -12,19 +12,19 @@ import numpy as np
 import pyarrow as pa
 
 from mireorder.arrays import valid_rows
-from mireorder.cutting.cut import NO_TARGET, Splits, text_column
+from mireorder.cutting.base import NO_TARGET, Splits, text_column
 from mireorder.cutting.draws import of_rows
 from mireorder.cutting.joined import Joined
-from mireorder.restoring.placed import EmittedPieces
+from mireorder.restoring.placed import PiecesRestorer
 
 
 @dataclass(frozen=True)
-class Pieces(EmittedPieces, Joined):
+class Pieces(PiecesRestorer, Joined):
     """Cuts a text at random places between characters, which follow from the text and the seed alone.
 
     Pieces may be empty. Nothing in an emission shows where one ends, so they are written behind markers or not at all.
 
-    Arguments and errors are those of `EmittedPieces`.
+    Arguments and errors are those of `PiecesRestorer`.
     """
 
     def split_all(self, emitted: pa.StringArray) -> Splits:

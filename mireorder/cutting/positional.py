@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from mireorder.arrays import list_offsets
 from mireorder.counting.keys import KeyTable
-from mireorder.cutting.cut import Cut, present_codes
-from mireorder.restoring.placed import ENDS, EmittedPlaces
+from mireorder.cutting.base import Cut, present_codes
+from mireorder.restoring.placed import ENDS, PlacesRestorer
 
 _NOTHING = KeyTable(np.zeros((0, 1), np.uint64), np.zeros(0, np.int64))
 
@@ -47,10 +47,10 @@ class UnitsSurvey:
 
 
 @dataclass(frozen=True)
-class Positional(EmittedPlaces, ABC):
+class Positional(PlacesRestorer, ABC):
     """A cutter of kind ``fixed`` for targets of any number of units, each of any content.
 
-    Arguments and errors are those of `EmittedPlaces`.
+    Arguments and errors are those of `PlacesRestorer`.
     """
 
     @abstractmethod

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mireorder.arrays import string_array, string_bytes
 from mireorder.cutting.joined import Joined
 from mireorder.errors import InputError
-from mireorder.restoring.placed import EmittedSentences
+from mireorder.restoring.placed import SentencesRestorer
 
 # Wide white space makes sentencex 1.0.32 panic behind an initial ("A\x85."), so it is shown ASCII spaces in its place,
 # as many as there are bytes: by Unicode's White_Space property, the characters of two and of three bytes.
@@ -27,10 +27,10 @@ _SPACE = ord(" ")
 
 
 @dataclass(frozen=True)
-class Sentences(EmittedSentences, Joined):
+class Sentences(SentencesRestorer, Joined):
     r"""Cuts a text where sentences meet and exactly one space stands between them; nowhere else.
 
-    Arguments and errors are those of `EmittedSentences`.
+    Arguments and errors are those of `SentencesRestorer`.
     """
 
     def pieces(self, target: pa.StringArray) -> pa.ListArray:

@@ -1,6 +1,6 @@
 """The source, cut for counting only: as one symbol, as the digits of its numbers, or as the words present.
 
-What a criterion reads off sources, once that is settled (`Sources`): `Whole`, `NumbersSurvey` or `Words`.
+What a criterion reads off sources, once that is settled (`Sources`): `Whole`, `NumbersSurvey` or `SourceWords`.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ class WordsSurvey:
 
 
 @dataclass(frozen=True)
-class Words:
+class SourceWords:
     """The words that are looked at, sorted. Others are passed over."""
 
     words: tuple[str, ...]

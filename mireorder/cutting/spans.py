@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from mireorder.cutting.joined import Joined
-from mireorder.restoring.placed import EmittedSpans
+from mireorder.restoring.placed import SpansRestorer
 
 
 @dataclass(frozen=True)
-class Spans(EmittedSpans, Joined):
+class Spans(SpansRestorer, Joined):
     """Cuts a text at every delimiter. White space around it belongs to the segments.
 
-    Arguments and errors are those of `EmittedSpans`.
+    Arguments and errors are those of `SpansRestorer`.
     """

@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mireorder.cutting.cut import Cut, Cutter, Survey
+from mireorder.cutting.base import Cut, Cutter, Survey
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mireorder.cutting.cut import NO_TARGET, Cut, Splits, text_column
+from mireorder.cutting.base import NO_TARGET, Cut, Splits, text_column
 from mireorder.cutting.positional import Positional
 from mireorder.errors import InputError
-from mireorder.restoring.placed import EmittedTokens
+from mireorder.restoring.placed import TokensRestorer
 
 Encode = Callable[[list[str]], tuple[list[list[int]], dict[int, str]]]
 """Targets to the ids of their completions; and target -> why its ids would not give it back, and the remedy."""
@@ -22,7 +22,7 @@ _IDS, _PROBLEM = "target_ids", "target_problem"
 
 
 @dataclass(frozen=True)
-class Tokens(EmittedTokens, Positional):
+class Tokens(TokensRestorer, Positional):
     """Cuts a target into the ids of column `target_ids` (`with_ids`). There is a token form only, no text.
 
     Its `emit` gives lists of ids, its `split` and `glue` take and give them.

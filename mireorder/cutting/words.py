@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from mireorder.cutting.joined import Joined
-from mireorder.restoring.placed import EmittedWords
+from mireorder.restoring.placed import WordsRestorer
 
 
 @dataclass(frozen=True)
-class Words(EmittedWords, Joined):
+class Words(WordsRestorer, Joined):
     """Cuts a text at every space (U+0020) and nowhere else."""

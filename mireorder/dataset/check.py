@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mireorder.arrays import any_of_rows, equal_lists, list_array, list_offsets
-from mireorder.cutting.cut import ColumnCutter
-from mireorder.cutting.rows import Progress
+from mireorder.cutting.base import ColumnCutter
+from mireorder.cutting.batches import Progress
 from mireorder.cutting.source import hash_strings
 from mireorder.dataset import manifest
 from mireorder.dataset.folder import load

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from mireorder.arrays import dressed, numerals
-from mireorder.cutting.rows import BadRow, Batch, Prepare, Progress, cut_batch, numbered, set_aside
+from mireorder.cutting.batches import BadRow, Batch, Prepare, Progress, cut_batch, numbered, set_aside
 from mireorder.dataset.reader import Shard
 from mireorder.ordering.emission import Emission, emit, emit_laid_out, unrestored
 from mireorder.ordering.plan import Plan

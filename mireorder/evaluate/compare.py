@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from mireorder.errors import InputError, MireorderError
 from mireorder.evaluate.held_out import JobData, split_rows, write_job_data
 from mireorder.evaluate.outcomes import Outcome, outcomes_of
-from mireorder.evaluate.record import Record, code_version
-from mireorder.evaluate.runs import Job, Row, run_all
+from mireorder.evaluate.results_folder import Record, code_version
+from mireorder.evaluate.worker import Job, Row, run_all
 from mireorder.files import write_text
 from mireorder.fitting.planning import NEEDED
 from mireorder.ordering.marked import Markers
@@ -65,7 +65,7 @@ class Comparison:
         folder: ``results.parquet``, ``README.md``, ``comparison.json``, the finished ``runs/``, the arms' ``plans/``,
             curves as PNG if matplotlib is there, ``models/`` if kept.
         rows: one per run and evaluated step: arm, model, seed, match, step, exact_match, loss, and more
-            (`mireorder.evaluate.runs.run`).
+            (`mireorder.evaluate.worker.run`).
         outcomes: one per model and arm, in the order given.
         train_rows: rows each run learnt from.
         held_out_rows: rows it was measured on.

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from mireorder.dataset.reader import open_shards
 from mireorder.errors import MireorderError
-from mireorder.evaluate.runs import write_rows
+from mireorder.evaluate.worker import write_rows
 from mireorder.reading import Reading
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Score:
+class AnswerScore:
     """How restored answers compare with the natural targets.
 
     Attributes:
@@ -27,7 +27,7 @@ class Score:
     verdicts: dict[str, int]
 
 
-def score(answers: Sequence[str], targets: Sequence[str], verdicts: Sequence[str] = ()) -> Score:
+def score(answers: Sequence[str], targets: Sequence[str], verdicts: Sequence[str] = ()) -> AnswerScore:
     """Compare restored answers with natural targets.
 
     An answer counts as right only if it equals the target and is not known to be broken: one that was cut
@@ -46,7 +46,7 @@ def score(answers: Sequence[str], targets: Sequence[str], verdicts: Sequence[str
         answer == target and verdict == "complete"
         for answer, target, verdict in zip(answers, targets, said, strict=True)
     )
-    return Score(len(targets), right / max(1, len(targets)), dict(sorted(Counter(said).items())))
+    return AnswerScore(len(targets), right / max(1, len(targets)), dict(sorted(Counter(said).items())))
 
 
 def units_by_slot(plan: Plan, texts: Sequence[str | None]) -> list[dict[int, Any]]:

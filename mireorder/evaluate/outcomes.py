@@ -67,7 +67,7 @@ def outcomes_of(rows: Sequence[Row]) -> list[Outcome]:
     """The outcome of every model and arm.
 
     Args:
-        rows: of all runs (`mireorder.evaluate.runs.run`).
+        rows: of all runs (`mireorder.evaluate.worker.run`).
 
     Returns:
         Model by model, the arms in the order they stand in; the first is what the others are compared to.

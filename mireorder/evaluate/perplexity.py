@@ -87,7 +87,7 @@ def surprise(nats: Sequence[Sequence[float]], ahead: Sequence[Sequence[bool]], t
 
     Args:
         nats: of each token of each completion, its end included (`mireorder.evaluate.surprise.token_nats`).
-        ahead: whether each token is of a copy or a mark (`mireorder.evaluate.surprise.ahead_tokens`).
+        ahead: whether each token is of a copy or a mark (`mireorder.evaluate.surprise.copied_tokens`).
         texts: the natural targets.
 
     Raises:

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from mireorder.errors import InputError
 from mireorder.evaluate.perplexity import Surprise, surprise
-from mireorder.ordering.copying.spans import dropped_spans
+from mireorder.ordering.copying.spans import copied_spans
 from mireorder.ordering.plan import Plan
 from mireorder.tokenizing.ids import decode
 from mireorder.tokenizing.tokens import IGNORED
@@ -38,7 +38,7 @@ def surprise_of(model: Any, tokenizer: Any, plan: Plan, rows: Any) -> Surprise:
     row_logits = max(map(len, input_ids), default=1) * len(tokenizer)
     nats = token_nats(model, input_ids, labels, max(1, MOST_LOGITS // row_logits))
     completions = [[label for label in row if label != IGNORED] for row in labels]
-    return surprise(nats, ahead_tokens(plan, tokenizer, completions), rows["target"][:])
+    return surprise(nats, copied_tokens(plan, tokenizer, completions), rows["target"][:])
 
 
 def token_nats(model: Any, input_ids: Ids, labels: Ids, batch_size: int = 16) -> list[list[float]]:
@@ -77,7 +77,7 @@ def _mask(lengths: NDArray[np.int64], width: int) -> Any:
     return torch.from_numpy((np.arange(width) < lengths[:, None]).astype(np.int64))
 
 
-def ahead_tokens(plan: Plan, tokenizer: Any, completions: Ids) -> list[list[bool]]:
+def copied_tokens(plan: Plan, tokenizer: Any, completions: Ids) -> list[list[bool]]:
     """Whether each token of a completion is of a copy or a mark; a token that holds natural text as well is not.
 
     Args:
@@ -101,7 +101,7 @@ def ahead_tokens(plan: Plan, tokenizer: Any, completions: Ids) -> list[list[bool
         if encoded["input_ids"] != list(ids)[:-1]:
             raise InputError("the ids are not those of their text", row=row, remedy="pass the tokenizer of the dataset")
         dropped = bytearray(len(text))
-        for start, end in dropped_spans(plan, text):
+        for start, end in copied_spans(plan, text):
             dropped[start:end] = b"\1" * (end - start)
         # Offsets leave out white space, so one of a token that is nothing else is empty: its last character counts.
         spans = [dropped[min(start, end - 1) : end] for start, end in encoded["offset_mapping"]]

@@ -6,11 +6,11 @@ from dataclasses import asdict, replace
 from functools import reduce
 from typing import Any, cast
 
-from mireorder.cutting.cut import JoinedCutter
-from mireorder.cutting.rows import CutRows
+from mireorder.cutting.base import JoinedCutter
+from mireorder.cutting.batches import CutRows
 from mireorder.cutting.source import WordsSurvey
 from mireorder.errors import InputError, within
-from mireorder.fitting.scan import Passes
+from mireorder.fitting.scan import Scan
 from mireorder.information.association import Associating, Association
 from mireorder.information.passages import Passages, count_pairs_before
 from mireorder.ordering.copying.policies import Copying, Cost, Parts
@@ -19,11 +19,11 @@ from mireorder.serialise import describe
 from mireorder.threads import merge_all
 
 
-def associate(passes: Passes, cutter: JoinedCutter, copying: Copying, how: Associating) -> Association:
+def associate(scan: Scan, cutter: JoinedCutter, copying: Copying, how: Associating) -> Association:
     """Fit what the words before say of those that follow: find the words, count pairs, fit.
 
     Args:
-        passes: over the data, which is read twice.
+        scan: over the data, which is read twice.
         cutter: settled.
         copying: says where parts begin.
         how: what is looked at.
@@ -35,36 +35,36 @@ def associate(passes: Passes, cutter: JoinedCutter, copying: Copying, how: Assoc
     def survey(rows: CutRows) -> Any:
         return how.survey(rows.batch.column("source"), cutter.natural(rows.cut, rows.batch))
 
-    found = cast(WordsSurvey, merge_all(passes.each(cutter, survey)))  # rows were counted, so there are some
+    found = cast(WordsSurvey, merge_all(scan.each(cutter, survey)))  # rows were counted, so there are some
     words = how.vocabulary(found)
 
     def look(rows: CutRows) -> Passages:
         return copying.passages(_parts(rows, cutter, copying), words)
 
-    with within(passes.names):
-        batches = passes.each(cutter, look)
-        table = count_pairs_before(batches, len(words), memory=passes.memory, workers=passes.workers)
+    with within(scan.names):
+        batches = scan.each(cutter, look)
+        table = count_pairs_before(batches, len(words), memory=scan.memory, workers=scan.workers)
         return how.fit(found, table)
 
 
-def cost(passes: Passes, cutter: JoinedCutter, copying: Copying) -> Cost:
+def copying_cost(scan: Scan, cutter: JoinedCutter, copying: Copying) -> Cost:
     """What the copies cost, all rows together."""
 
     def of(rows: CutRows) -> Cost:
         parts = _parts(rows, cutter, copying)
         return Cost.of(parts, copying.choose(parts))
 
-    return reduce(Cost.merge, passes.each(cutter, of), Cost())
+    return reduce(Cost.merge, scan.each(cutter, of), Cost())
 
 
-def with_copies(plan: Plan, copying: Copying, how: Associating | None, passes: Passes) -> Plan:
+def with_copies(plan: Plan, copying: Copying, how: Associating | None, scan: Scan) -> Plan:
     """The plan, with what is copied ahead and what that costs.
 
     Args:
         plan: of the same data.
         copying: what is asked for.
         how: the words before are associated, for policies that need it; else None.
-        passes: over the data.
+        scan: over the data.
 
     Raises:
         InputError: a row can't be cut, or no word stands before another.
@@ -73,12 +73,12 @@ def with_copies(plan: Plan, copying: Copying, how: Associating | None, passes: P
     criterion, warnings = plan.criterion, plan.warnings
     if copying.policy.needs_scores:
         how = how or Associating()
-        association = associate(passes, cutter, copying, how)
+        association = associate(scan, cutter, copying, how)
         criterion = describe(how)
         copying, warnings = replace(copying, association=association), warnings + association.warnings
     elif how is not None:
         raise InputError(f"policy {plan.policy} looks at no words", remedy="leave out the criterion")
-    costs = cost(passes, cutter, copying)
+    costs = copying_cost(scan, cutter, copying)
     return replace(plan, criterion=criterion, copying=copying.as_dict() | {"costs": asdict(costs)}, warnings=warnings)
 
 

@@ -88,7 +88,7 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Rows:
+class CountedRows:
     """The rows of a dataset, and how their targets are cut: all that a plan needs that looks at no scores.
 
     Attributes:
@@ -111,7 +111,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Counts(Rows):
+class Counts(CountedRows):
     """What was counted of a dataset, and how its rows became codes.
 
     Counts that were made alike (`count_like`) merge, in any order and grouping, to the counts of all their rows,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mireorder.cutting.targets import Targets
 from mireorder.errors import InputError
-from mireorder.fitting.counts import Counts, Rows, Tally
+from mireorder.fitting.counts import CountedRows, Counts, Tally
 from mireorder.fitting.stability import Stability, stability
 from mireorder.information.criteria import Criterion, Measure, Scores
 from mireorder.information.evidence import Evidence
@@ -140,7 +140,7 @@ class _Made:
     evidence: dict[str, Any] | None = None
 
 
-def plan_from(counts: Rows, second: TieBreaker | None, choices: Choices, workers: int | None) -> Plan:
+def plan_from(counts: CountedRows, second: TieBreaker | None, choices: Choices, workers: int | None) -> Plan:
     """The plan of counts.
 
     Args:

@@ -1,4 +1,4 @@
-"""The passes over the data: survey what is there, then count it."""
+"""The scan over the data: survey what is there, then count it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mireorder.counting.pairs import PairTables
 from mireorder.counting.spill import gather_tables
 from mireorder.cutting import Cutter
-from mireorder.cutting.rows import Batch, CutRows, Misfits, Prepare, Progress, cut_batch, numbered
+from mireorder.cutting.batches import Batch, CutRows, Misfits, Prepare, Progress, cut_batch, numbered
 from mireorder.cutting.source import Sources, hash_strings
 from mireorder.cutting.targets import Targets
 from mireorder.dataset.reader import Shard, some_of
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Survey:
+class DataSurvey:
     """What a cutter and criteria learned of some rows; a monoid.
 
     Attributes:
@@ -65,7 +65,7 @@ class Counted:
 
 
 @dataclass(frozen=True)
-class Passes:
+class Scan:
     """A dataset, read once by each call.
 
     Args:
@@ -89,7 +89,7 @@ class Passes:
         """The shards, for errors."""
         return some_of(shard.name for shard in self.shards)
 
-    def survey(self, cutter: Cutter | None, criteria: Sequence[Criterion]) -> Survey:
+    def survey(self, cutter: Cutter | None, criteria: Sequence[Criterion]) -> DataSurvey:
         """What they learn of the rows; nothing of the targets without a cutter.
 
         Raises:
@@ -175,11 +175,11 @@ class Passes:
                     self.progress(batch.rows.num_rows)
 
 
-def _look(cutter: Cutter | None, criteria: Sequence[Criterion], prepare: Prepare | None, batch: Batch) -> Survey:
+def _look(cutter: Cutter | None, criteria: Sequence[Criterion], prepare: Prepare | None, batch: Batch) -> DataSurvey:
     source = batch.rows.column("source")
     with within(batch.shard):
         of_cutter = cutter.survey(prepare(batch.rows) if prepare else batch.rows) if cutter else None
-        return Survey(of_cutter, tuple(criterion.survey(source) for criterion in criteria))
+        return DataSurvey(of_cutter, tuple(criterion.survey(source) for criterion in criteria))
 
 
 def _fingerprint(source: pa.Array, target: pa.Array) -> int:

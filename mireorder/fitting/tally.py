@@ -10,8 +10,8 @@ from mireorder.cutting import Cutter
 from mireorder.cutting.positional import Positional
 from mireorder.cutting.targets import Targets
 from mireorder.errors import InputError, within
-from mireorder.fitting.counts import Counts, Rows, Tally
-from mireorder.fitting.scan import Passes
+from mireorder.fitting.counts import CountedRows, Counts, Tally
+from mireorder.fitting.scan import Scan
 from mireorder.information.criteria import Criterion
 from mireorder.reading import Reading
 
@@ -19,14 +19,14 @@ MOST_SCORED = 64
 """Slots of a text that scores are found for: the pairs of slots, and the work of counting them, grow as its square."""
 
 
-def count_for(passes: Passes, cutter: Cutter, criteria: Sequence[Criterion], reading: Reading, between: str) -> Counts:
+def count_for(scan: Scan, cutter: Cutter, criteria: Sequence[Criterion], reading: Reading, between: str) -> Counts:
     """Counts of one or both criteria, after one survey for all."""
-    survey = passes.survey(cutter, criteria)
-    with within(passes.names):
+    survey = scan.survey(cutter, criteria)
+    with within(scan.names):
         targets = Targets.settled(cutter, survey.cutter)
         _refuse_many(targets.cutter)
         sources = criteria[0].settle(survey.criteria[0])
-    counted = passes.count(targets, criteria[0], sources)
+    counted = scan.count(targets, criteria[0], sources)
     return Counts(
         reading,
         between,
@@ -36,34 +36,34 @@ def count_for(passes: Passes, cutter: Cutter, criteria: Sequence[Criterion], rea
         tuple(counted.present.tolist()),
         counted.fingerprint,
         Tally(criteria[0], sources, counted.table),
-        _tally(passes, targets, criteria[1], survey.criteria[1]) if len(criteria) > 1 else None,
+        _tally(scan, targets, criteria[1], survey.criteria[1]) if len(criteria) > 1 else None,
     )
 
 
-def count_rows(passes: Passes, cutter: Cutter, reading: Reading, between: str) -> Rows:
+def count_rows(scan: Scan, cutter: Cutter, reading: Reading, between: str) -> CountedRows:
     """What there is to know where nothing is counted but rows."""
     if isinstance(cutter, Positional):
         cutter = replace(cutter, vocabulary=0)  # units that nobody counts need not be told apart
-    survey = passes.survey(cutter, [])
-    with within(passes.names):
+    survey = scan.survey(cutter, [])
+    with within(scan.names):
         targets = Targets.settled(cutter, survey.cutter)
-    counted = passes.count(targets, None, None)
+    counted = scan.count(targets, None, None)
     present = tuple(counted.present.tolist())
-    return Rows(reading, between, targets, counted.rows, counted.rejected, present, counted.fingerprint)
+    return CountedRows(reading, between, targets, counted.rows, counted.rejected, present, counted.fingerprint)
 
 
-def count_later(passes: Passes, targets: Targets, criterion: Criterion) -> Tally:
+def count_later(scan: Scan, targets: Targets, criterion: Criterion) -> Tally:
     """Counts of a tie-breaker of which nothing is surveyed yet."""
-    return _tally(passes, targets, criterion, passes.survey(None, [criterion]).criteria[0])
+    return _tally(scan, targets, criterion, scan.survey(None, [criterion]).criteria[0])
 
 
-def _tally(passes: Passes, targets: Targets, criterion: Criterion, survey: Any) -> Tally:
+def _tally(scan: Scan, targets: Targets, criterion: Criterion, survey: Any) -> Tally:
     """Counts of a tie-breaker, or why it can't score these sources."""
     try:
         sources = criterion.settle(survey)
     except InputError as error:
         return Tally(criterion, None, None, error.problem)
-    return Tally(criterion, sources, passes.count(targets, criterion, sources).table)
+    return Tally(criterion, sources, scan.count(targets, criterion, sources).table)
 
 
 def _refuse_many(cutter: Cutter) -> None:

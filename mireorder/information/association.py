@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from mireorder.counting.keys import KeyTable, Packing
 from mireorder.cutting.source import WordsSurvey, survey_words
 from mireorder.errors import InputError
-from mireorder.information.bigram import Bigram, HeldOut, LowRank
+from mireorder.information.bigram import HeldOut, LowRank, LowRankBigram
 from mireorder.information.passages import Passages
 from mireorder.jit import kernel
 
@@ -180,7 +180,7 @@ class Associating:
         return Association(words, survey.top(most), *_layers(fitted), fitted.held_out)
 
 
-def _layers(fitted: Bigram) -> tuple[Layer, Layer]:
+def _layers(fitted: LowRankBigram) -> tuple[Layer, Layer]:
     """Both layers in bits, with the normalisers in the left one."""
     one, bits = np.ones(len(fitted.left)), 1 / np.log(2)
     left = np.column_stack([fitted.left[:, :-1] * bits, one, -fitted.log_z[:, 0] * bits])

@@ -56,7 +56,7 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
-class Bigram:
+class LowRankBigram:
     """A fitted model.
 
     Attributes:
@@ -109,7 +109,7 @@ class Bigram:
 
 @dataclass(frozen=True)
 class LowRank:
-    """How a `Bigram` is fitted.
+    """How a `LowRankBigram` is fitted.
 
     Args:
         rank: inner width.
@@ -138,7 +138,7 @@ class LowRank:
         groups: Sequence[int] | None = None,
         base: NDArray[np.int64] | None = None,
         held: NDArray[np.int64] | None = None,
-    ) -> Bigram:
+    ) -> LowRankBigram:
         """Fit to counts of (source, target): by Adam, in batches of sources, until held-out bits stop falling.
 
         Args:
@@ -175,7 +175,7 @@ class LowRank:
         """int64 (cells,): how many of each cell's counts are held out, each by its own throw (binomial thinning)."""
         return np.random.default_rng([self.seed, 0]).binomial(counts, self.held_out)
 
-    def _fitted(self, kept: _Counts, held: _Counts, base: Ints | None, conditional: float) -> Bigram:
+    def _fitted(self, kept: _Counts, held: _Counts, base: Ints | None, conditional: float) -> LowRankBigram:
         counts = np.bincount(kept.t, kept.n, len(kept.group_of)) if base is None else base
         sums = np.bincount(kept.group_of, counts + 1)
         log_base = np.log((counts + 1) / sums[kept.group_of])
@@ -185,7 +185,9 @@ class LowRank:
         best = descent.run(held, unigram) if total and kept.n.any() else descent.now(unigram, 0)
         numbers = (best.bits, unigram, conditional / total) if total else (math.nan, math.nan, math.nan)
         left, right = best.left.astype(np.float64), best.right.astype(np.float64)
-        return Bigram(left, right, log_base, kept.groups, HeldOut(total, *numbers), best.passes, self.rank, self.seed)
+        return LowRankBigram(
+            left, right, log_base, kept.groups, HeldOut(total, *numbers), best.passes, self.rank, self.seed
+        )
 
 
 class Best(NamedTuple):

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.special import rel_entr
 
-from mireorder.cutting.source import NumbersSurvey, Words, number_codes, present_words
+from mireorder.cutting.source import NumbersSurvey, SourceWords, number_codes, present_words
 from mireorder.jit import kernel
-from mireorder.restoring.causal import Replay, Said
+from mireorder.restoring.causal import Replay, SourceEvidence
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -28,7 +28,7 @@ SCALE = 1 << 20
 PSEUDOCOUNT = 0.5
 
 
-def surprise(counts: Ints) -> Floats:
+def specific_surprise(counts: Ints) -> Floats:
     """KL(p(t | s) || p(t)) of every value s: how far knowing it moves what is expected of t.
 
     Its mean over p(s) is I(s; t). DeWeese and Meister 1999, "How to measure the information gained from one symbol",
@@ -75,7 +75,7 @@ class Evidence:
         radices: number of codes in each target slot.
     """
 
-    source: NumbersSurvey | Words
+    source: NumbersSurvey | SourceWords
     by_source: Ints
     by_emitted: Ints
     radices: tuple[int, ...]
@@ -88,7 +88,7 @@ class Evidence:
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Evidence:
         """From a plan. Raises KeyError, TypeError or ValueError on anything else."""
-        source = (NumbersSurvey if "digits" in content else Words).from_dict(content)
+        source = (NumbersSurvey if "digits" in content else SourceWords).from_dict(content)
         radices = tuple(content["radices"])
         by_source, by_emitted = (np.array(content[name], np.int64) for name in ("by_source", "by_emitted"))
         slots = len(radices)
@@ -121,8 +121,8 @@ class Evidence:
         return self._one_by_one.replay(source)
 
     @cached_property
-    def _one_by_one(self) -> Said:
-        return Said.from_dict(self.as_dict())
+    def _one_by_one(self) -> SourceEvidence:
+        return SourceEvidence.from_dict(self.as_dict())
 
     @cached_property
     def _starts(self) -> Ints:
@@ -130,7 +130,7 @@ class Evidence:
 
     def _features(self, source: pa.Array) -> csr_array:
         """int64 (rows, source values): which values the sources hold."""
-        if isinstance(self.source, Words):
+        if isinstance(self.source, SourceWords):
             rows, values = present_words(source, self.source.words)
         else:
             radices = np.array(self.source.radices, np.int64)
@@ -156,7 +156,7 @@ def evidence_of_numbers(survey: NumbersSurvey, radices: Sequence[int], tables: d
     return Evidence(survey, by_source, by_emitted, tuple(radices))
 
 
-def evidence_of_words(words: Words, with_word: Ints, with_both: Ints, rows: Ints, codes: Ints) -> Evidence:
+def evidence_of_words(words: SourceWords, with_word: Ints, with_both: Ints, rows: Ints, codes: Ints) -> Evidence:
     """Pointwise information of every label with every word present, and with every other label emitted.
 
     Args:
@@ -185,13 +185,13 @@ def _pointwise_of_both(both: Ints, left: Ints, right: Ints, total: int) -> Ints:
 
 
 def _said(column: int, radix: int, slots: range, first: int, tables: dict[tuple[int, int], Ints]) -> Ints:
-    """int64 (radix, slots): the surprise of each code of a column about each slot; 0 about itself."""
+    """int64 (radix, slots): the specific_surprise of each code of a column about each slot; 0 about itself."""
     said = np.zeros((radix, len(slots)), np.int64)
     for slot in slots:
         target = first + slot
         if column != target:
             table = tables[column, target] if column < target else tables[target, column].T
-            said[:, slot] = whole(surprise(table))
+            said[:, slot] = whole(specific_surprise(table))
     return said
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln, logsumexp, xlogy
 
-from mireorder.information.estimators import n_log_n
+from mireorder.information.scoring import n_log_n
 from mireorder.jit import kernel
 
 Marginals = tuple[NDArray[np.int64], NDArray[np.int64]]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mireorder.counting.keys import KeyTable
 from mireorder.counting.spill import gather
-from mireorder.cutting.cut import Cut
+from mireorder.cutting.base import Cut
 from mireorder.cutting.source import hash_strings, present_words
 from mireorder.jit import kernel
 from mireorder.threads import map_ordered

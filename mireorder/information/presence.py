@@ -9,14 +9,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mireorder.information.estimators import n_log_n, refine
+from mireorder.information.scoring import n_log_n, refine
 from mireorder.jit import kernel
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
-class Partition(NamedTuple):
+class EmittedGroups(NamedTuple):
     """How the distinct targets fall into groups z of equal emitted units, and these into cells (z, t_i).
 
     Of every group and slot that is left, a run is made of the cells with any value but the slot's usual one; the cell
@@ -41,7 +41,7 @@ class Partition(NamedTuple):
     left: Ints
 
     @classmethod
-    def of(cls, codes: Ints, usual: Ints, emitted: Sequence[int]) -> Partition:
+    def of(cls, codes: Ints, usual: Ints, emitted: Sequence[int]) -> EmittedGroups:
         """From the distinct targets, codes (targets, slots), and the usual code of each slot."""
         targets, slots = codes.shape
         group = np.zeros(targets, np.int64)
@@ -89,7 +89,7 @@ class Information:
     effective: Floats
 
 
-def presence_information(starts: Ints, target: Ints, counts: Ints, rows: Ints, partition: Partition) -> Information:
+def presence_information(starts: Ints, target: Ints, counts: Ints, rows: Ints, partition: EmittedGroups) -> Information:
     """Information of the presence of words and every slot left.
 
     Args:
@@ -168,13 +168,13 @@ def _sum_words(
     rows: int,
     cells: Ints,
     spread: Floats,
-    partition: Partition,
+    partition: EmittedGroups,
     tables: _Tables,
     seen: _Seen,
     found: Floats,
     whole: Ints,
 ) -> None:
-    """Add every word's information to ``found`` and ``whole``: see `presence_information` and `Partition`.
+    """Add every word's information to ``found`` and ``whole``: see `presence_information` and `EmittedGroups`.
 
     With n rows in a cell (y, z), w of them with the word, the cell's pointwise information is
     ``log2 w / n - log2 W / N`` in these and the same of n - w and N - W in the others, W of N the same in all of z.

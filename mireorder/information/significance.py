@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mireorder.information.criteria.criterion import Measure, Scores
-from mireorder.information.estimators import entropy
 from mireorder.information.null import Marginals, Null, cost, log_chance
+from mireorder.information.scoring import entropy
 
 LEVEL = 0.05
 FEWEST, WORK = 19, 5e8

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mireorder.information.entropy import Entropy
-from mireorder.information.estimators import Estimate, conditional_mutual_information, entropy, refine
 from mireorder.information.mutual import information_from_spectra
+from mireorder.information.scoring import Estimate, entropy, estimated_information, refine
 from mireorder.information.spectrum import Spectra, Spectrum
 from mireorder.jit import kernel
 
@@ -101,11 +101,11 @@ class Search:
         if self._dense((*chosen, target)):
             both = self.counts((*chosen, target)).reshape(-1, int(self.radices[target]))
             x, y = np.nonzero(both)
-            return conditional_mutual_information(x, y, np.zeros_like(x), both[x, y])
+            return estimated_information(x, y, np.zeros_like(x), both[x, y])
         seen = self.weights > 0
         none = np.zeros(int(seen.sum()), np.int64)
         x, y = (refine(none, groups[seen]) for groups in (self.groups(chosen), self.groups((target,))))
-        return conditional_mutual_information(x, y, none, self.weights[seen])
+        return estimated_information(x, y, none, self.weights[seen])
 
     def counts(self, columns: Sequence[int]) -> NDArray[np.int64]:
         """int64 (cells,): counts of combinations of codes, row-major where the cells are few, else in no set order."""

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from mireorder.information.entropy import Entropy
-from mireorder.information.estimators import refine
 from mireorder.information.mutual import information_from_spectra
+from mireorder.information.scoring import refine
 from mireorder.information.spectrum import Floats, Spectra, Spectrum
 
 Ints = NDArray[np.int64]

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mireorder.arrays import list_offsets, valid_rows
-from mireorder.cutting.cut import ColumnCutter, Cutter, FixedCutter
+from mireorder.cutting.base import ColumnCutter, Cutter, FixedCutter
 from mireorder.errors import InputError
 from mireorder.ordering.permutation import Permutations, restrict, sound_rows
 from mireorder.restoring.restorer import Restorer

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mireorder.arrays import dressed, list_array, tiled
-from mireorder.cutting.cut import ByteCutter, Cut, FixedCutter, JoinedCutter
+from mireorder.cutting.base import ByteCutter, Cut, FixedCutter, JoinedCutter
 from mireorder.ordering.copying.marks import Leads
 from mireorder.ordering.copying.policies import Lead
 from mireorder.ordering.marked import Markers
@@ -108,7 +108,7 @@ def moved_back(plan: Plan, emitted: str, permutation: Sequence[int]) -> str | No
 
 
 def in_natural_order(units: Sequence[Any], permutation: Sequence[int]) -> list[Any] | None:
-    """Emitted units by the row's own permutation; None if it does not fit them."""
+    """UnitsRestorer units by the row's own permutation; None if it does not fit them."""
     if len(units) != len(permutation) or not is_permutation(permutation):
         return None
     return [unit for _, unit in sorted(zip(permutation, units, strict=True), key=lambda pair: pair[0])]

@@ -8,14 +8,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mireorder.arrays import list_array
-from mireorder.cutting.cut import Cut
+from mireorder.cutting.base import Cut
 from mireorder.ordering.permutation import Permutations
-from mireorder.restoring.marked import EmittedMarkers
+from mireorder.restoring.marked import MarkersRestorer
 
 
 @dataclass(frozen=True)
-class Markers(EmittedMarkers):
-    """The markers of slots. Arguments and errors are those of `EmittedMarkers`."""
+class Markers(MarkersRestorer):
+    """The markers of slots. Arguments and errors are those of `MarkersRestorer`."""
 
     def problems(self, cut: Cut) -> dict[int, str]:
         """Row of a batch -> why its units can't be told from markers, and the remedy."""

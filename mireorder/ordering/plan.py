@@ -13,7 +13,7 @@ from typing import Any, cast
 import pyarrow as pa
 
 from mireorder.cutting import CUTTERS, Cutter
-from mireorder.cutting.cut import FixedCutter
+from mireorder.cutting.base import FixedCutter
 from mireorder.errors import InputError, PlanError
 from mireorder.files import write_text
 from mireorder.information.evidence import Evidence

@@ -65,7 +65,7 @@ class Known:
     permutation: Sequence[int] | None
 
 
-def shuffled(slots: int, seed: int) -> list[int]:
+def random_order(slots: int, seed: int) -> list[int]:
     """The slots in an order drawn by the seed."""
     order = list(range(slots))
     stdlib_random.Random(seed).shuffle(order)
@@ -85,7 +85,7 @@ def rare(known: Known) -> list[int]:
 BLIND: dict[str, Callable[[Known], list[int]]] = {
     "plain": lambda known: list(range(len(known.present))),
     "reverse": lambda known: list(range(len(known.present)))[::-1],
-    "random": lambda known: shuffled(len(known.present), known.seed),
+    "random": lambda known: random_order(len(known.present), known.seed),
     "explicit": lambda known: list(known.permutation or ()),
     "frequency": frequency,
     "rare": rare,

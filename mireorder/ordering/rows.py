@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mireorder.arrays import tiled
-from mireorder.cutting.cut import Cut
+from mireorder.cutting.base import Cut
 from mireorder.cutting.draws import of_rows, of_units
 from mireorder.information.evidence import Evidence
 from mireorder.ordering.permutation import Permutations, restrict
@@ -31,7 +31,7 @@ def row_orders(plan: Plan, cut: Cut, batch: pa.RecordBatch) -> Permutations:
         return _mixed(plan, cut, batch)
     source = batch.column("source")
     if plan.policy == "shuffle":
-        return shuffled(cut, source, plan.cut.natural(cut, batch), plan.seed)
+        return shuffled_orders(cut, source, plan.cut.natural(cut, batch), plan.seed)
     if plan.evidence is not None:
         codes = plan.cut.codes(cut, None)
         return by_evidence(plan.said, cut, source, codes, plan.highest)
@@ -54,7 +54,7 @@ def _mixed(plan: Plan, cut: Cut, batch: pa.RecordBatch) -> Permutations:
     return Permutations(cut.offsets, places)
 
 
-def shuffled(cut: Cut, source: pa.Array, natural: pa.Array, seed: int) -> Permutations:
+def shuffled_orders(cut: Cut, source: pa.Array, natural: pa.Array, seed: int) -> Permutations:
     """Another random order in every row: a pure function of seed, source and target.
 
     Args:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mireorder.restoring.units import CodedEmitted, Restored, judged
+from mireorder.restoring.units import CodedRestorer, Restored, judged
 
 HIGHEST_FIRST = frozenset({"causal-max", "easiest"})
 """Policies that take the slot of most evidence first; others take that of least."""
@@ -17,7 +17,7 @@ _NUMBER = re.compile("[0-9]+")
 _64_BITS = (1 << 64) - 1
 
 
-def restore_causal(cutter: CodedEmitted, evidence: Any, highest: bool, emitted: str, source: str) -> Restored:
+def restore_causal(cutter: CodedRestorer, evidence: Any, highest: bool, emitted: str, source: str) -> Restored:
     """The natural target of an emission, by replaying the policy while reading it.
 
     Args:
@@ -39,7 +39,7 @@ def restore_causal(cutter: CodedEmitted, evidence: Any, highest: bool, emitted: 
 
 
 def replayed(
-    cutter: CodedEmitted, evidence: Any, highest: bool, units: Sequence[str], source: str
+    cutter: CodedRestorer, evidence: Any, highest: bool, units: Sequence[str], source: str
 ) -> Iterator[tuple[int, str]]:
     """The slot of each unit emitted, up to the first that can't stand where it should."""
     replay = evidence.replay(source)
@@ -53,7 +53,7 @@ def replayed(
 
 
 @dataclass(frozen=True)
-class Said:
+class SourceEvidence:
     """What the digits of a source's numbers, and emitted units, say about each slot: `Evidence` for one row at a time.
 
     Attributes:
@@ -69,7 +69,7 @@ class Said:
     by_emitted: list[list[list[int]]]
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Said:
+    def from_dict(cls, content: Mapping[str, Any]) -> SourceEvidence:
         """From a plan.
 
         Raises:
@@ -125,7 +125,7 @@ class Replay:
         scores: of each slot, by the source.
     """
 
-    def __init__(self, said: Said, scores: list[int]) -> None:
+    def __init__(self, said: SourceEvidence, scores: list[int]) -> None:
         self._said, self._scores = said, scores
         self._left = list(range(len(scores)))
 

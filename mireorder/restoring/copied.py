@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 
 from mireorder.errors import InputError
 from mireorder.restoring.marked import PLACE
-from mireorder.restoring.units import JoinedEmitted, Restored, judged
+from mireorder.restoring.units import JoinedRestorer, Restored, judged
 
-B = TypeVar("B", bound="EmittedBare")
+B = TypeVar("B", bound="UnmarkedRestorer")
 
 
 @dataclass(frozen=True)
-class EmittedLeads:
+class LeadsRestorer:
     """How copies are written behind marks.
 
     Args:
@@ -44,7 +44,7 @@ class EmittedLeads:
 
 
 @dataclass(frozen=True)
-class EmittedBare:
+class UnmarkedRestorer:
     r"""How copies are written without marks.
 
     Args:
@@ -92,7 +92,7 @@ class EmittedBare:
         return found
 
 
-def restore_lead(cutter: JoinedEmitted, leads: EmittedLeads, emitted: str) -> Restored:
+def restore_lead(cutter: JoinedRestorer, leads: LeadsRestorer, emitted: str) -> Restored:
     """The natural target of an emission with copies: what stands between the marks is dropped.
 
     It is complete only if every copy comes again, as whole units, before the next place with copies.
@@ -116,7 +116,7 @@ def restore_lead(cutter: JoinedEmitted, leads: EmittedLeads, emitted: str) -> Re
     return judged(text, problem or split.problem, cut_short if problem else split.cut_short)
 
 
-def pieces(emitted: str, leads: EmittedLeads, joiner: str) -> Iterator[tuple[str, str | None, str | None, bool]]:
+def pieces(emitted: str, leads: LeadsRestorer, joiner: str) -> Iterator[tuple[str, str | None, str | None, bool]]:
     """Text between copies, the copy behind it, and what is wrong there; the last piece has no copy."""
     at = 0
     while (start := emitted.find(leads.opening, at)) >= 0:
@@ -142,7 +142,7 @@ def pieces(emitted: str, leads: EmittedLeads, joiner: str) -> Iterator[tuple[str
     yield text, None, f"{leads.closing!r} closes no copy" if leads.closing in text else None, False
 
 
-def restore_bare(cutter: JoinedEmitted, bare: EmittedBare, emitted: str) -> Restored:
+def restore_unmarked(cutter: JoinedRestorer, bare: UnmarkedRestorer, emitted: str) -> Restored:
     """The natural target of an emission with bare copies: the first units of every part are dropped.
 
     It is complete only if each of them that is not empty comes again in its part.

@@ -18,7 +18,7 @@ _ANY_CHARACTER = _ANY_DIGIT.union(*OTHERS.values())
 
 
 @dataclass(frozen=True)
-class EmittedDigits:
+class DigitsRestorer:
     """Characters of a number; see `mireorder.cutting.digits`.
 
     Args:

@@ -15,7 +15,7 @@ _SPACE = " \t\n\r"
 
 
 @dataclass(frozen=True)
-class EmittedFields:
+class FieldsRestorer:
     """Members of a JSON object (``"key": value``).
 
     Args:
@@ -40,7 +40,7 @@ class EmittedFields:
 
     def split(self, text: str) -> Split:
         """Members of the object. Broken JSON, an unknown or a repeated key is a problem."""
-        found = scan(text.strip(_SPACE))
+        found = scan_object(text.strip(_SPACE))
         place = {key: slot for slot, key in enumerate(self.keys)}
         unknown = [key for key in found.keys if key not in place]
         known = [(m, place[k]) for m, k in zip(found.members, found.keys) if k in place]
@@ -56,7 +56,7 @@ class EmittedFields:
 
 
 @dataclass
-class Scan:
+class ScannedObject:
     """The top level of a JSON object as text."""
 
     keys: list[str] = field(default_factory=list)
@@ -68,9 +68,9 @@ class Scan:
     cut_short: bool = False
 
 
-def scan(text: str) -> Scan:
+def scan_object(text: str) -> ScannedObject:
     """Cut a JSON object at its top level. Never raises: what is wrong stands in ``problem``."""
-    found = Scan()
+    found = ScannedObject()
     at = _skip(text, 1)
     if not text.startswith("{"):
         found.problem, found.cut_short = "target is not a JSON object", not text

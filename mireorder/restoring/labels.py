@@ -11,7 +11,7 @@ from mireorder.restoring.units import Split
 
 
 @dataclass(frozen=True)
-class EmittedLabels:
+class LabelsRestorer:
     """Names of labels; see `mireorder.cutting.labels`.
 
     Args:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from mireorder.errors import InputError
-from mireorder.restoring.units import FixedEmitted, Restored, Split, completable, judged
+from mireorder.restoring.units import FixedRestorer, Restored, Split, completable, judged
 
 PLACE = "{}"  # what a template has in place of what it marks
 
 
 @dataclass(frozen=True)
-class EmittedMarkers:
+class MarkersRestorer:
     """The markers of slots.
 
     Args:
@@ -79,7 +79,7 @@ class EmittedMarkers:
         return any(m.startswith(text) for slot, m in enumerate(self.of(slots)) if slot not in taken)
 
 
-def restore_marked(cutter: FixedEmitted, markers: EmittedMarkers, emitted: str) -> Restored:
+def restore_marked(cutter: FixedRestorer, markers: MarkersRestorer, emitted: str) -> Restored:
     """The natural target of an emission with markers: units sorted by their slots."""
     split = markers.split(emitted, len(cutter.slots))
     pairs = sorted(zip(split.slots, split.units))

@@ -15,7 +15,7 @@ ENDS = {"left": "1", "right": "-1"}  # the slot that every target has
 
 
 @dataclass(frozen=True)
-class EmittedPlaces:
+class PlacesRestorer:
     """Any number of units, each of any content.
 
     Args:
@@ -69,7 +69,7 @@ class EmittedPlaces:
 
 
 @dataclass(frozen=True)
-class EmittedTokens(EmittedPlaces):
+class TokensRestorer(PlacesRestorer):
     """Ids of tokens."""
 
     name: ClassVar[str] = "tokens"
@@ -85,7 +85,7 @@ class EmittedTokens(EmittedPlaces):
 
 
 @dataclass(frozen=True)
-class EmittedText(EmittedPlaces, ABC):
+class TextRestorer(PlacesRestorer, ABC):
     """Units of a text, with joiners between them."""
 
     @property
@@ -110,7 +110,7 @@ class EmittedText(EmittedPlaces, ABC):
 
 
 @dataclass(frozen=True)
-class EmittedWords(EmittedText):
+class WordsRestorer(TextRestorer):
     """The text between single spaces."""
 
     name: ClassVar[str] = "words"
@@ -122,7 +122,7 @@ class EmittedWords(EmittedText):
 
 
 @dataclass(frozen=True)
-class EmittedLines(EmittedText):
+class LinesRestorer(TextRestorer):
     """The lines of a text."""
 
     name: ClassVar[str] = "lines"
@@ -134,7 +134,7 @@ class EmittedLines(EmittedText):
 
 
 @dataclass(frozen=True)
-class EmittedSentences(EmittedText):
+class SentencesRestorer(TextRestorer):
     r"""Sentences that one space parts.
 
     Args:
@@ -162,7 +162,7 @@ class EmittedSentences(EmittedText):
 
 
 @dataclass(frozen=True)
-class EmittedSpans(EmittedText):
+class SpansRestorer(TextRestorer):
     """The segments of a text that a delimiter separates.
 
     Args:
@@ -188,7 +188,7 @@ class EmittedSpans(EmittedText):
 
 
 @dataclass(frozen=True)
-class EmittedPieces(EmittedText):
+class PiecesRestorer(TextRestorer):
     """Pieces of a text that nothing parts: a target has all of them, and only markers can tell them apart.
 
     Args:

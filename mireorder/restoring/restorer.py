@@ -10,27 +10,27 @@ from pathlib import Path
 from typing import Any, cast
 
 from mireorder.errors import InputError, PlanError
-from mireorder.restoring.causal import HIGHEST_FIRST, Said, restore_causal
-from mireorder.restoring.copied import EmittedBare, EmittedLeads, restore_bare, restore_lead
-from mireorder.restoring.digits import EmittedDigits
-from mireorder.restoring.fields import EmittedFields
-from mireorder.restoring.labels import EmittedLabels
-from mireorder.restoring.marked import EmittedMarkers, restore_marked
+from mireorder.restoring.causal import HIGHEST_FIRST, SourceEvidence, restore_causal
+from mireorder.restoring.copied import LeadsRestorer, UnmarkedRestorer, restore_lead, restore_unmarked
+from mireorder.restoring.digits import DigitsRestorer
+from mireorder.restoring.fields import FieldsRestorer
+from mireorder.restoring.labels import LabelsRestorer
+from mireorder.restoring.marked import MarkersRestorer, restore_marked
 from mireorder.restoring.placed import (
-    EmittedLines,
-    EmittedPieces,
-    EmittedSentences,
-    EmittedSpans,
-    EmittedTokens,
-    EmittedWords,
+    LinesRestorer,
+    PiecesRestorer,
+    SentencesRestorer,
+    SpansRestorer,
+    TokensRestorer,
+    WordsRestorer,
 )
 from mireorder.restoring.units import (
-    CodedEmitted,
-    Emitted,
-    FixedEmitted,
-    JoinedEmitted,
+    CodedRestorer,
+    FixedRestorer,
+    JoinedRestorer,
     Restored,
     RestoredIds,
+    UnitsRestorer,
     completable,
     judged,
     slots_by_step,
@@ -39,18 +39,18 @@ from mireorder.serialise import make
 
 FILE = "mireorder.json"
 FORMAT = 1
-EMITTED: dict[str, type[Any]] = {
+RESTORERS: dict[str, type[Any]] = {
     kind.name: kind
     for kind in (
-        EmittedDigits,
-        EmittedLabels,
-        EmittedFields,
-        EmittedWords,
-        EmittedSentences,
-        EmittedLines,
-        EmittedSpans,
-        EmittedPieces,
-        EmittedTokens,
+        DigitsRestorer,
+        LabelsRestorer,
+        FieldsRestorer,
+        WordsRestorer,
+        SentencesRestorer,
+        LinesRestorer,
+        SpansRestorer,
+        PiecesRestorer,
+        TokensRestorer,
     )
 }
 
@@ -70,11 +70,11 @@ class Restorer:
         of_ids: whether units are ids, and there is no text to restore.
     """
 
-    cutter: Emitted
+    cutter: UnitsRestorer
     permutation: Sequence[int]
     start: str = ""
     end: str = ""
-    written: EmittedMarkers | EmittedLeads | EmittedBare | Said | None = None
+    written: MarkersRestorer | LeadsRestorer | UnmarkedRestorer | SourceEvidence | None = None
     highest: bool = True
     of_ids: bool = False
 
@@ -91,7 +91,7 @@ class Restorer:
         content, place = read_plan(folder)
         remedy = "make it again with 'mireorder fit'"
         try:
-            restorer = cls.of(content, make(content["cutter"], EMITTED))
+            restorer = cls.of(content, make(content["cutter"], RESTORERS))
             for part in (restorer.cutter, restorer.written):
                 _require_types(part)
             return restorer
@@ -99,7 +99,7 @@ class Restorer:
             raise PlanError(f"{place}: not a plan that can be read ({error!r}); {remedy}") from None
 
     @classmethod
-    def of(cls, plan: Mapping[str, Any], cutter: Emitted) -> Restorer:
+    def of(cls, plan: Mapping[str, Any], cutter: UnitsRestorer) -> Restorer:
         """The way back of a plan's entries.
 
         Args:
@@ -110,18 +110,18 @@ class Restorer:
             KeyError, TypeError, ValueError, AttributeError, InputError: entries are missing or contradict each other.
         """
         kind, markers = plan["kind"], plan["markers"]
-        written: EmittedMarkers | EmittedLeads | EmittedBare | Said | None = None
+        written: MarkersRestorer | LeadsRestorer | UnmarkedRestorer | SourceEvidence | None = None
         permutation = list(plan["permutation"])
         if sorted(permutation) != list(range(len(cutter.slots))) or any(type(slot) is not int for slot in permutation):
             raise ValueError("permutation and cutter do not fit together")
         if kind == "marked":
-            written = EmittedMarkers(markers)
+            written = MarkersRestorer(markers)
         elif kind == "lead":
-            cast(JoinedEmitted, cutter).joiner  # noqa: B018 (raises AttributeError where units are not joined)
-            written = EmittedBare.of(plan["copying"]) if markers is None else EmittedLeads(markers)
+            cast(JoinedRestorer, cutter).joiner  # noqa: B018 (raises AttributeError where units are not joined)
+            written = UnmarkedRestorer.of(plan["copying"]) if markers is None else LeadsRestorer(markers)
         elif kind == "causal":
-            written = Said.from_dict(plan["evidence"])
-            taken = [cast(CodedEmitted, cutter).taken(slot) for slot in range(len(permutation))]
+            written = SourceEvidence.from_dict(plan["evidence"])
+            taken = [cast(CodedRestorer, cutter).taken(slot) for slot in range(len(permutation))]
             if [len(said) for said in written.by_emitted] != [len(units) for units in taken]:
                 raise ValueError("evidence and cutter do not fit together")
         elif kind != cutter.kind:
@@ -144,16 +144,16 @@ class Restorer:
         text, written = emitted.removeprefix(self.start), self.written
         if written is None:
             return self._by_set(text) if self.cutter.kind == "set" else self._by_place(text)
-        if isinstance(written, EmittedMarkers):
-            return restore_marked(cast(FixedEmitted, self.cutter), written, text)
-        if isinstance(written, EmittedLeads):
-            return restore_lead(cast(JoinedEmitted, self.cutter), written, text)
-        if isinstance(written, EmittedBare):
-            return restore_bare(cast(JoinedEmitted, self.cutter), written, text)
+        if isinstance(written, MarkersRestorer):
+            return restore_marked(cast(FixedRestorer, self.cutter), written, text)
+        if isinstance(written, LeadsRestorer):
+            return restore_lead(cast(JoinedRestorer, self.cutter), written, text)
+        if isinstance(written, UnmarkedRestorer):
+            return restore_unmarked(cast(JoinedRestorer, self.cutter), written, text)
         if prompt is None:
             raise PlanError("an order of kind causal follows from the prompt; pass the prompt to restore, too")
         source = prompt.removesuffix(self.end)
-        return restore_causal(cast(CodedEmitted, self.cutter), written, self.highest, text, source)
+        return restore_causal(cast(CodedRestorer, self.cutter), written, self.highest, text, source)
 
     def require_text(self) -> None:
         """Raise PlanError where units are ids."""
@@ -186,7 +186,7 @@ class Restorer:
 
     def _by_place(self, text: str) -> Restored:
         """Of units whose step tells their slot."""
-        cutter = cast(FixedEmitted, self.cutter)
+        cutter = cast(FixedRestorer, self.cutter)
         split = cutter.split(text)
         slots, steps = self._way(len(split.units))
         units = [split.units[step] for step in steps]
@@ -195,7 +195,7 @@ class Restorer:
         return judged(cutter.glue(slots, units), problem, short)
 
     def _may_go_on(self, units: Sequence[str]) -> bool:
-        cutter = cast(FixedEmitted, self.cutter)
+        cutter = cast(FixedRestorer, self.cutter)
         lengths = range(len(units) + 1, len(self.permutation) + 1)
         orders = (slots_by_step(cutter, self.permutation, length) for length in lengths)
         return any(completable(cutter, slots[: len(units)], units, length) for slots, length in zip(orders, lengths))
@@ -204,7 +204,7 @@ class Restorer:
         """The slots of a target of that many units, ascending, and the step of each; units too many have none."""
         units = min(units, len(self.permutation))
         if units not in self._known:
-            slots = slots_by_step(cast(FixedEmitted, self.cutter), self.permutation, units)
+            slots = slots_by_step(cast(FixedRestorer, self.cutter), self.permutation, units)
             pairs = sorted(zip(slots, range(units)))
             self._known[units] = [slot for slot, _ in pairs], [step for _, step in pairs]
         return self._known[units]

@@ -57,7 +57,7 @@ class RestoredIds:
     problem: str | None = None
 
 
-class Emitted(Protocol):
+class UnitsRestorer(Protocol):
     """A cutter, as far as the way back goes."""
 
     name: ClassVar[str]
@@ -69,7 +69,7 @@ class Emitted(Protocol):
     def glue(self, slots: Sequence[int], units: Sequence[Any]) -> Any: ...  # noqa: D102
 
 
-class FixedEmitted(Emitted, Protocol):
+class FixedRestorer(UnitsRestorer, Protocol):
     """A cutter of kind ``fixed``: a unit's place tells its slot."""
 
     def present(self, units: int) -> range:
@@ -79,14 +79,14 @@ class FixedEmitted(Emitted, Protocol):
         """Why these units can't stand in these slots, or None; `UNKNOWN` ones may be any."""
 
 
-class JoinedEmitted(FixedEmitted, Protocol):
+class JoinedRestorer(FixedRestorer, Protocol):
     """A cutter whose emission is its units with a text between them that no unit holds."""
 
     @property
     def joiner(self) -> str: ...  # noqa: D102
 
 
-class CodedEmitted(FixedEmitted, Protocol):
+class CodedRestorer(FixedRestorer, Protocol):
     """A cutter whose units have the same codes while an output is restored as they had when they were counted."""
 
     def code(self, slot: int, unit: str) -> int | None:
@@ -96,13 +96,13 @@ class CodedEmitted(FixedEmitted, Protocol):
         """The units that can stand in a slot, in the order of their codes."""
 
 
-def slots_by_step(cutter: FixedEmitted, permutation: Sequence[int], units: int) -> list[int]:
+def slots_by_step(cutter: FixedRestorer, permutation: Sequence[int], units: int) -> list[int]:
     """The slot of each step, for a target of that many units."""
     present = cutter.present(units)
     return [slot for slot in permutation if slot in present]
 
 
-def completable(cutter: FixedEmitted, slots: Sequence[int], units: Sequence[str], length: int) -> bool:
+def completable(cutter: FixedRestorer, slots: Sequence[int], units: Sequence[str], length: int) -> bool:
     """Whether units in these slots can be part of a target of that many units, and more have to come."""
     present, there = cutter.present(length), dict(zip(slots, units))
     if not there.keys() <= set(present) or len(present) <= len(there):

@@ -7,13 +7,13 @@ from itertools import takewhile
 from typing import cast
 
 from mireorder.cutting import Cutter, Digits, Fields
-from mireorder.cutting.cut import JoinedCutter
+from mireorder.cutting.base import JoinedCutter
 from mireorder.ordering.copying.marks import Leads
 from mireorder.ordering.marked import Markers
 from mireorder.ordering.plan import Plan
 from mireorder.restoring.causal import replayed
 from mireorder.restoring.copied import pieces
-from mireorder.restoring.units import UNKNOWN, CodedEmitted, Restored
+from mireorder.restoring.units import UNKNOWN, CodedRestorer, Restored
 
 
 class Stream:
@@ -82,7 +82,7 @@ def _closed(plan: Plan, emitted: str, prompt: str | None) -> list[tuple[int | No
         return list(zip(split.slots, units, strict=False))
     if plan.kind == "causal":
         return list(
-            replayed(cast(CodedEmitted, cutter), plan.said, plan.highest, units, plan.source(cast(str, prompt)))
+            replayed(cast(CodedRestorer, cutter), plan.said, plan.highest, units, plan.source(cast(str, prompt)))
         )
     possible = [places for places in plan.permutations.values() if len(places) >= len(split.units)]
     found: list[tuple[int | None, str]] = []

@@ -14,7 +14,7 @@ from mireorder.restoring.restorer import FILE as PLAN_FILE
 from mireorder.tokenizing.reserved import embed
 from mireorder.training.budget import Budget
 from mireorder.training.encoded import encode_dataset, tokenizer_for
-from mireorder.training.loop import shuffled, to_rows, train_steps
+from mireorder.training.loop import shuffled_batches, to_rows, train_steps
 from mireorder.training.presets import PRESETS, build
 from mireorder.training.train import SLACK, TRAINING_FILE, save
 
@@ -61,7 +61,7 @@ def train_from_scratch(
     network = build(model, encoded.tokenizer, positions or encoded.longest + SLACK, budget.seed, vocabulary)
     embed(network, encoded.tokenizer, budget.seed)
     network.to(device)
-    batches = shuffled(len(rows.lengths), budget.batch_size, budget.seed)
+    batches = shuffled_batches(len(rows.lengths), budget.batch_size, budget.seed)
     every, since, losses = max(1, budget.steps // LOGGED), list[torch.Tensor](), list[tuple[int, float]]()
     for step, loss in enumerate(train_steps(network, rows, batches, budget, budget.peak(scratch=True)), 1):
         since.append(loss)

@@ -21,7 +21,7 @@ from mireorder.training.small import SmallGpt, is_small
 
 
 @dataclass(frozen=True)
-class Rows:
+class EncodedRows:
     """Encoded rows, padded on the right.
 
     Attributes:
@@ -37,7 +37,7 @@ class Rows:
     prompts: NDArray[np.int64]
 
 
-def to_rows(input_ids: Sequence[Sequence[int]], labels: Sequence[Sequence[int]], device: str = "cpu") -> Rows:
+def to_rows(input_ids: Sequence[Sequence[int]], labels: Sequence[Sequence[int]], device: str = "cpu") -> EncodedRows:
     """Pad encoded rows and put them on a device.
 
     Args:
@@ -54,10 +54,10 @@ def to_rows(input_ids: Sequence[Sequence[int]], labels: Sequence[Sequence[int]],
     for row, length in enumerate(lengths):
         ids[row, :length], targets[row, :length] = input_ids[row], labels[row]
     prompts = (targets != IGNORED).argmax(axis=1)
-    return Rows(torch.from_numpy(ids).to(device), torch.from_numpy(targets).to(device), lengths, prompts)
+    return EncodedRows(torch.from_numpy(ids).to(device), torch.from_numpy(targets).to(device), lengths, prompts)
 
 
-def shuffled(rows: int, batch_size: int, seed: int) -> Iterator[NDArray[np.int64]]:
+def shuffled_batches(rows: int, batch_size: int, seed: int) -> Iterator[NDArray[np.int64]]:
     """Draw batches for ever, every row once per epoch.
 
     Args:
@@ -76,7 +76,7 @@ def shuffled(rows: int, batch_size: int, seed: int) -> Iterator[NDArray[np.int64
 
 
 def train_steps(
-    model: Any, rows: Rows, batches: Iterable[NDArray[np.int64]], budget: Budget, learning_rate: float
+    model: Any, rows: EncodedRows, batches: Iterable[NDArray[np.int64]], budget: Budget, learning_rate: float
 ) -> Iterator[Any]:
     """Train a model in place, one optimiser step per item.
 
@@ -118,7 +118,7 @@ def _pace(step: int, budget: Budget) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, budget.steps - warmup)))
 
 
-def _backward(model: Any, rows: Rows, batch: NDArray[np.int64]) -> Any:
+def _backward(model: Any, rows: EncodedRows, batch: NDArray[np.int64]) -> Any:
     model.train()  # whoever reads the losses may evaluate in between
     model.zero_grad()
     loss = batch_loss(model, rows, batch)
@@ -126,19 +126,19 @@ def _backward(model: Any, rows: Rows, batch: NDArray[np.int64]) -> Any:
     return loss.detach()
 
 
-def _span(rows: Rows, batch: NDArray[np.int64]) -> tuple[int, int]:
+def _span(rows: EncodedRows, batch: NDArray[np.int64]) -> tuple[int, int]:
     """The first token that any of the rows must predict, and where the longest of them ends."""
     return max(int(rows.prompts[batch].min()), 1), int(rows.lengths[batch].max())  # nothing predicts a row's first
 
 
-def _by_position(rows: Rows, batch: NDArray[np.int64]) -> tuple[Any, Any]:
+def _by_position(rows: EncodedRows, batch: NDArray[np.int64]) -> tuple[Any, Any]:
     """What `SmallGpt.loss` takes of some rows."""
     index, (first, width) = torch.from_numpy(batch).to(rows.input_ids.device), _span(rows, batch)
     ids, labels = rows.input_ids[index].t(), rows.labels[index].t()
     return ids[: width - 1], labels[first:width]
 
 
-def batch_loss(model: Any, rows: Rows, batch: NDArray[np.int64]) -> Any:
+def batch_loss(model: Any, rows: EncodedRows, batch: NDArray[np.int64]) -> Any:
     """Compute the mean loss over the completion tokens of some rows.
 
     Args:

@@ -11,7 +11,7 @@ from mireorder.errors import MireorderError
 
 
 @dataclass(frozen=True)
-class Shape:
+class ModelShape:
     """The size of a GPT-2-architecture model.
 
     Attributes:
@@ -26,11 +26,11 @@ class Shape:
 
 
 PRESETS = {
-    "tiny": Shape(layers=2, heads=4, width=64),
-    "nano": Shape(layers=3, heads=3, width=48),  # minGPT's gpt-nano, -micro and -mini
-    "micro": Shape(layers=4, heads=4, width=128),
-    "mini": Shape(layers=6, heads=6, width=192),
-    "gpt2-small": Shape(layers=12, heads=12, width=768),  # 124 million weights with GPT-2's vocabulary
+    "tiny": ModelShape(layers=2, heads=4, width=64),
+    "nano": ModelShape(layers=3, heads=3, width=48),  # minGPT's gpt-nano, -micro and -mini
+    "micro": ModelShape(layers=4, heads=4, width=128),
+    "mini": ModelShape(layers=6, heads=6, width=192),
+    "gpt2-small": ModelShape(layers=12, heads=12, width=768),  # 124 million weights with GPT-2's vocabulary
 }
 
 

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, vstack
 
 from mireorder.counting.keys import KeyTable, Packing
-from mireorder.cutting.source import Words
-from mireorder.information.bigram import Bigram as Fitted
-from mireorder.information.bigram import LowRank, folds
+from mireorder.cutting.source import SourceWords
+from mireorder.information.bigram import LowRank, LowRankBigram, folds
 from mireorder.information.criteria.criterion import Score, Scores, refuse_no_rows
 from mireorder.information.criteria.presence import Presence, PresenceMeasure
-from mireorder.information.estimators import Estimate, n_log_n
+from mireorder.information.scoring import Estimate, n_log_n
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -48,7 +47,7 @@ class Bigram(Presence):
         super().__post_init__()
         LowRank(self.rank)
 
-    def measure(self, table: KeyTable, radices: tuple[int, ...], sources: Words) -> BigramMeasure:
+    def measure(self, table: KeyTable, radices: tuple[int, ...], sources: SourceWords) -> BigramMeasure:
         """Scores from those counts."""
         refuse_no_rows(table.counts)
         return BigramMeasure(table, radices, len(sources.words), model=LowRank(self.rank, seed=self.seed))
@@ -105,12 +104,12 @@ class BigramMeasure(PresenceMeasure):
         return found
 
     @property
-    def fitted(self) -> Fitted:
+    def fitted(self) -> LowRankBigram:
         """The first model; the others see to it that `corrected` is."""
         return self._fits[0]
 
     @cached_property
-    def _fits(self) -> list[Fitted]:
+    def _fits(self) -> list[LowRankBigram]:
         """One model for each fold that is held out."""
         shape = self.words + self._units, self._units
         keys = Packing(shape).pack(np.column_stack([self._cells.s, self._cells.t]).astype(np.int32))

@@ -15,8 +15,8 @@ from mireorder.counting.pairs import PairTables
 from mireorder.cutting.source import Sources
 from mireorder.errors import InputError
 from mireorder.information.entropy import SHRINKING
-from mireorder.information.estimators import Estimate
 from mireorder.information.null import Marginals
+from mireorder.information.scoring import Estimate
 
 
 @dataclass(frozen=True)

@@ -15,17 +15,17 @@ from mireorder.counting.keys import KeyTable, Packing
 from mireorder.cutting.source import Sources, Whole, hash_strings
 from mireorder.information.criteria.criterion import Score, Scores, refuse_no_rows, refuse_other_rows
 from mireorder.information.entropy import ENTROPIES, Entropy
-from mireorder.information.estimators import (
-    Estimate,
-    besides,
-    conditional_mutual_information,
-    effort,
-    n_log_n,
-    refine,
-)
 from mireorder.information.mutual import information_from_spectra
 from mireorder.information.null import Marginals
 from mireorder.information.resampling import resampled
+from mireorder.information.scoring import (
+    Estimate,
+    besides,
+    effort,
+    estimated_information,
+    n_log_n,
+    refine,
+)
 from mireorder.information.spectrum import Floats, Spectra, Spectrum
 
 NEARLY_UNIQUE = 0.9
@@ -183,7 +183,7 @@ class _Cells:
             given = refine(given, self.codes[:, slot])
         slots = self.codes.shape[1]
         left = [slot for slot in range(slots) if slot not in emitted]
-        found = {i: conditional_mutual_information(self.source, self.codes[:, i], given, self.counts) for i in left}
+        found = {i: estimated_information(self.source, self.codes[:, i], given, self.counts) for i in left}
         others = self._information(given, left, besides(estimators))
         return Scores.of(slots, {i: self._unbundled(estimate) for i, estimate in found.items()}, others)
 

@@ -16,11 +16,11 @@ from mireorder.cutting.source import NumbersSurvey, Sources, number_codes, surve
 from mireorder.errors import InputError
 from mireorder.information.criteria.criterion import Score, Scores, refuse_no_rows, refuse_other_rows
 from mireorder.information.entropy import ENTROPIES
-from mireorder.information.estimators import Estimate, besides, conditional_mutual_information, effort, refine
 from mireorder.information.evidence import Evidence, evidence_of_numbers
 from mireorder.information.mutual import information_from_spectra
 from mireorder.information.null import Marginals
 from mireorder.information.resampling import resampled
+from mireorder.information.scoring import Estimate, besides, effort, estimated_information, refine
 from mireorder.information.spectrum import Spectra, Spectrum
 
 
@@ -148,7 +148,7 @@ class _Pairs:
         found = {}
         for pair, (x, y, counts) in self.entries.items():
             none = np.zeros(len(counts), np.int64)
-            found[pair] = conditional_mutual_information(refine(none, x), refine(none, y), none, counts)
+            found[pair] = estimated_information(refine(none, x), refine(none, y), none, counts)
         return found
 
     @cached_property

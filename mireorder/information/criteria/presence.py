@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from mireorder.counting.keys import KeyTable, Packing
-from mireorder.cutting.source import Sources, Words, WordsSurvey, present_words, survey_words
+from mireorder.cutting.source import Sources, SourceWords, WordsSurvey, present_words, survey_words
 from mireorder.errors import InputError
 from mireorder.information.criteria.criterion import Score, Scores, refuse_no_rows, refuse_other_rows
 from mireorder.information.entropy import ENTROPIES
-from mireorder.information.estimators import Estimate, besides, effort
 from mireorder.information.evidence import Evidence, evidence_of_words
 from mireorder.information.null import Marginals
-from mireorder.information.presence import Partition, presence_information
+from mireorder.information.presence import EmittedGroups, presence_information
 from mireorder.information.resampling import resampled
+from mireorder.information.scoring import Estimate, besides, effort
 from mireorder.information.words import Seen, word_information
 
 MOST_KNOWN = 64
@@ -37,7 +37,7 @@ class Presence:
     """
 
     name: ClassVar[str] = "presence"
-    reads: ClassVar[type[Sources]] = Words
+    reads: ClassVar[type[Sources]] = SourceWords
     estimators: ClassVar[tuple[str, ...]] = tuple(ENTROPIES)
 
     words: int = 1000
@@ -50,11 +50,13 @@ class Presence:
         """Rows each word is present in."""
         return survey_words(source)
 
-    def settle(self, survey: WordsSurvey) -> Words:
+    def settle(self, survey: WordsSurvey) -> SourceWords:
         """The words present in most rows. Raises InputError if there are no words."""
-        return Words(survey.top(self.words))
+        return SourceWords(survey.top(self.words))
 
-    def count(self, source: pa.Array, codes: NDArray[np.int32], radices: tuple[int, ...], sources: Words) -> KeyTable:
+    def count(
+        self, source: pa.Array, codes: NDArray[np.int32], radices: tuple[int, ...], sources: SourceWords
+    ) -> KeyTable:
         """Counts of (word, target); key 0 stands for any row, word ``w`` of the top words for ``1 + w``."""
         refuse_other_rows(source, codes)
         targets = Packing(radices).pack(codes)
@@ -62,7 +64,7 @@ class Presence:
         word = np.concatenate([np.zeros(len(codes), np.uint64), 1 + words.astype(np.uint64)])
         return KeyTable.of(np.column_stack([word, np.concatenate([targets, targets[rows]])]))
 
-    def measure(self, table: KeyTable, radices: tuple[int, ...], sources: Words) -> PresenceMeasure:
+    def measure(self, table: KeyTable, radices: tuple[int, ...], sources: SourceWords) -> PresenceMeasure:
         """Scores from those counts."""
         refuse_no_rows(table.counts)
         return PresenceMeasure(table, radices, len(sources.words))
@@ -79,7 +81,7 @@ class PresenceMeasure:
     table: KeyTable
     radices: tuple[int, ...]
     words: int
-    _known: dict[tuple[int, ...], Partition] = field(default_factory=dict, repr=False)
+    _known: dict[tuple[int, ...], EmittedGroups] = field(default_factory=dict, repr=False)
 
     def scores(self, emitted: Sequence[int], estimators: Sequence[str] = ()) -> Scores:
         """Sums over words for every slot left; standard errors of the words add in quadrature."""
@@ -93,7 +95,7 @@ class PresenceMeasure:
         total = int(self._rows.sum())
         return [(np.array([n, total - n]), values) for n in present.tolist() if n < total]
 
-    def evidence(self, sources: Words) -> Evidence:
+    def evidence(self, sources: SourceWords) -> Evidence:
         """What the words of one source, and the labels emitted, say about each label: pointwise information.
 
         Raises:
@@ -155,11 +157,11 @@ class PresenceMeasure:
         rows = resampled(self._rows, rng)
         return rows, rng.binomial(rows[self._target], self._counts / self._rows[self._target])
 
-    def _partition(self, emitted: Sequence[int]) -> Partition:
+    def _partition(self, emitted: Sequence[int]) -> EmittedGroups:
         key = tuple(emitted)
         found = self._known.get(key)
         if found is None:
-            found = Partition.of(self._codes, self._usual, key)
+            found = EmittedGroups.of(self._codes, self._usual, key)
             if len(self._known) >= MOST_KNOWN:
                 self._known.clear()
             self._known[key] = found

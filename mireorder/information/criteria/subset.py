@@ -19,9 +19,9 @@ from mireorder.errors import InputError
 from mireorder.information.criteria.criterion import Score, Scores, refuse_no_rows, refuse_other_rows
 from mireorder.information.criteria.pairwise import need_numbers
 from mireorder.information.entropy import ENTROPIES, miller_madow, plug_in
-from mireorder.information.estimators import Estimate, besides, effort
 from mireorder.information.null import Marginals
 from mireorder.information.resampling import resampled
+from mireorder.information.scoring import Estimate, besides, effort
 from mireorder.information.subsets import Search
 
 

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mireorder.arrays import list_array
-from mireorder.cutting.cut import Cut, JoinedCutter
-from mireorder.restoring.copied import EmittedLeads
+from mireorder.cutting.base import Cut, JoinedCutter
+from mireorder.restoring.copied import LeadsRestorer
 
 Ints = NDArray[np.int64]
 
@@ -36,8 +36,8 @@ class Copies:
 
 
 @dataclass(frozen=True)
-class Leads(EmittedLeads):
-    """How copies are written. Arguments and errors are those of `EmittedLeads`."""
+class Leads(LeadsRestorer):
+    """How copies are written. Arguments and errors are those of `LeadsRestorer`."""
 
     def problems(self, cut: Cut) -> dict[int, str]:
         """Row of a batch -> why its units can't be told from copies, and the remedy."""

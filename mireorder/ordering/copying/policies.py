@@ -13,14 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mireorder.cutting.cut import Cut, JoinedCutter
+from mireorder.cutting.base import Cut, JoinedCutter
 from mireorder.cutting.draws import of_units
 from mireorder.cutting.sentences import Sentences
 from mireorder.errors import InputError
 from mireorder.information.association import Association, Scored
 from mireorder.information.passages import Passages, passages
 from mireorder.ordering.copying.marks import Copies
-from mireorder.ordering.copying.unmarked import Bare
+from mireorder.ordering.copying.unmarked import Unmarked
 from mireorder.serialise import describe, make
 
 Ints = NDArray[np.int64]
@@ -210,7 +210,7 @@ class Copying:
         policy: what is copied.
         by_sentence: whether each sentence is a part, or each target.
         language: of the sentences, for cutter `words`; units of other cutters are taken for sentences.
-        marks: whether copies stand behind marks; else they are `Bare`.
+        marks: whether copies stand behind marks; else they are `Unmarked`.
         association: for policies that need scores; `fit` finds it.
 
     Raises:
@@ -276,9 +276,9 @@ class Copying:
         return self.policy.choose(parts, scored)
 
     @property
-    def bare(self) -> Bare:
+    def bare(self) -> Unmarked:
         """How copies are written without marks."""
-        return Bare.of({"policy": describe(self.policy), "by_sentence": self.by_sentence})
+        return Unmarked.of({"policy": describe(self.policy), "by_sentence": self.by_sentence})
 
     @property
     def _width(self) -> int | None:

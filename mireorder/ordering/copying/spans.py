@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import cast
 
-from mireorder.cutting.cut import JoinedCutter
+from mireorder.cutting.base import JoinedCutter
 from mireorder.ordering.copying.marks import Leads
 from mireorder.ordering.plan import Plan
 
 Span = tuple[int, int]
 
 
-def dropped_spans(plan: Plan, completion: str) -> list[Span]:
+def copied_spans(plan: Plan, completion: str) -> list[Span]:
     """The spans of a completion that are no part of its natural target.
 
     Without them the completion reads as that of policy ``plain``: the gap before a copy goes with it, and what follows

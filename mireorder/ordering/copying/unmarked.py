@@ -17,17 +17,17 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mireorder.arrays import list_array
-from mireorder.cutting.cut import Cut, JoinedCutter
+from mireorder.cutting.base import Cut, JoinedCutter
 from mireorder.errors import InputError
 from mireorder.ordering.copying.marks import Copies, ranges
-from mireorder.restoring.copied import EmittedBare
+from mireorder.restoring.copied import UnmarkedRestorer
 
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Bare(EmittedBare):
-    """How copies without marks are written. Arguments and errors are those of `EmittedBare`."""
+class Unmarked(UnmarkedRestorer):
+    """How copies without marks are written. Arguments and errors are those of `UnmarkedRestorer`."""
 
     def problems(self, cutter: JoinedCutter, cut: Cut) -> dict[int, str]:
         """Row of a batch -> why its parts could not be told apart, and the remedy."""

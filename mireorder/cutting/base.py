@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mireorder.errors import InputError
-from mireorder.restoring.units import Emitted, FixedEmitted, JoinedEmitted
+from mireorder.restoring.units import FixedRestorer, JoinedRestorer, UnitsRestorer
 
 NO_TARGET = "target is null, or its line has no separator"
 
@@ -64,7 +64,7 @@ class Survey(Protocol):
         """The survey of both."""
 
 
-class Cutter(Emitted, Protocol):
+class Cutter(UnitsRestorer, Protocol):
     """See the package's docstring. Members raise `InputError` where the data can't be cut this way at all."""
 
     def survey(self, batch: pa.RecordBatch) -> Any: ...  # noqa: D102
@@ -76,11 +76,11 @@ class Cutter(Emitted, Protocol):
     def emit(self, units: pa.ListArray) -> pa.Array: ...  # noqa: D102
 
 
-class FixedCutter(Cutter, FixedEmitted, Protocol):
+class FixedCutter(Cutter, FixedRestorer, Protocol):
     """A cutter of kind ``fixed``: a unit's place tells its slot."""
 
 
-class JoinedCutter(FixedCutter, JoinedEmitted, Protocol):
+class JoinedCutter(FixedCutter, JoinedRestorer, Protocol):
     """A cutter whose emission is its units with a text between them that no unit holds."""
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mireorder.errors import OutputError
-from mireorder.evaluate.runs import Job, Row
+from mireorder.evaluate.worker import Job, Row
 from mireorder.files import require_empty, write_text
 
 FILE, RUNS, RESULTS = "comparison.json", "runs", "results.parquet"

@@ -2,7 +2,7 @@
 
 A run depends on its job alone, so results are the same for any number of workers (on a GPU but for the last digits, as
 sums are taken in any order there). A worker is started as
-``python -m mireorder.evaluate.runs NUMBER``, reads a job a line and answers with rows: unlike forked processes it
+``python -m mireorder.evaluate.worker NUMBER``, reads a job a line and answers with rows: unlike forked processes it
 shares no state with the caller, and unlike multiprocessing's spawned ones it does not run the caller's script again.
 It stays for job after job, as importing torch takes longer than many a run.
 """
@@ -151,7 +151,7 @@ class _Worker:
             "TOKENIZERS_PARALLELISM": "false",
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         }
-        command = [sys.executable, "-m", "mireorder.evaluate.runs", str(self._number)]
+        command = [sys.executable, "-m", "mireorder.evaluate.worker", str(self._number)]
         with self._log.open("w", encoding="utf-8") as log:
             return subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
@@ -194,7 +194,7 @@ def run(job: Job, worker: int = 0) -> Iterator[Row]:
 
     from mireorder.tokenizing.tokens import load_tokenizer
     from mireorder.training.budget import Budget
-    from mireorder.training.loop import shuffled, to_rows, train_steps
+    from mireorder.training.loop import shuffled_batches, to_rows, train_steps
     from mireorder.training.presets import PRESETS, build, pretrained, refuse_adapter
     from mireorder.training.train import SLACK, save
 
@@ -211,7 +211,7 @@ def run(job: Job, worker: int = 0) -> Iterator[Row]:
     seen = np.zeros(2, np.int64)
 
     def counted() -> Iterator[NDArray[np.int64]]:
-        for batch in shuffled(len(rows.lengths), budget.batch_size, job.seed):
+        for batch in shuffled_batches(len(rows.lengths), budget.batch_size, job.seed):
             seen[:] += rows.lengths[batch].sum(), (rows.lengths[batch] - rows.prompts[batch]).sum()
             yield batch
 

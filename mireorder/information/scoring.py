@@ -34,7 +34,7 @@ class Estimate:
     effective: float
 
 
-def conditional_mutual_information(
+def estimated_information(
     x: NDArray[np.int64], y: NDArray[np.int64], z: NDArray[np.int64], weights: NDArray[np.int64]
 ) -> Estimate:
     """I(X; Y | Z) in bits from weighted rows (Cover and Thomas 2006, eq. 2.60).

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from mireorder.arrays import valid_rows
-from mireorder.cutting.cut import Cut, Cutter
+from mireorder.cutting.base import Cut, Cutter
 from mireorder.errors import InputError, within
 
 Progress = Callable[[int], None]
