@@ -47,7 +47,7 @@ def main(folder: Path, seeds: int = 1) -> None:
     reading, cutter = Reading(separator="="), Digits(align="pad")
 
     console.rule("fit: which order?")
-    plans = {policy: mireorder.fit(files, reading=reading, cutter=cutter, policy=policy) for policy in ("plain", "max")}
+    plans = {policy: mireorder.fit(files, reading=reading, cutter=cutter, order=policy) for policy in ("plain", "max")}
     plans["max"].save(folder / "plan")
     score_heatmap(plans["max"].scores, plans["max"].units, plans["max"].permutation, folder / "scores.png", "joint")
     console.print(plan_view(plans["max"]))

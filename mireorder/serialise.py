@@ -1,10 +1,13 @@
-"""Objects of options (readings, cutters, criteria) in words that JSON holds, and back."""
+"""Objects of options (readings, cutters, criteria) in words that JSON holds, and back; and what a name stands for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from difflib import get_close_matches
 from typing import Any, TypeVar
+
+from mireorder.errors import InputError
 
 T = TypeVar("T")
 
@@ -14,9 +17,10 @@ def options_of(thing: Any) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(thing).items()}
 
 
-def with_options(kind: Callable[..., T], options: Mapping[str, Any]) -> T:
-    """The dataclass of such options. Raises TypeError on one it does not have."""
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in options.items()})
+def with_options(kind: Callable[..., T], options: Mapping[str, Any], tuples: bool = True) -> T:
+    """The dataclass of such options, lists as tuples unless told. Raises TypeError on one it does not have."""
+    as_tuple = (list,) if tuples else ()
+    return kind(**{name: tuple(value) if isinstance(value, as_tuple) else value for name, value in options.items()})
 
 
 def describe(thing: Any) -> dict[str, Any]:
@@ -28,3 +32,12 @@ def make(description: Mapping[str, Any], known: Mapping[str, Callable[..., T]]) 
     """The cutter or criterion of a description. Raises KeyError or TypeError on one that names none."""
     options = {name: value for name, value in description.items() if name != "name"}
     return with_options(known[description["name"]], options)
+
+
+def one_of(name: str, known: Mapping[str, T], what: str) -> T:
+    """What the name stands for. Raises InputError if it is unknown; the nearest name is offered."""
+    if name not in known:
+        near = get_close_matches(str(name), known, 1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise InputError(f"there is no {what} {name!r}", remedy=f"{hint}the {what} is one of {', '.join(known)}")
+    return known[name]

@@ -5,15 +5,14 @@ The first has a pause in it: what is counted can be kept (`count`, `count_like`)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from mireorder.cutting import CUTTERS, Cutter, Digits, Labels, Tokens
+from mireorder.cutting import CUTTERS, Cutter
 from mireorder.cutting.batches import Prepare, Progress
-from mireorder.cutting.positional import Positional
 from mireorder.cutting.tokens import with_ids
 from mireorder.dataset.folder import load, write_folder
 from mireorder.dataset.reader import Shard, label_names, open_shards
@@ -22,37 +21,29 @@ from mireorder.dataset.writer import FORMS, in_memory, schema
 from mireorder.errors import InputError, PlanError
 from mireorder.fitting.copies import with_copies
 from mireorder.fitting.counts import Counts
-from mireorder.fitting.planning import NEEDED, Choices, TieBreaker, one_of, plan_from
+from mireorder.fitting.planning import TieBreaker, plan_from
 from mireorder.fitting.scan import Scan
 from mireorder.fitting.tally import count_for, count_later, count_rows
-from mireorder.information.association import Associating
 from mireorder.information.criteria import CRITERIA, Criterion
-from mireorder.ordering.copying.marks import Leads
-from mireorder.ordering.copying.policies import AHEAD, Copying
+from mireorder.ordering.copying.policies import Copying
+from mireorder.ordering.order import Order, made, order_of
 from mireorder.ordering.plan import Plan
-from mireorder.ordering.policies import BLIND
 from mireorder.reading import Reading
 from mireorder.restoring.restorer import split_between
-
-T = TypeVar("T")
+from mireorder.serialise import one_of
 
 
 def fit(
     data: Any,
     *,
-    reading: Reading,
+    source: str | Sequence[str] | None = None,
+    target: str | Sequence[str] | None = None,
+    separator: str | None = None,
+    reading: Reading | None = None,
     cutter: Cutter | str,
-    criterion: Criterion | Associating | str | None = "auto",
-    policy: str | Copying = "max",
-    permutation: Sequence[int] | None = None,
-    markers: str | None = None,
-    estimator: str = "plug-in",
-    tie_breaker: str | None = "subset",
+    order: Order | Copying | str = "max",
     between: str | None = None,
     tokenizer: Any = None,
-    shuffles: int | None = None,
-    resamples: int | None = None,
-    seed: int = 0,
     reject: bool = False,
     memory: int | None = None,
     workers: int | None = None,
@@ -64,24 +55,14 @@ def fit(
 
     Args:
         data: whatever `open_shards` reads; of several splits, ``train`` is counted.
-        reading: which columns are source and target.
+        source: the column that the model reads; several are joined with a line end.
+        target: the column to emit; several are binary label columns.
+        separator: for lines of text, what stands between source and target at its first occurrence.
+        reading: in place of these three, for those who need more.
         cutter: a cutter or its name (`CUTTERS`).
-        criterion: a criterion or its name (`CRITERIA`); None or ``none`` counts rows alone, which is all that a policy
-            needs that looks at no scores (`BLIND`). ``auto`` takes the one that the policy needs, none for blind
-            policies on text, else ``joint``. Policy ``lead`` has one of its own, `Associating`.
-        policy: name in `POLICIES`, `BLIND` or `ON_AVERAGE`, or what is copied ahead (`Copying`).
-        permutation: the order itself, ``permutation[step] = slot``, for policy ``explicit``.
-        markers: write every unit behind a marker of its slot, such as ``⟨{}⟩``, so that any order can be undone; of
-            policies that copy, what their copies look like.
-        estimator: whose scores decide: a name in `ENTROPIES`; of criterion bigram, ``plug-in`` or ``cross-fitted``. The
-            tie-breaker's do too, by plug-in if it has no such estimator.
-        tie_breaker: criterion that decides between scores that tie; None takes the lowest slot.
+        order: what is asked of the order; a policy's name stands for ``Order(policy)``.
         between: text between source and target; None takes the separator of line files, else a space.
         tokenizer: for cutter `tokens`: a transformers tokenizer, its folder, or its hub id.
-        shuffles: shuffled targets that each score is tested against; None draws enough to tell all slots from noise,
-            0 tests none.
-        resamples: bootstrap resamples of the counts that show how sure the order is; None draws up to 100, 0 none.
-        seed: of random orders, shuffles and resamples.
         reject: leave rows out that can't be cut, and count them, instead of refusing the input.
         memory: bytes that counts may take before they go to disk; None sets no bound.
         workers: threads; None takes one a core.
@@ -90,20 +71,9 @@ def fit(
     Raises:
         InputError: the input can't be read, a row can't be cut, or a name is unknown.
     """
-    copying = _copying(policy)
-    if copying is not None:
-        policy, markers = copying.policy.name, _marks(copying, markers)
-    choices = Choices(str(policy), permutation, markers, estimator, shuffles, resamples, seed)
-    cutter = _made(cutter, CUTTERS, "cutter")
-    association = criterion if isinstance(criterion, Associating) else None
-    if isinstance(criterion, Associating):
-        criterion = None
-    elif criterion == "auto":
-        blind = copying is not None or (policy in BLIND and isinstance(cutter, Positional))
-        criterion = NEEDED.get(choices.policy, "none" if blind else "joint")
-    criterion, breaker = (None, None) if criterion in (None, "none") else _criteria(criterion, tie_breaker)
-    choices.require(criterion)
-    cutter = complete(cutter, data, reading, moves=choices.policy != "plain" or markers is not None)
+    reading, asked = reading_of(source, target, separator, reading), order_of(order)
+    cutter = complete(cutter, data, reading, moves=asked.moves)
+    criterion, breaker = asked.criteria(cutter)
     between = between if between is not None else reading.separator or " "
     prepare, tokenizer_hash = _tokenized(tokenizer, cutter, between)
     scan = Scan(_to_count(open_shards(data, reading)), reject, memory, workers, progress, prepare)
@@ -114,16 +84,19 @@ def fit(
         counts = count_for(scan, cutter, [criterion], reading, between)
     if breaker:
         second = TieBreaker(breaker, partial(count_later, scan, counts.targets, breaker), counts.targets.radices)
-    plan = plan_from(counts, second, choices, workers)
-    if copying is not None:
-        plan = with_copies(plan, copying, association, scan)
+    plan = plan_from(counts, second, asked, workers)
+    if asked.copying is not None:
+        plan = with_copies(plan, asked.copying, asked.association, scan)
     return replace(plan, tokenizer=tokenizer_hash)
 
 
 def count(
     data: Any,
     *,
-    reading: Reading,
+    source: str | Sequence[str] | None = None,
+    target: str | Sequence[str] | None = None,
+    separator: str | None = None,
+    reading: Reading | None = None,
     cutter: Cutter | str,
     criterion: Criterion | str = "joint",
     tie_breaker: str | None = "subset",
@@ -143,13 +116,15 @@ def count(
     Raises:
         InputError: the input can't be read, a row can't be cut, or a name is unknown.
     """
-    criterion, breaker = _criteria(criterion, tie_breaker)
+    reading = reading_of(source, target, separator, reading)
+    first = made(criterion, CRITERIA, "criterion")
+    breaker = None if tie_breaker in (None, first.name) else made(str(tie_breaker), CRITERIA, "criterion")
     cutter = complete(cutter, data, reading)
-    if isinstance(cutter, Tokens):
-        raise InputError("tokens are counted by fit alone", remedy="pass --cutter words, or fit with a tokenizer")
+    if cutter.of_ids:
+        raise InputError("ids are counted by fit alone", remedy="pass --cutter words, or fit with a tokenizer")
     between = between if between is not None else reading.separator or " "
     scan = Scan(_to_count(open_shards(data, reading)), reject, memory, workers, progress)
-    return count_for(scan, cutter, [criterion, breaker] if breaker else [criterion], reading, between)
+    return count_for(scan, cutter, [first, breaker] if breaker else [first], reading, between)
 
 
 def count_like(
@@ -193,32 +168,24 @@ def count_like(
     )
 
 
-def plan_of(
-    counts: Counts,
-    *,
-    policy: str = "max",
-    permutation: Sequence[int] | None = None,
-    markers: str | None = None,
-    estimator: str = "plug-in",
-    shuffles: int | None = None,
-    resamples: int | None = None,
-    seed: int = 0,
-    workers: int | None = None,
-) -> Plan:
+def plan_of(counts: Counts, order: Order | str = "max", *, workers: int | None = None) -> Plan:
     """The plan of counts: measure, order. It is the plan that `fit` would make of their rows, byte for byte.
 
-    The other arguments are those of `fit`.
+    Args:
+        counts: from `count`; they have their own criterion and tie-breaker.
+        order: what is asked of the order; its criterion and tie-breaker are not looked at.
+        workers: threads; None takes one a core.
 
     Raises:
-        InputError: a name is unknown.
+        InputError: the counts don't say what the policy needs to know.
     """
-    if _copying(policy) is not None:
+    asked = order_of(order)
+    if asked.copying is not None:
         raise InputError("counts say nothing of the words that copies are chosen by", remedy="fit from the data")
-    choices = Choices(policy, permutation, markers, estimator, shuffles, resamples, seed)
-    choices.require(counts.first.criterion)
+    asked.require(counts.first.criterion)
     tally = counts.second
     second = TieBreaker(tally.criterion, lambda: tally, counts.targets.radices) if tally else None
-    return plan_from(counts, second, choices, workers)
+    return plan_from(counts, second, asked, workers)
 
 
 def apply(
@@ -263,7 +230,7 @@ def apply(
         OutputError: the folder holds something else.
     """
     one_of(form, FORMS, "form")
-    shards = open_shards(data, reading or plan.read_by)
+    shards = open_shards(data, reading or plan.reading)
     if max_tokens is not None and (form != "token" or max_tokens < 1):
         problem = f"at most {max_tokens} tokens a row leave none" if form == "token" else "text form counts no tokens"
         raise InputError(problem, remedy="pass --max-tokens with --form token, 1 or more")
@@ -284,7 +251,7 @@ def apply(
         encode = encoder.encode
         if plan.tokenizer is not None:
             encode = encoder.join
-            prepare, tokenizer_hash = _tokenized(tokenizer, plan.cut, plan.between)
+            prepare, tokenizer_hash = _tokenized(tokenizer, plan.cutter, plan.between)
             plan.require_tokenizer(str(tokenizer_hash))
     reordering = Reordering(plan, encode, reject, progress, max_tokens, prepare)
     if out is None:
@@ -306,7 +273,7 @@ def _tokenized(tokenizer: Any, cutter: Cutter, between: str) -> tuple[Prepare | 
     Raises:
         InputError: there is no tokenizer where one is needed, or one where none is.
     """
-    if not isinstance(cutter, Tokens):
+    if not cutter.of_ids:
         if tokenizer is not None:
             raise InputError(f"cutter {cutter.name} takes no tokenizer", remedy="leave it out, or pass --cutter tokens")
         return None, None
@@ -319,17 +286,26 @@ def _tokenized(tokenizer: Any, cutter: Cutter, between: str) -> tuple[Prepare | 
     return partial(with_ids, encode=encode), tokens.fingerprint(tokenizer)
 
 
-def _copying(policy: str | Copying) -> Copying | None:
-    """What is copied ahead; None where units are moved."""
-    if isinstance(policy, Copying):
-        return policy
-    return Copying(AHEAD[policy]()) if policy in AHEAD else None
+def reading_of(
+    source: str | Sequence[str] | None,
+    target: str | Sequence[str] | None,
+    separator: str | None,
+    reading: Reading | None,
+) -> Reading:
+    """How rows are read, from the arguments of `fit`.
+
+    Raises:
+        InputError: ``reading`` stands beside others, or nothing is named; or columns beside a separator.
+    """
+    if reading is not None:
+        if source is not None or target is not None or separator is not None:
+            raise InputError("reading stands beside source, target or separator", remedy="pass one or the other")
+        return reading
+    return Reading(_names(source), _names(target), separator)
 
 
-def _marks(copying: Copying, markers: str | None) -> str | None:
-    if not copying.marks and markers is not None:
-        raise InputError("bare copies have no marks", remedy="leave out --markers, or --bare")
-    return (markers or Leads().template) if copying.marks else None
+def _names(given: str | Sequence[str] | None) -> tuple[str, ...]:
+    return () if given is None else (given,) if isinstance(given, str) else tuple(given)
 
 
 def complete(cutter: Cutter | str, data: Any, reading: Reading, *, moves: bool = True) -> Cutter:
@@ -344,14 +320,9 @@ def complete(cutter: Cutter | str, data: Any, reading: Reading, *, moves: bool =
     Raises:
         InputError: there is no such cutter, or the data can't be opened.
     """
-    cutter = _made(cutter, CUTTERS, "cutter")
-    if isinstance(cutter, Labels) and cutter.names is None:
-        names = reading.target if len(reading.target) > 1 else label_names(data, reading)
-        return replace(cutter, names=names) if names else cutter
-    if isinstance(cutter, Digits) and cutter.align is None:
-        # Padding gives every row the same slots to move. In plain order nothing moves: targets stay as they are.
-        return replace(cutter, align="pad" if moves else "left")
-    return cutter
+    cutter = made(cutter, CUTTERS, "cutter")
+    names = reading.target if len(reading.target) > 1 else label_names(data, reading)
+    return cutter.adapted(names, moves)
 
 
 def _to_count(shards: list[Shard]) -> list[Shard]:
@@ -365,13 +336,3 @@ def _to_count(shards: list[Shard]) -> list[Shard]:
             remedy="name the one to count, as in train=FILE",
         )
     return [shard for shard in shards if shard.split == "train"]
-
-
-def _criteria(criterion: Criterion | str, tie_breaker: str | None) -> tuple[Criterion, Criterion | None]:
-    """Criterion and tie-breaker; None where that would be the same."""
-    first = _made(criterion, CRITERIA, "criterion")
-    return first, None if tie_breaker in (None, first.name) else _made(str(tie_breaker), CRITERIA, "criterion")
-
-
-def _made(given: T | str, known: Mapping[str, type[T]], what: str) -> T:
-    return one_of(given, known, what)() if isinstance(given, str) else given

@@ -15,7 +15,7 @@ from mireorder import Plan, apply, check, fit
 from mireorder.errors import MireorderError, OutputError
 from mireorder.evaluate.compare import Comparison, Setup, compare_prepared
 from mireorder.files import require_empty, write_text
-from mireorder.ordering.kinds import BY_ROW
+from mireorder.ordering.policies import POLICIES
 from mireorder.report.comparison import comparison_view
 from mireorder.report.figures import score_heatmap
 from mireorder.report.tables import consoles
@@ -112,8 +112,9 @@ def fit_all(folder: Path, data: Mapping[str, Any], arms: Mapping[str, Mapping[st
         OUT.print(f"{name}: {plan.in_words}", *plan.warnings, sep="\n", markup=False)
     names: dict[str, list[str]] = {}
     for name, plan in plans.items():
-        of = [plan.permutation, plan.kind, plan.markers, plan.copying, plan.evidence, plan.mix]
-        names.setdefault(json.dumps(name if plan.policy in BY_ROW else of), []).append(name)
+        entries = plan.entries()
+        of = [entries[what] for what in ("permutation", "kind", "markers", "copying", "evidence", "mix")]
+        names.setdefault(json.dumps(name if POLICIES[plan.policy].rows else of), []).append(name)
     return {"+".join(same): plans[same[0]] for same in names.values()}
 
 

@@ -20,6 +20,7 @@ from mireorder.evaluate.compare import Comparison
 from mireorder.evaluate.orders import Limited, area, criterion_gains, every_order
 from mireorder.evaluate.statistics import Interval, spearman
 from mireorder.files import write_text
+from mireorder.ordering.order import Order
 from mireorder.report.comparison import markdown_table
 from pipelines import options
 from pipelines.arithmetic.tasks import CUTTER, READING, TASKS, Row, questions, split, write_rows
@@ -35,7 +36,7 @@ FOLDER = {
     "`scores.json`, `correlations.json`": "every score of every order, and how it goes with accuracy",
     "`comparison/`": "how the orders were trained and what each reached, step by step",
 }
-Order = tuple[int, ...]
+Slots = tuple[int, ...]
 
 
 def main(
@@ -63,7 +64,7 @@ def main(
     paths = write_rows(out, splits)
     prepared = {}
     for order in orders:
-        plan = fit(paths, reading=READING, cutter=CUTTER, policy="explicit", permutation=order, criterion="none")
+        plan = fit(paths, reading=READING, cutter=CUTTER, order=Order(permutation=order, criterion=None))
         prepared["".join(map(str, order))] = (plan, apply(paths, plan))
     comparison = train(out, prepared, replace(scale.setup, keep_models=False))
     scores = scores_of(orders, paths["train"], splits["train"])
@@ -77,7 +78,7 @@ def main(
     OUT.print(write_page(out, title, [*parts, *made_by(again("orders"), FOLDER), compared(out)]))
 
 
-def scores_of(orders: Sequence[Order], train_file: Path, rows: Sequence[Row]) -> dict[str, dict[Order, float]]:
+def scores_of(orders: Sequence[Slots], train_file: Path, rows: Sequence[Row]) -> dict[str, dict[Slots, float]]:
     """Every score of every order; the more, the better the order should be.
 
     Args:
@@ -88,7 +89,7 @@ def scores_of(orders: Sequence[Order], train_file: Path, rows: Sequence[Row]) ->
     Returns:
         Name of the score -> order -> bits.
     """
-    scores: dict[str, dict[Order, float]] = {}
+    scores: dict[str, dict[Slots, float]] = {}
     for name in CRITERIA:
         counts = count(train_file, reading=READING, cutter=CUTTER, criterion=name, tie_breaker=None)
         gains = criterion_gains(counts.first.measure(counts.targets.radices), orders)
@@ -103,9 +104,9 @@ def scores_of(orders: Sequence[Order], train_file: Path, rows: Sequence[Row]) ->
     return {name: {order: round(bits, 9) for order, bits in of.items()} for name, of in scores.items()}
 
 
-def reached(comparison: Comparison) -> dict[str, dict[Order, float]]:
+def reached(comparison: Comparison) -> dict[str, dict[Slots, float]]:
     """What each order reached: exact match at the end and over all evaluated steps, the means over the seeds."""
-    curves: dict[Order, list[float]] = {}
+    curves: dict[Slots, list[float]] = {}
     for row in comparison.rows:
         curves.setdefault(tuple(map(int, row["arm"])), []).append(row["exact_match"])
     ends = {tuple(map(int, outcome.arm)): outcome.mean for outcome in comparison.outcomes}
@@ -113,7 +114,7 @@ def reached(comparison: Comparison) -> dict[str, dict[Order, float]]:
 
 
 def correlations(
-    scores: Mapping[str, Mapping[Order, float]], accuracies: Mapping[str, Mapping[Order, float]]
+    scores: Mapping[str, Mapping[Slots, float]], accuracies: Mapping[str, Mapping[Slots, float]]
 ) -> dict[str, dict[str, Interval]]:
     """Spearman's rank correlation of each score with each accuracy, over the orders."""
     return {
@@ -133,7 +134,7 @@ def _codes(texts: Sequence[str]) -> Any:
 def _parts(
     story: str,
     comparison: Comparison,
-    scores: Mapping[str, Mapping[Order, float]],
+    scores: Mapping[str, Mapping[Slots, float]],
     found: Mapping[str, Mapping[str, Interval]],
 ) -> list[Part]:
     ranked = sorted(comparison.outcomes, key=lambda outcome: -outcome.mean)

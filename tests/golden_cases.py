@@ -17,6 +17,7 @@ from mireorder.cutting import CUTTERS
 from mireorder.information.association import Associating
 from mireorder.information.criteria import CRITERIA
 from mireorder.ordering.copying.policies import Copying, Lead, Lookahead
+from mireorder.ordering.order import Order
 from mireorder.ordering.schedule import annealed, mixed
 from mireorder.tokenizing.characters import character_tokenizer
 
@@ -172,13 +173,13 @@ def planned(case):
         if name in case
     }  # fmt: skip
     tokenizer = _tokenizer(rows) if case.get("form") == "token" else None
-    if case["cutter"][0] == "tokens":
-        options["tokenizer"] = tokenizer
+    tokens = tokenizer if case["cutter"][0] == "tokens" else None
     policy = case.get("copying") or case.get("policy", "max")
     data = Dataset.from_dict(rows)
-    plan = fit(
-        data, reading=_reading(case), cutter=_cutter(case), criterion=_criterion(case), policy=policy, seed=7, **options
-    )
+    if "permutation" in case:
+        policy = None
+    order = Order(policy, _criterion(case), seed=7, **options)
+    plan = fit(data, reading=_reading(case), cutter=_cutter(case), order=order, tokenizer=tokens)
     return plan, data, tokenizer
 
 

@@ -15,6 +15,7 @@ from trl import SFTConfig, SFTTrainer
 
 from mireorder import Reading, apply, fit
 from mireorder.errors import InputError
+from mireorder.ordering.order import Order
 from mireorder.tokenizing.tokens import IGNORED, encode, load_tokenizer, restore_ids
 
 READING = Reading(source=("q",), target=("a",))
@@ -112,7 +113,7 @@ def test_where_prompt_and_completion_merge_our_ids_stay_apart(name, vocabularies
 def test_a_plan_keeps_its_space_for_the_completion(name, vocabularies):
     """With a space between source and target, text form read as one text has the ids of token form."""
     rows = Dataset.from_list([{"q": f"{a} times {b} is", "a": str(a * b)} for a in (3, 25) for b in (4, 40)])
-    plan = fit(rows, reading=READING, cutter="digits", policy="reverse", shuffles=0)
+    plan = fit(rows, reading=READING, cutter="digits", order=Order("reverse", shuffles=0))
     assert (plan.prompt_end, plan.completion_start) == ("", " ")
     text, token = apply(rows, plan)["train"], apply(rows, plan, form="token", tokenizer=vocabularies[name])["train"]
     assert text["completion"][:] == [" 2100", " 0210", " 0010", " 0001"]
@@ -145,7 +146,7 @@ TARGETS = {
 def test_every_target_comes_back_from_the_ids_of_its_labels(cutter, name, vocabularies):
     tokenizer = vocabularies[name]
     rows = Dataset.from_list([{"q": f"q{row}:", "a": target} for row, target in enumerate(TARGETS[cutter])])
-    plan = fit(rows, reading=READING, cutter=cutter, policy="random", seed=3, shuffles=0)
+    plan = fit(rows, reading=READING, cutter=cutter, order=Order("random", shuffles=0, seed=3))
     written = apply(rows, plan, form="token", tokenizer=tokenizer)["train"]
     for row in written:
         emitted = [label for label in row["labels"] if label != IGNORED]
@@ -160,7 +161,7 @@ DECOMPOSED = unicodedata.normalize("NFD", "café")
 def test_a_vocabulary_that_composes_accents_refuses_targets_it_would_change(vocabularies):
     """Qwen normalises to NFC: a target in another form would come back as other bytes, so it is never written."""
     rows = Dataset.from_list([{"q": "x", "a": ["café"]}, {"q": DECOMPOSED, "a": ["a"]}, {"q": "x", "a": [DECOMPOSED]}])
-    plan = fit(rows, reading=READING, cutter="labels", policy="plain", shuffles=0)
+    plan = fit(rows, reading=READING, cutter="labels", order=Order("plain", shuffles=0))
     assert len(apply(rows, plan, form="token", tokenizer=vocabularies["gpt2"])["train"]) == 3, "GPT-2 keeps all bytes"
     with pytest.raises(InputError, match=r"row 2: .* ' cafe\\u0301' into ' caf\\xe9', .* form NFC"):
         apply(rows, plan, form="token", tokenizer=vocabularies["qwen2.5"])

@@ -21,6 +21,7 @@ from mireorder.information.criteria.joint import JointMeasure
 from mireorder.information.entropy import ENTROPIES, SHRINKING
 from mireorder.information.mutual import conditional_entropy, conditional_mutual_information, mutual_information
 from mireorder.information.spectrum import Spectra, Spectrum
+from mireorder.ordering.order import Order
 from mireorder.ordering.policies import POLICIES, Tie, order
 
 NAMES = [name for name in ENTROPIES if name != "nsb"]
@@ -214,7 +215,7 @@ def test_estimators_that_do_not_correct_their_bias_tie_within_its_difference(nam
 def plans(rows, cutter, names, **options):
     data = Dataset.from_dict({"q": [q for q, _ in rows], "a": [a for _, a in rows]})
     return {
-        name: fit(data, reading=READING, cutter=cutter, estimator=name, shuffles=0, resamples=0, **options)
+        name: fit(data, reading=READING, cutter=cutter, order=Order(estimator=name, shuffles=0, resamples=0), **options)
         for name in names
     }
 

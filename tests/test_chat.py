@@ -20,6 +20,7 @@ from trl import SFTConfig, SFTTrainer
 
 from mireorder import Reading, apply, fit
 from mireorder.errors import MireorderError
+from mireorder.ordering.order import Order
 from mireorder.tokenizing.characters import character_tokenizer
 from mireorder.tokenizing.chat import as_messages, end_of_turn, render
 from mireorder.tokenizing.tokens import IGNORED, load_tokenizer, restore_ids
@@ -69,7 +70,7 @@ def chatter(template):
 @pytest.fixture(scope="module")
 def reordered():
     rows = Dataset.from_list([{"q": f"{a}*{b}", "a": str(a * b)} for a in (2, 30, 41) for b in (3, 50)])
-    plan = fit(rows, reading=Reading(source=("q",), target=("a",)), cutter="digits", policy="reverse", shuffles=0)
+    plan = fit(rows, reading=Reading(source=("q",), target=("a",)), cutter="digits", order=Order("reverse", shuffles=0))
     return plan, apply(rows, plan)["train"]
 
 

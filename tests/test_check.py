@@ -11,6 +11,7 @@ from test_dataset import READING, SUMS, characters, tamper
 from mireorder import Reading, apply, check, fit
 from mireorder.cutting import Digits, Labels, Tokens, Words
 from mireorder.dataset import check as module
+from mireorder.ordering.order import Order
 
 NAMES = ("a", "ab", "b c", "none of these")
 LISTS = [[n for at, n in enumerate(NAMES) if number >> at & 1] for number in range(16)] * 20
@@ -24,12 +25,14 @@ def dataset(cutter, folder, tokenizer):
     if isinstance(cutter, Words | Tokens):
         data = Dataset.from_dict({"q": [f"q{n}" for n in range(len(TEXTS))], "a": TEXTS})
         options = {"tokenizer": tokenizer} if isinstance(cutter, Tokens) else {}
-        return data, fit(data, reading=Reading(("q",), ("a",)), cutter=cutter, policy="reverse", **options)
+        return data, fit(data, reading=Reading(("q",), ("a",)), cutter=cutter, order="reverse", **options)
     if isinstance(cutter, Labels):
         data = Dataset.from_dict({"q": [f"q{n}" for n in range(len(LISTS))], "a": LISTS})
-        return data, fit(data, reading=Reading(("q",), ("a",)), cutter=cutter, criterion="presence", policy="reverse")
+        return data, fit(
+            data, reading=Reading(("q",), ("a",)), cutter=cutter, order=Order("reverse", criterion="presence")
+        )
     (folder / "sums.txt").write_text("".join(SUMS))
-    return str(folder / "sums.txt"), fit(str(folder / "sums.txt"), reading=READING, cutter=cutter, policy="reverse")
+    return str(folder / "sums.txt"), fit(str(folder / "sums.txt"), reading=READING, cutter=cutter, order="reverse")
 
 
 def spoil(rows):

@@ -23,6 +23,7 @@ from mireorder import Digits, InputError, OutputError, Plan, Reading, apply, che
 from mireorder.dataset.card import card
 from mireorder.dataset.manifest import FILE as MANIFEST
 from mireorder.files import HashedFile, file_digest
+from mireorder.ordering.order import Order
 
 READING = Reading(separator="=")
 SUMS = [f"{a}+{b}={a + b}\n" for a in range(40) for b in range(0, 40, 4)]
@@ -40,7 +41,7 @@ def inputs(tmp_path):
 
 @pytest.fixture
 def plan(inputs):
-    return fit(inputs, reading=READING, cutter="digits", shuffles=0)
+    return fit(inputs, reading=READING, cutter="digits", order=Order(shuffles=0))
 
 
 @pytest.fixture
@@ -201,7 +202,7 @@ def test_a_changed_input_is_refused_by_name(inputs, plan, written):
 
 def test_other_work_is_refused_by_its_difference(inputs, plan, written):
     before = stamps(written)
-    other = fit(inputs, reading=READING, cutter="digits", policy="reverse", shuffles=0)
+    other = fit(inputs, reading=READING, cutter="digits", order=Order("reverse", shuffles=0))
     with pytest.raises(OutputError, match=r"begun with another plan \(they differ in .*policy"):
         apply(inputs, other, out=written)
     with pytest.raises(OutputError, match="written with form text, now it is token"):
@@ -245,7 +246,7 @@ def test_a_run_that_fails_in_its_first_shard_leaves_nothing(inputs, plan, tmp_pa
     with pytest.raises(InputError, match=r"text.txt, row 0: target 'fifteen' is not a number"):
         apply([str(text), *inputs], plan, out=out, workers=3)
     assert list(out.iterdir()) == [] if exists else not out.exists()
-    apply(inputs, fit(inputs, reading=READING, cutter="digits", policy="plain"), out=out)  # another plan may follow
+    apply(inputs, fit(inputs, reading=READING, cutter="digits", order="plain"), out=out)  # another plan may follow
 
 
 def test_a_failure_in_the_folder_of_the_plan_keeps_the_plan(plan, tmp_path):
@@ -342,7 +343,7 @@ def test_check_finds_lost_rows_and_another_plan(written, inputs):
     (written / MANIFEST).write_text(entries.replace('"rows": 150', '"rows": 151'))
     assert check(written).failures == ["train: has 400 rows, the manifest says 401"]
     (written / MANIFEST).write_text(entries)
-    fit(inputs, reading=READING, cutter=Digits(align="pad"), policy="plain", shuffles=0).save(written)
+    fit(inputs, reading=READING, cutter=Digits(align="pad"), order=Order("plain", shuffles=0)).save(written)
     checked = check(written)
     assert checked.failed["files"] == 3 and "made by another plan" in checked.failures[0]
     assert checked.failed["restored"] > 0
@@ -392,7 +393,9 @@ def test_token_form_with_a_bpe_vocabulary(real, tmp_path):
     words = [("the cat sat", ["animals", "home"]), ("stocks fell", ["money"]), ("a dog's stock", ["animals", "money"])]
     data = Dataset.from_dict({"q": [q for q, _ in words], "a": [a for _, a in words]})
     reading = Reading(("q",), ("a",))
-    plan = fit(data, reading=reading, cutter="labels", criterion="presence", policy="reverse", between="\nLabels: ")
+    plan = fit(
+        data, reading=reading, cutter="labels", between="\nLabels: ", order=Order("reverse", criterion="presence")
+    )
     rows = apply(data, plan, form="token", tokenizer=vocabulary, out=tmp_path / "labels")["train"]
     assert check(tmp_path / "labels").ok
     from mireorder.tokenizing.tokens import load_tokenizer
@@ -401,7 +404,9 @@ def test_token_form_with_a_bpe_vocabulary(real, tmp_path):
     kept = [[i for i in row["labels"] if i != -100] for row in rows]
     assert [tokenizer.decode(ids) for ids in kept] == [f" {', '.join(a[::-1])}<|endoftext|>" for _, a in words]
     (tmp_path / "n.txt").write_text("".join(f"{n}*{n}={n * n}\n" for n in range(100, 300)))
-    plan = fit(str(tmp_path / "n.txt"), reading=READING, cutter=Digits(align="right"), policy="reverse", shuffles=0)
+    plan = fit(
+        str(tmp_path / "n.txt"), reading=READING, cutter=Digits(align="right"), order=Order("reverse", shuffles=0)
+    )
     apply(str(tmp_path / "n.txt"), plan, form="token", tokenizer=vocabulary, out=tmp_path / "digits")
     assert check(tmp_path / "digits").ok
 

@@ -13,6 +13,7 @@ from transformers import AutoTokenizer, GPT2Tokenizer
 
 from mireorder import Reading, apply, fit
 from mireorder.errors import InputError, MireorderError
+from mireorder.ordering.order import Order
 from mireorder.tokenizing.characters import character_tokenizer
 from mireorder.tokenizing.tokens import IGNORED, encode, encode_prompts, fingerprint, load_tokenizer
 
@@ -114,7 +115,7 @@ def test_a_tokenizer_with_a_call_of_its_own_is_asked_itself():
 def test_a_completion_with_an_end_token_is_refused_by_file_and_row(tmp_path):
     file = tmp_path / "rows.tsv"
     file.write_text("q\ta\nx\tgood\ny\tbad\nz\tbad<eos>\n")
-    plan = fit(str(file), reading=Reading(("q",), ("a",)), cutter="labels", criterion="presence", policy="plain")
+    plan = fit(str(file), reading=Reading(("q",), ("a",)), cutter="labels", order=Order("plain", criterion="presence"))
     with pytest.raises(InputError, match=r"rows.tsv, row 2: the completion ' bad<eos>' holds the end token '<eos>'"):
         apply(str(file), plan, form="token", tokenizer=character_tokenizer(["abdogxyz "]))
 

@@ -13,6 +13,7 @@ from transformers import DataCollatorForSeq2Seq, PreTrainedTokenizerFast, Traine
 from trl import SFTConfig, SFTTrainer
 
 from mireorder import Reading, apply, fit
+from mireorder.ordering.order import Order
 from mireorder.tokenizing.characters import character_tokenizer
 from mireorder.tokenizing.tokens import IGNORED, encode_prompts
 from mireorder.training.presets import build
@@ -47,7 +48,7 @@ def habits():
 
 
 def dataset_of(form, tokenizer):
-    plan = fit(ROWS, reading=Reading(source=("q",), target=("a",)), cutter="digits", policy="reverse", shuffles=0)
+    plan = fit(ROWS, reading=Reading(source=("q",), target=("a",)), cutter="digits", order=Order("reverse", shuffles=0))
     return plan, apply(ROWS, plan, form=form, tokenizer=tokenizer if form == "token" else None)["train"]
 
 

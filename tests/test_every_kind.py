@@ -11,6 +11,7 @@ from datasets import Dataset
 from mireorder import InputError, Plan, Reading, apply, check, count, fit, plan_of
 from mireorder.cli import main
 from mireorder.ordering.copying.policies import Copying, Lead, Lookahead
+from mireorder.ordering.order import Order
 from mireorder.ordering.schedule import mixed
 from mireorder.tokenizing.reserved import reserve
 from mireorder.tokenizing.tokens import IGNORED, load_tokenizer, restore_ids
@@ -141,7 +142,7 @@ def test_a_row_that_can_not_come_back_is_refused_with_its_place_and_remedy(good,
 
 
 def test_whatever_the_plan_says_a_row_is_tried_before_it_is_written(products, tmp_path):
-    plan = fit(products, reading=READING, cutter="digits", policy="causal-max", **QUIET)
+    plan = fit(products, reading=READING, cutter="digits", order="causal-max", **QUIET)
     assert plan.evidence
     wrong = replace(plan, policy="causal-min")  # ordered and restored by it alike, so it still comes back
     apply(products, wrong, out=tmp_path / "d")
@@ -172,11 +173,11 @@ def test_orders_that_could_not_be_undone_are_refused_before_anything_is_written(
 
 def test_counts_do_not_say_what_to_copy(products):
     counts = count(products, reading=READING, cutter="digits", criterion="pairwise", tie_breaker=None)
-    assert plan_of(counts, policy="causal-min", **QUIET) == fit(
-        products, reading=READING, cutter="digits", policy="causal-min", tie_breaker=None, **QUIET
+    assert plan_of(counts, order="causal-min", **QUIET) == fit(
+        products, reading=READING, cutter="digits", order=Order("causal-min", tie_breaker=None), **QUIET
     )
     with pytest.raises(InputError, match="fit from the data"):
-        plan_of(counts, policy="lead")
+        plan_of(counts, order="lead")
 
 
 # --- schedules ----------------------------------------------------------------------------------------------------

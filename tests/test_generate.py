@@ -13,6 +13,7 @@ from datasets import Dataset, DatasetDict
 from mireorder import Reading, apply, fit
 from mireorder.cutting import Digits
 from mireorder.errors import MireorderError
+from mireorder.ordering.order import Order
 from mireorder.ordering.plan import Plan
 from mireorder.serialise import describe
 from mireorder.training.budget import Budget
@@ -146,7 +147,7 @@ def test_an_answer_does_not_depend_on_the_prompts_beside_it(tmp_path):
     """A long prompt leaves little room for its own answer, and takes none from others."""
     data = Dataset.from_dict({"q": ["go:", "a long way to go from here:"], "a": ["1234567", "12"]})
     reading = Reading(("q",), ("a",))
-    plan = fit(data, reading=reading, cutter=Digits(align="left"), policy="reverse", criterion=None)
+    plan = fit(data, reading=reading, cutter=Digits(align="left"), order=Order("reverse", criterion=None))
     apply(data, plan, out=tmp_path / "data")
     train(tmp_path / "data", "tiny", tmp_path / "model", Budget(200, 2, learning_rate=3e-3))
     prompts = ["go:", "a long way to go from here:", "go:"]

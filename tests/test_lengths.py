@@ -38,7 +38,7 @@ def characters(extra=""):
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory):
     data = jsonl(tmp_path_factory.mktemp("fit") / "d.jsonl", ROWS)
-    return fit(data, reading=READING, cutter="digits", policy="reverse", between="")
+    return fit(data, reading=READING, cutter="digits", between="", order="reverse")
 
 
 def rejected(folder: Path) -> list[dict]:
@@ -97,7 +97,7 @@ def test_a_length_is_that_of_the_row_as_it_is_emitted(real, tmp_path):
     data = jsonl(tmp_path / "d.jsonl", [{"q": "x=", "a": str(number)} for number in (1984, 1997)])
     lengths = {}
     for policy in ("plain", "reverse"):
-        order = fit(data, reading=READING, cutter="digits", policy=policy, between="")
+        order = fit(data, reading=READING, cutter="digits", between="", order=policy)
         rows = apply(data, order, form="token", tokenizer=gpt2)["train"]
         lengths[policy] = [len(ids) for ids in rows["input_ids"]]
     assert lengths == {"plain": [4, 4], "reverse": [5, 5]}
@@ -145,7 +145,7 @@ def test_a_bound_needs_tokens_to_count(plan, tmp_path, capsys):
 def test_rows_that_could_not_be_restored_from_their_tokens_are_refused_by_row(answer, problem, tmp_path):
     rows = [{"q": "x=", "a": ["e", "ab"]}, {"q": "x=", "a": ["e", answer]}, {"q": "x=", "a": ["ab"]}]
     data = jsonl(tmp_path / "d.jsonl", rows)
-    labels = fit(data, reading=READING, cutter="labels", policy="plain", between="")
+    labels = fit(data, reading=READING, cutter="labels", between="", order="plain")
     tokenizer = character_tokenizer(["x= ,abe"])
     with pytest.raises(InputError, match=f"^d.jsonl, row 1: .*{problem}"):
         apply(data, labels, form="token", tokenizer=tokenizer)

@@ -7,6 +7,7 @@ pytest.importorskip("trl")
 from datasets import Dataset
 
 from mireorder import MireorderError, Reading, apply, fit
+from mireorder.ordering.order import Order
 from mireorder.tokenizing.reserved import embed, reserve
 from mireorder.tokenizing.tokens import load_tokenizer
 from mireorder.training.budget import Budget
@@ -27,7 +28,7 @@ def test_embeddings_of_marks_leave_all_other_weights_as_they_are():
     from mireorder.tokenizing.characters import character_tokenizer
     from mireorder.training.presets import build
 
-    plan = fit(PRODUCTS, reading=READING, cutter="digits", policy="shuffle", markers="⟨{}⟩", criterion=None)
+    plan = fit(PRODUCTS, reading=READING, cutter="digits", order=Order("shuffle", criterion=None, markers="⟨{}⟩"))
     tokenizer = character_tokenizer(["0123456789*="])
     reserved, state = reserve(tokenizer, plan), torch.random.get_rng_state()
     plain = build("nano", tokenizer, 20, seed=3).state_dict()
@@ -42,7 +43,7 @@ def test_embeddings_of_marks_leave_all_other_weights_as_they_are():
 @pytest.fixture(scope="module")
 def shuffled(tmp_path_factory):
     folder = tmp_path_factory.mktemp("marks")
-    plan = fit(PRODUCTS, reading=READING, cutter="digits", policy="shuffle", markers="⟨{}⟩", criterion=None)
+    plan = fit(PRODUCTS, reading=READING, cutter="digits", order=Order("shuffle", criterion=None, markers="⟨{}⟩"))
     apply(PRODUCTS, plan, out=folder / "data")
     train(folder / "data", "tiny", folder / "model", Budget(30, 32))
     return folder, plan

@@ -10,6 +10,7 @@ from scipy.stats import spearmanr
 from mireorder import Labels, Reading, fit
 from mireorder.evaluate.metrics import score, slot_accuracy, units_by_slot
 from mireorder.evaluate.statistics import Interval, difference, first_at, mean_of, spearman
+from mireorder.ordering.order import Order
 
 # -- metrics
 
@@ -36,7 +37,7 @@ def pairs_of(rows):
 
 def test_slots_of_digits_are_decimal_places():
     data = pairs_of([(f"{a}+{b}", str(a + b)) for a in range(10) for b in range(10)])
-    plan = fit(data, reading=Reading(("source",), ("target",)), cutter="digits", shuffles=0, resamples=0)
+    plan = fit(data, reading=Reading(("source",), ("target",)), cutter="digits", order=Order(shuffles=0, resamples=0))
     assert units_by_slot(plan, ["8", None, "x", "18"]) == [{0: "0", 1: "8"}, {}, {}, {0: "1", 1: "8"}]
 
 
@@ -45,9 +46,7 @@ def test_slots_of_labels_are_labels():
         pairs_of([("good", "joy,love"), ("bad", "grief"), ("mixed", "grief,joy")]),
         reading=Reading(("source",), ("target",)),
         cutter=Labels(names=("joy", "love", "grief")),
-        criterion="presence",
-        shuffles=0,
-        resamples=0,
+        order=Order(criterion="presence", shuffles=0, resamples=0),
     )
     targets = units_by_slot(plan, ["joy,love", "grief"])
     assert [sorted(units) for units in targets] == [[0, 1], [2]]

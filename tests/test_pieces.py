@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mireorder import InputError, Pieces, Reading, apply, check, fit
+from mireorder.ordering.order import Order
 
 READING = Reading(source=("q",), target=("a",))
 TEXT = st.text(max_size=12) | st.sampled_from(["", " ", "👩‍👩‍👧 e\u0301\r\n", "\x00a", "⟨a⟩b"])
@@ -42,12 +43,7 @@ def test_places_are_drawn_from_all():
 def test_infilling_comes_back(targets):
     kept = [target for target in targets if "⟨" not in target]
     plan = fit(
-        data([*targets, "x"]),
-        reading=READING,
-        cutter="pieces",
-        policy="explicit",
-        permutation=[0, 2, 1],
-        markers="⟨{}⟩",
+        data([*targets, "x"]), reading=READING, cutter="pieces", order=Order(permutation=[0, 2, 1], markers="⟨{}⟩")
     )
     assert (plan.kind, plan.criterion["name"], len(plan.units)) == ("marked", "none", 3)
     rows = apply(data([*kept, "y z"]), plan)["train"]
@@ -60,14 +56,14 @@ def test_infilling_comes_back(targets):
 
 def test_pieces_without_markers_are_refused():
     with pytest.raises(InputError, match=r"would part pieces.*--marked"):
-        fit(data(["ab", "cd"]), reading=READING, cutter="pieces", policy="reverse")
+        fit(data(["ab", "cd"]), reading=READING, cutter="pieces", order="reverse")
     with pytest.raises(InputError, match="opens a marker"):
-        plan = fit(data(["ab", "cd"]), reading=READING, cutter="pieces", policy="reverse", markers="<{}>")
+        plan = fit(data(["ab", "cd"]), reading=READING, cutter="pieces", order=Order("reverse", markers="<{}>"))
         apply(data(["a<b"] * 30), plan)
 
 
 def test_a_dataset_to_fill_in(tmp_path):
     rows = data([f"def f{n}(x):\n    return x + {n}\n" for n in range(50)])
-    plan = fit(rows, reading=READING, cutter="pieces", policy="explicit", permutation=[0, 2, 1], markers="<{}>")
+    plan = fit(rows, reading=READING, cutter="pieces", order=Order(permutation=[0, 2, 1], markers="<{}>"))
     apply(rows, plan, out=tmp_path / "d")
     assert check(tmp_path / "d").ok

@@ -15,6 +15,7 @@ from mireorder.errors import InputError
 from mireorder.fitting.stability import Stability, stability
 from mireorder.information.criteria import Joint, Pairwise, Presence, Subset
 from mireorder.information.entropy import ENTROPIES
+from mireorder.ordering.order import Order
 from mireorder.ordering.policies import POLICIES, order
 from mireorder.reading import Reading
 from mireorder.report.tables import consoles, plan_view
@@ -154,10 +155,10 @@ def test_without_resamples_nothing_is_said(products):
     measure = counted(Joint(), *noisy(50, (0.1, 0.2, 0.3)))
     assert steadiness(measure, resamples=0) == Stability() and Stability().warnings == []
     for options in {"policy": "reverse"}, {"resamples": 0}:
-        plan = fit(str(products), reading=Reading(separator="="), cutter="digits", shuffles=0, **options)
+        plan = fit(str(products), reading=Reading(separator="="), cutter="digits", order=Order(shuffles=0), **options)
         assert plan.stability == Stability().as_dict()
     with pytest.raises(InputError, match="-1 resamples can't be drawn"):
-        fit(str(products), reading=Reading(separator="="), cutter="digits", resamples=-1)
+        fit(str(products), reading=Reading(separator="="), cutter="digits", order=Order(resamples=-1))
 
 
 def shown(plan):

@@ -14,6 +14,7 @@ import pytest
 from datasets import Dataset
 
 from mireorder import Digits, Fields, InputError, Labels, Reading, apply, check, fit
+from mireorder.ordering.order import Order
 
 SUMS = [(f"{a}+{b}", str(a + b)) for a in range(0, 60, 2) for b in range(0, 60, 3)]
 MOODS = ["anger", "joy", "love", "fear"]
@@ -113,7 +114,7 @@ def test_only_the_train_split_is_counted(tmp_path):
 
 def test_the_plain_policy_leaves_every_line_as_it_is(products):
     lines = products.read_text().splitlines()
-    plan = fit(str(products), reading=Reading(separator="="), cutter="digits", policy="plain", shuffles=0)
+    plan = fit(str(products), reading=Reading(separator="="), cutter="digits", order=Order("plain", shuffles=0))
     rows = apply(str(products), plan)["train"]
     assert [row["prompt"] + row["completion"] for row in rows] == lines
     assert rows["completion"][:] == rows["target"][:]
@@ -134,7 +135,7 @@ def apply_and_prove(data, plan, folder, rows):
 def test_real_arithmetic(real, tmp_path, name, align):
     file = real / "arithmetic" / f"{name}.txt"
     lines = file.read_text().splitlines()
-    plan = fit(str(file), reading=Reading(separator="="), cutter=Digits(align=align), shuffles=0)
+    plan = fit(str(file), reading=Reading(separator="="), cutter=Digits(align=align), order=Order(shuffles=0))
     rows = apply_and_prove(str(file), plan, tmp_path / "out", len(lines))
     assert plan.permutation != sorted(plan.permutation)
     width = len(plan.units) if align is None else 0
@@ -150,7 +151,7 @@ def test_real_goemotions(real, tmp_path):
     file, names = real / "goemotions" / "train.tsv", (real / "goemotions" / "labels.txt").read_text().split()
     reading = Reading(("text",), ("labels",), columns=("text", "labels", "id"))
     cutter = Labels(names=tuple(names))
-    plan = fit(str(file), reading=reading, cutter=cutter, criterion="presence", shuffles=0)
+    plan = fit(str(file), reading=reading, cutter=cutter, order=Order(criterion="presence", shuffles=0))
     rows = apply_and_prove(str(file), plan, tmp_path / "out", 43_410)
     place = [names[slot] for slot in plan.permutation].index
     for line, row in zip(file.read_text().splitlines(), rows, strict=True):
@@ -187,7 +188,7 @@ def test_real_goemotions(real, tmp_path):
 )
 def test_real_binary_columns(real, tmp_path, file, source, labels, count):
     data = str(real / file)
-    plan = fit(data, reading=Reading(source, labels), cutter="labels", criterion="presence", shuffles=0)
+    plan = fit(data, reading=Reading(source, labels), cutter="labels", order=Order(criterion="presence", shuffles=0))
     rows = apply_and_prove(data, plan, tmp_path / "out", count)
     order = [labels[slot] for slot in plan.permutation]
     assert plan.units == list(labels) and order != list(labels)
@@ -198,7 +199,7 @@ def test_real_binary_columns(real, tmp_path, file, source, labels, count):
 
 
 def test_sources_seen_once_each_are_warned_of_once(products):
-    plan = fit(str(products), reading=Reading(separator="="), cutter="digits", resamples=0)
+    plan = fit(str(products), reading=Reading(separator="="), cutter="digits", order=Order(resamples=0))
     assert plan.significance["within_noise"] == [0, 1, 2, 3]  # a consequence: one sentence says both
     (warning,) = plan.warnings
     assert "source of their own" in warning and "shuffled ones included" in warning
@@ -207,7 +208,7 @@ def test_sources_seen_once_each_are_warned_of_once(products):
 def test_json_fields_are_moved_as_they_are_written(tmp_path):
     rows = list(objects())
     data = jsonl(tmp_path / "d.jsonl", rows)
-    plan = fit(data, reading=READING, cutter="fields", policy="reverse")
+    plan = fit(data, reading=READING, cutter="fields", order="reverse")
     assert [plan.units[slot] for slot in plan.permutation] == ["note", "price", "city"]
     reordered = apply_and_prove(data, plan, tmp_path / "out", len(rows))
     for (_, text), row in zip(rows, reordered, strict=True):
@@ -223,7 +224,7 @@ def test_json_fields_are_moved_as_they_are_written(tmp_path):
 def test_white_space_between_prompt_and_completion_opens_the_completion(tmp_path, between, prompt_end, start):
     rows = list(comments(50))
     data = jsonl(tmp_path / "d.jsonl", rows)
-    plan = fit(data, reading=READING, cutter="labels", between=between, policy="reverse")
+    plan = fit(data, reading=READING, cutter="labels", between=between, order="reverse")
     reordered = apply_and_prove(data, plan, tmp_path / "out", len(rows))
     for (text, labels), row in zip(rows, reordered, strict=True):
         assert row["prompt"] == plan.prompt(text) == text + prompt_end

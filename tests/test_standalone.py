@@ -26,6 +26,7 @@ from mireorder.dataset import manifest
 from mireorder.information.evidence import Evidence
 from mireorder.ordering.copying.policies import Copying, Lead, Lookahead
 from mireorder.ordering.emission import emit
+from mireorder.ordering.order import Order
 from mireorder.restoring.causal import SourceEvidence
 from mireorder.standalone import FILE, MODULES, standalone
 
@@ -509,7 +510,9 @@ def test_a_plan_of_text_restores_no_ids(bundled, tmp_path):
 @pytest.fixture
 def sums(tmp_path):
     data = Dataset.from_dict({"q": [f"{n}+{n}" for n in range(60)], "a": [str(2 * n) for n in range(60)]})
-    plan = fit(data, reading=Reading(source=("q",), target=("a",)), cutter="digits", shuffles=0, resamples=0)
+    plan = fit(
+        data, reading=Reading(source=("q",), target=("a",)), cutter="digits", order=Order(shuffles=0, resamples=0)
+    )
     return data, plan
 
 

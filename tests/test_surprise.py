@@ -15,6 +15,7 @@ from mireorder.evaluate.rouge import rouge
 from mireorder.information.association import Associating
 from mireorder.ordering.copying.policies import Copying, Lead, Lookahead
 from mireorder.ordering.copying.spans import copied_spans
+from mireorder.ordering.order import Order
 
 READING = Reading(("source",), ("target",))
 WEATHER = list(zip(*weather(300), strict=True))
@@ -26,7 +27,7 @@ def plan_of(rows, policy, **options):
     data = Dataset.from_dict({"source": [s for s, _ in rows], "target": [t for _, t in rows]})
     criterion = Associating(words=40, stop_words=0, rank=4) if getattr(policy, "needs_scores", False) else "none"
     copying = policy if isinstance(policy, str) else Copying(policy, **options)
-    plan = fit(data, reading=READING, cutter="words", policy=copying, criterion=criterion)
+    plan = fit(data, reading=READING, cutter="words", order=Order(copying, criterion=criterion))
     return plan, data
 
 

@@ -21,6 +21,7 @@ from mireorder.cutting import Lines, Sentences, Spans, Words
 from mireorder.cutting.source import hash_strings
 from mireorder.errors import InputError
 from mireorder.ordering.columns import restore_all
+from mireorder.ordering.order import Order
 from mireorder.restoring.restorer import Restorer
 from mireorder.restoring.units import Restored
 
@@ -302,7 +303,7 @@ def test_every_policy_comes_back(name, policy, targets, between):
     options = {"between": between, "shuffles": 0, "resamples": 0, "criterion": "auto"}
     if policy == "max":
         options["criterion"] = Presence(words=5)
-    plan = fit(data, reading=READING, cutter=PLAIN[name], policy=policy, **options)
+    plan = fit(data, reading=READING, cutter=PLAIN[name], order=policy, **options)
     rows = apply(data, plan)["train"]
     assert rows["target"][:] == kept
     assert [plan.restore(completion) for completion in rows["completion"]] == [Restored(t, "complete") for t in kept]
@@ -338,7 +339,7 @@ def test_policies_that_look_at_no_scores_take_any_length():
     words = [str(number) for number in range(5000)]
     data = pairs([(0, " ".join(words)), (1, "a b")])
     for policy in ("plain", "reverse", "random"):
-        plan = fit(data, reading=READING, cutter="words", policy=policy, seed=3)
+        plan = fit(data, reading=READING, cutter="words", order=Order(policy, seed=3))
         assert (plan.criterion, plan.scores, plan.permutations) == ({"name": "none"}, [], {})
         assert Plan.from_dict(json.loads(plan.to_json())) == plan
         rows = prove(data, plan, [" ".join(words), "a b"])
@@ -349,8 +350,8 @@ def test_policies_that_look_at_no_scores_take_any_length():
 @pytest.mark.parametrize("policy", ["plain", "reverse", "random"])
 def test_an_order_that_looks_at_no_scores_is_the_same_without_a_criterion(policy):
     data = Dataset.from_dict({"q": [f"{n}+{n}" for n in range(30)], "a": [str(2 * n) for n in range(30)]})
-    scored = fit(data, reading=READING, cutter="digits", policy=policy, seed=5)
-    bare = fit(data, reading=READING, cutter="digits", policy=policy, seed=5, criterion=None)
+    scored = fit(data, reading=READING, cutter="digits", order=Order(policy, seed=5))
+    bare = fit(data, reading=READING, cutter="digits", order=Order(policy, criterion=None, seed=5))
     assert scored.criterion["name"] == "joint" and scored.scores  # what other cutters have counted stays
     assert bare.criterion == {"name": "none"} and bare.tie_breaker is None and not bare.scores
     assert bare.permutation == scored.permutation and bare.permutations == scored.permutations
@@ -360,10 +361,10 @@ def test_an_order_that_looks_at_no_scores_is_the_same_without_a_criterion(policy
 def test_scores_without_a_criterion_or_of_too_many_slots_are_refused():
     data = pairs([(0, "a b c"), (1, " ".join("ab" * 40))])
     with pytest.raises(InputError, match=r"policy max looks at scores.* plain, reverse, random"):
-        fit(data, reading=READING, cutter="words", criterion="none")
+        fit(data, reading=READING, cutter="words", order=Order(criterion="none"))
     problem = "up to 80 words, and scores are found for 64 at most.*--width 64 --reject.*--criterion none"
     with pytest.raises(InputError, match=problem):
-        fit(data, reading=READING, cutter="words", criterion="presence")
+        fit(data, reading=READING, cutter="words", order=Order(criterion="presence"))
 
 
 def test_the_plan_of_text_does_not_depend_on_shards(tmp_path):
@@ -407,7 +408,7 @@ def test_the_command_line_cuts_text(tmp_path, monkeypatch, capsys):
 
 
 def test_a_row_longer_than_the_plan_is_refused_by_its_row():
-    plan = fit(pairs([(0, "a b"), (1, "c")]), reading=READING, cutter="words", policy="reverse")
+    plan = fit(pairs([(0, "a b"), (1, "c")]), reading=READING, cutter="words", order="reverse")
     with pytest.raises(InputError, match="train, row 1: target has 3 words, the plan is for 2; fit with --width 3"):
         apply(pairs([(0, "a"), (1, "a b c")]), plan)
 

@@ -35,6 +35,7 @@ from mireorder import (
 from mireorder.arrays import list_array
 from mireorder.cutting.tokens import with_ids
 from mireorder.evaluate.compare import compare
+from mireorder.ordering.order import Order
 from mireorder.ordering.permutation import restrict
 from mireorder.restoring.restorer import Restorer
 from mireorder.restoring.units import RestoredIds
@@ -149,7 +150,7 @@ def test_plain_order_is_ordinary_sft(real, tokenizer, name, between):
         "don't",
     ]
     data = pairs(list(enumerate(targets)))
-    plan = fit(data, reading=READING, cutter="tokens", policy="plain", tokenizer=tokenizer, between=between)
+    plan = fit(data, reading=READING, cutter="tokens", tokenizer=tokenizer, between=between, order="plain")
     rows = apply(data, plan, form="token", tokenizer=tokenizer)["train"]
     between = " " if between is None else between
     prompts = [source + between.rstrip() for source in data["q"]]
@@ -172,7 +173,7 @@ def test_real_text_comes_back_from_ids(real, tmp_path, tokenizer, name, policy):
     options = {"policy": policy, "tokenizer": tokenizer, "reject": True, "shuffles": 0, "resamples": 0}
     cutter = Tokens(width=40, vocabulary=50) if policy == "max" else "tokens"
     criterion = Presence(words=5) if policy == "max" else "auto"
-    plan = fit(data, reading=READING, cutter=cutter, criterion=criterion, **options)
+    plan = fit(data, reading=READING, cutter=cutter, order=Order(criterion=criterion), **options)
     rows = apply(data, plan, form="token", tokenizer=tokenizer, out=tmp_path / "out", reject=True)["train"]
     checked = check(tmp_path / "out")
     assert checked.ok, checked.failures
@@ -212,10 +213,10 @@ def test_text_that_a_tokenizer_changes_is_refused(tokenizer, name):
     """Qwen2.5 brings text to NFC: e and an accent come back as one character."""
     data = pairs([(0, "cafe"), (1, "cafe\u0301 au lait")])
     with pytest.raises(InputError) as refused:
-        fit(data, reading=READING, cutter="tokens", policy="reverse", tokenizer=tokenizer)
+        fit(data, reading=READING, cutter="tokens", tokenizer=tokenizer, order="reverse")
     told = r"train, row 1: the tokenizer turns the target 'cafe\u0301 au lait' into 'caf\xe9 au lait', so the target"
     assert told in str(refused.value) and "write targets in Unicode form NFC" in str(refused.value)
-    plan = fit(data, reading=READING, cutter="tokens", policy="reverse", tokenizer=tokenizer, reject=True)
+    plan = fit(data, reading=READING, cutter="tokens", tokenizer=tokenizer, reject=True, order="reverse")
     assert (plan.rows, plan.rejected) == (1, 1)
 
 
@@ -226,13 +227,13 @@ def test_special_tokens_within_a_target_are_refused(tokenizer, name):
     with pytest.raises(
         InputError, match=r"row 1: the target holds the special token '<\|endoftext\|>' as text; remove it"
     ):
-        fit(data, reading=READING, cutter="tokens", policy="plain", tokenizer=tokenizer)
+        fit(data, reading=READING, cutter="tokens", tokenizer=tokenizer, order="plain")
 
 
 @pytest.mark.parametrize("name", ["gpt2"])
 def test_broken_answers_get_a_verdict_and_raise_nothing(tokenizer, name):
     data = pairs([(0, "one two three four"), (1, "a 😀 b \ufffd")])
-    plan = fit(data, reading=READING, cutter="tokens", policy="reverse", tokenizer=tokenizer)
+    plan = fit(data, reading=READING, cutter="tokens", tokenizer=tokenizer, order="reverse")
     end = tokenizer.eos_token_id
 
     def verdict(ids):
@@ -254,7 +255,7 @@ def test_broken_answers_get_a_verdict_and_raise_nothing(tokenizer, name):
 
 def test_a_special_token_in_an_answer_is_malformed():
     tokenizer = character_tokenizer(["abc "])
-    plan = fit(pairs([(0, "abc")]), reading=READING, cutter="tokens", policy="reverse", tokenizer=tokenizer)
+    plan = fit(pairs([(0, "abc")]), reading=READING, cutter="tokens", tokenizer=tokenizer, order="reverse")
     ids = [tokenizer.unk_token_id, *tokenizer("cb")["input_ids"], tokenizer.eos_token_id]
     found = restore_ids(ids, tokenizer, plan)[1]
     assert found.verdict == "malformed" and found.problem == "the special token '<unk>' stands in the answer"
@@ -292,7 +293,7 @@ def test_a_tokenizer_that_drops_the_first_space_gives_targets_back_or_refuses_th
 def test_another_tokenizer_or_form_is_refused(tmp_path):
     mine, other = character_tokenizer(["abc it is nothing who knows"]), character_tokenizer(["abcdefghij"])
     data = pairs([(0, "abc")])
-    plan = fit(data, reading=READING, cutter="tokens", policy="reverse", tokenizer=mine)
+    plan = fit(data, reading=READING, cutter="tokens", tokenizer=mine, order="reverse")
     with pytest.raises(PlanError, match="no text form; pass --form token --tokenizer"):
         apply(data, plan)
     with pytest.raises(InputError, match="token form needs a tokenizer"):
@@ -301,16 +302,16 @@ def test_another_tokenizer_or_form_is_refused(tmp_path):
         apply(data, plan, form="token", tokenizer=other)
     with pytest.raises(PlanError, match="pass ids to restore_ids"):
         plan.restore("cba")
-    words = fit(data, reading=READING, cutter="words", policy="reverse")
+    words = fit(data, reading=READING, cutter="words", order="reverse")
     with pytest.raises(PlanError, match="units are text; pass the emitted text to restore"):
         words.restore_ids([1])
     with pytest.raises(InputError, match="cutter tokens needs a tokenizer"):
-        fit(data, reading=READING, cutter="tokens", policy="plain")
+        fit(data, reading=READING, cutter="tokens", order="plain")
     with pytest.raises(InputError, match="cutter words takes no tokenizer"):
-        fit(data, reading=READING, cutter=Words(), policy="plain", tokenizer=mine)
+        fit(data, reading=READING, cutter=Words(), tokenizer=mine, order="plain")
     with pytest.raises(InputError, match="one column of text, not several columns"):
         binary = Dataset.from_dict({"q": ["a"], "x": [0], "y": [1]})
-        fit(binary, reading=Reading(("q",), ("x", "y")), cutter="tokens", policy="plain", tokenizer=mine)
+        fit(binary, reading=Reading(("q",), ("x", "y")), cutter="tokens", tokenizer=mine, order="plain")
     with pytest.raises(InputError, match="tokens are counted by fit alone"):
         count(data, reading=READING, cutter="tokens")
     with pytest.raises(MireorderError, match="text form, which tokens do not have"):
@@ -320,7 +321,7 @@ def test_another_tokenizer_or_form_is_refused(tmp_path):
 def test_refused_rows_are_set_aside_without_their_ids(tmp_path):
     tokenizer = character_tokenizer(["abc it is nothing who knows"])
     data = Dataset.from_dict({"q": ["who"] * 4 + [None], "a": ["abc", "axe", None, "b<eos>", "a"]})
-    plan = fit(data, reading=READING, cutter="tokens", policy="reverse", tokenizer=tokenizer, reject=True)
+    plan = fit(data, reading=READING, cutter="tokens", tokenizer=tokenizer, reject=True, order="reverse")
     assert (plan.rows, plan.rejected) == (1, 4)
     apply(data, plan, form="token", tokenizer=tokenizer, out=tmp_path / "out", reject=True)
     (file,) = (tmp_path / "out" / "rejected").iterdir()
@@ -346,7 +347,7 @@ def test_check_finds_ids_that_break_a_law(tmp_path, change, broken):
     parts = [str(tmp_path / f"{part}.jsonl") for part in range(3)]
     for part, path in enumerate(parts):
         Path(path).write_text("".join(json.dumps({"q": "who", "a": f"{part}{row}59"}) + "\n" for row in range(5)))
-    plan = fit(parts, reading=READING, cutter="tokens", policy="random", seed=1, tokenizer=tokenizer)
+    plan = fit(parts, reading=READING, cutter="tokens", tokenizer=tokenizer, order=Order("random", seed=1))
     apply(parts, plan, form="token", tokenizer=tokenizer, out=tmp_path / "out")
     tamper(tmp_path / "out", change)
     checked = check(tmp_path / "out")
@@ -376,7 +377,7 @@ def small_bpe():
 def test_a_model_trained_on_tokens_answers_in_natural_order(tmp_path):
     tokenizer = small_bpe()
     data = Dataset.from_dict({"q": [q for q, _ in FACTS], "a": [a for _, a in FACTS]})
-    plan = fit(data, reading=READING, cutter="tokens", policy="reverse", tokenizer=tokenizer)
+    plan = fit(data, reading=READING, cutter="tokens", tokenizer=tokenizer, order="reverse")
     assert len(plan.units) > 3
     rows = apply(data, plan, form="token", tokenizer=tokenizer, out=tmp_path / "data")["train"]
     assert check(tmp_path / "data").ok

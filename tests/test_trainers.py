@@ -41,7 +41,7 @@ def dataset(tokenizer, tmp_path_factory):
     folder = tmp_path_factory.mktemp("products")
     lines = folder / "mul.txt"
     lines.write_text("".join(f"{a}*{b}={a * b}\n" for a, b in FACTORS))
-    plan = fit(lines, reading=Reading(separator="="), cutter="digits", policy="reverse")
+    plan = fit(lines, reading=Reading(separator="="), cutter="digits", order="reverse")
     return apply(lines, plan, form="token", tokenizer=tokenizer, out=folder / "out")["train"]
 
 

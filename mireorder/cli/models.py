@@ -138,7 +138,8 @@ def compare(
     )
     names_of = [name for name in policies.split(",") if name]
     criteria = options.criteria(criterion, k=k, normalised=normalised, words=words)
-    runs = len(arms(names_of, criteria)) * seeds * len(setup.models)
+    orders = arms(names_of, criteria, estimator=estimator)
+    runs = len(orders) * seeds * len(setup.models)
     with steps_bar("training", steps * runs, "steps") as bar:
         reached: dict[tuple[str, ...], int] = {}
 
@@ -148,7 +149,7 @@ def compare(
 
         comparison = compare_policies(
             data,
-            names_of,
+            orders,
             out,
             setup,
             reading=options.reading(split, columns, source, target, labels),
@@ -163,8 +164,6 @@ def compare(
                 language=language,
                 vocabulary=vocabulary,
             ),
-            criteria=criteria,
-            estimator=estimator,
             progress=progress,
         )
     if as_json:

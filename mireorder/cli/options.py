@@ -194,9 +194,10 @@ def copying(
     policy: str, copies: str | None, place: str | None, whole: bool, bare: bool, language: str | None, seed: int
 ) -> Any:
     """What is copied ahead, by policies lead and lookahead; the policy's name for all others."""
-    from mireorder.ordering.copying.policies import AHEAD, Copying, Lead, Lookahead
+    from mireorder.ordering.copying.policies import Copying, Lead, Lookahead
+    from mireorder.ordering.policies import policy_of
 
-    if policy not in AHEAD:
+    if not policy_of(policy).copies:
         given = {"--copies": copies, "--place": place, "--whole": whole, "--bare": bare}
         if used := [option for option, value in given.items() if value]:
             raise InputError(f"policy {policy} copies nothing, so there is no {used[0]}", remedy="pass --policy lead")
@@ -212,13 +213,6 @@ def copying(
     else:
         chosen = Lookahead(4 if copies is None else number, place or "random", seed)
     return Copying(chosen, not whole, language or "en", not bare)
-
-
-def markers(marked: bool, template: str | None) -> str | None:
-    """The template of slot markers, None for none."""
-    from mireorder.ordering.marked import Markers
-
-    return template if template is not None else Markers().template if marked else None
 
 
 def lines(path: Path) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -76,22 +76,26 @@ def fit(
     from mireorder import stages
     from mireorder.files import require_empty
     from mireorder.fitting.counts import Counts
-    from mireorder.ordering.kinds import COPYING
+    from mireorder.ordering.order import Order
+    from mireorder.ordering.policies import policy_of
 
     require_empty(out)
-    choices: dict[str, Any] = {
-        "policy": "explicit" if order else options.copying(policy, copies, place, whole, bare, language, seed),
-        "permutation": options.permutation(order),
-        "markers": options.markers(marked, markers),
-        "estimator": estimator,
-        "shuffles": shuffles,
-        "resamples": resamples,
-        "seed": seed,
-    }
+    permutation = options.permutation(order)
+    asked = Order(
+        options.copying(policy, copies, place, whole, bare, language, seed) if permutation is None else None,
+        options.criterion(criterion, policy, k=k, normalised=normalised, words=words, stop_words=stop_words),
+        None if ties == "none" else ties,
+        estimator,
+        permutation,
+        markers or marked,
+        shuffles,
+        resamples,
+        seed,
+    )
     if counts is not None:
-        taken = {"counts", "out", "order", "marked", "as_json", *choices}
-        options.refuse_beside(context, "--counts", taken, "the counts were made with their own")
-        plan = stages.plan_of(Counts.load(counts), **choices)
+        taken = {"counts", "out", "policy", "order", "marked", "markers", "estimator", "shuffles", "resamples", "seed"}
+        options.refuse_beside(context, "--counts", taken | {"as_json"}, "the counts were made with their own")
+        plan = stages.plan_of(Counts.load(counts), asked)
     else:
         with rows_bar("counting") as progress:
             plan = stages.fit(
@@ -105,19 +109,15 @@ def fit(
                     align=align,
                     width=width,
                     joiner=joiner,
-                    language=None if policy in COPYING else language,
+                    language=None if policy_of(policy).copies else language,
                     vocabulary=vocabulary,
                 ),
-                criterion=options.criterion(
-                    criterion, policy, k=k, normalised=normalised, words=words, stop_words=stop_words
-                ),
-                tie_breaker=None if ties == "none" else ties,
+                order=asked,
                 between=between,
                 tokenizer=tokenizer,
                 memory=options.memory(memory),
                 reject=reject,
                 progress=progress,
-                **choices,
             )
     path = plan.save(out)
     if as_json:
@@ -252,7 +252,7 @@ def apply(
 
     loaded = Plan.load(plan)
     given = options.reading(split, columns, source, target, labels)
-    reading = replace(loaded.read_by, **{k: v for k, v in asdict(given).items() if v})
+    reading = replace(loaded.reading, **{k: v for k, v in asdict(given).items() if v})
     with rows_bar("reordering") as progress:
         dataset = apply_stage(
             data,

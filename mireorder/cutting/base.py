@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -64,8 +64,29 @@ class Survey(Protocol):
         """The survey of both."""
 
 
+class Adapting:
+    """What a cutter does with what is known before the data is read: nothing, unless it says otherwise."""
+
+    def adapted(self, names: Sequence[str] | None, moves: bool) -> Self:
+        """The cutter with the options that follow from how the data is read.
+
+        Args:
+            names: of labels, where the data says them.
+            moves: whether units are to be moved, or marked.
+        """
+        del names, moves
+        return self
+
+    def uncounted(self) -> Self:
+        """The cutter where only rows are counted: what it need not learn of units is left out."""
+        return self
+
+
 class Cutter(UnitsRestorer, Protocol):
     """See the package's docstring. Members raise `InputError` where the data can't be cut this way at all."""
+
+    def adapted(self, names: Sequence[str] | None, moves: bool) -> Cutter: ...  # noqa: D102
+    def uncounted(self) -> Cutter: ...  # noqa: D102
 
     def survey(self, batch: pa.RecordBatch) -> Any: ...  # noqa: D102
     def settle(self, survey: Any) -> Cutter: ...  # noqa: D102

@@ -12,6 +12,7 @@ How a slot is addressed (``align``):
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
@@ -30,7 +31,7 @@ from mireorder.arrays import (
     tiled,
     valid_rows,
 )
-from mireorder.cutting.base import NO_TARGET, Cut, Splits, present_codes
+from mireorder.cutting.base import NO_TARGET, Adapting, Cut, Splits, present_codes
 from mireorder.cutting.numbers import NumberShapes, copy_characters, copy_emitted, fill_unpadded, shape_of, shapes
 from mireorder.restoring.digits import DIGITS, OTHERS, DigitsRestorer
 
@@ -67,8 +68,13 @@ class DigitsSurvey:
 
 
 @dataclass(frozen=True)
-class Digits(DigitsRestorer):
+class Digits(DigitsRestorer, Adapting):
     """Cuts ``[+-]digits[.digits]`` into its characters. Arguments and errors are those of `DigitsRestorer`."""
+
+    def adapted(self, names: Sequence[str] | None, moves: bool) -> Digits:
+        """Padded where units move, so that every row has the same slots; else targets stay as they are."""
+        del names
+        return self if self.align is not None else replace(self, align="pad" if moves else "left")
 
     def survey(self, batch: pa.RecordBatch) -> DigitsSurvey:
         """Widths, decimals and signs of the numbers in the batch."""

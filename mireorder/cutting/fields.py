@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mireorder.cutting.base import NO_TARGET, Cut, present_codes
+from mireorder.cutting.base import NO_TARGET, Adapting, Cut, present_codes
 from mireorder.errors import InputError
 from mireorder.restoring.fields import FieldsRestorer, scan_object
 
@@ -43,7 +43,7 @@ class FieldsSurvey:
 
 
 @dataclass(frozen=True)
-class Fields(FieldsRestorer):
+class Fields(FieldsRestorer, Adapting):
     r"""Cuts the text of a JSON object into its top-level members (``"key": value``).
 
     Arguments are those of `FieldsRestorer`; rows with fields in another order are refused.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
@@ -11,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mireorder.arrays import list_array, list_offsets, valid_rows
-from mireorder.cutting.base import NO_TARGET, Cut, Splits, present_codes
+from mireorder.cutting.base import NO_TARGET, Adapting, Cut, Splits, present_codes
 from mireorder.errors import InputError
 from mireorder.jit import kernel
 from mireorder.restoring.labels import LabelsRestorer
@@ -35,7 +36,7 @@ class LabelsSurvey:
 
 
 @dataclass(frozen=True)
-class Labels(LabelsRestorer):
+class Labels(LabelsRestorer, Adapting):
     """Cuts a delimited text, a list column or binary columns into labels.
 
     A text column is split at ``delimiter``, spaces around a label do not count; the word for none alone has no labels.
@@ -43,6 +44,11 @@ class Labels(LabelsRestorer):
     columns each is one label, present where the column is 1. Arguments and errors are those of `LabelsRestorer`; there
     may be 10,000 labels.
     """
+
+    def adapted(self, names: Sequence[str] | None, moves: bool) -> Labels:
+        """With the names that the data says, unless it has its own."""
+        del moves
+        return self if self.names is not None or not names else replace(self, names=tuple(names))
 
     def survey(self, batch: pa.RecordBatch) -> LabelsSurvey:
         """The distinct labels in the batch; nothing where names are given or columns are labels."""

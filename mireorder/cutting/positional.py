@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mireorder.arrays import list_offsets
 from mireorder.counting.keys import KeyTable
-from mireorder.cutting.base import Cut, present_codes
+from mireorder.cutting.base import Adapting, Cut, present_codes
 from mireorder.restoring.placed import ENDS, PlacesRestorer
 
 _NOTHING = KeyTable(np.zeros((0, 1), np.uint64), np.zeros(0, np.int64))
@@ -47,11 +47,15 @@ class UnitsSurvey:
 
 
 @dataclass(frozen=True)
-class Positional(PlacesRestorer, ABC):
+class Positional(PlacesRestorer, Adapting, ABC):
     """A cutter of kind ``fixed`` for targets of any number of units, each of any content.
 
     Arguments and errors are those of `PlacesRestorer`.
     """
+
+    def uncounted(self) -> Self:
+        """Units that nobody counts need not be distinguished."""
+        return replace(self, vocabulary=0)
 
     @abstractmethod
     def units_of(self, batch: pa.RecordBatch) -> tuple[pa.ListArray, dict[int, str]]:

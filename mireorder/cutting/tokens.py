@@ -79,3 +79,17 @@ def with_ids(batch: pa.RecordBatch, encode: Encode) -> pa.RecordBatch:
         ids[row] = None if place in problems else found[place]
     columns = {_IDS: pa.array(ids, pa.list_(pa.int32())), _PROBLEM: pa.array(reasons, pa.string())}
     return pa.record_batch(dict(zip(batch.schema.names, batch.columns, strict=True)) | columns)
+
+
+def with_known_ids(batch: pa.RecordBatch, ids: pa.ListArray) -> pa.RecordBatch:
+    """A batch with the ids of its targets, which need no tokenizer any more.
+
+    Args:
+        batch: of as many rows.
+        ids: list<int32>, null where a target has none.
+    """
+    missing = pa.array(
+        [None if valid else f"{NO_TARGET}; fill it in" for valid in ids.is_valid().to_pylist()], pa.string()
+    )
+    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+    return pa.record_batch(columns | {_IDS: ids, _PROBLEM: missing})

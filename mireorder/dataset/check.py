@@ -190,7 +190,7 @@ def _check_orders(
     restored = plan.restore_all(completions, prompts)
     moved = pa.nulls(len(targets), pa.string())
     if plan.kind in ("fixed", "set", "causal"):
-        moved = put_back(plan.cut, without_start(completions, plan.completion_start), permutations)
+        moved = put_back(plan.cutter, without_start(completions, plan.completion_start), permutations)
     sound = pc.and_(pc.equal(moved, targets), pc.equal(restored.text, targets)).fill_null(False)
     doubtful = ~sound.to_numpy(zero_copy_only=False)
     doubtful[restored.incomplete] = True
@@ -212,9 +212,9 @@ def _check_id_orders(plan: Plan, columns: dict[str, pa.Array], tokenizer: Any) -
 
     targets, permutations = columns["target"], columns["permutation"]
     emitted, start = _emitted_ids(columns["labels"]), plan.completion_start
-    moved = put_back(plan.cut, emitted, permutations)
+    moved = put_back(plan.cutter, emitted, permutations)
     back = without_start(pa.array(decode(moved.fill_null([]).to_pylist(), tokenizer), pa.string()), start)
-    sound = equal_lists(moved, natural_units(cast(ColumnCutter, plan.cut), plan.permutation, emitted))
+    sound = equal_lists(moved, natural_units(cast(ColumnCutter, plan.cutter), plan.permutation, emitted))
     sound &= pc.and_not(pc.equal(back, targets), pc.match_substring(back, "\ufffd")).to_numpy(zero_copy_only=False)
     sound &= _surely_labelled(columns["input_ids"], columns["labels"], tokenizer.eos_token_id)
     special = np.isin(emitted.flatten().to_numpy(), list(special_ids(tokenizer)))

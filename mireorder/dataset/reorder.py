@@ -72,7 +72,7 @@ def reorder(reordering: Reordering, shard: Shard, workers: int | None = 1) -> Re
         plan, rows, numbers, bad = reordering.plan, batch.rows, batch.numbers, []
         emission = emit_laid_out(plan, rows)
         if emission is None:
-            found = cut_batch(plan.cut, batch, reordering.reject, prepare=reordering.prepare)
+            found = cut_batch(plan.cutter, batch, reordering.reject, prepare=reordering.prepare)
             rows, numbers, bad = found.batch, found.rows, found.bad
             emission = emit(plan, found.cut, rows)
         reordered, problems = _columns(reordering, emission, rows, numerals(f"{shard.name}:", numbers))

@@ -16,9 +16,8 @@ from mireorder.evaluate.outcomes import Outcome, outcomes_of
 from mireorder.evaluate.results_folder import Record, code_version
 from mireorder.evaluate.worker import Job, Row, run_all
 from mireorder.files import write_text
-from mireorder.fitting.planning import NEEDED
-from mireorder.ordering.marked import Markers
-from mireorder.ordering.policies import BLIND
+from mireorder.ordering.order import Order
+from mireorder.ordering.policies import policy_of
 from mireorder.reading import Reading
 
 if TYPE_CHECKING:
@@ -84,13 +83,12 @@ class Comparison:
 
 def compare(
     data: Any,
-    policies: Sequence[str],
+    orders: Mapping[str, Order],
     out: str | Path,
     setup: Setup | None = None,
     *,
     reading: Reading,
     cutter: Cutter | str,
-    criteria: Sequence[Criterion | str] = ("auto",),
     progress: Callable[[Row], None] | None = None,
     **fit_options: Any,
 ) -> Comparison:
@@ -102,32 +100,29 @@ def compare(
 
     Args:
         data: what ``mireorder.fit`` takes.
-        policies: as `arms` takes them; those that look at scores are compared under each criterion.
+        orders: name of an arm -> what is asked of its order, as `arms` gives them.
         out: folder for the results, new, empty, or of the same comparison, of which only what is missing is run.
         setup: models, seeds, budget.
         reading: which columns are source and target.
         cutter: a cutter or its name.
-        criteria: criteria or their names.
         progress: called with every row as it is measured.
-        **fit_options: what else ``mireorder.fit`` takes: estimator, tie_breaker ...
+        **fit_options: what else ``mireorder.fit`` takes.
 
     Returns:
-        The comparison. Of one criterion its arms are named as the policies, of several as in ``joint-max``.
+        The comparison.
 
     Raises:
         MireorderError: what ``fit`` and ``apply`` raise; fewer than two arms; ``out`` holds something else.
     """
-    from mireorder.cutting import Tokens
     from mireorder.stages import complete
 
-    named = arms(policies, criteria)
-    _refuse_arms(list(named))
+    _refuse_arms(list(orders))
     options = {"between": reading.separator or " ", **fit_options, "cutter": complete(cutter, data, reading)}
-    if isinstance(options["cutter"], Tokens):
+    if options["cutter"].of_ids:
         raise MireorderError("orders are compared in text form, which tokens do not have; compare those of words")
     split, reading_split = split_rows(data, reading)
     try:
-        prepared = prepare(split, named, reading=reading_split, **options)
+        prepared = prepare(split, orders, reading=reading_split, **options)
     except InputError:
         _refuse_rows(data, reading, options["cutter"])
         raise
@@ -139,7 +134,7 @@ def _refuse_rows(data: Any, reading: Reading, cutter: Cutter) -> None:
     from mireorder.stages import fit
 
     try:
-        fit(data, reading=reading, cutter=cutter, policy="plain", criterion="none")
+        fit(data, reading=reading, cutter=cutter, order=Order("plain", None))
     except InputError as error:
         if error.row is None:
             raise
@@ -147,41 +142,43 @@ def _refuse_rows(data: Any, reading: Reading, cutter: Cutter) -> None:
         raise InputError(problem, shard=error.shard, row=error.row, remedy="mend it, or leave the row out") from None
 
 
-def arms(policies: Sequence[str], criteria: Sequence[Criterion | str] = ("auto",)) -> dict[str, dict[str, Any]]:
+def arms(policies: Sequence[str], criteria: Sequence[Criterion | str] = ("auto",), **asked: Any) -> dict[str, Order]:
     """Name every policy under every criterion; a policy that looks at no scores stands once, under none.
 
     Args:
         policies: their names as `mireorder.fit` knows them; ``max-marked`` is ``max`` with markers of slots.
         criteria: criteria or their names. Policies that need one of their own take that.
+        **asked: what else is asked of each `Order`; an estimator only of those that look at scores.
 
     Returns:
-        Name of the arm -> options of ``mireorder.fit``: policy, criterion, markers.
+        Name of the arm -> its order. Of one criterion arms are named as the policies, of several as in ``joint-max``.
 
     Raises:
         MireorderError: two arms have one name.
     """
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Order] = {}
     for named in policies:
         policy = named.removesuffix(MARKED)
-        own: Sequence[Criterion | str] = ["none"] if policy in BLIND else ["auto"] if policy in NEEDED else criteria
+        row = policy_of(policy)
+        own: Sequence[Criterion | str] = ["none"] if not row.choose else ["auto"] if row.criterion else criteria
         for criterion in own:
             of = criterion if isinstance(criterion, str) else criterion.name
             name = f"{of}-{named}" if own is criteria and len(criteria) > 1 else named
             if name in found:
                 raise MireorderError(f"{name} is named twice; a comparison needs different policies and criteria")
-            markers = Markers().template if named != policy else None
-            found[name] = {"policy": policy, "criterion": criterion, "markers": markers}
+            choices = asked if row.choose else {what: value for what, value in asked.items() if what != "estimator"}
+            found[name] = Order(policy, criterion, markers=named != policy, **choices)
     return found
 
 
 def prepare(
-    data: Any, named: Mapping[str, Mapping[str, Any]], *, reading: Reading, **fit_options: Any
+    data: Any, orders: Mapping[str, Order], *, reading: Reading, **fit_options: Any
 ) -> dict[str, tuple[Plan, Any]]:
     """Fit and apply a plan for every arm.
 
     Args:
         data: what ``mireorder.fit`` takes, with a split to learn from and one to measure on.
-        named: what `arms` gave.
+        orders: of the arms.
         reading: which columns are source and target.
         **fit_options: what else ``mireorder.fit`` takes.
 
@@ -191,11 +188,8 @@ def prepare(
     from mireorder.stages import apply, fit
 
     prepared = {}
-    for name, choices in named.items():
-        options = fit_options | dict(choices)
-        if options["criterion"] == "none":
-            options.pop("estimator", None)  # there are no scores to decide
-        plan = fit(data, reading=reading, **options)
+    for name, order in orders.items():
+        plan = fit(data, reading=reading, order=order, **fit_options)
         prepared[name] = (plan, apply(data, plan, form="text"))
     return prepared
 

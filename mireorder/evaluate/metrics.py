@@ -61,11 +61,11 @@ def units_by_slot(plan: Plan, texts: Sequence[str | None]) -> list[dict[int, Any
     """
     import pyarrow as pa
 
-    if plan.cut.kind != "fixed":
-        split = [None if text is None else plan.cut.split(text) for text in texts]
+    if plan.cutter.kind != "fixed":
+        split = [None if text is None else plan.cutter.split(text) for text in texts]
         return [{} if s is None else dict(zip(s.slots, s.units, strict=False)) for s in split]
     found: list[dict[int, Any]] = [{} for _ in texts]
-    cut = plan.cut.cut(pa.record_batch({"target": pa.array(texts, pa.string())}))
+    cut = plan.cutter.cut(pa.record_batch({"target": pa.array(texts, pa.string())}))
     for row, slot, unit in zip(cut.owner.tolist(), cut.slots.tolist(), cut.units.to_pylist(), strict=True):
         found[row][slot] = unit
     return found

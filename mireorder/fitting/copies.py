@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import reduce
 from typing import Any, cast
 
@@ -69,7 +69,7 @@ def with_copies(plan: Plan, copying: Copying, how: Associating | None, scan: Sca
     Raises:
         InputError: a row can't be cut, or no word stands before another.
     """
-    cutter = cast(JoinedCutter, plan.cut)
+    cutter = cast(JoinedCutter, plan.cutter)
     criterion, warnings = plan.criterion, plan.warnings
     if copying.policy.needs_scores:
         how = how or Associating()
@@ -79,7 +79,7 @@ def with_copies(plan: Plan, copying: Copying, how: Associating | None, scan: Sca
     elif how is not None:
         raise InputError(f"policy {plan.policy} looks at no words", remedy="leave out the criterion")
     costs = copying_cost(scan, cutter, copying)
-    return replace(plan, criterion=criterion, copying=copying.as_dict() | {"costs": asdict(costs)}, warnings=warnings)
+    return replace(plan, criterion=criterion, copying=replace(copying, costs=costs), warnings=warnings)
 
 
 def _parts(rows: CutRows, cutter: JoinedCutter, copying: Copying) -> Parts:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from functools import cache, partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mireorder.information.criteria.criterion import Measure, Score, Scores
-from mireorder.ordering.policies import Policy, order
+from mireorder.ordering.greedy import Choose, greedy
+from mireorder.ordering.record import Stability
 from mireorder.threads import map_ordered
 
 FEWEST, MOST, WORK = 5, 100, 3e9
@@ -29,48 +28,19 @@ plug-in on either kind, so that their orders would tell of them and not of the d
 """
 
 
-@dataclass(frozen=True)
-class Stability:
-    """How often the policy comes to what order, over bootstrap resamples and over estimators.
-
-    Resamples show how much chance there is in an order, not how biased it is. A resample is a sample of the counts:
-    cells seen once are lost or doubled in it. So what an estimator corrects in a resample is what resampling added, and
-    its scores come near the plug-in scores of the counts, whereas plug-in scores of a resample are biased twice. Where
-    an estimator orders the counts differently than plug-in does, its own order can be rare among its orders of the
-    resamples: compare with ``order_by_estimator``.
-
-    Attributes:
-        resamples: how many were drawn; each is ordered once by every estimator. 0 for none.
-        frequency: ``[step][slot]``, share of the orders in which the slot comes at the step.
-        same: share of the orders that equal the plan's; None without resamples.
-        same_by_estimator: the same, of the orders by each estimator.
-        order_by_estimator: the permutation by each estimator on the counts themselves, not on resamples of them.
-    """
-
-    resamples: int = 0
-    frequency: list[list[float]] | None = None
-    same: float | None = None
-    same_by_estimator: dict[str, float] | None = None
-    order_by_estimator: dict[str, list[int]] | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """For the plan."""
-        return asdict(self)
-
-    @property
-    def warnings(self) -> list[str]:
-        """Says so where the order is seldom found again."""
-        if self.same is None or self.same >= WAVERS:
-            return []
-        return [
-            f"the order wavers: {self.same:.0%} of the orders of {self.resamples} resamples equal it; "
-            "'mireorder inspect' shows which steps are sure"
-        ]
+def wavering(found: Stability) -> list[str]:
+    """A warning where the order is seldom found again."""
+    if found.same is None or found.same >= WAVERS:
+        return []
+    return [
+        f"the order wavers: {found.same:.0%} of the orders of {found.resamples} resamples equal it; "
+        "'mireorder inspect' shows which steps are sure"
+    ]
 
 
 def stability(
     permutation: Sequence[int],
-    policy: Policy,
+    choose: Choose,
     measure: Measure,
     second: Measure | None,
     *,
@@ -89,7 +59,7 @@ def stability(
 
     Args:
         permutation: the plan's.
-        policy: one that looks at scores.
+        choose: the next slot, by scores.
         measure: the criterion, counted.
         second: the tie-breaker, if it has been counted: nothing is read again. Without it ties that were not met in the
             plan's order are broken by the lowest slot.
@@ -117,7 +87,7 @@ def stability(
         for name in names:
             scored = partial(score, estimators=asked(name))
             broken = partial(breaker, estimators=asked(name)) if breaker else None
-            one = order(policy, slots, scored, broken, tie_breaker="", estimator=name)
+            one = greedy(choose, slots, scored, broken, tie_breaker="", estimator=name)
             found.append(one.permutation)
         return found
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from mireorder.cutting import Cutter
-from mireorder.cutting.positional import Positional
 from mireorder.cutting.targets import Targets
 from mireorder.errors import InputError, within
 from mireorder.fitting.counts import CountedRows, Counts, Tally
@@ -42,8 +40,7 @@ def count_for(scan: Scan, cutter: Cutter, criteria: Sequence[Criterion], reading
 
 def count_rows(scan: Scan, cutter: Cutter, reading: Reading, between: str) -> CountedRows:
     """What there is to know where nothing is counted but rows."""
-    if isinstance(cutter, Positional):
-        cutter = replace(cutter, vocabulary=0)  # units that nobody counts need not be told apart
+    cutter = cutter.uncounted()
     survey = scan.survey(cutter, [])
     with within(scan.names):
         targets = Targets.settled(cutter, survey.cutter)
@@ -68,7 +65,7 @@ def _tally(scan: Scan, targets: Targets, criterion: Criterion, survey: Any) -> T
 
 def _refuse_many(cutter: Cutter) -> None:
     slots = len(cutter.slots)
-    if isinstance(cutter, Positional) and slots > MOST_SCORED:
+    if cutter.free and slots > MOST_SCORED:
         raise InputError(
             f"targets have up to {slots} {cutter.name}, and scores are found for {MOST_SCORED} at most, as counting "
             "goes by pairs",

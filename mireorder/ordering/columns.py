@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Self, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,7 @@ from mireorder.arrays import list_offsets, valid_rows
 from mireorder.cutting.base import ColumnCutter, Cutter, FixedCutter
 from mireorder.errors import InputError
 from mireorder.ordering.permutation import Permutations, restrict, sound_rows
+from mireorder.ordering.record import PlanRecord
 from mireorder.restoring.restorer import Restorer
 from mireorder.restoring.units import VERDICTS, Restored
 
@@ -71,7 +72,20 @@ class RestoredRows:
         return rows
 
 
-def restore_all(restorer: Restorer, texts: pa.StringArray) -> RestoredRows:
+def restore_rows(plan: PlanRecord, emitted: Any, prompts: Any = None) -> RestoredRows:
+    """See `Plan.restore_all`."""
+    plan.restorer.require_text()
+    texts = string_column(emitted)
+    if plan.kind in ("fixed", "set"):
+        return restore_column(plan.restorer, texts)
+    asked = [None] * len(texts) if prompts is None else string_column(prompts).to_pylist()
+    if len(asked) != len(texts):
+        raise InputError(f"{len(asked):,} prompts for {len(texts):,} outputs", remedy="pass one each")
+    restore = plan.restorer.restore
+    return RestoredRows.of([restore(*both) for both in zip(texts.to_pylist(), asked, strict=True)])
+
+
+def restore_column(restorer: Restorer, texts: pa.StringArray) -> RestoredRows:
     """`Restorer.restore` of every text: the same answers."""
     text = _whole(restorer, without_start(texts, restorer.start))
     left = ~valid_rows(text)

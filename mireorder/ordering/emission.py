@@ -11,11 +11,12 @@ import pyarrow.compute as pc
 
 from mireorder.arrays import dressed, list_array, tiled
 from mireorder.cutting.base import ByteCutter, Cut, FixedCutter, JoinedCutter
+from mireorder.ordering.columns import restore_rows
 from mireorder.ordering.copying.marks import Leads
-from mireorder.ordering.copying.policies import Lead
+from mireorder.ordering.copying.policies import Copying
 from mireorder.ordering.marked import Markers
 from mireorder.ordering.permutation import is_permutation, moved_bytes
-from mireorder.ordering.plan import Plan
+from mireorder.ordering.record import PlanRecord
 from mireorder.ordering.rows import row_orders
 
 
@@ -37,7 +38,7 @@ class Emission(NamedTuple):
     problems: dict[int, str]
 
 
-def emit(plan: Plan, cut: Cut, batch: pa.RecordBatch) -> Emission:
+def emit(plan: PlanRecord, cut: Cut, batch: pa.RecordBatch) -> Emission:
     """Write the rows of a batch.
 
     Args:
@@ -45,7 +46,7 @@ def emit(plan: Plan, cut: Cut, batch: pa.RecordBatch) -> Emission:
         cut: of the batch, without problems.
         batch: ``source`` and target columns (rows,).
     """
-    natural = plan.cut.natural(cut, batch)
+    natural = plan.cutter.natural(cut, batch)
     if plan.kind == "lead":
         targets, permutations, problems = _with_copies(plan, cut, batch.column("source"), natural)
     else:
@@ -55,20 +56,20 @@ def emit(plan: Plan, cut: Cut, batch: pa.RecordBatch) -> Emission:
             markers = Markers(cast(str, plan.markers))
             targets, problems = markers.write(cut, order), markers.problems(cut)
         else:
-            targets = plan.cut.emit(order.apply(list_array(cut.offsets, cut.units)))
+            targets = plan.cutter.emit(order.apply(list_array(cut.offsets, cut.units)))
     completions = dressed(plan.completion_start, targets) if pa.types.is_string(targets.type) else targets
     return Emission(completions, permutations, natural, problems)
 
 
-def emit_laid_out(plan: Plan, batch: pa.RecordBatch) -> Emission | None:
+def emit_laid_out(plan: PlanRecord, batch: pa.RecordBatch) -> Emission | None:
     """`emit` of rows whose targets stand in the data as they would be cut, an order for all, without cutting them.
 
     None where the rows are to be cut: the plan orders them otherwise, or one of them needs a closer look.
     """
-    if plan.kind != "fixed" or plan.mix or not isinstance(plan.cut, ByteCutter) or batch.column("source").null_count:
+    if plan.kind != "fixed" or plan.mix or not isinstance(plan.cutter, ByteCutter) or batch.column("source").null_count:
         return None
     natural = batch.column("target")
-    data = plan.cut.laid_out(natural)
+    data = plan.cutter.laid_out(natural)
     if data is None:
         return None
     bounds = pa.array(np.arange(0, len(data) + 1, len(plan.permutation), dtype=np.int32))
@@ -77,34 +78,34 @@ def emit_laid_out(plan: Plan, batch: pa.RecordBatch) -> Emission | None:
 
 
 def _with_copies(
-    plan: Plan, cut: Cut, source: pa.StringArray, natural: pa.StringArray
+    plan: PlanRecord, cut: Cut, source: pa.StringArray, natural: pa.StringArray
 ) -> tuple[pa.Array, pa.ListArray, dict[int, str]]:
     """Targets, permutations and problems."""
-    cutter, copying = cast(JoinedCutter, plan.cut), plan.copies
+    cutter, copying = cast(JoinedCutter, plan.cutter), cast(Copying, plan.copying)
     parts = copying.parts(cutter, cut, source, natural)
     copies = copying.choose(parts)
     if plan.markers is None:
-        return *copying.bare.write(cutter, cut, parts.heads, copies), copying.bare.problems(cutter, cut)
+        return *copying.unmarked.write(cutter, cut, parts.heads, copies), copying.unmarked.problems(cutter, cut)
     leads = Leads(plan.markers)
     return *leads.write(cutter, cut, copies), leads.problems(cut)
 
 
-def moved_back(plan: Plan, emitted: str, permutation: Sequence[int]) -> str | None:
+def moved_back(plan: PlanRecord, emitted: str, permutation: Sequence[int]) -> str | None:
     """The natural target of one emission by the row's own permutation; None if that does not fit it."""
     if plan.kind == "lead":
         steps = _last_steps(permutation)
-        cutter, joiner = plan.cut, cast(JoinedCutter, plan.cut).joiner
+        cutter, joiner = plan.cutter, cast(JoinedCutter, plan.cutter).joiner
         units = _with_copies_as_units(plan, emitted, joiner)
         if steps is None or len(units) != len(permutation):
             return None
         return cast(str, cutter.glue(range(len(steps)), [units[step] for step in steps]))
     split = Markers(cast(str, plan.markers)).split(emitted, len(plan.units)) if plan.kind == "marked" else None
-    units = (split or plan.cut.split(emitted)).units
+    units = (split or plan.cutter.split(emitted)).units
     natural = in_natural_order(units, permutation)
     if natural is None:
         return None
-    slots = range(len(units)) if plan.kind == "set" else cast(FixedCutter, plan.cut).present(len(units))
-    return cast(str, plan.cut.glue(slots, natural))
+    slots = range(len(units)) if plan.kind == "set" else cast(FixedCutter, plan.cutter).present(len(units))
+    return cast(str, plan.cutter.glue(slots, natural))
 
 
 def in_natural_order(units: Sequence[Any], permutation: Sequence[int]) -> list[Any] | None:
@@ -114,7 +115,7 @@ def in_natural_order(units: Sequence[Any], permutation: Sequence[int]) -> list[A
     return [unit for _, unit in sorted(zip(permutation, units, strict=True), key=lambda pair: pair[0])]
 
 
-def is_order(plan: Plan, permutation: Sequence[int]) -> bool:
+def is_order(plan: PlanRecord, permutation: Sequence[int]) -> bool:
     """Whether every slot stands in it once; of kind ``lead`` that holds for the last time each stands there."""
     return _last_steps(permutation) is not None if plan.kind == "lead" else is_permutation(permutation)
 
@@ -126,15 +127,16 @@ def _last_steps(permutation: Sequence[int]) -> list[int] | None:
     return steps if [permutation[step] for step in steps] == list(range(len(steps))) else None
 
 
-def _with_copies_as_units(plan: Plan, emitted: str, joiner: str) -> list[str]:
+def _with_copies_as_units(plan: PlanRecord, emitted: str, joiner: str) -> list[str]:
     if plan.markers is None:
-        return plan.copies.bare.units(emitted, joiner, padded=isinstance(plan.copies.policy, Lead))
+        copying = cast(Copying, plan.copying)
+        return copying.unmarked.units(emitted, joiner, padded=copying.policy.fills)
     leads = Leads(plan.markers)
     return emitted.replace(leads.opening, "").replace(leads.closing, "").split(joiner)
 
 
 def unrestored(
-    plan: Plan, prompts: pa.StringArray, completions: pa.StringArray, natural: pa.StringArray
+    plan: PlanRecord, prompts: pa.StringArray, completions: pa.StringArray, natural: pa.StringArray
 ) -> dict[int, str]:
     """Row -> what comes back in place of its target, where that is not the target, and the remedy.
 
@@ -148,7 +150,7 @@ def unrestored(
     """
     if plan.kind in ("fixed", "set"):
         return {}
-    restored = plan.restore_all(completions, prompts)
+    restored = restore_rows(plan, completions, prompts)
     lost = pc.or_(pc.not_equal(restored.text, natural), pc.not_equal(restored.verdict.indices, 0))
     remedy = "pass other --markers, mend the target, or pass --reject"
     return {

@@ -13,32 +13,27 @@ lead      anything: units are copied ahead, in marks     dropping what the marks
 
 from __future__ import annotations
 
-from typing import Any
-
 from mireorder.errors import InputError
+from mireorder.ordering.policies import POLICIES
+from mireorder.restoring.units import UnitsRestorer
 
 KINDS = ("fixed", "causal", "set", "marked", "lead")
-CAUSAL = frozenset({"causal-max", "causal-min"})
-"""Policies that take, in each row, the slot of most (least) evidence, given its source and its emitted units."""
-BY_ROW = frozenset({"shuffle", "hardest", "easiest"})
-"""Policies that take any order in each row: a random one, or by the evidence for its own units."""
-COPYING = frozenset({"lead", "lookahead"})
-"""Policies that keep the natural order and copy units ahead (see `ahead`)."""
 
 
-def kind_of(cutter: Any, policy: str, marked: bool) -> str:
+def kind_of(cutter: UnitsRestorer, policy: str, marked: bool) -> str:
     """The kind of a plan.
 
     Args:
-        cutter: with its own kind and name.
+        cutter: with its own kind and what its units can do.
         policy: its name.
         marked: whether units are written behind slot markers.
 
     Raises:
         InputError: such an order could not be undone.
     """
-    if policy in COPYING:
-        if not getattr(cutter, "joiner", "") or cutter.kind == "set":
+    kinds = POLICIES[policy].kinds
+    if "lead" in kinds:
+        if not cutter.joined:
             raise InputError(
                 f"policy {policy} copies units of a text, cutter {cutter.name} has none", remedy="pass --cutter words"
             )
@@ -47,22 +42,22 @@ def kind_of(cutter: Any, policy: str, marked: bool) -> str:
         if marked:
             raise InputError(f"units of cutter {cutter.name} tell their slots themselves", remedy="leave out --marked")
         return "set"
-    if marked and cutter.name == "tokens":
-        raise InputError("markers are text, and units of cutter tokens are ids", remedy="pass --cutter words")
+    if marked and cutter.of_ids:
+        raise InputError(f"markers are text, and units of cutter {cutter.name} are ids", remedy="pass --cutter words")
     if marked:
         return "marked"
-    if getattr(cutter, "only_marked", False):
+    if cutter.needs_markers:
         raise InputError(f"nothing in an output would part {cutter.name}", remedy="pass --marked")
-    if policy in BY_ROW:
+    if "fixed" in kinds:
+        return "fixed"
+    if "causal" not in kinds:
         raise InputError(
             f"policy {policy} takes another order in every row, and nothing in an output would tell which",
             remedy="pass --marked, which writes each unit behind a marker of its slot",
         )
-    if policy in CAUSAL:
-        if getattr(cutter, "align", None) != "pad" or not hasattr(cutter, "code"):
-            raise InputError(
-                f"policy {policy} can be replayed only where every target has all slots",
-                remedy="pass --cutter digits --align pad, or --marked",
-            )
-        return "causal"
-    return "fixed"
+    if not cutter.padded:
+        raise InputError(
+            f"policy {policy} can be replayed only where every target has all slots",
+            remedy="pass --cutter digits --align pad, or --marked",
+        )
+    return "causal"

@@ -1,53 +1,17 @@
-"""Policies: which slot to emit next. A policy names the slots it would take; more than one is a tie."""
+"""Policies: the one table of what turns scores, or rows, into orders. A policy is one function and one row here."""
 
 from __future__ import annotations
 
 import random as stdlib_random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from mireorder.information.criteria.criterion import Scores
-
-
-@dataclass(frozen=True)
-class Step:
-    """What a policy may look at.
-
-    Attributes:
-        left: slots not yet emitted, ascending.
-        scores: their scores given what is emitted.
-        estimator: the estimator whose scores count.
-    """
-
-    left: tuple[int, ...]
-    scores: Scores
-    estimator: str
-
-
-Policy = Callable[[Step], list[int]]
-
-
-def follow(permutation: Sequence[int], step: Step) -> list[int]:
-    """The next slot of an order that is known already."""
-    return [next(slot for slot in permutation if slot in step.left)]
-
-
-def maximum(step: Step) -> list[int]:
-    """The slot of maximum score, Max(MI(S; t)), and all that tie with it."""
-    return _ties(step, max(step.left, key=lambda slot: step.scores.bits[step.estimator][slot]))
-
-
-def minimum(step: Step) -> list[int]:
-    """The slot of minimum score, and all that tie with it."""
-    return _ties(step, min(step.left, key=lambda slot: step.scores.bits[step.estimator][slot]))
-
-
-POLICIES: dict[str, Policy] = {
-    "max": maximum,
-    "min": minimum,
-}
-ON_AVERAGE = {"causal-max": "max", "causal-min": "min", "easiest": "max", "hardest": "min"}
-"""Policies that score each row by itself (see `kinds`), and the policy whose order theirs come to on average."""
+from mireorder.errors import InputError
+from mireorder.ordering.copying.policies import Lead, Lookahead
+from mireorder.ordering.greedy import Choose, maximum, minimum
+from mireorder.ordering.row_orders import RowOrder, least_evidence, most_evidence, shuffled_orders
+from mireorder.serialise import one_of
 
 
 @dataclass(frozen=True)
@@ -65,11 +29,66 @@ class Known:
     permutation: Sequence[int] | None
 
 
-def random_order(slots: int, seed: int) -> list[int]:
-    """The slots in an order drawn by the seed."""
-    order = list(range(slots))
-    stdlib_random.Random(seed).shuffle(order)
+WholeOrder = Callable[[Known], list[int]]
+"""The order of all slots, without any scores."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A row of the table.
+
+    Attributes:
+        about: what it does, for help and pages; empty for one that users do not name.
+        kinds: that its plans can be (`mireorder.ordering.kinds`).
+        whole: the order of all slots; None where scores say it.
+        choose: the next slot by its scores; None where no scores are looked at. With ``rows`` it gives the order that
+            rows have on average.
+        rows: the order of each row by itself; None where one order holds for all.
+        copies: what is copied ahead, for policies that move nothing.
+        criterion: the one that it needs; None takes any, or none.
+        highest_first: whether the slot of most evidence comes first (kind ``causal``, which replays it).
+    """
+
+    about: str
+    kinds: tuple[str, ...]
+    whole: WholeOrder | None = None
+    choose: Choose | None = None
+    rows: RowOrder | None = None
+    copies: type[Any] | None = None
+    criterion: str | None = None
+    highest_first: bool = True
+
+    @property
+    def looks_at(self) -> str:
+        """``nothing``, ``scores`` (of slots) or ``rows`` (single ones)."""
+        return "rows" if self.rows or self.copies else "scores" if self.choose else "nothing"
+
+
+def plain(known: Known) -> list[int]:
+    """The natural order."""
+    return list(range(len(known.present)))
+
+
+def reverse(known: Known) -> list[int]:
+    """The last slot first."""
+    return plain(known)[::-1]
+
+
+def random(known: Known) -> list[int]:
+    """An order drawn by the seed."""
+    order = plain(known)
+    stdlib_random.Random(known.seed).shuffle(order)
     return order
+
+
+def explicit(known: Known) -> list[int]:
+    """The user's own order. Raises InputError if targets have another number of slots."""
+    given = list(known.permutation or ())
+    if len(given) != len(known.present):
+        raise InputError(
+            f"the permutation has {len(given)} slots, targets have {len(known.present)}", remedy="name every slot once"
+        )
+    return given
 
 
 def frequency(known: Known) -> list[int]:
@@ -82,84 +101,44 @@ def rare(known: Known) -> list[int]:
     return sorted(range(len(known.present)), key=lambda slot: known.present[slot])
 
 
-BLIND: dict[str, Callable[[Known], list[int]]] = {
-    "plain": lambda known: list(range(len(known.present))),
-    "reverse": lambda known: list(range(len(known.present)))[::-1],
-    "random": lambda known: random_order(len(known.present), known.seed),
-    "explicit": lambda known: list(known.permutation or ()),
-    "frequency": frequency,
-    "rare": rare,
-    "shuffle": lambda known: list(range(len(known.present))),
-    "lead": lambda known: list(range(len(known.present))),
-    "lookahead": lambda known: list(range(len(known.present))),
-}
-"""Policies that don't look at scores of slots: their whole order."""
+ANY, TOLD = ("fixed", "set", "marked"), ("set", "marked")
+POLICIES: dict[str, Policy] = {
+    "plain": Policy("the natural order", ANY, plain),
+    "reverse": Policy("the last slot first", ANY, reverse),
+    "random": Policy("one order, drawn by the seed", ANY, random),
+    "max": Policy("the slot of highest score next", ANY, choose=maximum),
+    "min": Policy("the slot of lowest score next", ANY, choose=minimum),
+    "frequency": Policy("the slot that most rows have first", ANY, frequency),
+    "rare": Policy("the slot that fewest rows have first", ANY, rare),
+    "explicit": Policy("", ANY, explicit),
+    "shuffle": Policy("another random order in every row", TOLD, plain, rows=shuffled_orders),
+    "causal-max": Policy(
+        "in each row, the slot that source and emitted units say most about",
+        ("causal", *TOLD), choose=maximum, rows=most_evidence, criterion="pairwise",
+    ),
+    "causal-min": Policy(
+        "in each row, the slot that source and emitted units say least about",
+        ("causal", *TOLD), choose=minimum, rows=least_evidence, criterion="pairwise", highest_first=False,
+    ),
+    "hardest": Policy(
+        "in each row, the unit that its words say least about",
+        TOLD, choose=minimum, rows=least_evidence, criterion="presence", highest_first=False,
+    ),
+    "easiest": Policy(
+        "in each row, the unit that its words say most about",
+        TOLD, choose=maximum, rows=most_evidence, criterion="presence",
+    ),
+    "lead": Policy("the words of most information copied ahead", ("lead",), plain, copies=Lead),
+    "lookahead": Policy("a span of later words copied ahead", ("lead",), plain, copies=Lookahead),
+    "mix": Policy("", TOLD),
+}  # fmt: skip
 
 
-def _ties(step: Step, best: int) -> list[int]:
-    return [slot for slot in step.left if slot == best or step.scores.same(slot, best, step.estimator)]
+def named() -> list[str]:
+    """The policies that users can name."""
+    return [name for name, policy in POLICIES.items() if policy.about]
 
 
-@dataclass(frozen=True)
-class Tie:
-    """Slots that could not be told apart at a step, and what decided."""
-
-    step: int
-    slots: tuple[int, ...]
-    chosen: int
-    broken_by: str
-
-
-@dataclass(frozen=True)
-class Order:
-    """An order and how it came about.
-
-    Attributes:
-        permutation: slots by step.
-        scores: scores of all slots at every step.
-        ties: the ties met.
-    """
-
-    permutation: list[int]
-    scores: list[Scores]
-    ties: list[Tie]
-
-
-def order(
-    policy: Policy,
-    slots: int,
-    score: Callable[[list[int]], Scores],
-    break_tie: Callable[[list[int]], Scores | None] | None,
-    *,
-    tie_breaker: str,
-    estimator: str,
-) -> Order:
-    """The greedy loop of arXiv 2511.00198: take the policy's slot given what is emitted, repeat.
-
-    Args:
-        policy: which slot to take.
-        slots: how many there are.
-        score: scores given the emitted slots.
-        break_tie: scores of a second criterion for slots that tie; where there are none, or they tie as
-            well, the lowest slot is taken. Plug-in scores count if it has none by the estimator.
-        tie_breaker: name of that criterion, for the record.
-        estimator: the estimator whose scores count.
-    """
-    emitted: list[int] = []
-    trace: list[Scores] = []
-    ties: list[Tie] = []
-    while len(emitted) < slots:
-        left = tuple(slot for slot in range(slots) if slot not in emitted)
-        trace.append(score(emitted))
-        candidates = policy(Step(left, trace[-1], estimator))
-        tied, decided_by = tuple(candidates), "lowest slot"
-        second = break_tie(emitted) if break_tie and len(tied) > 1 else None
-        if second is not None:
-            by = estimator if estimator in second.bits else "plug-in"
-            candidates = policy(Step(tied, second, by))
-            if len(candidates) < len(tied):
-                decided_by = tie_breaker if len(candidates) == 1 else f"{tie_breaker}, then lowest slot"
-        if len(tied) > 1:
-            ties.append(Tie(len(emitted), tied, candidates[0], decided_by))
-        emitted.append(candidates[0])
-    return Order(emitted, trace, ties)
+def policy_of(name: str) -> Policy:
+    """The policy of a name. Raises InputError if there is none that users can name, or ``explicit``."""
+    return one_of(name, {known: POLICIES[known] for known in [*named(), *({name} & {"explicit"})]}, "policy")

@@ -7,9 +7,8 @@ from dataclasses import replace
 
 from mireorder.errors import InputError
 from mireorder.ordering.plan import Plan
+from mireorder.ordering.record import MixPart
 
-MIXED = ("policy", "permutation", "permutations", "evidence", "seed")
-"""Entries in which the parts of a mix may differ."""
 SHARED = ("reading", "between", "cutter", "kind", "markers", "units", "rows", "source_fingerprint", "tokenizer")
 """Entries in which they must agree."""
 
@@ -42,8 +41,11 @@ def mixed(plans: Sequence[Plan], weights: Sequence[float]) -> Plan:
         if differ or plan.mix:
             what = ", ".join(differ) or "one is a mix itself"
             raise InputError(f"the plans can't be mixed: they differ in {what}", remedy="fit them on the same data")
-    parts = [{"weight": weight} | {name: getattr(plan, name) for name in MIXED} for plan, weight in taken]
-    return replace(first, policy="mix", mix=parts, evidence=None)
+    parts = [
+        MixPart(weight, plan.policy, plan.permutation, plan.permutations, plan.row_evidence, plan.seed)
+        for plan, weight in taken
+    ]
+    return replace(first, policy="mix", mix=parts, row_evidence=None)
 
 
 def annealed(first: Plan, last: Plan, phases: int) -> list[Plan]:
@@ -56,6 +58,6 @@ def annealed(first: Plan, last: Plan, phases: int) -> list[Plan]:
         InputError: there are fewer than two phases, or the plans can't be mixed.
     """
     if phases < 2:
-        raise InputError(f"an order can't change within {phases} phase", remedy="take 2 phases or more")
+        raise InputError(f"{phases} phases leave an order no time to change", remedy="take 2 or more")
     shares = [phase / (phases - 1) for phase in range(phases)]
     return [mixed([first, last], [1 - share, share]) for share in shares]

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from mireorder.evaluate.outcomes import GOAL, Outcome
 from mireorder.evaluate.statistics import Interval
-from mireorder.ordering.kinds import BY_ROW
+from mireorder.ordering.policies import POLICIES
 
 if TYPE_CHECKING:
     from mireorder.evaluate.compare import Comparison, Setup
@@ -64,7 +64,7 @@ def _orders(plans: Mapping[str, Plan]) -> list[str]:
 
 
 def _in_short(plan: Plan) -> str:
-    if plan.kind not in ("fixed", "set") or plan.policy in BY_ROW:
+    if plan.kind not in ("fixed", "set") or POLICIES[plan.policy].rows:
         return plan.in_words
     more = " ..." if len(plan.permutation) > _MOST_PLACES else ""
     return " ".join(map(str, plan.permutation[:_MOST_PLACES])) + more

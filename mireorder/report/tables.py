@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -11,8 +10,9 @@ from rich.text import Text
 
 from mireorder.dataset.check import LAWS, Checked
 from mireorder.information.significance import LEVEL
+from mireorder.ordering.greedy import Tie
 from mireorder.ordering.plan import Plan
-from mireorder.ordering.policies import BLIND
+from mireorder.ordering.policies import POLICIES
 
 _MOST_SHOWN = 100  # slots of an order
 _MOST_SLOTS = 12  # columns of the score table; a plan with more shows the chosen score of each step
@@ -45,15 +45,15 @@ def plan_view(plan: Plan, sha256: bool = True) -> RenderableType:
 
 def _ordered(plan: Plan) -> Iterator[tuple[str, RenderableType]]:
     yield "order", Text(plan.in_words, style="bold green")
-    if plan.copying is not None:
-        costs = plan.costs
+    if plan.copying is not None and plan.copying.costs is not None:
+        costs = plan.copying.costs
         copied = f"{costs.with_copies:,} of {costs.parts:,} have copies"
-        yield "cost", f"{costs.share:.1%} of the {plan.cut.name} that are emitted are copies; {copied}"
+        yield "cost", f"{costs.share:.1%} of the {plan.cutter.name} that are emitted are copies; {copied}"
         return
     yield "permutation", f"[{', '.join(_first(map(str, plan.permutation)))}]"
     for part in plan.mix:
-        order = ", ".join(_first(map(str, part["permutation"])))
-        yield "mix", f"weight {part['weight']:g}: {part['policy']}, [{order}]"
+        order = ", ".join(_first(map(str, part.permutation)))
+        yield "mix", f"weight {part.weight:g}: {part.policy}, [{order}]"
 
 
 def _first(names: Iterable[str]) -> list[str]:
@@ -68,7 +68,7 @@ def _scores(plan: Plan) -> Table:
     unit = "as a share of the slot's entropy" if plan.criterion.get("normalised") else "in bits"
     table = Table(title=f"score {unit}, by step" + ("" if wide else " and slot"), title_justify="left")
     table.caption, table.caption_justify = _legend(plan, wide), "left"
-    q_values = plan.significance["q_values"]
+    q_values = plan.significance.q_values
     table.add_column("step", justify="right")
     table.add_column("emits")
     other, besides = (
@@ -80,7 +80,7 @@ def _scores(plan: Plan) -> Table:
     if wide:
         for name in ("score", other, "noise", *(["q at step 0"] if q_values else [])):
             table.add_column(name, justify="right")
-    if plan.stability["resamples"]:
+    if plan.stability.resamples:
         table.add_column("kept", justify="right")
         table.add_column("or else", no_wrap=True)
     top = max((s for row in plan.scores for s in row if s is not None), default=0.0) or 1.0
@@ -96,34 +96,34 @@ def _scores(plan: Plan) -> Table:
         table.add_section()
         at_first = ("" if score is None else f"{score:.3f} " for score in next(iter(besides), []))
         table.add_row("", f"{other} at step 0", *at_first)
-        for name, values in ("p at step 0", plan.significance["p_values"]), ("q at step 0", q_values):
+        for name, values in ("p at step 0", plan.significance.p_values), ("q at step 0", q_values):
             if values:
                 table.add_row("", name, *(_tested(plan, slot, values) for slot in slots))
-        table.add_row("", "eff. support", *(f"{cells:,.0f}" for cells in plan.significance["effective_support"]))
+        table.add_row("", "eff. support", *(f"{cells:,.0f}" for cells in plan.significance.effective_support))
     return table
 
 
 def _legend(plan: Plan, wide: bool) -> str:
     """What the marks and the last columns mean, as far as they are there."""
     signs = [] if wide else ["* emitted at this step"]
-    if plan.significance["within_noise"]:
+    if plan.significance.within_noise:
         signs.append(f"~ within noise: shuffled targets score as high (q > {LEVEL})")
-    if plan.stability["resamples"]:
+    if plan.stability.resamples:
         signs.append("kept: share of the resampled orders with this slot at this step")
     return "; ".join(signs)
 
 
 def _tested(plan: Plan, slot: int, values: list[float]) -> Text:
     """A p- or q-value, marked where the slot is within noise."""
-    noise = slot in plan.significance["within_noise"]
+    noise = slot in plan.significance.within_noise
     return Text(f"{values[slot]:.3f}{'~' if noise else ''}", "yellow" if noise else "")
 
 
 def _kept(plan: Plan, step: int) -> list[Text]:
     """How often resamples have the plan's slot at this step, and which other slot comes next."""
-    if not plan.stability["resamples"]:
+    if not plan.stability.resamples:
         return []
-    shares, chosen = plan.stability["frequency"][step], plan.permutation[step]
+    shares, chosen = (plan.stability.frequency or [])[step], plan.permutation[step]
     kept = Text(f"{shares[chosen]:.0%}", "yellow" if shares[chosen] < 0.5 else "")
     others = [slot for slot in range(len(shares)) if slot != chosen and shares[slot]]
     other = max(others, key=lambda slot: shares[slot], default=None)
@@ -133,17 +133,17 @@ def _kept(plan: Plan, step: int) -> list[Text]:
 def _steadiness(plan: Plan) -> str:
     """How often resamples have the plan's order."""
     found = plan.stability
-    if not found["resamples"]:
-        return "not looked at" if plan.policy not in BLIND else "whatever the sample"
-    shares = {name: f"{share:.0%}" for name, share in found["same_by_estimator"].items()}
+    if not found.resamples:
+        return "not looked at" if POLICIES[plan.policy].choose else "whatever the sample"
+    shares = {name: f"{share:.0%}" for name, share in (found.same_by_estimator or {}).items()}
     alike = len(shares) > 2 and len(set(shares.values())) == 1
     by = f"with each of {len(shares)} estimators" if alike else ", ".join(map(" ".join, shares.items()))
-    return f"{found['same']:.0%} of the orders of {found['resamples']} resamples are the same ({by})"
+    return f"{found.same:.0%} of the orders of {found.resamples} resamples are the same ({by})"
 
 
 def _estimators(plan: Plan) -> list[tuple[str, str]]:
     """Which estimators order the counts as the plan does, and how the others do."""
-    orders = plan.stability.get("order_by_estimator") or {}
+    orders = plan.stability.order_by_estimator or {}
     by: dict[str, list[str]] = {}
     for name, found in orders.items():
         step = next(
@@ -173,9 +173,9 @@ def _cell(score: float | None, top: float, chosen: bool) -> Text:
     return Text(f"{score:.3f}{'*' if chosen else ' '}", style=style)
 
 
-def _tie(plan: Plan, tie: dict[str, Any]) -> Text:
-    names = ", ".join(plan.units[slot] for slot in tie["slots"])
-    return Text(f"tie at step {tie['step']}: {names}; {plan.units[tie['chosen']]} by {tie['broken_by']}", style="cyan")
+def _tie(plan: Plan, tie: Tie) -> Text:
+    names = ", ".join(plan.units[slot] for slot in tie.slots)
+    return Text(f"tie at step {tie.step}: {names}; {plan.units[tie.chosen]} by {tie.broken_by}", style="cyan")
 
 
 def check_view(checked: Checked) -> RenderableType:

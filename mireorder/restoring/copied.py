@@ -69,7 +69,7 @@ class UnmarkedRestorer:
     def of(cls: type[B], copying: Mapping[str, Any]) -> B:
         """Of what a plan says about its copies: ``policy`` and ``by_sentence``."""
         policy = copying["policy"]
-        number = policy["copies"] if policy["name"] == "lead" else policy["units"]
+        number = policy["copies"] if "copies" in policy else policy["units"]
         return cls(number or 1, "\n" if copying["by_sentence"] else None)
 
     def units(self, text: str, joiner: str, padded: bool) -> list[str]:

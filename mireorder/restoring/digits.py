@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import ClassVar
 
 from mireorder.errors import InputError
-from mireorder.restoring.units import UNKNOWN, Split
+from mireorder.restoring.units import UNKNOWN, Split, Traits
 
 ALIGNMENTS = ("pad", "left", "right")
 DIGITS = "0123456789"
@@ -18,7 +18,7 @@ _ANY_CHARACTER = _ANY_DIGIT.union(*OTHERS.values())
 
 
 @dataclass(frozen=True)
-class DigitsRestorer:
+class DigitsRestorer(Traits):
     """Characters of a number; see `mireorder.cutting.digits`.
 
     Args:
@@ -62,6 +62,11 @@ class DigitsRestorer:
         names += [f"10^{whole - 1 - i}" for i in range(whole)]
         names += [".", *(f"10^-{i + 1}" for i in range(self.decimals))] if self.decimals else []
         return tuple(names)
+
+    @property
+    def padded(self) -> bool:
+        """Whether every number has a character in every slot."""
+        return self.align == "pad"
 
     @property
     def whole(self) -> int:

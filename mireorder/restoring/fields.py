@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import ClassVar
 
-from mireorder.restoring.units import Split
+from mireorder.restoring.units import Split, Traits
 
 _DECODER = json.JSONDecoder()
 _SPACE = " \t\n\r"
 
 
 @dataclass(frozen=True)
-class FieldsRestorer:
+class FieldsRestorer(Traits):
     """Members of a JSON object (``"key": value``).
 
     Args:

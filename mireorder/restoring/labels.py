@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mireorder.errors import InputError
-from mireorder.restoring.units import Split
+from mireorder.restoring.units import Split, Traits
 
 
 @dataclass(frozen=True)
-class LabelsRestorer:
+class LabelsRestorer(Traits):
     """Names of labels; see `mireorder.cutting.labels`.
 
     Args:

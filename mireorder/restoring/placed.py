@@ -9,13 +9,13 @@ from functools import cached_property
 from typing import ClassVar
 
 from mireorder.errors import InputError
-from mireorder.restoring.units import Split
+from mireorder.restoring.units import Split, Traits
 
 ENDS = {"left": "1", "right": "-1"}  # the slot that every target has
 
 
 @dataclass(frozen=True)
-class PlacesRestorer:
+class PlacesRestorer(Traits):
     """Any number of units, each of any content.
 
     Args:
@@ -30,6 +30,7 @@ class PlacesRestorer:
 
     name: ClassVar[str]
     kind: ClassVar[str] = "fixed"
+    free: ClassVar[bool] = True
 
     align: str = "left"
     width: int | None = None
@@ -73,6 +74,7 @@ class TokensRestorer(PlacesRestorer):
     """Ids of tokens."""
 
     name: ClassVar[str] = "tokens"
+    of_ids: ClassVar[bool] = True
 
     def split(self, ids: Sequence[int]) -> Split:
         """Every id is a unit."""
@@ -87,6 +89,8 @@ class TokensRestorer(PlacesRestorer):
 @dataclass(frozen=True)
 class TextRestorer(PlacesRestorer, ABC):
     """Units of a text, with joiners between them."""
+
+    joined: ClassVar[bool] = True
 
     @property
     @abstractmethod
@@ -197,7 +201,8 @@ class PiecesRestorer(TextRestorer):
     """
 
     name: ClassVar[str] = "pieces"
-    only_marked: ClassVar[bool] = True
+    joined: ClassVar[bool] = False
+    needs_markers: ClassVar[bool] = True
 
     width: int | None = 3
     seed: int = 0

@@ -57,11 +57,36 @@ class RestoredIds:
     problem: str | None = None
 
 
+class Traits:
+    """What the units of a cutter can do. A cutter says where it differs."""
+
+    joined: ClassVar[bool] = False
+    """Whether its emission is units with a text between them that no unit holds, so that units can be copied ahead."""
+    needs_markers: ClassVar[bool] = False
+    """Whether nothing in an emission shows where a unit ends."""
+    of_ids: ClassVar[bool] = False
+    """Whether units are ids of tokens, and there is no text."""
+    free: ClassVar[bool] = False
+    """Whether units are free text, any number of them: too many to be counted for a policy that needs no scores."""
+
+    @property
+    def padded(self) -> bool:
+        """Whether every target has all slots, and its units have codes while an output is restored."""
+        return False
+
+
 class UnitsRestorer(Protocol):
-    """A cutter, as far as the way back goes."""
+    """A cutter, as far as the way back goes. Its traits are those of `Traits`."""
 
     name: ClassVar[str]
     kind: ClassVar[str]
+    joined: ClassVar[bool]
+    needs_markers: ClassVar[bool]
+    of_ids: ClassVar[bool]
+    free: ClassVar[bool]
+
+    @property
+    def padded(self) -> bool: ...  # noqa: D102
 
     @property
     def slots(self) -> tuple[str, ...]: ...  # noqa: D102

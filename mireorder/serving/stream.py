@@ -9,6 +9,7 @@ from typing import cast
 from mireorder.cutting import Cutter, Digits, Fields
 from mireorder.cutting.base import JoinedCutter
 from mireorder.ordering.copying.marks import Leads
+from mireorder.ordering.copying.policies import Copying
 from mireorder.ordering.marked import Markers
 from mireorder.ordering.plan import Plan
 from mireorder.restoring.causal import replayed
@@ -66,12 +67,12 @@ class Stream:
         if plan.kind == "lead":
             return _without_copies(plan, self._emitted)
         units = _contiguous(_closed(plan, self._emitted, self._prompt))
-        return _beginning(plan.cut, units) if units else ""
+        return _beginning(plan.cutter, units) if units else ""
 
 
 def _closed(plan: Plan, emitted: str, prompt: str | None) -> list[tuple[int | None, str]]:
     """Place in the natural target (None while that is open) and text of every unit that can't grow any more."""
-    text, cutter = emitted.removeprefix(plan.completion_start), plan.cut
+    text, cutter = emitted.removeprefix(plan.completion_start), plan.cutter
     if plan.kind == "marked":
         split = Markers(cast(str, plan.markers)).split(text, len(plan.units))
         from_right = getattr(cutter, "align", None) == "right"  # then places are known at the end
@@ -82,7 +83,13 @@ def _closed(plan: Plan, emitted: str, prompt: str | None) -> list[tuple[int | No
         return list(zip(split.slots, units, strict=False))
     if plan.kind == "causal":
         return list(
-            replayed(cast(CodedRestorer, cutter), plan.said, plan.highest, units, plan.source(cast(str, prompt)))
+            replayed(
+                cast(CodedRestorer, cutter),
+                plan.row_evidence,
+                plan.restorer.highest,
+                units,
+                plan.source(cast(str, prompt)),
+            )
         )
     possible = [places for places in plan.permutations.values() if len(places) >= len(split.units)]
     found: list[tuple[int | None, str]] = []
@@ -112,12 +119,12 @@ def _beginning(cutter: Cutter, units: list[str]) -> str:
 
 def _without_copies(plan: Plan, emitted: str) -> str:
     """What is left of an emission without its copies, up to where a mark or a joiner may be about to open."""
-    cutter = cast(JoinedCutter, plan.cut)
+    cutter = cast(JoinedCutter, plan.cutter)
     text, joiner, marks = emitted.removeprefix(plan.completion_start), cutter.joiner, plan.marks[:1]
     if marks:
         text = "".join(text for text, *_ in pieces(text, Leads(cast(str, plan.markers)), joiner))
     else:
-        bare = plan.copies.bare
+        bare = cast(Copying, plan.copying).unmarked
         parts = [text] if bare.gap is None else text.split(bare.gap)
         opened = takewhile(lambda part: part.count(joiner) >= bare.number, parts)
         text = joiner.join(part.split(joiner, bare.number)[-1] for part in opened)

@@ -89,7 +89,7 @@ class Constraint:
 
     def _goes_on(self, text: str, prompt: str | None) -> bool:
         written = text.removeprefix(self._plan.completion_start)
-        if written[-1:].isspace() and not _belongs(self._plan.cut, written):
+        if written[-1:].isspace() and not _belongs(self._plan.cutter, written):
             return False
         return self._plan.restore(text, prompt).verdict != "malformed"
 

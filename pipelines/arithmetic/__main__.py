@@ -65,9 +65,9 @@ def main(
         what = f"{digits}-digit numbers, {scale.rows} rows at most"
     open_folder(out, task, what, replace(scale, seeds=0), digest(splits))
     paths = write_rows(out, splits)
-    taken = {"reading": READING, "cutter": CUTTER, "resamples": scale.resamples}
-    chosen = arms(scale.policies, scale.criteria)
-    plans = fit_all(out, paths, {name: taken | choices for name, choices in chosen.items()})
+    taken = {"reading": READING, "cutter": CUTTER}
+    chosen = arms(scale.policies, scale.criteria, resamples=scale.resamples)
+    plans = fit_all(out, paths, {name: taken | {"order": order} for name, order in chosen.items()})
     datasets = apply_all(out, paths, plans)
     train(out, {name: (plan, datasets[name]) for name, plan in plans.items()}, scale.setup)
     parts = [

@@ -14,8 +14,8 @@ import typer
 from mireorder import Fields, Labels, Plan, Presence, Reading
 from mireorder.errors import InputError
 from mireorder.evaluate.labels import LabelScores, score_labels
-from mireorder.ordering.kinds import BY_ROW
-from mireorder.ordering.policies import BLIND
+from mireorder.ordering.order import Order
+from mireorder.ordering.policies import POLICIES
 from mireorder.report.comparison import markdown_table
 from pipelines import options
 from pipelines.common import OUT, apply_all, fit_all, main_of, open_folder
@@ -134,13 +134,14 @@ def main(
 
 
 def _arms(policies: Sequence[str], cutter: Any, looked_at: int, small: bool) -> dict[str, dict[str, Any]]:
-    common = {"reading": Reading(("text",), ("labels",)), "cutter": cutter, "between": BETWEEN, "tie_breaker": None}
-    return {
-        policy: common
-        | {"policy": policy, "criterion": "none" if policy in BLIND else Presence(words=looked_at)}
-        | ({"resamples": 0, "shuffles": 0} if small else {})
-        for policy in policies
-    }
+    common = {"reading": Reading(("text",), ("labels",)), "cutter": cutter, "between": BETWEEN}
+    drawn = 0 if small else None
+
+    def order(policy: str) -> Order:
+        criterion = Presence(words=looked_at) if POLICIES[policy].choose else None
+        return Order(policy, criterion, tie_breaker=None, resamples=drawn, shuffles=drawn)
+
+    return {policy: common | {"order": order(policy)} for policy in policies}
 
 
 def _measure(
@@ -191,7 +192,8 @@ def _write(out: Path, scores: Scores, metrics: Sequence[Record]) -> None:
 
 def _parts(scores: Scores, plans: dict[str, Plan], metrics: Sequence[Record]) -> list[Part]:
     orders = [
-        [name, plan.in_words if plan.policy in BY_ROW else ", ".join(plan.units[slot] for slot in plan.permutation),
+        [name,
+         plan.in_words if POLICIES[plan.policy].rows else ", ".join(plan.units[slot] for slot in plan.permutation),
          str(len(plan.ties))]
         for name, plan in plans.items()
     ]  # fmt: skip

@@ -14,6 +14,7 @@ from mireorder.errors import InputError
 from mireorder.evaluate.rouge import has_rouge, rouge
 from mireorder.information.association import Associating
 from mireorder.ordering.copying.policies import Copying, Lead, Lookahead
+from mireorder.ordering.order import Order
 from mireorder.report.comparison import markdown_table
 from pipelines import options
 from pipelines.common import OUT, apply_all, fit_all, main_of, open_folder
@@ -143,12 +144,9 @@ def _copying(name: str, bare: bool, copies: int, span: int) -> Copying | None:
 
 def _arms(copying: dict[str, Copying | None], task: Task, looked_at: int) -> dict[str, dict[str, Any]]:
     common = {"reading": Reading(("text",), ("target",)), "cutter": "words", "between": task.between}
+    associating = Associating(words=looked_at)
     return {
-        name: common
-        | {
-            "policy": how or "plain",
-            "criterion": Associating(words=looked_at) if how and how.policy.needs_scores else "none",
-        }
+        name: common | {"order": Order(how or "plain", associating if how and how.policy.needs_scores else None)}
         for name, how in copying.items()
     }
 
@@ -184,9 +182,9 @@ def _summaries(pipeline: Any, plan: Plan, rows: Sequence[Any]) -> Record:
 def _costs(plans: dict[str, Plan]) -> list[str]:
     rows = []
     for name, plan in plans.items():
-        cost = (plan.copying or {}).get("costs")
-        share = f"{cost['copied'] / max(1, cost['units'] + cost['copied']):.1%}" if cost else "-"
-        led = f"{cost['with_copies'] / max(1, cost['parts']):.1%}" if cost else "-"
+        cost = plan.copying.costs if plan.copying else None
+        share = f"{cost.share:.1%}" if cost else "-"
+        led = f"{cost.with_copies / max(1, cost.parts):.1%}" if cost else "-"
         rows.append([name, share, led])
     return markdown_table(("order", "units that are copies", "sentences with a copy"), rows)
 

@@ -11,6 +11,7 @@ import polars as pl
 from contest import Case, Contender, Outcome, Target, faster
 
 from mireorder import fit
+from mireorder.ordering.order import Order
 from mireorder.ordering.plan import Plan
 from mireorder.reading import Reading
 
@@ -35,7 +36,7 @@ def parquet(rows: int, scratch: Path) -> Path:
 def plan(path: Path, **options: Any) -> Plan:
     """As few extras as this version has: no shuffles, no bootstrap resamples."""
     extras = {name: 0 for name in ("shuffles", "resamples") if name in inspect.signature(fit).parameters}
-    return fit(path, reading=READING, cutter="digits", criterion="pairwise", **extras, **options)
+    return fit(path, reading=READING, cutter="digits", order=Order(criterion="pairwise"), **extras, **options)
 
 
 def information(table: Any) -> float:

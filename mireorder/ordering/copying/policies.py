@@ -5,8 +5,9 @@ A copy goes to the front of its part: of its sentence, or of the whole target.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Self
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
@@ -86,6 +87,7 @@ class Lead:
     """
 
     name: ClassVar[str] = "lead"
+    fills: ClassVar[bool] = True
 
     copies: int = 1
 
@@ -101,7 +103,12 @@ class Lead:
         return True
 
     @property
-    def what(self) -> str:
+    def width(self) -> int:
+        """``copies``."""
+        return self.copies
+
+    @property
+    def about(self) -> str:
         """What is copied, in words."""
         return f"up to {self.copies} of most information"
 
@@ -143,6 +150,7 @@ class Lookahead:
     """
 
     name: ClassVar[str] = "lookahead"
+    fills: ClassVar[bool] = False
 
     units: int | None = 4
     place: str = "random"
@@ -160,7 +168,12 @@ class Lookahead:
         return self.place == "best"
 
     @property
-    def what(self) -> str:
+    def width(self) -> int | None:
+        """``units``."""
+        return self.units
+
+    @property
+    def about(self) -> str:
         """What is copied, in words."""
         return f"a span of {self.units or 'one sentence'} ({self.place})"
 
@@ -199,92 +212,6 @@ class Lookahead:
         return first[fits], last[fits]
 
 
-AHEAD: dict[str, type[Lead | Lookahead]] = {"lead": Lead, "lookahead": Lookahead}
-
-
-@dataclass(frozen=True)
-class Copying:
-    """A policy, what it needs in order to choose, and how its copies are written.
-
-    Args:
-        policy: what is copied.
-        by_sentence: whether each sentence is a part, or each target.
-        language: of the sentences, for cutter `words`; units of other cutters are taken for sentences.
-        marks: whether copies stand behind marks; else they are `Unmarked`.
-        association: for policies that need scores; `fit` finds it.
-
-    Raises:
-        InputError: whole sentences would be copied without marks.
-    """
-
-    policy: Lead | Lookahead
-    by_sentence: bool = True
-    language: str = "en"
-    marks: bool = True
-    association: Association | None = None
-
-    def __post_init__(self) -> None:
-        if not self.marks and self._width is None:
-            raise InputError(
-                "whole sentences can't be told from what follows them without marks", remedy="leave out --bare"
-            )
-
-    def as_dict(self) -> dict[str, Any]:
-        """For the plan."""
-        return {
-            "policy": describe(self.policy),
-            "by_sentence": self.by_sentence,
-            "language": self.language,
-            "marks": self.marks,
-            "association": self.association.as_dict() if self.association else None,
-        }
-
-    @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> Self:
-        """From a plan, whose other entries are left out. Raises KeyError, TypeError or ValueError on anything else."""
-        association = None if content["association"] is None else Association.from_dict(content["association"])
-        policy: Any = make(content["policy"], AHEAD)
-        return cls(policy, content["by_sentence"], content["language"], content["marks"], association)
-
-    def parts(self, cutter: JoinedCutter, cut: Cut, source: pa.Array, target: pa.Array) -> Parts:
-        """Where parts begin.
-
-        Args:
-            cutter: the rows'.
-            cut: of rows without problems.
-            source: strings (rows,).
-            target: the natural targets, strings (rows,).
-
-        Raises:
-            InputError: sentences are no whole units.
-        """
-        sentences = np.arange(len(cut.slots))
-        if cutter.name == "words":
-            sentences = sentence_heads(cut, Sentences(language=self.language).pieces(target), cutter.joiner)
-        return Parts(cut, source, target, sentences if self.by_sentence else row_heads(cut), sentences)
-
-    def passages(self, parts: Parts, words: tuple[str, ...]) -> Passages:
-        """The words of rows, by parts: what is counted, and scored."""
-        return passages(parts.source, parts.target, parts.cut, parts.heads, words)
-
-    def choose(self, parts: Parts) -> Copies:
-        """What is copied to the front of each part."""
-        scored = None
-        if self.policy.needs_scores:
-            assert self.association is not None  # noqa: S101 (fit sees to it)
-            scored = self.association.scores(self.passages(parts, self.association.words))
-        return self.policy.choose(parts, scored)
-
-    @property
-    def bare(self) -> Unmarked:
-        """How copies are written without marks."""
-        return Unmarked.of({"policy": describe(self.policy), "by_sentence": self.by_sentence})
-
-    @property
-    def _width(self) -> int | None:
-        return self.policy.copies if isinstance(self.policy, Lead) else self.policy.units
-
-
 @dataclass(frozen=True)
 class Cost:
     """What copies cost, and where there are none; a monoid.
@@ -320,3 +247,113 @@ class Cost:
     def share(self) -> float:
         """Of the units that are written, how many are copies."""
         return self.copied / max(self.units + self.copied, 1)
+
+
+class CopyingPolicy(Protocol):
+    """What is copied to the front of a part. A frozen dataclass."""
+
+    name: ClassVar[str]
+    fills: ClassVar[bool]
+    """Whether parts may have fewer copies than ``width``; else they have all of them or none."""
+
+    @property
+    def width(self) -> int | None:
+        """Units that are copied to the front of a part at most; None if that is not bounded."""
+
+    @property
+    def needs_scores(self) -> bool:
+        """Whether ``choose`` looks at scores."""
+
+    @property
+    def about(self) -> str:
+        """What is copied, in words."""
+
+    def choose(self, parts: Parts, scored: Scored | None) -> Copies:
+        """What is copied to the front of each part."""
+
+
+@dataclass(frozen=True)
+class Copying:
+    """A policy, what it needs in order to choose, and how its copies are written.
+
+    Args:
+        policy: what is copied.
+        by_sentence: whether each sentence is a part, or each target.
+        language: of the sentences, for cutter `words`; units of other cutters are taken for sentences.
+        marks: whether copies stand behind marks; else they are `Unmarked`.
+        association: for policies that need scores; `fit` finds it.
+        costs: what the copies cost in the data that the plan was fitted on; `fit` finds it.
+
+    Raises:
+        InputError: whole sentences would be copied without marks.
+    """
+
+    policy: CopyingPolicy
+    by_sentence: bool = True
+    language: str = "en"
+    marks: bool = True
+    association: Association | None = None
+    costs: Cost | None = None
+
+    def __post_init__(self) -> None:
+        if not self.marks and self.policy.width is None:
+            raise InputError(
+                "whole sentences can't be told from what follows them without marks", remedy="leave out --bare"
+            )
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the plan."""
+        return {
+            "policy": describe(self.policy),
+            "by_sentence": self.by_sentence,
+            "language": self.language,
+            "marks": self.marks,
+            "association": self.association.as_dict() if self.association else None,
+            "costs": asdict(self.costs) if self.costs else None,
+        }
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any], known: Mapping[str, Callable[..., CopyingPolicy]]) -> Self:
+        """From a plan's file. Raises KeyError, TypeError or ValueError on anything else.
+
+        Args:
+            content: what `as_dict` gave.
+            known: policies that copy, by name.
+        """
+        association = None if content["association"] is None else Association.from_dict(content["association"])
+        policy, costs = make(content["policy"], known), Cost(**content["costs"])
+        return cls(policy, content["by_sentence"], content["language"], content["marks"], association, costs)
+
+    def parts(self, cutter: JoinedCutter, cut: Cut, source: pa.Array, target: pa.Array) -> Parts:
+        """Where parts begin.
+
+        Args:
+            cutter: the rows'.
+            cut: of rows without problems.
+            source: strings (rows,).
+            target: the natural targets, strings (rows,).
+
+        Raises:
+            InputError: sentences are no whole units.
+        """
+        sentences = np.arange(len(cut.slots))
+        if cutter.name == "words":
+            sentences = sentence_heads(cut, Sentences(language=self.language).pieces(target), cutter.joiner)
+        return Parts(cut, source, target, sentences if self.by_sentence else row_heads(cut), sentences)
+
+    def passages(self, parts: Parts, words: tuple[str, ...]) -> Passages:
+        """The words of rows, by parts: what is counted, and scored."""
+        return passages(parts.source, parts.target, parts.cut, parts.heads, words)
+
+    def choose(self, parts: Parts) -> Copies:
+        """What is copied to the front of each part."""
+        scored = None
+        if self.policy.needs_scores:
+            assert self.association is not None  # noqa: S101 (fit sees to it)
+            scored = self.association.scores(self.passages(parts, self.association.words))
+        return self.policy.choose(parts, scored)
+
+    @property
+    def unmarked(self) -> Unmarked:
+        """How copies are written without marks."""
+        return Unmarked.of({"policy": describe(self.policy), "by_sentence": self.by_sentence})

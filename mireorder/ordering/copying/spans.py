@@ -7,12 +7,13 @@ from typing import cast
 
 from mireorder.cutting.base import JoinedCutter
 from mireorder.ordering.copying.marks import Leads
-from mireorder.ordering.plan import Plan
+from mireorder.ordering.copying.policies import Copying
+from mireorder.ordering.record import PlanRecord
 
 Span = tuple[int, int]
 
 
-def copied_spans(plan: Plan, completion: str) -> list[Span]:
+def copied_spans(plan: PlanRecord, completion: str) -> list[Span]:
     """The spans of a completion that are no part of its natural target.
 
     Without them the completion reads as that of policy ``plain``: the gap before a copy goes with it, and what follows
@@ -27,9 +28,9 @@ def copied_spans(plan: Plan, completion: str) -> list[Span]:
     """
     if plan.kind != "lead":
         return []
-    joiner = cast(JoinedCutter, plan.cut).joiner
+    joiner = cast(JoinedCutter, plan.cutter).joiner
     if plan.markers is None:
-        return list(_bare(plan, completion, joiner))
+        return list(_unmarked(plan, completion, joiner))
     return list(_marked(Leads(plan.markers), completion, joiner, plan.completion_start))
 
 
@@ -41,11 +42,11 @@ def _marked(leads: Leads, completion: str, joiner: str, opening: str) -> Iterato
         yield (start - len(joiner), at) if before else (start, min(at + len(joiner), len(completion)))
 
 
-def _bare(plan: Plan, completion: str, joiner: str) -> Iterator[Span]:
-    bare, at = plan.copies.bare, len(plan.completion_start)
+def _unmarked(plan: PlanRecord, completion: str, joiner: str) -> Iterator[Span]:
+    unmarked, at = cast(Copying, plan.copying).unmarked, len(plan.completion_start)
     text = completion[at:]
-    for number, part in enumerate([text] if bare.gap is None else text.split(bare.gap)):
-        units = part.split(joiner)[: bare.number]
+    for number, part in enumerate([text] if unmarked.gap is None else text.split(unmarked.gap)):
+        units = part.split(joiner)[: unmarked.number]
         end = at + sum(map(len, units)) + len(joiner) * len(units)
         if number:
             yield at - 1, end - len(joiner)  # the line feed stands for the gap that follows the copies
