@@ -3,31 +3,63 @@
 The whole library says two sentences: ``plan = fit(data, ...)`` and ``dataset = apply(data, plan)``. What a
 model trained on that dataset emits, ``plan.restore`` brings back into natural order. The counts that a plan is made
 from can be kept: ``count``, ``count_like``, `Counts` and ``plan_of``.
+
+Names are loaded when they are first used, so that importing the package costs nothing.
 """
 
-from importlib.metadata import version
+from __future__ import annotations
 
-from mireorder.cutting import Digits, Fields, Labels, Lines, Pieces, Sentences, Spans, Tokens, Words
-from mireorder.dataset.check import check
-from mireorder.errors import InputError, MireorderError, OutputError, PlanError
-from mireorder.fitting.counts import Counts
-from mireorder.information.criteria import Joint, Pairwise, Presence, Subset
-from mireorder.ordering.plan import Plan
-from mireorder.reading import Reading
-from mireorder.restoring.units import Restored
-from mireorder.stages import apply, count, count_like, fit, plan_of
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__version__ = version("mireorder")
+if TYPE_CHECKING:
+    from mireorder.cutting import Digits, Fields, Labels, Lines, Pieces, Sentences, Spans, Tokens, Words
+    from mireorder.dataset.check import check
+    from mireorder.errors import InputError, MireorderError, OutputError, PlanError
+    from mireorder.fitting.counts import Counts
+    from mireorder.information.association import Associating
+    from mireorder.information.criteria import Bigram, Joint, Pairwise, Presence, Subset
+    from mireorder.ordering.copying.policies import Copying, Lead, Lookahead
+    from mireorder.ordering.order import Order
+    from mireorder.ordering.plan import Plan
+    from mireorder.ordering.schedule import annealed, mixed
+    from mireorder.reading import Reading
+    from mireorder.restoring.restorer import Restorer
+    from mireorder.restoring.units import Restored
+    from mireorder.stages import apply, count, count_like, fit, plan_of
 
+_ROOMS = {
+    "cutting": "Digits Fields Labels Lines Pieces Sentences Spans Tokens Words",
+    "dataset.check": "check",
+    "errors": "InputError MireorderError OutputError PlanError",
+    "fitting.counts": "Counts",
+    "information.association": "Associating",
+    "information.criteria": "Bigram Joint Pairwise Presence Subset",
+    "ordering.copying.policies": "Copying Lead Lookahead",
+    "ordering.order": "Order",
+    "ordering.plan": "Plan",
+    "ordering.schedule": "annealed mixed",
+    "reading": "Reading",
+    "restoring.restorer": "Restorer",
+    "restoring.units": "Restored",
+    "stages": "apply count count_like fit plan_of",
+}
+_HOME = {name: room for room, names in _ROOMS.items() for name in names.split()}
 __all__ = [
+    "Associating",
+    "Bigram",
+    "Copying",
     "Counts",
     "Digits",
     "Fields",
     "InputError",
     "Joint",
     "Labels",
+    "Lead",
     "Lines",
+    "Lookahead",
     "MireorderError",
+    "Order",
     "OutputError",
     "Pairwise",
     "Pieces",
@@ -36,15 +68,33 @@ __all__ = [
     "Presence",
     "Reading",
     "Restored",
+    "Restorer",
     "Sentences",
     "Spans",
     "Subset",
     "Tokens",
     "Words",
+    "annealed",
     "apply",
     "check",
     "count",
     "count_like",
     "fit",
+    "mixed",
     "plan_of",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("mireorder")
+    if name not in _HOME:
+        raise AttributeError(f"module 'mireorder' has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(f"mireorder.{_HOME[name]}"), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
