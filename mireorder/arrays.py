@@ -138,6 +138,53 @@ def numerals(prefix: str, numbers: NDArray[np.int64]) -> pa.StringArray:
     return string_array(offsets, texts)
 
 
+def text_or_lists(array: pa.Array, keep_labels: bool = False) -> pa.Array:
+    """The array as string, list<string> or list<int64>; nulls stay null.
+
+    Args:
+        array: text or numbers of any type, or lists of text or of integers.
+        keep_labels: leave integers and booleans as they are.
+
+    Raises:
+        ArrowInvalid, ArrowTypeError, ArrowNotImplementedError: it is of another type, or its values make no sense.
+    """
+    _validate(array)
+    return _plain(array, keep_labels)
+
+
+def _validate(array: pa.Array) -> None:
+    """Raise ArrowInvalid where the values make no sense: Parquet and Arrow files can hold text that is not UTF-8."""
+    if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
+        array.validate()
+        bounds, data = string_buffers(array)
+        ascends = bounds[0] >= 0 and (bounds[1:] >= bounds[:-1]).all()
+        if ascends and data[bounds[0] : bounds[-1]].max(initial=0) < 128:
+            return  # ASCII is UTF-8 however it is cut, and seen to be so in a twentieth of the time
+    array.validate(full=True)
+
+
+def _plain(array: pa.Array, keep_labels: bool) -> pa.Array:
+    kind = array.type
+    if keep_labels and (pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
+        return array
+    if isinstance(array, pa.ListArray | pa.LargeListArray | pa.FixedSizeListArray | pa.ListViewArray):
+        # Casting lists to lists loses rows of list views, and flatten() is right for all of them.
+        lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
+        offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int64()).cast(pa.int32())
+        values = array.flatten()
+        if pa.types.is_integer(values.type):
+            values = values.cast(pa.int64())
+        elif pa.types.is_floating(values.type) or pa.types.is_boolean(values.type):
+            raise pa.ArrowTypeError("neither text nor integers")
+        else:
+            values = _plain(values, keep_labels=False)
+        if not (pa.types.is_int64(values.type) or pa.types.is_string(values.type)):
+            raise pa.ArrowTypeError("lists of lists")
+        return pa.ListArray.from_arrays(offsets, values, mask=array.is_null())
+    text = array.dictionary_decode() if pa.types.is_dictionary(kind) else array
+    return text.cast(pa.string())
+
+
 def string_buffers(strings: pa.Array) -> tuple[NDArray[Any], NDArray[np.uint8]]:
     """Offsets (n + 1,), int32 or int64, and bytes uint8 of a string array, as they stand in its buffers.
 

@@ -1,8 +1,14 @@
 """How rows are read: which columns are source and target."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mireorder.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -30,3 +36,45 @@ class Reading:
                 raise InputError(f"{what} is {names!r}, no tuple of column names", remedy="write it as in ('text',)")
         if not isinstance(self.separator, str | None):
             raise InputError(f"the separator is {self.separator!r}, no text", remedy="write it as in '='")
+
+
+def source_and_target(batch: pa.RecordBatch, shard: str, reading: Reading) -> pa.RecordBatch:
+    """The columns of a reading, under the names and with the types that every later stage relies on.
+
+    Args:
+        batch: has the columns that the reading names.
+        shard: where the rows come from, for errors.
+        reading: which columns are source and target.
+
+    Returns:
+        `source` (string; several columns are joined with a line end, lists with spaces), then `target` (string,
+        list<string> or list<int64>), or the binary label columns under their own names (also integers and booleans)
+        where the target has several columns. Nulls stay null.
+
+    Raises:
+        InputError: a column's type is of no use, or a label column is called ``source``.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from mireorder.arrays import text_or_lists
+
+    def column(name: str, is_label: bool = False) -> pa.Array:
+        array = batch.column(name)
+        try:
+            return text_or_lists(array, keep_labels=is_label)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+            problem = f"column {name!r} of type {array.type} can't be read ({error})"
+            remedy = "write it as text, or as lists of text or of integers"
+            raise InputError(problem, shard=shard, remedy=remedy) from error
+
+    sources = [column(name) for name in reading.source]
+    sources = [pc.binary_join(s.cast(pa.list_(pa.string())), " ") if pa.types.is_list(s.type) else s for s in sources]
+    columns = {"source": pc.binary_join_element_wise(*sources, "\n") if len(sources) > 1 else sources[0]}
+    if len(reading.target) == 1:
+        columns["target"] = column(reading.target[0])
+    else:
+        if "source" in reading.target:
+            raise InputError("a label column is called 'source'", shard=shard, remedy="rename it")
+        columns |= {name: column(name, is_label=True) for name in reading.target}
+    return pa.record_batch(columns)

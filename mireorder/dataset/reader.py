@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from xxhash import xxh3_128
 
-from mireorder.arrays import string_buffers, string_bytes, valid_rows
+from mireorder.arrays import string_bytes, valid_rows
 from mireorder.dataset.formats import (
     BATCH_ROWS,
     FORMATS,
@@ -26,7 +26,7 @@ from mireorder.dataset.formats import (
 )
 from mireorder.errors import InputError
 from mireorder.files import file_digest
-from mireorder.reading import Reading
+from mireorder.reading import Reading, source_and_target
 
 DATASET_ROWS = 16_384  # rows of a batch; a dataset's digest depends on it
 SHARD_ROWS = 1_000_000  # a `datasets.Dataset` is cut into shards of this many rows
@@ -71,7 +71,7 @@ class Shard:
             raw = _dataset_batches(self._content, self.name, reading)
         for batch in raw:
             for start in range(0, batch.num_rows, BATCH_ROWS):
-                yield _as_source_and_target(batch.slice(start, BATCH_ROWS), self.name, reading)
+                yield source_and_target(batch.slice(start, BATCH_ROWS), self.name, reading)
 
     def digest(self) -> str:
         """Return the hash (128-bit XXH3, hex) of a file's bytes, or of a dataset's values however they are chunked."""
@@ -250,65 +250,6 @@ def _dataset_batches(dataset: Any, shard: str, reading: Reading) -> Iterator[pa.
     columns = wanted_columns(dataset.column_names, shard, reading)
     for table in dataset.select_columns(columns).with_format("arrow").iter(batch_size=DATASET_ROWS):
         yield from table.combine_chunks().to_batches()
-
-
-def _as_source_and_target(batch: pa.RecordBatch, shard: str, reading: Reading) -> pa.RecordBatch:
-    """Give the columns the names and types that every later stage relies on."""
-
-    def column(name: str, is_label: bool = False) -> pa.Array:
-        array = batch.column(name)
-        try:
-            _validate(array)
-            return _plain(array, is_label)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
-            problem = f"column {name!r} of type {array.type} can't be read ({error})"
-            remedy = "write it as text, or as lists of text or of integers"
-            raise InputError(problem, shard=shard, remedy=remedy) from error
-
-    sources = [column(name) for name in reading.source]
-    sources = [pc.binary_join(s.cast(pa.list_(pa.string())), " ") if pa.types.is_list(s.type) else s for s in sources]
-    columns = {"source": pc.binary_join_element_wise(*sources, "\n") if len(sources) > 1 else sources[0]}
-    if len(reading.target) == 1:
-        columns["target"] = column(reading.target[0])
-    else:
-        if "source" in reading.target:
-            raise InputError("a label column is called 'source'", shard=shard, remedy="rename it")
-        columns |= {name: column(name, is_label=True) for name in reading.target}
-    return pa.record_batch(columns)
-
-
-def _validate(array: pa.Array) -> None:
-    """Raise ArrowInvalid where the values make no sense: Parquet and Arrow files can hold text that is not UTF-8."""
-    if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
-        array.validate()
-        bounds, data = string_buffers(array)
-        ascends = bounds[0] >= 0 and (bounds[1:] >= bounds[:-1]).all()
-        if ascends and data[bounds[0] : bounds[-1]].max(initial=0) < 128:
-            return  # ASCII is UTF-8 however it is cut, and seen to be so in a twentieth of the time
-    array.validate(full=True)
-
-
-def _plain(array: pa.Array, is_label: bool) -> pa.Array:
-    """Bring an array to string, list<string> or list<int64>; labels may stay integers or booleans."""
-    kind = array.type
-    if is_label and (pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
-        return array
-    if isinstance(array, pa.ListArray | pa.LargeListArray | pa.FixedSizeListArray | pa.ListViewArray):
-        # Casting lists to lists loses rows of list views, and flatten() is right for all of them.
-        lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
-        offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int64()).cast(pa.int32())
-        values = array.flatten()
-        if pa.types.is_integer(values.type):
-            values = values.cast(pa.int64())
-        elif pa.types.is_floating(values.type) or pa.types.is_boolean(values.type):
-            raise pa.ArrowTypeError("neither text nor integers")
-        else:
-            values = _plain(values, is_label=False)
-        if not (pa.types.is_int64(values.type) or pa.types.is_string(values.type)):
-            raise pa.ArrowTypeError("lists of lists")
-        return pa.ListArray.from_arrays(offsets, values, mask=array.is_null())
-    text = array.dictionary_decode() if pa.types.is_dictionary(kind) else array
-    return text.cast(pa.string())
 
 
 def _value_bytes(array: pa.Array) -> Iterator[bytes]:
