@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from mireorder.arrays import dressed
 from mireorder.cutting.batches import BadRow, Batch, Prepare, cut_batch, set_aside
 from mireorder.cutting.tokens import with_known_ids
-from mireorder.dataset.reader import _as_source_and_target as source_and_target
 from mireorder.errors import InputError, PlanError
 from mireorder.ordering.columns import restore_rows, string_column, without_start
 from mireorder.ordering.emission import Emission, emit, emit_laid_out, unrestored
 from mireorder.ordering.record import PlanRecord
-from mireorder.reading import Reading
+from mireorder.reading import Reading, source_and_target
 
 if TYPE_CHECKING:
     import polars as pl
