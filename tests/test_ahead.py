@@ -209,7 +209,7 @@ def test_what_is_chosen_is_dropped_again(policy, by_sentence, rows):
         with pytest.raises(InputError, match="leave out --bare"):
             replace(copying, marks=False)
         return
-    bare = copying.bare
+    bare = copying.unmarked
     refused = bare.problems(WORDS, cut)
     emitted, slots = bare.write(WORDS, cut, parts.heads, chosen)
     for row, (text, natural) in enumerate(zip(emitted.to_pylist(), target, strict=True)):
@@ -251,9 +251,9 @@ def test_whole_lines_are_copied_to_the_front():
     for policy, text in expected.items():
         copying = Copying(policy, by_sentence=False, association=WEATHER)
         parts = copying.parts(lines, cut_of(target, lines), source, target)
-        emitted, _ = copying.bare.write(lines, parts.cut, parts.heads, copying.choose(parts))
+        emitted, _ = copying.unmarked.write(lines, parts.cut, parts.heads, copying.choose(parts))
         assert emitted.to_pylist() == [text, "\none line"]
-        assert [restore_unmarked(lines, copying.bare, x).text for x in emitted.to_pylist()] == target.to_pylist()
+        assert [restore_unmarked(lines, copying.unmarked, x).text for x in emitted.to_pylist()] == target.to_pylist()
         marked, _ = LEADS.write(lines, parts.cut, copying.choose(parts))
         assert marked.to_pylist() == [re.sub(r"^(.*)", r"<\1>", text, count=1), "one line"]
         assert [restore_lead(lines, LEADS, x).text for x in marked.to_pylist()] == target.to_pylist()
@@ -299,10 +299,10 @@ def test_real_text(real, read, led):
         for text, natural in zip(marks.write(WORDS, parts.cut, chosen)[0].to_pylist(), target, strict=True):
             assert restore_lead(WORDS, marks, text).text == natural
         if isinstance(policy, Lead):
-            refused = copying.bare.problems(WORDS, parts.cut)
+            refused = copying.unmarked.problems(WORDS, parts.cut)
             assert list(refused) == [i for i, text in enumerate(target) if "\n" in text]
-            text, _ = copying.bare.write(WORDS, parts.cut, parts.heads, chosen)
-            restored = [restore_unmarked(WORDS, copying.bare, emitted).text for emitted in text.to_pylist()]
+            text, _ = copying.unmarked.write(WORDS, parts.cut, parts.heads, chosen)
+            restored = [restore_unmarked(WORDS, copying.unmarked, emitted).text for emitted in text.to_pylist()]
             assert all(
                 text == natural or i in refused for i, (text, natural) in enumerate(zip(restored, target, strict=True))
             )

@@ -21,8 +21,8 @@ from mireorder.information.criteria.joint import JointMeasure
 from mireorder.information.entropy import ENTROPIES, SHRINKING
 from mireorder.information.mutual import conditional_entropy, conditional_mutual_information, mutual_information
 from mireorder.information.spectrum import Spectra, Spectrum
+from mireorder.ordering.greedy import Tie, greedy, maximum
 from mireorder.ordering.order import Order
-from mireorder.ordering.policies import POLICIES, Tie, order
 
 NAMES = [name for name in ENTROPIES if name != "nsb"]
 READING = Reading(("q",), ("a",))
@@ -215,7 +215,7 @@ def test_estimators_that_do_not_correct_their_bias_tie_within_its_difference(nam
 def plans(rows, cutter, names, **options):
     data = Dataset.from_dict({"q": [q for q, _ in rows], "a": [a for _, a in rows]})
     return {
-        name: fit(data, reading=READING, cutter=cutter, order=Order(estimator=name, shuffles=0, resamples=0), **options)
+        name: fit(data, reading=READING, cutter=cutter, order=Order(estimator=name, shuffles=0, resamples=0, **options))
         for name in names
     }
 
@@ -242,7 +242,7 @@ def test_every_estimator_decides_and_stands_beside_plug_in(criterion):
             assert plan.scores == plan.scores_corrected != plan.scores_plug_in
         for step, slot in enumerate(plan.permutation):
             left = [(score, -i) for i, score in enumerate(plan.scores[step]) if score is not None]
-            tied = next((tie["slots"] for tie in plan.ties if tie["step"] == step), [slot])
+            tied = next((tie.slots for tie in plan.ties if tie.step == step), [slot])
             assert slot in tied and -max(left)[1] in tied
 
 
@@ -284,7 +284,7 @@ def test_a_tie_breaker_without_the_estimator_decides_by_plug_in():
     first = Scores(np.array([1.0, 2, 3]), level, np.zeros(3), *ones, {"kt": level})
     second = Scores(np.array([0.0, 5, 9]), np.array([-1.0, 4, 8]), np.zeros(3), *ones)
     options = {"tie_breaker": "second", "estimator": "kt"}
-    found = order(POLICIES["max"], 3, lambda emitted: first, lambda emitted: second, **options)
+    found = greedy(maximum, 3, lambda emitted: first, lambda emitted: second, **options)
     assert found.permutation == [2, 1, 0]
     assert found.ties == [Tie(0, (0, 1, 2), 2, "second"), Tie(1, (0, 1), 1, "second")]
 

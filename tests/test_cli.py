@@ -13,7 +13,7 @@ from mireorder.cli import options
 from mireorder.cutting import CUTTERS
 from mireorder.information.criteria import CRITERIA
 from mireorder.information.entropy import ENTROPIES
-from mireorder.ordering.policies import BLIND, ON_AVERAGE, POLICIES
+from mireorder.ordering import policies
 
 COMMANDS = [
     "fit",
@@ -188,7 +188,7 @@ def test_help_has_an_example(mireorder, command):
         (options.CutterName, CUTTERS),
         (options.CriterionName, CRITERIA),
         (options.Estimator, ENTROPIES),
-        (options.PolicyName, {*POLICIES, *BLIND, *ON_AVERAGE} - {"explicit"}),
+        (options.PolicyName, policies.named()),
     ],
 )
 def test_the_help_of_an_option_names_all_that_it_takes(option, known):

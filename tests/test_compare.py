@@ -282,7 +282,7 @@ def test_rows_longer_than_a_pretrained_model_reads_are_refused(tmp_path):
 def test_arms_are_policies_under_criteria():
     assert list(arms(["plain", "max"])) == ["plain", "max"]
     found = arms(["reverse", "max", "min-marked", "causal-max"], ["joint", Subset(k=3)])
-    assert {name: (of["policy"], of["criterion"]) for name, of in found.items()} == {
+    assert {name: (of.policy, of.criterion) for name, of in found.items()} == {
         "reverse": ("reverse", "none"),
         "joint-max": ("max", "joint"),
         "subset-max": ("max", Subset(k=3)),
@@ -290,7 +290,7 @@ def test_arms_are_policies_under_criteria():
         "subset-min-marked": ("min", Subset(k=3)),
         "causal-max": ("causal-max", "auto"),
     }
-    assert [name for name, of in found.items() if of["markers"]] == ["joint-min-marked", "subset-min-marked"]
+    assert [name for name, of in found.items() if of.template] == ["joint-min-marked", "subset-min-marked"]
 
 
 def test_every_kind_of_order_is_trained_measured_and_its_tokens_counted(tmp_path, monkeypatch):
@@ -299,7 +299,7 @@ def test_every_kind_of_order_is_trained_measured_and_its_tokens_counted(tmp_path
     lines.write_text("".join(f"{a:02}*{b:02}={a * b:04}\n" for a in range(20) for b in range(20)))
     policies = ["plain", "causal-max", "max-marked", "shuffle-marked"]
     setup = Setup(seeds=1, budget=Budget(12, 16), evaluations=1)
-    found = compare(lines, policies, tmp_path / "out", setup, reading=Reading(separator="="), cutter="digits")
+    found = compare(lines, arms(policies), tmp_path / "out", setup, reading=Reading(separator="="), cutter="digits")
     assert [(row["arm"], row["match"], row["steps"]) for row in found.rows if row["step"] == row["steps"]] == [
         *(("plain", "steps", 12), ("causal-max", "steps", 12)),
         *((arm, match, steps) for arm in policies[2:] for match, steps in (("steps", 12), ("tokens", 6))),
@@ -325,9 +325,8 @@ def test_a_row_that_can_not_be_cut_is_named_as_it_lies_in_its_file(tmp_path):
     lines[27] = "27*1=27 or so"
     (tmp_path / "mul.txt").write_text("\n".join(lines))
     with pytest.raises(InputError, match=r"mul.txt, row 27: .*; mend it, or leave the row out") as refused:
-        compare(
-            tmp_path / "mul.txt", ["plain", "max"], tmp_path / "out", reading=Reading(separator="="), cutter="digits"
-        )
+        orders, reading = arms(["plain", "max"]), Reading(separator="=")
+        compare(tmp_path / "mul.txt", orders, tmp_path / "out", reading=reading, cutter="digits")
     assert "reject" not in str(refused.value)
     assert not (tmp_path / "out").exists()
 
@@ -336,7 +335,7 @@ def test_the_page_has_the_orders_their_plans_and_what_fit_warned_of(tmp_path, mo
     monkeypatch.setattr("mireorder.evaluate.compare.run_all", no_run)
     (tmp_path / "mul.txt").write_text("\n".join(f"{a}*{b}={a * b}" for a in range(40) for b in range(9)))
     options = {"reading": Reading(separator="="), "cutter": "digits"}
-    comparison = compare(tmp_path / "mul.txt", ["plain", "max"], tmp_path / "out", Setup(seeds=1), **options)
+    comparison = compare(tmp_path / "mul.txt", arms(["plain", "max"]), tmp_path / "out", Setup(seeds=1), **options)
     page = (tmp_path / "out" / "README.md").read_text("utf-8")
     for arm, plan in comparison.plans.items():
         assert Plan.load(tmp_path / "out" / "plans" / arm).sha256 == plan.sha256

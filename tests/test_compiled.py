@@ -11,19 +11,20 @@ from pathlib import Path
 import pytest
 
 import mireorder
-from mireorder import Reading, fit
+from mireorder import Order, Reading, fit
 
 PACKAGE = Path(mireorder.__file__).parent
-OPTIONS = {"reading": Reading(separator="="), "cutter": "digits", "tie_breaker": None, "resamples": 0}
+OPTIONS = {"reading": Reading(separator="="), "cutter": "digits", "order": Order(tie_breaker=None, resamples=0)}
 JIT = {"NUMBA_DISABLE_JIT": "0"}  # also where all other tests run without it
 
 FIT = """
 import json, sys
 import mireorder
-from mireorder import Reading, fit
+from mireorder import Order, Reading, fit
 from mireorder.cutting.source import _hash_strings as kernel
 
-plan = fit(sys.argv[1], reading=Reading(separator="="), cutter="digits", tie_breaker=None, resamples=0)
+order = Order(tie_breaker=None, resamples=0)
+plan = fit(sys.argv[1], reading=Reading(separator="="), cutter="digits", order=order)
 hits = sum(kernel.stats.cache_hits.values())
 print(json.dumps([mireorder.__file__, plan.sha256, hits]))
 """

@@ -44,7 +44,7 @@ def summaries(real):
 
 
 KINDS = {
-    "explicit": ("products", "digits", {"policy": "explicit", "permutation": [1, 0, 2], "criterion": None}),
+    "explicit": ("products", "digits", {"permutation": [1, 0, 2], "criterion": None}),
     "causal": ("products", "digits", {"policy": "causal-max"}),
     "causal, least first": ("products", "digits", {"policy": "causal-min"}),
     "shuffled digits": ("products", "digits", {"policy": "shuffle", "markers": "⟨{}⟩", "criterion": None}),
@@ -64,7 +64,7 @@ KINDS = {
 def planned(request):
     name, cutter, options = KINDS[request.param]
     data = request.getfixturevalue(name)
-    return data, fit(data, reading=READING, cutter=cutter, **(QUIET | options))
+    return data, fit(data, reading=READING, cutter=cutter, order=Order(**QUIET | options))
 
 
 def test_text_comes_back(planned, tmp_path):
@@ -131,7 +131,7 @@ def table(target, source="what?"):
     ],
 )
 def test_a_row_that_can_not_come_back_is_refused_with_its_place_and_remedy(good, bad, options, problem, tmp_path):
-    plan = fit(table([*good, "x y z"]), reading=READING, cutter="words", **options)
+    plan = fit(table([*good, "x y z"]), reading=READING, cutter="words", order=Order(**options))
     with pytest.raises(InputError, match=rf"row 2: .*{problem}.*--reject"):
         apply(table([*good, bad]), plan, out=tmp_path / "d")
     assert not (tmp_path / "d").exists()
@@ -142,8 +142,8 @@ def test_a_row_that_can_not_come_back_is_refused_with_its_place_and_remedy(good,
 
 
 def test_whatever_the_plan_says_a_row_is_tried_before_it_is_written(products, tmp_path):
-    plan = fit(products, reading=READING, cutter="digits", order="causal-max", **QUIET)
-    assert plan.evidence
+    plan = fit(products, reading=READING, cutter="digits", order=Order("causal-max", **QUIET))
+    assert plan.row_evidence
     wrong = replace(plan, policy="causal-min")  # ordered and restored by it alike, so it still comes back
     apply(products, wrong, out=tmp_path / "d")
     assert check(tmp_path / "d").ok
@@ -160,22 +160,23 @@ def test_whatever_the_plan_says_a_row_is_tried_before_it_is_written(products, tm
         ({"policy": "causal-max", "cutter": "words"}, "pairwise|slots"),
         ({"policy": "lead"}, "--cutter words"),
         ({"policy": "hardest", "criterion": "joint"}, "--criterion presence"),
-        ({"policy": "explicit"}, "go together"),
-        ({"policy": "explicit", "permutation": [0, 0]}, "no permutation"),
-        ({"policy": "explicit", "permutation": [1, 0]}, "has 2 slots, targets have 3"),
+        ({"policy": "explicit"}, "policy explicit and a permutation contradict each other; pass one of them"),
+        ({"policy": "max", "permutation": [1, 0, 2]}, "policy max and a permutation contradict each other"),
+        ({"permutation": [0, 0]}, "no permutation"),
+        ({"permutation": [1, 0]}, "has 2 slots, targets have 3"),
         ({"policy": "max", "markers": "{}"}, "can't be told"),
     ],
 )
 def test_orders_that_could_not_be_undone_are_refused_before_anything_is_written(options, problem, products):
     with pytest.raises(InputError, match=problem):
-        fit(products, reading=READING, **({"cutter": "digits"} | options))
+        cutter = options.pop("cutter", "digits")
+        fit(products, reading=READING, cutter=cutter, order=Order(**options))
 
 
 def test_counts_do_not_say_what_to_copy(products):
     counts = count(products, reading=READING, cutter="digits", criterion="pairwise", tie_breaker=None)
-    assert plan_of(counts, order="causal-min", **QUIET) == fit(
-        products, reading=READING, cutter="digits", order=Order("causal-min", tie_breaker=None), **QUIET
-    )
+    order = Order("causal-min", tie_breaker=None, **QUIET)
+    assert plan_of(counts, order) == fit(products, reading=READING, cutter="digits", order=order)
     with pytest.raises(InputError, match="fit from the data"):
         plan_of(counts, order="lead")
 

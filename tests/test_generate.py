@@ -13,9 +13,10 @@ from datasets import Dataset, DatasetDict
 from mireorder import Reading, apply, fit
 from mireorder.cutting import Digits
 from mireorder.errors import MireorderError
+from mireorder.information.significance import Significance
 from mireorder.ordering.order import Order
 from mireorder.ordering.plan import Plan
-from mireorder.serialise import describe
+from mireorder.ordering.record import Stability
 from mireorder.training.budget import Budget
 from mireorder.training.generate import generate, load_pipeline
 from mireorder.training.train import SLACK, train
@@ -29,9 +30,9 @@ def plan_of(permutation, policy="max"):
     lists = ("scores", "scores_plug_in", "scores_corrected", "noise", "support", "ties", "warnings")
     return Plan(
         library="mireorder",
-        reading={"source": ["source"], "target": ["target"], "separator": None, "columns": None},
+        reading=Reading(("source",), ("target",)),
         between="",
-        cutter=describe(Digits(align="pad", width=len(permutation), zeros=True)),
+        cutter=Digits(align="pad", width=len(permutation), zeros=True),
         criterion={"name": "joint"},
         estimator="plug-in",
         tie_breaker=None,
@@ -41,8 +42,8 @@ def plan_of(permutation, policy="max"):
         units=[f"d{slot}" for slot in range(len(permutation))],
         permutation=list(permutation),
         permutations={},
-        significance={},
-        stability={},
+        significance=Significance(0, [], [], [], []),
+        stability=Stability(),
         rows=0,
         rejected=0,
         source_fingerprint="",

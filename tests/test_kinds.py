@@ -16,7 +16,7 @@ from mireorder.information.criteria import Pairwise
 from mireorder.information.evidence import pointwise, specific_surprise
 from mireorder.ordering.marked import Markers
 from mireorder.ordering.permutation import Permutations, sound_rows
-from mireorder.ordering.rows import by_evidence, shuffled_orders
+from mireorder.ordering.row_orders import Seen, least_evidence, most_evidence, shuffled_orders
 from mireorder.restoring.causal import restore_causal
 from mireorder.restoring.marked import restore_marked
 
@@ -29,6 +29,10 @@ def products(largest=31):
 def settled(batch, align="pad"):
     cutter = Digits(align=align)
     return cutter.settle(cutter.survey(batch))
+
+
+def seen(cutter, batch, seed=0, evidence=None):
+    return Seen(cutter, cutter.cut(batch), batch.column("source"), batch.column("target"), seed, evidence)
 
 
 def evidence_of(batch):
@@ -100,9 +104,9 @@ def test_orders_are_greedy(highest):
 @pytest.mark.parametrize("highest", [True, False])
 def test_a_causal_order_is_replayed(highest):
     batch = products()
-    cutter, codes, _, evidence = evidence_of(batch)
+    cutter, _, _, evidence = evidence_of(batch)
     cut = cutter.cut(batch)
-    order = by_evidence(evidence, cut, batch.column("source"), codes, highest)
+    order = (most_evidence if highest else least_evidence)(seen(cutter, batch, evidence=evidence))
     emitted = cutter.emit(order.apply(list_array(cut.offsets, cut.units)))
     assert len({tuple(o) for o in order.values.reshape(-1, 3).tolist()}) > 1, "all rows have the same order"
     for source, target, text in zip(*batch.to_pydict().values(), emitted.to_pylist(), strict=True):
@@ -124,18 +128,18 @@ def test_causal_restore_never_raises(text, source):
 @given(st.integers(0, 2**32), st.integers(1, 30))
 def test_shuffled_orders_are_permutations_and_pure(seed, rows):
     batch = products().slice(100, rows)
-    cut = settled(products()).cut(batch)
-    order = shuffled_orders(cut, batch.column("source"), batch.column("target"), seed).to_arrow()
-    assert sound_rows(order).all() and order.value_lengths().to_pylist() == np.diff(cut.offsets).tolist()
-    last = batch.slice(rows - 1)
-    alone = shuffled_orders(settled(products()).cut(last), last.column("source"), last.column("target"), seed)
+    cutter = settled(products())
+    order = shuffled_orders(seen(cutter, batch, seed)).to_arrow()
+    assert sound_rows(order).all()
+    assert order.value_lengths().to_pylist() == np.diff(cutter.cut(batch).offsets).tolist()
+    alone = shuffled_orders(seen(cutter, batch.slice(rows - 1), seed))
     assert alone.values.tolist() == order[-1].as_py()
 
 
 def test_every_order_is_drawn_about_as_often():
     batch = products(100)
     slots = len(settled(batch).slots)
-    order = shuffled_orders(settled(batch).cut(batch), batch.column("source"), batch.column("target"), 0)
+    order = shuffled_orders(seen(settled(batch), batch))
     _, counts = np.unique(order.values.reshape(-1, slots), axis=0, return_counts=True)
     expected = 10_000 / len(list(permutations(range(slots))))
     assert len(counts) == 24

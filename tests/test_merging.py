@@ -1,7 +1,7 @@
 """Counts and surveys are monoids: no split of the rows, order of the parts, budget or number of threads shows."""
 
 import threading
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from functools import reduce
 from itertools import combinations, islice
 
@@ -134,10 +134,10 @@ def test_co_occurrences_are_the_same_for_any_split_order_budget_and_number_of_th
 
 @pytest.mark.parametrize("name", SETUPS)
 def test_a_plan_does_not_show_that_its_counts_went_to_disk(tmp_path, monkeypatch, name):
-    rows, cutter, options = SETUPS[name]
-    options = options | {"shuffles": 19, "resamples": 3}
+    rows, cutter, order = SETUPS[name]
+    options = {"cutter": cutter, "order": replace(order, shuffles=19, resamples=3)}
     files = [jsonl(tmp_path / f"{i}.jsonl", rows[i::9]) for i in range(9)]
-    held = fit(files, reading=READING, cutter=cutter, **options).to_json()
+    held = fit(files, reading=READING, **options).to_json()
     written = []
 
     def spilling(tables, *_):
@@ -149,7 +149,7 @@ def test_a_plan_does_not_show_that_its_counts_went_to_disk(tmp_path, monkeypatch
 
     monkeypatch.setattr("mireorder.counting.pairs.DENSE_CELLS", 0)
     monkeypatch.setattr("mireorder.fitting.scan.gather_tables", spilling)
-    assert fit(files, reading=READING, cutter=cutter, **options).to_json() == held
+    assert fit(files, reading=READING, **options).to_json() == held
     assert written and all(isinstance(table.keys.base, np.memmap) for table in written)
 
 

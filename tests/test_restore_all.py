@@ -53,7 +53,7 @@ def test_a_column_is_restored_as_its_rows_one_by_one(name, data):
 def test_whole_emissions_are_restored_by_kernels_alone(name, data):
     permutation = data.draw(st.permutations(range(len(CUTTERS[name].slots))))
     texts = [emit(name, permutation, target) for target in data.draw(st.lists(TARGETS[name], max_size=9))]
-    whole = columns._whole(plan_of(CUTTERS[name], permutation)._restorer, pa.array(texts, pa.string()))
+    whole = columns._whole(plan_of(CUTTERS[name], permutation).restorer, pa.array(texts, pa.string()))
     assert whole.null_count == 0
 
 
@@ -87,7 +87,7 @@ def test_units_of_text_are_restored_as_their_rows_one_by_one(cutter, texts, data
     plan = plan_of(cutter, data.draw(st.permutations(range(cutter.width))))
     found, expected = plan.restore_all(texts), [plan.restore(text) for text in texts]
     assert [*found] == expected
-    whole = columns._whole(plan._restorer, columns.without_start(columns.string_column(texts), " "))
+    whole = columns._whole(plan.restorer, columns.without_start(columns.string_column(texts), " "))
     assert whole.is_valid().to_pylist() == [one.verdict == "complete" for one in expected]
 
 

@@ -141,9 +141,9 @@ def test_the_plan_of_merged_counts_is_the_plan_of_all_rows(tmp_path, name, memor
     loaded[-1].merge(*loaded[:-1], monday, memory=memory).save(tmp_path / "all")
     known = monday.first.criterion.estimators
     for policy, estimator in ("max", known[0]), ("min", known[1]), ("max", known[-2]):
-        chosen = {"policy": policy, "estimator": estimator, "seed": 3, "resamples": 5}
-        plan = fit(data_of(rows), reading=READING, cutter=cutter, **options, **chosen)
-        assert plan_of(Counts.load(tmp_path / "all"), **chosen).to_json() == plan.to_json()
+        order = Order(policy, estimator=estimator, seed=3, resamples=5, **options)
+        plan = fit(data_of(rows), reading=READING, cutter=cutter, order=order)
+        assert plan_of(Counts.load(tmp_path / "all"), order).to_json() == plan.to_json()
 
 
 def test_the_plans_compared_have_met_ties_that_were_broken():
@@ -153,12 +153,11 @@ def test_the_plans_compared_have_met_ties_that_were_broken():
             data_of(SETUPS[name][0]),
             reading=READING,
             cutter=SETUPS[name][1],
-            order=Order(resamples=0),
-            **SETUPS[name][2],
+            order=Order(resamples=0, **SETUPS[name][2]),
         )
         for name in ("tied digits, joint", "labels, presence")
     }
-    assert "pairwise" in {tie["broken_by"] for tie in plans["tied digits, joint"].ties}
+    assert "pairwise" in {tie.broken_by for tie in plans["tied digits, joint"].ties}
     assert "they hold no numbers" in " ".join(plans["labels, presence"].warnings)
 
 
@@ -202,8 +201,8 @@ def scan(call, rows, **options):
 
 
 def test_fit_counts_the_tie_breaker_only_where_scores_tie_and_count_always_does():
-    assert scan(fit, SUMS, resamples=0) == 2
-    assert scan(fit, ANIMALS, resamples=0) == 4  # the tie-breaker is surveyed and counted as well
+    assert scan(fit, SUMS, order=Order(resamples=0)) == 2
+    assert scan(fit, ANIMALS, order=Order(resamples=0)) == 4  # the tie-breaker is surveyed and counted as well
     assert scan(count, SUMS) == 3  # one survey for both
     assert scan(count, SUMS, tie_breaker=None) == 2
     first = counted("digits, joint", SUMS)

@@ -11,7 +11,7 @@ from test_plan import plan_of
 from mireorder import InputError, Labels
 from mireorder.ordering.marked import Markers
 from mireorder.ordering.plan import Plan
-from mireorder.ordering.policies import BLIND, Known
+from mireorder.ordering.policies import POLICIES, Known
 from mireorder.ordering.rows import row_orders
 from mireorder.ordering.schedule import annealed, mixed
 
@@ -94,6 +94,6 @@ def test_sets_are_mixed_without_markers():
 
 
 def test_policies_that_look_at_how_many_rows_have_a_slot():
-    assert BLIND["frequency"](Known([3, 9, 9], 0, None)) == [1, 2, 0]
-    assert BLIND["rare"](Known([3, 9, 2], 0, None)) == [2, 0, 1]
-    assert BLIND["explicit"](Known([1, 1, 1], 0, [2, 0, 1])) == [2, 0, 1]
+    assert POLICIES["frequency"].whole(Known([3, 9, 9], 0, None)) == [1, 2, 0]
+    assert POLICIES["rare"].whole(Known([3, 9, 2], 0, None)) == [2, 0, 1]
+    assert POLICIES["explicit"].whole(Known([1, 1, 1], 0, [2, 0, 1])) == [2, 0, 1]

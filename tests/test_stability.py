@@ -12,12 +12,12 @@ from test_plan import plan_of
 from mireorder import fit
 from mireorder.cutting import Digits
 from mireorder.errors import InputError
-from mireorder.fitting.stability import Stability, stability
+from mireorder.fitting.stability import stability, wavering
 from mireorder.information.criteria import Joint, Pairwise, Presence, Subset
 from mireorder.information.entropy import ENTROPIES
+from mireorder.ordering.greedy import greedy, maximum
 from mireorder.ordering.order import Order
-from mireorder.ordering.policies import POLICIES, order
-from mireorder.reading import Reading
+from mireorder.ordering.record import Stability
 from mireorder.report.tables import consoles, plan_view
 
 RADICES = (2, 2, 2)
@@ -39,7 +39,7 @@ def noisy(rows, flips, seed=0):
 
 def steadiness(measure, permutation=(0, 1, 2), second=None, **options):
     options = {"resamples": 40, "seed": 0, "estimator": "plug-in", "known": tuple(ENTROPIES)} | options
-    return stability(permutation, POLICIES["max"], measure, second, **options)
+    return stability(permutation, maximum, measure, second, **options)
 
 
 @pytest.mark.parametrize("emitted", [[], [1]])
@@ -64,9 +64,9 @@ def test_what_every_resample_shows_is_sure(criterion):
     assert found.frequency == [[0, 1, 0], [1, 0, 0], [0, 0, 1]]
     assert found.same == 1 and found.same_by_estimator == {"plug-in": 1, "miller-madow": 1, "chao-wang-jost": 1}
     assert found.order_by_estimator == {name: [1, 0, 2] for name in ENTROPIES}
-    assert found.warnings == []
+    assert wavering(found) == []
     other = steadiness(measure, (1, 2, 0))
-    assert other.same == 0 and other.frequency == found.frequency and "wavers" in other.warnings[0]
+    assert other.same == 0 and other.frequency == found.frequency and "wavers" in wavering(other)[0]
 
 
 def test_what_the_sample_decides_is_not():
@@ -87,7 +87,7 @@ def test_frequencies_count_the_orders_of_the_resamples():
         for estimator in ("plug-in", "miller-madow", "chao-wang-jost"):
             options = {"tie_breaker": "subset", "estimator": estimator}
             asked = [partial(score, estimators=[estimator]) for score in scores]
-            orders.append(order(POLICIES["max"], 3, *asked, **options).permutation)
+            orders.append(greedy(maximum, 3, *asked, **options).permutation)
     assert found.frequency == [[np.mean([o[step] == slot for o in orders]) for slot in range(3)] for step in range(3)]
     assert found.same == np.mean([o == [0, 1, 2] for o in orders])
 
@@ -136,7 +136,7 @@ def test_orders_by_estimator_are_those_of_the_counts():
     for name in set(ENTROPIES) - {"plug-in"}:
         options = {"tie_breaker": "", "estimator": name}
         score = partial(measure.scores, estimators=[name])
-        assert found[name] == order(POLICIES["max"], 3, score, None, **options).permutation
+        assert found[name] == greedy(maximum, 3, score, None, **options).permutation
 
 
 def test_what_resamples_add_is_what_they_are_corrected_for():
@@ -153,12 +153,11 @@ def test_what_resamples_add_is_what_they_are_corrected_for():
 
 def test_without_resamples_nothing_is_said(products):
     measure = counted(Joint(), *noisy(50, (0.1, 0.2, 0.3)))
-    assert steadiness(measure, resamples=0) == Stability() and Stability().warnings == []
-    for options in {"policy": "reverse"}, {"resamples": 0}:
-        plan = fit(str(products), reading=Reading(separator="="), cutter="digits", order=Order(shuffles=0), **options)
-        assert plan.stability == Stability().as_dict()
-    with pytest.raises(InputError, match="-1 resamples can't be drawn"):
-        fit(str(products), reading=Reading(separator="="), cutter="digits", order=Order(resamples=-1))
+    assert steadiness(measure, resamples=0) == Stability() and wavering(Stability()) == []
+    for order in Order("reverse", shuffles=0), Order(shuffles=0, resamples=0):
+        assert fit(str(products), separator="=", cutter="digits", order=order).stability == Stability()
+    with pytest.raises(InputError, match="resamples -1 is below 0"):
+        Order(resamples=-1)
 
 
 def shown(plan):
@@ -193,7 +192,7 @@ def test_inspect_shows_noise_and_how_sure_each_step_is(monkeypatch):
     shares = dict.fromkeys(("plug-in", "mm", "kt"), 0.4)
     orders = {name: [0, 1, 2, 3] for name in shares}
     steady |= {"same_by_estimator": shares, "order_by_estimator": orders}
-    text = shown(replace(plan, stability=steady, estimator="kt"))
+    text = shown(replace(plan, stability=Stability(**steady), estimator="kt"))
     assert "(with each of 3 estimators)" in text and "all 3 asked find this order" in text
     assert "plug-in at step 0" in text
     assert "not looked at" in shown(plan_of(Digits("pad", width=4), range(4), scores=[[1.0] * 4] * 4, ties=[]))

@@ -96,7 +96,7 @@ def emission(plan, target, source="12*34"):
     """What a model is trained to write for the target, and the prompt; None if the row would be refused."""
     kind = pa.list_(pa.string()) if isinstance(target, list) else pa.string()
     batch = pa.record_batch({"source": [source], "target": pa.array([target], kind)})
-    cut = plan.cut.cut(batch)
+    cut = plan.cutter.cut(batch)
     if cut.problems:
         return None
     written = emit(plan, cut, batch)
@@ -181,7 +181,7 @@ AT_A_TIME = 20_000 // 20
 def could_be_written(plan, text, natural, prompt):
     """Whether such an emission could have been written for that target."""
     text = text.removeprefix(plan.completion_start)
-    cutter = plan.cut
+    cutter = plan.cutter
     if plan.kind == "fixed" and not isinstance(cutter, Digits):
         units = text.split(cutter.joiner)
         slots = [slot for slot in plan.permutation if slot in cutter.present(len(units))]
@@ -213,7 +213,7 @@ def could_be_written(plan, text, natural, prompt):
             if copy.start() and not text[: copy.start()].endswith(joiner):
                 return False
         return re.sub(mark, "", text).replace(joiner, cutter.gap) == natural and not re.search("[⟪⟫]", natural)
-    bare = plan.copies.bare
+    bare = plan.copying.unmarked
     parts = [part.split(joiner) for part in (text.split(bare.gap) if bare.gap else [text])]
     announced = all(set(part[: bare.number]) - {""} <= set(part[bare.number :]) for part in parts)
     return announced and cutter.gap.join(unit for part in parts for unit in part[bare.number :]) == natural
@@ -577,4 +577,4 @@ def test_a_plan_can_be_loaded_by_its_folder_or_its_file(bundled, tmp_path):
         Plan.load(tmp_path / "none")
 
 
-assert {type(plan.cut) for plan, _ in CASES.values()} == {Digits, Fields, Labels, Lines, Sentences, Spans, Words}
+assert {type(plan.cutter) for plan, _ in CASES.values()} == {Digits, Fields, Labels, Lines, Sentences, Spans, Words}

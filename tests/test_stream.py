@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_kinds import evidence_of, products, settled
+from test_kinds import evidence_of, products, seen, settled
 from test_plan import plan_of
 
 from mireorder import Digits, Fields, Labels, PlanError, Sentences, Spans, Words
@@ -14,7 +14,7 @@ from mireorder.ordering.copying.policies import Copying, Lookahead
 from mireorder.ordering.emission import emit
 from mireorder.ordering.marked import Markers
 from mireorder.ordering.permutation import Permutations
-from mireorder.ordering.rows import by_evidence
+from mireorder.ordering.row_orders import most_evidence
 from mireorder.serving.stream import Stream
 
 
@@ -63,8 +63,7 @@ def emissions(draw):
         return plan, Markers("<{}>").write(cut, order)[0].as_py(), target, None
     cutter, _, _, evidence = evidence_of(products())
     plan = plan_of(cutter, range(3), kind="causal", policy="causal-max", evidence=evidence.as_dict(), between="=")
-    cut = cutter.cut(batch)
-    order = by_evidence(evidence, cut, batch.column("source"), cutter.codes(cut, None), True)
+    cut, order = cutter.cut(batch), most_evidence(seen(cutter, batch, evidence=evidence))
     return plan, "".join(cut.units.take(pa.array(order.values)).to_pylist()), target, source + "="
 
 

@@ -300,10 +300,9 @@ def prove(data, plan, targets):
 def test_every_policy_comes_back(name, policy, targets, between):
     kept = [text for text in targets if units_or_none(PLAIN[name], text) is not None] or [""]
     data = pairs(list(enumerate(kept)))
-    options = {"between": between, "shuffles": 0, "resamples": 0, "criterion": "auto"}
-    if policy == "max":
-        options["criterion"] = Presence(words=5)
-    plan = fit(data, reading=READING, cutter=PLAIN[name], order=policy, **options)
+    criterion = Presence(words=5) if policy == "max" else "auto"
+    order = Order(policy, criterion, shuffles=0, resamples=0)
+    plan = fit(data, reading=READING, cutter=PLAIN[name], order=order, between=between)
     rows = apply(data, plan)["train"]
     assert rows["target"][:] == kept
     assert [plan.restore(completion) for completion in rows["completion"]] == [Restored(t, "complete") for t in kept]
@@ -319,8 +318,8 @@ def test_real_text_is_reordered_and_proved(real, tmp_path, cutter, policy):
     targets = naive_text.real_texts(real, "scitldr")[:200]
     data = pairs(list(enumerate(targets)))
     criterion = Presence(words=20) if policy == "max" else "auto"
-    options = {"policy": policy, "criterion": criterion, "reject": True, "shuffles": 0, "resamples": 0}
-    plan = fit(data, reading=READING, cutter=cutter, **options)
+    order = Order(policy, criterion, shuffles=0, resamples=0)
+    plan = fit(data, reading=READING, cutter=cutter, order=order, reject=True)
     dataset = apply(data, plan, out=tmp_path / "out", reject=True)["train"]
     checked = check(tmp_path / "out")
     assert checked.ok, checked.failures
@@ -328,10 +327,10 @@ def test_real_text_is_reordered_and_proved(real, tmp_path, cutter, policy):
     if cutter.name in ("lines", "spans"):
         assert plan.rejected == 0
     if policy == "reverse":
-        joiner = plan.cut.joiner
+        joiner = plan.cutter.joiner
         for row in dataset:
             assert row["completion"] == " " + joiner.join(
-                plan.cut.cut(batch_of([row["target"]])).units.to_pylist()[::-1]
+                plan.cutter.cut(batch_of([row["target"]])).units.to_pylist()[::-1]
             )
 
 
@@ -370,7 +369,8 @@ def test_scores_without_a_criterion_or_of_too_many_slots_are_refused():
 def test_the_plan_of_text_does_not_depend_on_shards(tmp_path):
     targets = [f"a{row % 3} b{row % 5}  c{row % 2}" for row in range(90)]
     data = pairs(list(enumerate(targets)))
-    options = {"reading": READING, "cutter": Words(vocabulary=4), "criterion": Presence(words=5), "resamples": 5}
+    order = Order(criterion=Presence(words=5), resamples=5)
+    options = {"reading": READING, "cutter": Words(vocabulary=4), "order": order}
     whole = fit(data, workers=1, **options).to_json()
     for shards, workers in [(2, 1), (7, 3)]:
         files = []

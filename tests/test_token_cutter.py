@@ -170,10 +170,10 @@ def test_real_text_comes_back_from_ids(real, tmp_path, tokenizer, name, policy):
         text for d in ("wikitext2", "scitldr", "goemotions", "jigsaw") for text in naive_text.real_texts(real, d)[:40]
     ]
     data = pairs(list(enumerate(targets)))
-    options = {"policy": policy, "tokenizer": tokenizer, "reject": True, "shuffles": 0, "resamples": 0}
     cutter = Tokens(width=40, vocabulary=50) if policy == "max" else "tokens"
     criterion = Presence(words=5) if policy == "max" else "auto"
-    plan = fit(data, reading=READING, cutter=cutter, order=Order(criterion=criterion), **options)
+    order = Order(policy, criterion, shuffles=0, resamples=0)
+    plan = fit(data, reading=READING, cutter=cutter, order=order, tokenizer=tokenizer, reject=True)
     rows = apply(data, plan, form="token", tokenizer=tokenizer, out=tmp_path / "out", reject=True)["train"]
     checked = check(tmp_path / "out")
     assert checked.ok, checked.failures
@@ -277,7 +277,7 @@ def test_a_tokenizer_that_drops_the_first_space_gives_targets_back_or_refuses_th
     targets = ["a cat sat", "the cat sat on a mat", " a mat", "  two", ""]
     tokenizer = sentence_piece([*targets, "\n="])
     data = pairs(list(enumerate(targets)))
-    options = {"cutter": "tokens", "policy": "reverse", "tokenizer": tokenizer, "between": between, "reject": True}
+    options = {"cutter": "tokens", "order": "reverse", "tokenizer": tokenizer, "between": between, "reject": True}
     plan = fit(data, reading=READING, **options)
     rows = apply(data, plan, form="token", tokenizer=tokenizer, out=tmp_path / "out", reject=True)["train"]
     assert {"a cat sat", "the cat sat on a mat"} <= set(rows["target"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,7 @@ import numpy as np
 import polars as pl
 from contest import Case, Contender, Outcome, Target, faster
 
-from mireorder import fit
-from mireorder.ordering.order import Order
+from mireorder import Order, fit
 from mireorder.ordering.plan import Plan
 from mireorder.reading import Reading
 
@@ -33,10 +31,10 @@ def parquet(rows: int, scratch: Path) -> Path:
     return path
 
 
-def plan(path: Path, **options: Any) -> Plan:
-    """As few extras as this version has: no shuffles, no bootstrap resamples."""
-    extras = {name: 0 for name in ("shuffles", "resamples") if name in inspect.signature(fit).parameters}
-    return fit(path, reading=READING, cutter="digits", order=Order(criterion="pairwise"), **extras, **options)
+def plan(path: Path, tie_breaker: str | None = "subset", workers: int | None = None) -> Plan:
+    """Without extras: no shuffles, no bootstrap resamples."""
+    order = Order(criterion="pairwise", tie_breaker=tie_breaker, shuffles=0, resamples=0)
+    return fit(path, reading=READING, cutter="digits", order=order, workers=workers)
 
 
 def information(table: Any) -> float:

@@ -29,7 +29,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mireorder import Plan, Reading, apply, check, fit
+from mireorder import Order, Plan, Reading, apply, check, fit
 from mireorder.cutting import Digits, Labels, Tokens
 from mireorder.ordering.copying.policies import Copying, Lead, Lookahead
 from mireorder.ordering.emission import emit
@@ -68,7 +68,7 @@ TEXT = {
     },
     "sentences": {"reverse": {"policy": "reverse"}, "random": {"policy": "random"}},
     "lines": {"reverse": {"policy": "reverse"}, "shuffle": {"policy": "shuffle", **MARKED}},
-    "pieces": {"prefix, suffix, middle": {"policy": "explicit", "permutation": [0, 2, 1], **MARKED}},
+    "pieces": {"prefix, suffix, middle": {"permutation": [0, 2, 1], **MARKED}},
     "tokens": {"reverse": {"policy": "reverse"}, "random": {"policy": "random"}},
 }
 
@@ -209,10 +209,9 @@ def fitted(file: Path, rows: pa.Table, cutter: str, options: dict[str, Any], tok
         made = Tokens(vocabulary=0)
     elif "align" in options:
         made = Digits(options["align"])
-    taken = QUIET | {name: value for name, value in options.items() if name != "align"}
-    if cutter == "tokens":
-        taken["tokenizer"] = tokenizer
-    return fit(file, reading=READING, cutter=made, reject=True, **taken)
+    order = Order(**QUIET | {name: value for name, value in options.items() if name != "align"})
+    own = tokenizer if cutter == "tokens" else None
+    return fit(file, reading=READING, cutter=made, order=order, tokenizer=own, reject=True)
 
 
 def prove(file: Path, plan: Plan, tokenizer: str | None, out: Path, law: Law) -> tuple[int, int]:
@@ -239,7 +238,7 @@ def verdicts(plan: Plan, rows: pa.Table, most: int, law: Law) -> Counter[str]:
     draw = random.Random(0)
     sample = rows.take(pa.array(sorted(draw.sample(range(len(rows)), min(2000, len(rows))))))
     batch = pa.record_batch({name: sample[name].combine_chunks().cast(pa.string()) for name in ("source", "target")})
-    cut = plan.cut.cut(batch)
+    cut = plan.cutter.cut(batch)
     kept = [row for row in range(len(batch)) if row not in cut.problems]
     batch, cut = batch.take(pa.array(kept)), cut.take(np.array(kept))
     emitted = [text.removeprefix(plan.completion_start) for text in emit(plan, cut, batch).completions.to_pylist()]
@@ -285,10 +284,10 @@ def wrongly_complete(plan: Plan, emitted: list[str], prompts: list[str], natural
         return []
     sources = [plan.source(prompt) for prompt in prompts]
     batch = pa.record_batch({"source": pa.array(sources, pa.string()), "target": pa.array(natural, pa.string())})
-    cut = plan.cut.cut(batch)
+    cut = plan.cutter.cut(batch)
     wrong = set(cut.problems)
     bodies = [text.removeprefix(plan.completion_start) for text in emitted]
-    if plan.cut.name == "sentences":  # what a model takes for one need not be one to the splitter
+    if plan.cutter.name == "sentences":  # what a model takes for one need not be one to the splitter
         again = [unshuffled(plan, body) for body in bodies]
         wrong |= {row for row, (a, b) in enumerate(zip(again, natural, strict=True)) if a != b}
     elif plan.kind in ("fixed", "causal"):
@@ -298,31 +297,31 @@ def wrongly_complete(plan: Plan, emitted: list[str], prompts: list[str], natural
         units = cut.units.slice(cut.offsets[row], cut.offsets[row + 1] - cut.offsets[row]).to_pylist()
         slots = cut.slots[cut.offsets[row] : cut.offsets[row + 1]].tolist()
         if plan.kind == "set":
-            split = plan.cut.split(body)
+            split = plan.cutter.split(body)
             wrong |= {row} if sorted(split.slots) != slots else set()
         elif plan.kind == "marked":
             marks = sorted((int(slot), unit) for slot, unit in re.findall(r"⟨(\d+)⟩([^⟨]*)", body))
-            if plan.cut.name == "pieces":  # a model may cut wherever it likes
+            if plan.cutter.name == "pieces":  # a model may cut wherever it likes
                 slots, units = list(range(3)), [unit for _, unit in marks]
                 wrong |= {row} if "".join(units) != natural[row] else set()
             if marks != list(zip(slots, units, strict=False)):
                 wrong.add(row)
         elif plan.kind == "lead" and plan.markers is not None:
-            if re.sub("⟪[^⟪⟫]*⟫" + plan.cut.joiner, "", body) != natural[row]:
+            if re.sub("⟪[^⟪⟫]*⟫" + plan.cutter.joiner, "", body) != natural[row]:
                 wrong.add(row)
         elif plan.kind == "lead":
-            bare = plan.copies.bare
+            bare, joiner = plan.copying.unmarked, plan.cutter.joiner
             parts = body.split(bare.gap) if bare.gap else [body]
-            if plan.cut.joiner.join(part.split(plan.cut.joiner, bare.number)[-1] for part in parts) != natural[row]:
+            if joiner.join(part.split(joiner, bare.number)[-1] for part in parts) != natural[row]:
                 wrong.add(row)
     return sorted(wrong)
 
 
 def unshuffled(plan: Plan, body: str) -> str:
     """Joined units of kind ``fixed`` put back by the plan's permutation alone."""
-    units = body.split(plan.cut.joiner)
+    units = body.split(plan.cutter.joiner)
     slots = [slot for slot in plan.permutation if slot < len(units)]
-    return plan.cut.gap.join(unit for _, unit in sorted(zip(slots, units, strict=True)))
+    return plan.cutter.gap.join(unit for _, unit in sorted(zip(slots, units, strict=True)))
 
 
 # --- the page ----------------------------------------------------------------------------------------------------
