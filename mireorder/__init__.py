@@ -9,8 +9,9 @@ Names are loaded when they are first used, so that importing the package costs n
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from mireorder.tables import late
 
 if TYPE_CHECKING:
     from mireorder.cutting import Digits, Fields, Labels, Lines, Pieces, Sentences, Spans, Tokens, Words
@@ -44,7 +45,6 @@ _ROOMS = {
     "restoring.units": "Restored",
     "stages": "apply count count_like fit plan_of",
 }
-_HOME = {name: room for room, names in _ROOMS.items() for name in names.split()}
 __all__ = [
     "Associating",
     "Bigram",
@@ -85,15 +85,15 @@ __all__ = [
 ]
 
 
+_late = late(globals(), {name: f"mireorder.{room}:{name}" for room, names in _ROOMS.items() for name in names.split()})
+
+
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         from importlib.metadata import version
 
         return version("mireorder")
-    if name not in _HOME:
-        raise AttributeError(f"module 'mireorder' has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(f"mireorder.{_HOME[name]}"), name)
-    return found
+    return _late(name)
 
 
 def __dir__() -> list[str]:

@@ -29,28 +29,35 @@ A cutter is a frozen dataclass with these members, listed by name in `CUTTERS`:
 
 from __future__ import annotations
 
-from mireorder.cutting.base import Cut, Cutter, Survey
-from mireorder.cutting.digits import Digits
-from mireorder.cutting.fields import Fields
-from mireorder.cutting.labels import Labels
-from mireorder.cutting.lines import Lines
-from mireorder.cutting.pieces import Pieces
-from mireorder.cutting.sentences import Sentences
-from mireorder.cutting.spans import Spans
-from mireorder.cutting.tokens import Tokens
-from mireorder.cutting.words import Words
+from typing import TYPE_CHECKING
 
-CUTTERS: dict[str, type[Cutter]] = {
-    "digits": Digits,
-    "labels": Labels,
-    "fields": Fields,
-    "words": Words,
-    "sentences": Sentences,
-    "lines": Lines,
-    "spans": Spans,
-    "pieces": Pieces,
-    "tokens": Tokens,
-}
+from mireorder.tables import Table, late
+
+if TYPE_CHECKING:
+    from mireorder.cutting.base import Cut, Cutter, Survey
+    from mireorder.cutting.digits import Digits
+    from mireorder.cutting.fields import Fields
+    from mireorder.cutting.labels import Labels
+    from mireorder.cutting.lines import Lines
+    from mireorder.cutting.pieces import Pieces
+    from mireorder.cutting.sentences import Sentences
+    from mireorder.cutting.spans import Spans
+    from mireorder.cutting.tokens import Tokens
+    from mireorder.cutting.words import Words
+
+CUTTERS: Table[type[Cutter]] = Table(
+    {
+        "digits": "mireorder.cutting.digits:Digits",
+        "labels": "mireorder.cutting.labels:Labels",
+        "fields": "mireorder.cutting.fields:Fields",
+        "words": "mireorder.cutting.words:Words",
+        "sentences": "mireorder.cutting.sentences:Sentences",
+        "lines": "mireorder.cutting.lines:Lines",
+        "spans": "mireorder.cutting.spans:Spans",
+        "pieces": "mireorder.cutting.pieces:Pieces",
+        "tokens": "mireorder.cutting.tokens:Tokens",
+    }
+)
 
 __all__ = [
     "CUTTERS",
@@ -67,3 +74,6 @@ __all__ = [
     "Tokens",
     "Words",
 ]
+_BASE = {name: f"mireorder.cutting.base:{name}" for name in ("Cut", "Cutter", "Survey")}
+_CUTTERS = {name.capitalize(): f"mireorder.cutting.{name}:{name.capitalize()}" for name in CUTTERS}
+__getattr__ = late(globals(), _BASE | _CUTTERS)
