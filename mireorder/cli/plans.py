@@ -121,8 +121,9 @@ def fit(
             )
     path = plan.save(out)
     if as_json:
-        shown = ("sha256", "permutation", "rows", "rejected", "ties", "warnings")
-        print_json({"plan": str(path)} | {name: getattr(plan, name) for name in shown})
+        entries = plan.entries()
+        shown = ("permutation", "rows", "rejected", "ties", "warnings")
+        print_json({"plan": str(path), "sha256": plan.sha256} | {name: entries[name] for name in shown})
     else:
         OUT.print(plan_view(plan))
         OUT.print(f"plan written to {path}")
