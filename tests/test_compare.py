@@ -23,7 +23,7 @@ from mireorder.evaluate.held_out import held_out_rows
 from mireorder.evaluate.results_folder import code_version
 from mireorder.evaluate.statistics import Interval
 from mireorder.evaluate.worker import Job, default_workers, run, run_all
-from mireorder.report.comparison import comparison_view
+from mireorder.report.comparison import comparison_view, write_report
 from mireorder.report.figures import accuracy_curves, score_heatmap
 from mireorder.tokenizing.characters import character_tokenizer
 from mireorder.training.budget import Budget
@@ -105,15 +105,26 @@ def test_results_lie_in_the_folder(comparison):
     found, _ = comparison
     table = pl.read_parquet(found.folder / "results.parquet")
     assert table["exact_match"].to_list() == [row["exact_match"] for row in found.rows]
+    assert (found.folder / "models" / "max" / "mireorder.json").is_file()
+    names = {path.name for path in found.folder.iterdir()}
+    assert names == {"results.parquet", "comparison.json", "runs", "plans", "models"}, "no page, no picture"
+
+
+def test_a_comparison_is_written_as_a_page_with_its_curves(comparison, monkeypatch):
+    found, _ = comparison
+    pictures = write_report(found)
     page = (found.folder / "README.md").read_text()
     assert "| plain |" in page
     assert prepared()["max"][0].sha256[:12] in page
-    assert found.pictures == [found.folder / "accuracy.png"]
-    assert found.pictures[0].read_bytes().startswith(b"\x89PNG")
-    assert (found.folder / "models" / "max" / "mireorder.json").is_file()
+    assert pictures == [found.folder / "accuracy.png"]
+    assert pictures[0].read_bytes().startswith(b"\x89PNG")
+    assert "](accuracy.png)" in page
     shown = io.StringIO()
     Console(file=shown, width=200).print(comparison_view(found))
     assert "plain" in shown.getvalue()
+    monkeypatch.setattr("mireorder.report.comparison.find_spec", lambda name: None)
+    assert write_report(found) == []
+    assert "accuracy.png" not in (found.folder / "README.md").read_text()
 
 
 def test_a_kept_model_answers(comparison):
@@ -180,7 +191,7 @@ def test_models_share_no_files_even_where_their_folders_are_called_alike(folders
     monkeypatch.setattr("mireorder.evaluate.compare.run_all", watched(seen))
     models, out = tuple(str(tmp_path / folder) for folder in folders), tmp_path / "out"
     found = compare_prepared(prepared(), out, Setup(models=models, seeds=1, keep_models=True))
-    assert found.pictures == [out / f"accuracy-{name}.png" for name in names]
+    assert write_report(found) == [out / f"accuracy-{name}.png" for name in names]
     assert {job.save for job in seen} == {str(out / "models" / name / arm) for name in names for arm in ORDERS}
 
 
@@ -234,7 +245,8 @@ def test_an_arm_that_costs_more_tokens_is_run_once_more_for_as_many(tmp_path, mo
     assert [(job.arm, job.match, job.budget["steps"]) for job in seen] == [
         ("plain", "steps", 2000), ("max", "steps", 2000), ("max", "tokens", 1818),
     ]  # fmt: skip
-    assert "After as many tokens" in (found.folder / "README.md").read_text()
+    write_report(found)
+    assert "After the same number of tokens" in (found.folder / "README.md").read_text()
 
 
 def test_a_test_split_is_what_is_measured(tmp_path, monkeypatch):
@@ -337,6 +349,7 @@ def test_the_page_has_the_orders_their_plans_and_what_fit_warned_of(tmp_path, mo
     (tmp_path / "mul.txt").write_text("\n".join(f"{a}*{b}={a * b}" for a in range(40) for b in range(9)))
     options = {"reading": Reading(separator="="), "cutter": "digits"}
     comparison = compare(tmp_path / "mul.txt", ["plain", "max"], tmp_path / "out", Setup(seeds=1), **options)
+    write_report(comparison)
     page = (tmp_path / "out" / "README.md").read_text("utf-8")
     for arm, plan in comparison.plans.items():
         assert Plan.load(tmp_path / "out" / "plans" / arm).sha256 == plan.sha256
@@ -372,7 +385,7 @@ def test_two_names_for_one_order_differ_in_nothing(tmp_path, monkeypatch):
         [row | {"arm": ""} for row in found.rows if row["arm"] == name and row["match"] == "steps"] for name in same
     ]
     assert curves[0] == curves[1]
-    assert found.outcomes[1].ahead == Interval(0.0, 0.0, 0.0)
+    assert found.outcomes[1].lead_over_first == Interval(0.0, 0.0, 0.0)
 
 
 def sums_with_long_carries(rows):
@@ -393,7 +406,7 @@ def test_addition_is_learnt_better_in_reverse(tmp_path, monkeypatch):
     setup = Setup(seeds=2, budget=Budget(600, 64, learning_rate=4e-3), evaluations=2)
     found = compare_prepared(prepared(sums_with_long_carries(4000), orders), tmp_path / "out", setup)
     reverse = found.outcomes[1]
-    assert reverse.ahead.low > 0.03
+    assert reverse.lead_over_first.low > 0.03
     assert reverse.mean > 0.9
 
 

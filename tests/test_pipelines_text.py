@@ -64,8 +64,8 @@ def test_text_end_to_end(tmp_path):
     metrics = pl.read_parquet(out / "metrics.parquet")
     assert metrics["order"].to_list() == ["plain", "lead", "lead-bare", "lookahead", "lookahead-bare"]
     plain, *led = metrics.to_dicts()
-    assert plain["perplexity"] == plain["perplexity_given"] and plain["tokens_ahead_per_token"] == 0
-    assert all(row["perplexity"] > row["perplexity_given"] and row["tokens_ahead_per_token"] > 0.1 for row in led)
+    assert plain["perplexity"] == plain["perplexity_given"] and plain["tokens_copied_per_token"] == 0
+    assert all(row["perplexity"] > row["perplexity_given"] and row["tokens_copied_per_token"] > 0.1 for row in led)
     assert ("rougeL" in metrics.columns) == has_rouge()
     for name in metrics["order"]:
         assert check(out / "datasets" / name).ok

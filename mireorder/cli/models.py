@@ -12,7 +12,7 @@ import typer
 
 from mireorder.cli import options
 from mireorder.cli.output import OUT, Incomplete, print_json, steps_bar
-from mireorder.report.comparison import comparison_view
+from mireorder.report.comparison import comparison_view, write_report
 from mireorder.restoring.script import one_line
 
 
@@ -167,6 +167,7 @@ def compare(
             estimator=estimator,
             progress=progress,
         )
+    write_report(comparison)
     if as_json:
         print_json({"folder": str(out), "outcomes": [asdict(o) | {"mean": o.mean} for o in comparison.outcomes]})
         return

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,6 @@ from mireorder.evaluate.held_out import JobData, split_rows, write_job_data
 from mireorder.evaluate.outcomes import Outcome, outcomes_of
 from mireorder.evaluate.results_folder import Record, code_version
 from mireorder.evaluate.worker import Job, Row, run_all
-from mireorder.files import write_text
 from mireorder.fitting.planning import NEEDED
 from mireorder.ordering.marked import Markers
 from mireorder.ordering.policies import BLIND
@@ -56,29 +54,39 @@ class Setup:
         if not self.models or len(set(self.models)) < len(self.models):
             raise MireorderError(f"models are named once each, at least one, not {', '.join(self.models) or 'none'}")
 
+    @property
+    def model_names(self) -> dict[str, str]:
+        """What the files of each model are called: '' for a single one, else as its folder; numbered if two are alike."""
+        if len(self.models) == 1:
+            return {self.models[0]: ""}
+        names = [Path(model).resolve().name for model in self.models]
+        if len(set(names)) < len(names):
+            names = [f"{number}-{name}" for number, name in enumerate(names)]
+        return dict(zip(self.models, names, strict=True))
+
 
 @dataclass(frozen=True)
 class Comparison:
     """What a comparison found, and where it lies.
 
     Attributes:
-        folder: ``results.parquet``, ``README.md``, ``comparison.json``, the finished ``runs/``, the arms' ``plans/``,
-            curves as PNG if matplotlib is there, ``models/`` if kept.
+        folder: ``results.parquet``, ``comparison.json``, the finished ``runs/``, the arms' ``plans/``, ``models/`` if
+            kept.
+        setup: how the orders were compared; its budget is never None.
         rows: one per run and evaluated step: arm, model, seed, match, step, exact_match, loss, and more
             (`mireorder.evaluate.worker.run`).
         outcomes: one per model and arm, in the order given.
         train_rows: rows each run learnt from.
         held_out_rows: rows it was measured on.
-        pictures: of the curves, one per model, if matplotlib is there.
         plans: of the arms.
     """
 
     folder: Path
+    setup: Setup
     rows: list[Row] = field(repr=False)
     outcomes: list[Outcome]
     train_rows: int
     held_out_rows: int
-    pictures: list[Path]
     plans: dict[str, Plan] = field(repr=False)
 
 
@@ -237,17 +245,11 @@ def compare_prepared(
         run_all([job for job in jobs if not record.is_finished(job)], setup.workers, progress, record.finish)
     rows = [row for job in jobs for row in record.rows(job)]
     first = next(iter(data[setup.models[0]].values()))
-    outcomes = outcomes_of(rows)
-    pictures = [path for model in setup.models for path in _draw(rows, model, setup, out)]
     plans = {arm: plan for arm, (plan, _) in prepared.items()}
     for arm, plan in plans.items():
         plan.save(out / "plans" / arm)
-    comparison = Comparison(out, rows, outcomes, first.train_rows, first.held_out_rows, pictures, plans)
     record.write_results(rows)
-    from mireorder.report.comparison import comparison_page
-
-    write_text(out / "README.md", comparison_page(comparison, setup))
-    return comparison
+    return Comparison(out, setup, rows, outcomes_of(rows), first.train_rows, first.held_out_rows, plans)
 
 
 def _settled(setup: Setup) -> Setup:
@@ -281,7 +283,7 @@ def _jobs(
 ) -> list[Job]:
     budget = setup.budget
     assert budget  # noqa: S101 (it is settled)
-    jobs, named = [], _names(setup.models)
+    jobs, named = [], setup.model_names
     for seed in range(setup.seeds):  # seed by seed, so that the arms of a seed run side by side
         for model, arm in product(setup.models, prepared):
             one = data[model][arm]
@@ -321,25 +323,3 @@ def _origin(plan: Plan, dataset: str) -> dict[str, str]:
         "dataset": dataset,
         "code": code_version(),
     }
-
-
-def _names(models: Sequence[str]) -> dict[str, str]:
-    """What the files of each model are called: '' for a single one, else as its folder; numbered if two are alike."""
-    if len(models) == 1:
-        return {models[0]: ""}
-    names = [Path(model).resolve().name for model in models]
-    if len(set(names)) < len(names):
-        names = [f"{number}-{name}" for number, name in enumerate(names)]
-    return dict(zip(models, names, strict=True))
-
-
-def _draw(rows: Sequence[Row], model: str, setup: Setup, out: Path) -> list[Path]:
-    from mireorder.report.figures import accuracy_curves
-
-    if find_spec("matplotlib") is None:  # the numbers are worth having without their picture
-        return []
-    several, name = len(setup.models) > 1, _names(setup.models)[model]
-    path = out / (f"accuracy-{name}.png" if several else "accuracy.png")
-    shown = [row for row in rows if row["model"] == model and row["match"] == "steps"]
-    accuracy_curves(shown, path, f"Held-out answers that are right, model {model}" if several else None)
-    return [path]

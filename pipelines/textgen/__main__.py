@@ -29,7 +29,7 @@ COLUMNS = {
     "perplexity": ("perplexity, all", ".2f"),
     "bits_per_byte": ("bits per byte, all", ".4f"),
     "perplexity_given": ("perplexity, leads given", ".2f"),
-    "tokens_ahead_per_token": ("tokens ahead per natural token", ".3f"),
+    "tokens_copied_per_token": ("copied tokens per natural token", ".3f"),
     "rouge1": ("ROUGE-1", ".3f"),
     "rouge2": ("ROUGE-2", ".3f"),
     "rougeL": ("ROUGE-L", ".3f"),
