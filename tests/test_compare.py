@@ -305,6 +305,41 @@ def test_arms_are_policies_under_criteria():
     assert [name for name, of in found.items() if of["markers"]] == ["joint-min-marked", "subset-min-marked"]
 
 
+def test_an_order_itself_is_an_arm():
+    found = arms(["plain", "2-1-3-0", "10-0-1-2-3-4-5-6-7-8-9-marked"], ["joint", "pairwise"])
+    assert {name: (of["policy"], of["permutation"], of["criterion"]) for name, of in found.items()} == {
+        "plain": ("plain", None, "none"),
+        "2-1-3-0": ("explicit", [2, 1, 3, 0], "none"),
+        "10-0-1-2-3-4-5-6-7-8-9-marked": ("explicit", [10, *range(10)], "none"),
+    }
+    assert found["10-0-1-2-3-4-5-6-7-8-9-marked"]["markers"] and not found["2-1-3-0"]["markers"]
+    with pytest.raises(InputError, match="policy explicit names no order; write the order itself"):
+        arms(["plain", "explicit"])
+
+
+def test_an_order_itself_is_compared(tmp_path, monkeypatch):
+    monkeypatch.setattr("mireorder.evaluate.compare.run_all", no_run)
+    lines = tmp_path / "mul.txt"
+    lines.write_text("".join(f"{a}*{b}={a * b}\n" for a in range(20) for b in range(20)))
+    options = {"reading": Reading(separator="="), "cutter": "digits"}
+    found = compare(lines, ["plain", "2-0-1"], tmp_path / "out", Setup(seeds=1), **options)
+    assert found.plans["2-0-1"].permutation == [2, 0, 1]
+    with pytest.raises(InputError, match="the permutation has 2 slots, targets have 3"):
+        compare(lines, ["plain", "1-0"], tmp_path / "other", Setup(seeds=1), **options)
+
+
+def test_numbers_that_no_run_can_have_are_refused():
+    for wrong in ({"seeds": 0}, {"evaluations": 0}, {"workers": 0}):
+        with pytest.raises(MireorderError, match=f"{next(iter(wrong))} must be at least 1, not 0"):
+            Setup(**wrong)
+
+
+def test_a_model_that_is_not_there_is_refused_before_anything_is_read(tmp_path):
+    options = {"reading": Reading(separator="="), "cutter": "digits"}
+    with pytest.raises(MireorderError, match="there is no model 'nanoo', .*did you mean 'nano'"):
+        compare(tmp_path / "nowhere", ["plain", "max"], tmp_path / "out", Setup(models=("nanoo",)), **options)
+
+
 def test_every_kind_of_order_is_trained_measured_and_its_tokens_counted(tmp_path, monkeypatch):
     monkeypatch.setattr("mireorder.evaluate.compare.run_all", in_this_process)
     lines = tmp_path / "mul.txt"

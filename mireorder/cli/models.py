@@ -59,8 +59,10 @@ def train(
 def generate(
     model: Annotated[Path, typer.Argument(help="a trained model's folder")],
     prompts: Annotated[Path, typer.Option(help="file with a prompt a line, - for standard input")],
-    batch_size: Annotated[int, typer.Option(help="prompts at a time")] = 64,
-    max_new_tokens: Annotated[int | None, typer.Option(help="by default as many as the longest completion")] = None,
+    batch_size: Annotated[int, typer.Option(help="prompts at a time", min=1)] = 64,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(help="by default as many as the longest completion", min=1)
+    ] = None,
     constrain: Annotated[
         bool, typer.Option("--constrain", help="let the model write only what can be restored")
     ] = False,
@@ -88,7 +90,7 @@ def generate(
 
 def compare(
     data: options.Data,
-    policies: Annotated[str, typer.Option(help="two or more policies: plain,max")],
+    policies: Annotated[str, typer.Option(help="two or more policies, or orders themselves: plain,max,2-1-3-0")],
     out: options.Out,
     split: options.Split = None,
     columns: options.Columns = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from mireorder.training.budget import Budget
 
 STEPS, MARKED = 2000, "-marked"
+ORDER = re.compile(r"\d+(-\d+)+")  # slots by step
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,10 @@ class Setup:
     keep_models: bool = False
 
     def __post_init__(self) -> None:
-        if self.seeds < 1 or self.evaluations < 1:
-            raise MireorderError(f"seeds ({self.seeds}) and evaluations ({self.evaluations}) must be at least 1")
+        for what in ("seeds", "evaluations", "workers"):
+            number = getattr(self, what)
+            if number is not None and number < 1:
+                raise MireorderError(f"{what} must be at least 1, not {number}")
         if not self.models or len(set(self.models)) < len(self.models):
             raise MireorderError(f"models are named once each, at least one, not {', '.join(self.models) or 'none'}")
 
@@ -123,12 +127,13 @@ def compare(
         The comparison. Of one criterion its arms are named as the policies, of several as in ``joint-max``.
 
     Raises:
-        MireorderError: what ``fit`` and ``apply`` raise; fewer than two arms; ``out`` holds something else.
+        MireorderError: what ``fit`` and ``apply`` raise; fewer than two arms; there is no such model; ``out`` holds
+            something else.
     """
     from mireorder.cutting import Tokens
     from mireorder.stages import complete
 
-    named = arms(policies, criteria)
+    named, setup = arms(policies, criteria), _settled(setup or Setup())
     _refuse_arms(list(named))
     options = {"between": reading.separator or " ", **fit_options, "cutter": complete(cutter, data, reading)}
     if isinstance(options["cutter"], Tokens):
@@ -159,26 +164,31 @@ def arms(policies: Sequence[str], criteria: Sequence[Criterion | str] = ("auto",
     """Name every policy under every criterion; a policy that looks at no scores stands once, under none.
 
     Args:
-        policies: their names as `mireorder.fit` knows them; ``max-marked`` is ``max`` with markers of slots.
+        policies: their names as `mireorder.fit` knows them, or an order itself, slots by step: ``2-1-3-0``.
+            ``max-marked`` is ``max`` with markers of slots.
         criteria: criteria or their names. Policies that need one of their own take that.
 
     Returns:
-        Name of the arm -> options of ``mireorder.fit``: policy, criterion, markers.
+        Name of the arm -> options of ``mireorder.fit``: policy, permutation, criterion, markers.
 
     Raises:
-        MireorderError: two arms have one name.
+        MireorderError: two arms have one name, or policy ``explicit`` is named in place of its order.
     """
     found: dict[str, dict[str, Any]] = {}
     for named in policies:
-        policy = named.removesuffix(MARKED)
+        policy, permutation = named.removesuffix(MARKED), None
+        if ORDER.fullmatch(policy):
+            policy, permutation = "explicit", [int(slot) for slot in policy.split("-")]
+        elif policy == "explicit":
+            raise InputError("policy explicit names no order", remedy="write the order itself instead, such as 2-1-3-0")
         own: Sequence[Criterion | str] = ["none"] if policy in BLIND else ["auto"] if policy in NEEDED else criteria
         for criterion in own:
             of = criterion if isinstance(criterion, str) else criterion.name
             name = f"{of}-{named}" if own is criteria and len(criteria) > 1 else named
             if name in found:
                 raise MireorderError(f"{name} is named twice; a comparison needs different policies and criteria")
-            markers = Markers().template if named != policy else None
-            found[name] = {"policy": policy, "criterion": criterion, "markers": markers}
+            markers = Markers().template if named.endswith(MARKED) else None
+            found[name] = {"policy": policy, "permutation": permutation, "criterion": criterion, "markers": markers}
     return found
 
 
@@ -233,8 +243,8 @@ def compare_prepared(
         last digits).
 
     Raises:
-        MireorderError: fewer than two arms, different rows, a failed run, or ``out`` holds something else; what has
-            changed is named.
+        MireorderError: fewer than two arms, no such model, different rows, a failed run, or ``out`` holds something
+            else; what has changed is named.
     """
     out, setup = Path(out), _settled(setup or Setup())
     _refuse_arms(list(prepared))
@@ -253,8 +263,12 @@ def compare_prepared(
 
 
 def _settled(setup: Setup) -> Setup:
+    """With a budget, of models that there are."""
     from mireorder.training.budget import Budget
+    from mireorder.training.presets import refuse_unknown
 
+    for model in setup.models:
+        refuse_unknown(model)
     return setup if setup.budget else replace(setup, budget=Budget(steps=STEPS))
 
 
