@@ -336,7 +336,7 @@ def test_numbers_that_no_run_can_have_are_refused():
 
 def test_a_model_that_is_not_there_is_refused_before_anything_is_read(tmp_path):
     options = {"reading": Reading(separator="="), "cutter": "digits"}
-    with pytest.raises(MireorderError, match="there is no model 'nanoo', .*did you mean 'nano'"):
+    with pytest.raises(MireorderError, match=r"there is no model 'nanoo', .*did you mean 'nano'"):
         compare(tmp_path / "nowhere", ["plain", "max"], tmp_path / "out", Setup(models=("nanoo",)), **options)
 
 

@@ -59,7 +59,11 @@ def test_workers_leave_ctrl_c_to_their_parent():
     [
         ("fit mul.txt --split = --cutter digits --out new", "mireorder.stages.fit", "nothing is kept"),
         ("count mul.txt --split = --cutter digits --out new", "mireorder.stages.count", "nothing is kept"),
-        ("apply mul.txt --plan plan --out new", "mireorder.dataset.folder.write_shard", "finished shards are kept; run"),
+        (
+            "apply mul.txt --plan plan --out new",
+            "mireorder.dataset.folder.write_shard",
+            "finished shards are kept; run",
+        ),
         (
             "compare mul.txt --split = --cutter digits --policies plain,max --out new",
             "mireorder.evaluate.compare.run_all",
@@ -76,7 +80,7 @@ def test_what_is_said_of_an_interrupt_is_true_of_the_command(command, at, said, 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mul.txt").write_text("".join(f"{a}*{b}={a * b}\n" for a in range(20) for b in range(9)))
     with pytest.raises(SystemExit, match="0"):
-        main("fit mul.txt --split = --cutter digits --policy reverse --out plan".split())
+        main(["fit", "mul.txt", "--split", "=", "--cutter", "digits", "--policy", "reverse", "--out", "plan"])
     if command.startswith("compare"):
         pytest.importorskip("trl")
     monkeypatch.setattr(at, interrupted)

@@ -44,7 +44,9 @@ def test_a_model_is_a_preset_a_folder_an_id_or_a_name_that_the_hub_knows(tmp_pat
     assert asked == ["gpt2"]
 
 
-@pytest.mark.parametrize(("name", "meant"), [("nanoo", "did you mean 'nano'? "), ("Tiny", "did you mean 'tiny'? "), ("qq", "")])
+@pytest.mark.parametrize(
+    ("name", "meant"), [("nanoo", "did you mean 'nano'? "), ("Tiny", "did you mean 'tiny'? "), ("qq", "")]
+)
 def test_a_model_that_is_nowhere_is_refused_with_the_presets(name, meant, monkeypatch):
     def unreachable(*_, **__):
         raise OSError("no network")
@@ -65,7 +67,7 @@ COMMANDS = {
     "train data --model nanoo --out new": "did you mean 'nano'?",
     "generate model --prompts - --batch-size 0": "'--batch-size'",
     "generate model --prompts - --max-new-tokens 0": "'--max-new-tokens'",
-    "compare x.txt --split = --cutter digits --policies plain,max --learning-rate inf --out new": "the learning rate must",
+    "compare x.txt --split = --cutter digits --policies plain,max --learning-rate inf --out new": "the learning rate",
     "compare x.txt --split = --cutter digits --policies plain,max --steps 0 --out new": "error: steps must be",
     "compare x.txt --split = --cutter digits --policies plain,max --model nanoo --out new": "did you mean 'nano'?",
 }

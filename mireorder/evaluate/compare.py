@@ -60,7 +60,7 @@ class Setup:
 
     @property
     def model_names(self) -> dict[str, str]:
-        """What the files of each model are called: '' for a single one, else as its folder; numbered if two are alike."""
+        """What the files of each model are called: '' for a single one, else as its folder, numbered if two agree."""
         if len(self.models) == 1:
             return {self.models[0]: ""}
         names = [Path(model).resolve().name for model in self.models]

@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -115,14 +116,14 @@ class _Worker:
     def __init__(self, number: int, log: Path) -> None:
         self._number, self._log = number, log
         self._process: subprocess.Popen[str] | None = None
-        self._stopped = False
+        self._stopped = Event()
 
     def run(self, job: Job, progress: Callable[[Row], None] | None) -> list[Row]:
         """The rows of a job. Raises MireorderError if it fails."""
-        if self._stopped:
+        if self._stopped.is_set():
             raise MireorderError(f"{job.name}: stopped, as another run failed")
         process = self._process = self._process or self._start()
-        if self._stopped:  # while it was started
+        if self._stopped.is_set():  # while it was started
             process.kill()
         assert process.stdin and process.stdout  # noqa: S101 (both are pipes)
         rows: list[Row] = []
@@ -142,7 +143,7 @@ class _Worker:
 
     def stop(self) -> None:
         """End the process, whatever it is at."""
-        self._stopped = True
+        self._stopped.set()
         if self._process:
             with suppress(BrokenPipeError), self._process as process:  # one that died may not have read all
                 process.kill()

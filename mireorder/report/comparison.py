@@ -142,9 +142,7 @@ def _tables(outcomes: Sequence[Outcome]) -> list[str]:
     lines = markdown_table(_HEAD, [_cells(outcome) for outcome in outcomes])
     if len({outcome.tokens for outcome in outcomes}) > 1:
         lines += ["", "After the same number of tokens, that of the order with the shortest rows:", ""]
-        rows = [
-            [o.arm, f"{o.tokens:,.0f}", f"{fmean(o.at_tokens):.1%}", _lead(o.lead_at_tokens, o)] for o in outcomes
-        ]
+        rows = [[o.arm, f"{o.tokens:,.0f}", f"{fmean(o.at_tokens):.1%}", _lead(o.lead_at_tokens, o)] for o in outcomes]
         lines += markdown_table(("order", "tokens of all steps", "exact match", "lead over the first"), rows)
     else:
         lines += ["", f"Every order took the same number of tokens: {outcomes[0].tokens:,.0f} a run."]

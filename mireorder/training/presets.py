@@ -46,10 +46,10 @@ def refuse_unknown(name: str) -> None:
     from huggingface_hub import model_info, try_to_load_from_cache
 
     try:
-        found = isinstance(try_to_load_from_cache(name, "config.json"), str) or model_info(name, timeout=10)
+        is_there = isinstance(try_to_load_from_cache(name, "config.json"), str) or bool(model_info(name, timeout=10))
     except Exception:  # whatever the network and the hub raise
-        found = False
-    if not found:
+        is_there = False
+    if not is_there:
         near = get_close_matches(name, PRESETS, 1)
         raise MireorderError(
             f"there is no model {name!r}, here or on the hub; {f'did you mean {near[0]!r}? ' if near else ''}name a "
