@@ -14,7 +14,7 @@ from rich.progress import Progress
 
 import mireorder
 from mireorder import Digits, Reading
-from mireorder.report.comparison import comparison_view
+from mireorder.report.comparison import comparison_view, write_report
 from mireorder.report.figures import score_heatmap
 from mireorder.report.tables import check_view, plan_view
 
@@ -69,6 +69,7 @@ def main(folder: Path, seeds: int = 1) -> None:
         comparison = compare_prepared(
             prepared, folder / "comparison", setup, progress=lambda row: bar.advance(tasks[row["arm"]], every)
         )
+    write_report(comparison)
     console.print(comparison_view(comparison))
 
     console.rule("generate and restore: five held-out products")

@@ -16,7 +16,7 @@ from mireorder.errors import MireorderError, OutputError
 from mireorder.evaluate.compare import Comparison, Setup, compare_prepared
 from mireorder.files import require_empty, write_text
 from mireorder.ordering.policies import POLICIES
-from mireorder.report.comparison import comparison_view
+from mireorder.report.comparison import comparison_view, write_report
 from mireorder.report.figures import score_heatmap
 from mireorder.report.tables import consoles
 from mireorder.training.budget import Budget
@@ -142,7 +142,7 @@ def apply_all(folder: Path, data: Mapping[str, Any], plans: Mapping[str, Plan], 
 
 
 def train(folder: Path, prepared: Mapping[str, tuple[Plan, Any]], setup: Setup) -> Comparison:
-    """Train on every order and compare, in ``comparison/``; a killed run goes on where it was.
+    """Train on every order and compare, in ``comparison/``, with its page; a killed run resumes.
 
     Raises:
         MireorderError: there are no two orders to compare.
@@ -160,6 +160,7 @@ def train(folder: Path, prepared: Mapping[str, tuple[Plan, Any]], setup: Setup) 
             bar.update(task, completed=sum(reached.values()))
 
         comparison = compare_prepared(prepared, folder / "comparison", setup, progress=progress)
+    write_report(comparison)
     OUT.print(comparison_view(comparison))
     return comparison
 

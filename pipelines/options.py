@@ -13,6 +13,9 @@ from mireorder.errors import InputError
 Kind = TypeVar("Kind")
 
 Out = Annotated[Path, typer.Option(help="folder for everything: new, empty, or begun by the same command")]
+Data = Annotated[
+    str | None, typer.Option(help="folder, files (a.csv or train=a.csv,test=b.csv) or hub id; else the task's own")
+]
 Rows = Annotated[int, typer.Option(help="rows to learn from, at most", min=1)]
 TestRows = Annotated[int, typer.Option(help="rows to measure on, at most", min=1)]
 Model = Annotated[str | None, typer.Option(help="preset (tiny, nano, micro, mini, gpt2-small), model folder or hub id")]

@@ -170,7 +170,7 @@ def made_by(command: str, folder: Mapping[str, str]) -> list[Part]:
         folder: where -> what.
     """
     return [
-        f"Made by `{command}`; run again, it goes on where it was.",
+        f"Made by `{command}`; run again, it resumes.",
         markdown_table(("where", "what"), list(folder.items())),
     ]
 

@@ -42,8 +42,10 @@ class Teaching:
     learning_rate: float | None = None
 
     def __post_init__(self) -> None:
-        from mireorder.training.presets import PRESETS
+        from mireorder.training.presets import PRESETS, refuse_unknown
 
+        self.budget(0)  # its numbers are checked before anything is read
+        refuse_unknown(self.model)
         if self.adapter not in ("full", "lora", "qlora"):
             raise InputError(f"there is no adapter {self.adapter!r}", remedy="pass full, lora or qlora")
         if self.adapter != "full" and self.model in PRESETS:
@@ -52,6 +54,12 @@ class Teaching:
             )
         if self.tokenizer and self.model not in PRESETS:
             raise InputError(f"{self.model} has a tokenizer of its own", remedy="leave out --tokenizer")
+
+    def budget(self, seed: int) -> Any:
+        """Of the run of that seed."""
+        from mireorder.training.budget import Budget
+
+        return Budget(self.steps, self.batch_size, self.learning_rate, seed=seed)
 
     def load_tokenizer(self, texts: Iterator[str]) -> Any:
         """The model's tokenizer; for presets the one that is named, or one learnt from the texts."""
@@ -90,7 +98,6 @@ def teach(folder: Path, names: Sequence[str], teaching: Teaching) -> Iterator[tu
         Order, seed and the model's folder, seed by seed.
     """
     from mireorder.training import from_scratch, train
-    from mireorder.training.budget import Budget
     from mireorder.training.presets import PRESETS
 
     datasets = {name: folder / "datasets" / name for name in names}
@@ -101,7 +108,7 @@ def teach(folder: Path, names: Sequence[str], teaching: Teaching) -> Iterator[tu
             model, dataset = folder / "models" / f"{name}-{seed}", datasets[name]
             if not _is_trained(model, dataset):
                 shutil.rmtree(model, ignore_errors=True)
-                budget = Budget(teaching.steps, teaching.batch_size, teaching.learning_rate, seed=seed)
+                budget = teaching.budget(seed)
 
                 def progress(step: int, *_: Any, before: int = number * teaching.steps) -> None:
                     bar.update(task, completed=before + step)

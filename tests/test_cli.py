@@ -95,7 +95,10 @@ def test_the_forms_for_scripts_are_json(place, mireorder):
     (place / "pairs.txt").write_text("".join(f"{n % 3}={n % 3}{n % 3}\n" for n in range(30)))
     status, out, _ = mireorder("fit pairs.txt --split = --cutter digits --out tied --json")
     ties = [{"step": 0, "slots": [0, 1], "chosen": 0, "broken_by": "lowest slot"}]
-    assert status == 0 and json.loads(out)["ties"] == ties == json.loads((place / "tied/mireorder.json").read_text())["ties"]
+    assert (
+        status == 0
+        and json.loads(out)["ties"] == ties == json.loads((place / "tied/mireorder.json").read_text())["ties"]
+    )
     status, out, _ = mireorder("apply mul.txt --plan plan --out reordered --json")
     facts = json.loads(out)
     assert status == 0 and facts["rows"] == {"train": 1200} and facts["rejected"] == 0

@@ -23,7 +23,7 @@ from mireorder.evaluate.held_out import held_out_rows
 from mireorder.evaluate.results_folder import code_version
 from mireorder.evaluate.statistics import Interval
 from mireorder.evaluate.worker import Job, default_workers, run, run_all
-from mireorder.report.comparison import comparison_view
+from mireorder.report.comparison import comparison_view, write_report
 from mireorder.report.figures import accuracy_curves, score_heatmap
 from mireorder.tokenizing.characters import character_tokenizer
 from mireorder.training.budget import Budget
@@ -105,15 +105,26 @@ def test_results_lie_in_the_folder(comparison):
     found, _ = comparison
     table = pl.read_parquet(found.folder / "results.parquet")
     assert table["exact_match"].to_list() == [row["exact_match"] for row in found.rows]
+    assert (found.folder / "models" / "max" / "mireorder.json").is_file()
+    names = {path.name for path in found.folder.iterdir()}
+    assert names == {"results.parquet", "comparison.json", "runs", "plans", "models"}, "no page, no picture"
+
+
+def test_a_comparison_is_written_as_a_page_with_its_curves(comparison, monkeypatch):
+    found, _ = comparison
+    pictures = write_report(found)
     page = (found.folder / "README.md").read_text()
     assert "| plain |" in page
     assert prepared()["max"][0].sha256[:12] in page
-    assert found.pictures == [found.folder / "accuracy.png"]
-    assert found.pictures[0].read_bytes().startswith(b"\x89PNG")
-    assert (found.folder / "models" / "max" / "mireorder.json").is_file()
+    assert pictures == [found.folder / "accuracy.png"]
+    assert pictures[0].read_bytes().startswith(b"\x89PNG")
+    assert "](accuracy.png)" in page
     shown = io.StringIO()
     Console(file=shown, width=200).print(comparison_view(found))
     assert "plain" in shown.getvalue()
+    monkeypatch.setattr("mireorder.report.comparison.find_spec", lambda name: None)
+    assert write_report(found) == []
+    assert "accuracy.png" not in (found.folder / "README.md").read_text()
 
 
 def test_a_kept_model_answers(comparison):
@@ -180,7 +191,7 @@ def test_models_share_no_files_even_where_their_folders_are_called_alike(folders
     monkeypatch.setattr("mireorder.evaluate.compare.run_all", watched(seen))
     models, out = tuple(str(tmp_path / folder) for folder in folders), tmp_path / "out"
     found = compare_prepared(prepared(), out, Setup(models=models, seeds=1, keep_models=True))
-    assert found.pictures == [out / f"accuracy-{name}.png" for name in names]
+    assert write_report(found) == [out / f"accuracy-{name}.png" for name in names]
     assert {job.save for job in seen} == {str(out / "models" / name / arm) for name in names for arm in ORDERS}
 
 
@@ -234,7 +245,8 @@ def test_an_arm_that_costs_more_tokens_is_run_once_more_for_as_many(tmp_path, mo
     assert [(job.arm, job.match, job.budget["steps"]) for job in seen] == [
         ("plain", "steps", 2000), ("max", "steps", 2000), ("max", "tokens", 1818),
     ]  # fmt: skip
-    assert "After as many tokens" in (found.folder / "README.md").read_text()
+    write_report(found)
+    assert "After the same number of tokens" in (found.folder / "README.md").read_text()
 
 
 def test_a_test_split_is_what_is_measured(tmp_path, monkeypatch):
@@ -293,6 +305,41 @@ def test_arms_are_policies_under_criteria():
     assert [name for name, of in found.items() if of.template] == ["joint-min-marked", "subset-min-marked"]
 
 
+def test_an_order_itself_is_an_arm():
+    found = arms(["plain", "2-1-3-0", "10-0-1-2-3-4-5-6-7-8-9-marked"], ["joint", "pairwise"])
+    assert {name: (of.name, of.permutation, of.criterion) for name, of in found.items()} == {
+        "plain": ("plain", None, "none"),
+        "2-1-3-0": ("explicit", [2, 1, 3, 0], "none"),
+        "10-0-1-2-3-4-5-6-7-8-9-marked": ("explicit", [10, *range(10)], "none"),
+    }
+    assert found["10-0-1-2-3-4-5-6-7-8-9-marked"].template and not found["2-1-3-0"].template
+    with pytest.raises(InputError, match="policy explicit names no order; write the order itself"):
+        arms(["plain", "explicit"])
+
+
+def test_an_order_itself_is_compared(tmp_path, monkeypatch):
+    monkeypatch.setattr("mireorder.evaluate.compare.run_all", no_run)
+    lines = tmp_path / "mul.txt"
+    lines.write_text("".join(f"{a}*{b}={a * b}\n" for a in range(20) for b in range(20)))
+    options = {"reading": Reading(separator="="), "cutter": "digits"}
+    found = compare(lines, arms(["plain", "2-0-1"]), tmp_path / "out", Setup(seeds=1), **options)
+    assert found.plans["2-0-1"].permutation == [2, 0, 1]
+    with pytest.raises(InputError, match="the permutation has 2 slots, targets have 3"):
+        compare(lines, arms(["plain", "1-0"]), tmp_path / "other", Setup(seeds=1), **options)
+
+
+def test_numbers_that_no_run_can_have_are_refused():
+    for wrong in ({"seeds": 0}, {"evaluations": 0}, {"workers": 0}):
+        with pytest.raises(MireorderError, match=f"{next(iter(wrong))} must be at least 1, not 0"):
+            Setup(**wrong)
+
+
+def test_a_model_that_is_not_there_is_refused_before_anything_is_read(tmp_path):
+    options = {"reading": Reading(separator="="), "cutter": "digits"}
+    with pytest.raises(MireorderError, match=r"there is no model 'nanoo', .*did you mean 'nano'"):
+        compare(tmp_path / "nowhere", arms(["plain", "max"]), tmp_path / "out", Setup(models=("nanoo",)), **options)
+
+
 def test_every_kind_of_order_is_trained_measured_and_its_tokens_counted(tmp_path, monkeypatch):
     monkeypatch.setattr("mireorder.evaluate.compare.run_all", in_this_process)
     lines = tmp_path / "mul.txt"
@@ -336,6 +383,7 @@ def test_the_page_has_the_orders_their_plans_and_what_fit_warned_of(tmp_path, mo
     (tmp_path / "mul.txt").write_text("\n".join(f"{a}*{b}={a * b}" for a in range(40) for b in range(9)))
     options = {"reading": Reading(separator="="), "cutter": "digits"}
     comparison = compare(tmp_path / "mul.txt", arms(["plain", "max"]), tmp_path / "out", Setup(seeds=1), **options)
+    write_report(comparison)
     page = (tmp_path / "out" / "README.md").read_text("utf-8")
     for arm, plan in comparison.plans.items():
         assert Plan.load(tmp_path / "out" / "plans" / arm).sha256 == plan.sha256
@@ -371,7 +419,7 @@ def test_two_names_for_one_order_differ_in_nothing(tmp_path, monkeypatch):
         [row | {"arm": ""} for row in found.rows if row["arm"] == name and row["match"] == "steps"] for name in same
     ]
     assert curves[0] == curves[1]
-    assert found.outcomes[1].ahead == Interval(0.0, 0.0, 0.0)
+    assert found.outcomes[1].lead_over_first == Interval(0.0, 0.0, 0.0)
 
 
 def sums_with_long_carries(rows):
@@ -392,7 +440,7 @@ def test_addition_is_learnt_better_in_reverse(tmp_path, monkeypatch):
     setup = Setup(seeds=2, budget=Budget(600, 64, learning_rate=4e-3), evaluations=2)
     found = compare_prepared(prepared(sums_with_long_carries(4000), orders), tmp_path / "out", setup)
     reverse = found.outcomes[1]
-    assert reverse.ahead.low > 0.03
+    assert reverse.lead_over_first.low > 0.03
     assert reverse.mean > 0.9
 
 

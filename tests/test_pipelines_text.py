@@ -62,15 +62,21 @@ def test_text_end_to_end(tmp_path):
     textgen.main("xsum", tmp_path / "out", policies=",".join(textgen.POLICIES), small=True, steps=3)
     out = tmp_path / "out"
     metrics = pl.read_parquet(out / "metrics.parquet")
-    assert metrics["order"].to_list() == ["plain", "lead", "lead-bare", "lookahead", "lookahead-bare"]
+    assert metrics["order"].to_list() == ["plain", "lead", "lead-unmarked", "lookahead", "lookahead-unmarked"]
     plain, *led = metrics.to_dicts()
-    assert plain["perplexity"] == plain["perplexity_given"] and plain["tokens_ahead_per_token"] == 0
-    assert all(row["perplexity"] > row["perplexity_given"] and row["tokens_ahead_per_token"] > 0.1 for row in led)
+    assert plain["perplexity"] == plain["perplexity_given"] and plain["tokens_copied_per_token"] == 0
+    assert all(row["perplexity"] > row["perplexity_given"] and row["tokens_copied_per_token"] > 0.1 for row in led)
     assert ("rougeL" in metrics.columns) == has_rouge()
     for name in metrics["order"]:
         assert check(out / "datasets" / name).ok
     marks = {name: Plan.load(out / "plans" / name).markers is not None for name in metrics["order"]}
-    assert marks == {"plain": False, "lead": True, "lead-bare": False, "lookahead": True, "lookahead-bare": False}
+    assert marks == {
+        "plain": False,
+        "lead": True,
+        "lead-unmarked": False,
+        "lookahead": True,
+        "lookahead-unmarked": False,
+    }
     models = [json.loads(file.read_text("utf-8")) for file in out.glob("models/*/config.json")]
     assert len(models) == 5 and len({model["n_positions"] for model in models}) == 1, "the same initial weights"
     page = (out / "README.md").read_text("utf-8")
@@ -81,7 +87,7 @@ def test_text_end_to_end(tmp_path):
 def test_a_finished_run_is_not_trained_again(tmp_path, monkeypatch):
     import mireorder.training.from_scratch
 
-    options = {"policies": "plain,lead", "bare": True, "small": True, "steps": 2}
+    options = {"policies": "plain,lead", "unmarked": True, "small": True, "steps": 2}
     textgen.main("wikitext", tmp_path, **options)
     before = pl.read_parquet(tmp_path / "metrics.parquet")
     monkeypatch.setattr(

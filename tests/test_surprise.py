@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from test_association import weather
 
 from mireorder import InputError, MireorderError, Reading, apply, fit
-from mireorder.evaluate.perplexity import Surprise, surprise
+from mireorder.evaluate.perplexity import Surprise
 from mireorder.evaluate.rouge import rouge
 from mireorder.information.association import Associating
 from mireorder.ordering.copying.policies import Copying, Lead, Lookahead
@@ -38,14 +38,14 @@ def without(completion, spans):
 
 
 def test_nats_by_hand():
-    found = surprise([[1.0, 2.0, 4.0], [0.5]], [[True, False, False], [False]], ["né", ""])
-    assert found == Surprise(given=6.5, ahead=1.0, tokens=3, tokens_ahead=1, bytes=3)
+    found = Surprise.of([[1.0, 2.0, 4.0], [0.5]], [[True, False, False], [False]], ["né", ""])
+    assert found == Surprise(given=6.5, copied=1.0, tokens=3, tokens_copied=1, bytes=3)
     assert found.perplexity_given == pytest.approx(math.exp(6.5 / 3))
     assert found.perplexity == pytest.approx(math.exp(7.5 / 3))
     assert found.bits_per_byte == pytest.approx(7.5 / math.log(2) / 3)
-    assert found.as_dict()["tokens_ahead_per_token"] == pytest.approx(1 / 3)
+    assert found.as_dict()["tokens_copied_per_token"] == pytest.approx(1 / 3)
     with pytest.raises(InputError, match="row 0: 1 nats for 2 tokens"):
-        surprise([[1.0]], [[True, False]], [""])
+        Surprise.of([[1.0]], [[True, False]], [""])
 
 
 @given(st.lists(st.builds(Surprise, *[st.integers(0, 9)] * 5), max_size=5), st.integers(0, 5))
@@ -80,16 +80,16 @@ POLICIES = [
 
 @pytest.mark.parametrize(("policy", "options"), POLICIES)
 @pytest.mark.parametrize("between", [" ", "\n", "="])
-def test_without_what_is_dropped_the_plain_completion_is_left(policy, options, between):
+def test_without_its_copies_the_plain_completion_is_left(policy, options, between):
     plan, data = plan_of(WEATHER, policy, **options)
     plan = replace(plan, between=between)
     rows = apply(data, plan)["train"]
-    dropped = 0
+    copies = 0
     for completion, target in zip(rows["completion"], rows["target"], strict=True):
         spans = copied_spans(plan, completion)
         assert without(completion, spans) == plan.completion_start + target
-        dropped += len(spans)
-    assert dropped > len(rows) / 3
+        copies += len(spans)
+    assert copies > len(rows) / 3
 
 
 WORDS = st.lists(st.sampled_from(["a", "bb.", "", "é", "C", "⟨"]), min_size=1, max_size=9).map(" ".join)
@@ -104,7 +104,7 @@ def test_the_law_holds_for_any_text(targets, chosen):
         assert without(completion, copied_spans(plan, completion)) == " " + target
 
 
-def test_other_kinds_drop_nothing():
+def test_other_kinds_copy_nothing():
     plan, _ = plan_of(WEATHER, "plain")
     assert copied_spans(plan, " ⟪x⟫ x") == []
 

@@ -11,6 +11,13 @@ from mireorder.cli.output import ERR
 from mireorder.errors import MireorderError
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C
+KEPT = {
+    "apply": "finished shards are kept; run it again to resume",
+    "compare": "finished runs are kept; run it again to resume",
+    "generate": "the answers written so far are kept",
+    "restore": "the answers written so far are kept",
+}
+"""What is left of a command that is interrupted; nothing is left of the others."""
 EXITS = "Exit status: 0 done, 1 a law is broken or an answer is not complete, 2 input or options can't be used."
 
 app = typer.Typer(
@@ -49,5 +56,6 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(2)
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
-            ERR.print("interrupted; what is finished is kept, run it again to go on")
+            command, *_ = [*(sys.argv[1:] if arguments is None else arguments), ""]
+            ERR.print(f"interrupted; {KEPT.get(command, 'nothing is kept')}")
         raise

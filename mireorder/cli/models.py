@@ -12,7 +12,7 @@ import typer
 
 from mireorder.cli import options
 from mireorder.cli.output import OUT, Incomplete, print_json, steps_bar
-from mireorder.report.comparison import comparison_view
+from mireorder.report.comparison import comparison_view, write_report
 from mireorder.restoring.script import one_line
 
 
@@ -59,8 +59,10 @@ def train(
 def generate(
     model: Annotated[Path, typer.Argument(help="a trained model's folder")],
     prompts: Annotated[Path, typer.Option(help="file with a prompt a line, - for standard input")],
-    batch_size: Annotated[int, typer.Option(help="prompts at a time")] = 64,
-    max_new_tokens: Annotated[int | None, typer.Option(help="by default as many as the longest completion")] = None,
+    batch_size: Annotated[int, typer.Option(help="prompts at a time", min=1)] = 64,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(help="by default as many as the longest completion", min=1)
+    ] = None,
     constrain: Annotated[
         bool, typer.Option("--constrain", help="let the model write only what can be restored")
     ] = False,
@@ -88,7 +90,7 @@ def generate(
 
 def compare(
     data: options.Data,
-    policies: Annotated[str, typer.Option(help="two or more policies: plain,max")],
+    policies: Annotated[str, typer.Option(help="two or more policies, or orders themselves: plain,max,2-1-3-0")],
     out: options.Out,
     split: options.Split = None,
     columns: options.Columns = None,
@@ -166,6 +168,7 @@ def compare(
             ),
             progress=progress,
         )
+    write_report(comparison)
     if as_json:
         print_json({"folder": str(out), "outcomes": [asdict(o) | {"mean": o.mean} for o in comparison.outcomes]})
         return

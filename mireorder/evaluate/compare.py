@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,6 @@ from mireorder.evaluate.held_out import JobData, split_rows, write_job_data
 from mireorder.evaluate.outcomes import Outcome, outcomes_of
 from mireorder.evaluate.results_folder import Record, code_version
 from mireorder.evaluate.worker import Job, Row, run_all
-from mireorder.files import write_text
 from mireorder.ordering.order import Order
 from mireorder.ordering.policies import policy_of
 from mireorder.reading import Reading
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from mireorder.training.budget import Budget
 
 STEPS, MARKED = 2000, "-marked"
+ORDER = re.compile(r"\d+(-\d+)+")  # slots by step
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,22 @@ class Setup:
     keep_models: bool = False
 
     def __post_init__(self) -> None:
-        if self.seeds < 1 or self.evaluations < 1:
-            raise MireorderError(f"seeds ({self.seeds}) and evaluations ({self.evaluations}) must be at least 1")
+        for what in ("seeds", "evaluations", "workers"):
+            number = getattr(self, what)
+            if number is not None and number < 1:
+                raise MireorderError(f"{what} must be at least 1, not {number}")
         if not self.models or len(set(self.models)) < len(self.models):
             raise MireorderError(f"models are named once each, at least one, not {', '.join(self.models) or 'none'}")
+
+    @property
+    def model_names(self) -> dict[str, str]:
+        """What the files of each model are called: '' for a single one, else as its folder, numbered if two agree."""
+        if len(self.models) == 1:
+            return {self.models[0]: ""}
+        names = [Path(model).resolve().name for model in self.models]
+        if len(set(names)) < len(names):
+            names = [f"{number}-{name}" for number, name in enumerate(names)]
+        return dict(zip(self.models, names, strict=True))
 
 
 @dataclass(frozen=True)
@@ -61,23 +73,23 @@ class Comparison:
     """What a comparison found, and where it lies.
 
     Attributes:
-        folder: ``results.parquet``, ``README.md``, ``comparison.json``, the finished ``runs/``, the arms' ``plans/``,
-            curves as PNG if matplotlib is there, ``models/`` if kept.
+        folder: ``results.parquet``, ``comparison.json``, the finished ``runs/``, the arms' ``plans/``, ``models/`` if
+            kept.
+        setup: how the orders were compared; its budget is never None.
         rows: one per run and evaluated step: arm, model, seed, match, step, exact_match, loss, and more
             (`mireorder.evaluate.worker.run`).
         outcomes: one per model and arm, in the order given.
         train_rows: rows each run learnt from.
         held_out_rows: rows it was measured on.
-        pictures: of the curves, one per model, if matplotlib is there.
         plans: of the arms.
     """
 
     folder: Path
+    setup: Setup
     rows: list[Row] = field(repr=False)
     outcomes: list[Outcome]
     train_rows: int
     held_out_rows: int
-    pictures: list[Path]
     plans: dict[str, Plan] = field(repr=False)
 
 
@@ -112,10 +124,12 @@ def compare(
         The comparison.
 
     Raises:
-        MireorderError: what ``fit`` and ``apply`` raise; fewer than two arms; ``out`` holds something else.
+        MireorderError: what ``fit`` and ``apply`` raise; fewer than two arms; there is no such model; ``out`` holds
+            something else.
     """
     from mireorder.stages import complete
 
+    setup = _settled(setup or Setup())
     _refuse_arms(list(orders))
     options = {"between": reading.separator or " ", **fit_options, "cutter": complete(cutter, data, reading)}
     if options["cutter"].of_ids:
@@ -146,7 +160,8 @@ def arms(policies: Sequence[str], criteria: Sequence[Criterion | str] = ("auto",
     """Name every policy under every criterion; a policy that looks at no scores stands once, under none.
 
     Args:
-        policies: their names as `mireorder.fit` knows them; ``max-marked`` is ``max`` with markers of slots.
+        policies: their names as `mireorder.fit` knows them, or an order itself, slots by step: ``2-1-3-0``.
+            ``max-marked`` is ``max`` with markers of slots.
         criteria: criteria or their names. Policies that need one of their own take that.
         **asked: what else is asked of each `Order`; an estimator only of those that look at scores.
 
@@ -154,11 +169,15 @@ def arms(policies: Sequence[str], criteria: Sequence[Criterion | str] = ("auto",
         Name of the arm -> its order. Of one criterion arms are named as the policies, of several as in ``joint-max``.
 
     Raises:
-        MireorderError: two arms have one name.
+        MireorderError: two arms have one name, or policy ``explicit`` is named in place of its order.
     """
     found: dict[str, Order] = {}
     for named in policies:
-        policy = named.removesuffix(MARKED)
+        policy, permutation = named.removesuffix(MARKED), None
+        if ORDER.fullmatch(policy):
+            policy, permutation = "explicit", [int(slot) for slot in policy.split("-")]
+        elif policy == "explicit":
+            raise InputError("policy explicit names no order", remedy="write the order itself instead, such as 2-1-3-0")
         row = policy_of(policy)
         own: Sequence[Criterion | str] = ["none"] if not row.choose else ["auto"] if row.criterion else criteria
         for criterion in own:
@@ -167,7 +186,8 @@ def arms(policies: Sequence[str], criteria: Sequence[Criterion | str] = ("auto",
             if name in found:
                 raise MireorderError(f"{name} is named twice; a comparison needs different policies and criteria")
             choices = asked if row.choose else {what: value for what, value in asked.items() if what != "estimator"}
-            found[name] = Order(policy, criterion, markers=named != policy, **choices)
+            marked = named.endswith(MARKED)
+            found[name] = Order(policy, criterion, permutation=permutation, markers=marked, **choices)
     return found
 
 
@@ -219,8 +239,8 @@ def compare_prepared(
         last digits).
 
     Raises:
-        MireorderError: fewer than two arms, different rows, a failed run, or ``out`` holds something else; what has
-            changed is named.
+        MireorderError: fewer than two arms, no such model, different rows, a failed run, or ``out`` holds something
+            else; what has changed is named.
     """
     out, setup = Path(out), _settled(setup or Setup())
     _refuse_arms(list(prepared))
@@ -231,22 +251,20 @@ def compare_prepared(
         run_all([job for job in jobs if not record.is_finished(job)], setup.workers, progress, record.finish)
     rows = [row for job in jobs for row in record.rows(job)]
     first = next(iter(data[setup.models[0]].values()))
-    outcomes = outcomes_of(rows)
-    pictures = [path for model in setup.models for path in _draw(rows, model, setup, out)]
     plans = {arm: plan for arm, (plan, _) in prepared.items()}
     for arm, plan in plans.items():
         plan.save(out / "plans" / arm)
-    comparison = Comparison(out, rows, outcomes, first.train_rows, first.held_out_rows, pictures, plans)
     record.write_results(rows)
-    from mireorder.report.comparison import comparison_page
-
-    write_text(out / "README.md", comparison_page(comparison, setup))
-    return comparison
+    return Comparison(out, setup, rows, outcomes_of(rows), first.train_rows, first.held_out_rows, plans)
 
 
 def _settled(setup: Setup) -> Setup:
+    """With a budget, of models that there are."""
     from mireorder.training.budget import Budget
+    from mireorder.training.presets import refuse_unknown
 
+    for model in setup.models:
+        refuse_unknown(model)
     return setup if setup.budget else replace(setup, budget=Budget(steps=STEPS))
 
 
@@ -275,7 +293,7 @@ def _jobs(
 ) -> list[Job]:
     budget = setup.budget
     assert budget  # noqa: S101 (it is settled)
-    jobs, named = [], _names(setup.models)
+    jobs, named = [], setup.model_names
     for seed in range(setup.seeds):  # seed by seed, so that the arms of a seed run side by side
         for model, arm in product(setup.models, prepared):
             one = data[model][arm]
@@ -315,25 +333,3 @@ def _origin(plan: Plan, dataset: str) -> dict[str, str]:
         "dataset": dataset,
         "code": code_version(),
     }
-
-
-def _names(models: Sequence[str]) -> dict[str, str]:
-    """What the files of each model are called: '' for a single one, else as its folder; numbered if two are alike."""
-    if len(models) == 1:
-        return {models[0]: ""}
-    names = [Path(model).resolve().name for model in models]
-    if len(set(names)) < len(names):
-        names = [f"{number}-{name}" for number, name in enumerate(names)]
-    return dict(zip(models, names, strict=True))
-
-
-def _draw(rows: Sequence[Row], model: str, setup: Setup, out: Path) -> list[Path]:
-    from mireorder.report.figures import accuracy_curves
-
-    if find_spec("matplotlib") is None:  # the numbers are worth having without their picture
-        return []
-    several, name = len(setup.models) > 1, _names(setup.models)[model]
-    path = out / (f"accuracy-{name}.png" if several else "accuracy.png")
-    shown = [row for row in rows if row["model"] == model and row["match"] == "steps"]
-    accuracy_curves(shown, path, f"Held-out answers that are right, model {model}" if several else None)
-    return [path]

@@ -1,4 +1,4 @@
-"""What the runs of a comparison come to: means, intervals, paired differences, steps to a level."""
+"""What the runs of a comparison reached: means, intervals, paired differences, steps to a level."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from mireorder.evaluate.statistics import Interval, difference, first_at, mean_of
 
 GOAL = 0.9
-"""The share of right answers whose first step is asked for."""
+"""The share of right answers whose first step is reported."""
 
 Row = Mapping[str, Any]
 
@@ -23,12 +23,12 @@ class Outcome:
         arm: its name.
         model: the model's.
         exact_match: of the restored held-out answers after the same steps as the other arms, one value per seed.
-        at_tokens: the same after the same tokens; where rows cost as many as any other arm's, the same values.
-        tokens: that its runs of that many steps took, the mean over the seeds.
-        ahead: its exact match less the first arm's, seed by seed; None for the first.
-        ahead_at_tokens: the same of ``at_tokens``.
+        at_tokens: the same after the same number of tokens; the same values where all arms' rows have as many.
+        tokens: that a run took for those steps, the mean over the seeds.
+        lead_over_first: its exact match less the first arm's, the mean over the seeds; None for the first.
+        lead_at_tokens: the same of ``at_tokens``.
         reached: the first evaluated step with `GOAL` of the answers right, per seed; None where there is none.
-        slot_accuracy: at the end, per slot of the natural order, the mean over the seeds (only whole answers can be
+        slot_accuracy: at the end, per slot of the natural order, the mean over the seeds (only complete answers can be
             right).
         step_accuracy: at the end, per emitted token, the mean over the seeds.
         loss: training loss over the last stretch, the mean over the seeds.
@@ -39,8 +39,8 @@ class Outcome:
     exact_match: tuple[float, ...]
     at_tokens: tuple[float, ...]
     tokens: float
-    ahead: Interval | None
-    ahead_at_tokens: Interval | None
+    lead_over_first: Interval | None
+    lead_at_tokens: Interval | None
     reached: tuple[int | None, ...]
     slot_accuracy: tuple[float, ...]
     step_accuracy: tuple[float, ...]
@@ -95,8 +95,8 @@ def _outcome(
         exact_match=matches,
         at_tokens=at_tokens,
         tokens=fmean(row["tokens"] for row in end),
-        ahead=None if arm == first else difference(matches, first_matches),
-        ahead_at_tokens=None if arm == first else difference(at_tokens, _matches(by_tokens[first])),
+        lead_over_first=None if arm == first else difference(matches, first_matches),
+        lead_at_tokens=None if arm == first else difference(at_tokens, _matches(by_tokens[first])),
         reached=tuple(_reached(rows, arm, row["seed"]) for row in end),
         slot_accuracy=_mean_lists([row["slot_accuracy"] for row in end]),
         step_accuracy=_mean_lists([row["step_accuracy"] for row in end]),

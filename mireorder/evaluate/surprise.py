@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
 from mireorder.errors import InputError
-from mireorder.evaluate.perplexity import Surprise, surprise
+from mireorder.evaluate.perplexity import Surprise
 from mireorder.ordering.copying.spans import copied_spans
 from mireorder.ordering.plan import Plan
 from mireorder.tokenizing.ids import decode
@@ -23,7 +23,7 @@ MOST_LOGITS = 1 << 26  # at once: a quarter of a gigabyte
 
 
 def surprise_of(model: Any, tokenizer: Any, plan: Plan, rows: Any) -> Surprise:
-    """How surprised a model is by the rows of a reordered dataset, copies and natural text told apart.
+    """How surprised a model is by the rows of a reordered dataset, copies and natural text counted separately.
 
     Args:
         model: a transformers causal language model.
@@ -38,7 +38,7 @@ def surprise_of(model: Any, tokenizer: Any, plan: Plan, rows: Any) -> Surprise:
     row_logits = max(map(len, input_ids), default=1) * len(tokenizer)
     nats = token_nats(model, input_ids, labels, max(1, MOST_LOGITS // row_logits))
     completions = [[label for label in row if label != IGNORED] for row in labels]
-    return surprise(nats, copied_tokens(plan, tokenizer, completions), rows["target"][:])
+    return Surprise.of(nats, copied_tokens(plan, tokenizer, completions), rows["target"][:])
 
 
 def token_nats(model: Any, input_ids: Ids, labels: Ids, batch_size: int = 16) -> list[list[float]]:
@@ -100,10 +100,10 @@ def copied_tokens(plan: Plan, tokenizer: Any, completions: Ids) -> list[list[boo
             raise InputError("this tokenizer does not say where its tokens stand", remedy=remedy) from None
         if encoded["input_ids"] != list(ids)[:-1]:
             raise InputError("the ids are not those of their text", row=row, remedy="pass the tokenizer of the dataset")
-        dropped = bytearray(len(text))
+        copied = bytearray(len(text))
         for start, end in copied_spans(plan, text):
-            dropped[start:end] = b"\1" * (end - start)
+            copied[start:end] = b"\1" * (end - start)
         # Offsets leave out white space, so one of a token that is nothing else is empty: its last character counts.
-        spans = [dropped[min(start, end - 1) : end] for start, end in encoded["offset_mapping"]]
+        spans = [copied[min(start, end - 1) : end] for start, end in encoded["offset_mapping"]]
         found.append([*(bool(span) and all(span) for span in spans), False])
     return found

@@ -9,6 +9,7 @@ It stays for job after job, as importing torch takes longer than many a run.
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,7 @@ from mireorder.errors import MireorderError
 from mireorder.restoring.units import VERDICTS
 
 Row = dict[str, Any]
+POLL = 0.2  # seconds between looks at Ctrl-C
 PER_GPU = 4  # workers that share a card where all models are presets: a small one alone leaves most of it idle
 
 
@@ -93,11 +96,11 @@ def run_all(
             finally:
                 idle.put(worker)
 
-        futures = [pool.submit(supervise, job) for job in jobs]
+        waiting = {pool.submit(supervise, job) for job in jobs}
         try:
-            wait(futures, return_when=FIRST_EXCEPTION)
-            for future in futures:
-                if future.done():
+            while waiting:  # a wait without end may not hear of Ctrl-C, which reaches any thread of this process
+                done, waiting = wait(waiting, POLL, FIRST_EXCEPTION)
+                for future in done:
                     future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -113,13 +116,15 @@ class _Worker:
     def __init__(self, number: int, log: Path) -> None:
         self._number, self._log = number, log
         self._process: subprocess.Popen[str] | None = None
-        self._stopped = False
+        self._stopped = Event()
 
     def run(self, job: Job, progress: Callable[[Row], None] | None) -> list[Row]:
         """The rows of a job. Raises MireorderError if it fails."""
-        if self._stopped:
+        if self._stopped.is_set():
             raise MireorderError(f"{job.name}: stopped, as another run failed")
         process = self._process = self._process or self._start()
+        if self._stopped.is_set():  # while it was started
+            process.kill()
         assert process.stdin and process.stdout  # noqa: S101 (both are pipes)
         rows: list[Row] = []
         try:
@@ -138,7 +143,7 @@ class _Worker:
 
     def stop(self) -> None:
         """End the process, whatever it is at."""
-        self._stopped = True
+        self._stopped.set()
         if self._process:
             with suppress(BrokenPipeError), self._process as process:  # one that died may not have read all
                 process.kill()
@@ -280,6 +285,7 @@ def _read_rows(file: Path) -> tuple[list[list[int]], list[list[int]]]:
 
 def main() -> None:
     """Run the jobs on standard input, one a line; a JSON row a line goes to standard output, and a null ends a job."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which then ends its workers
     answers, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints must not look like a row
     for line in sys.stdin:
         for row in run(Job(**json.loads(line)), int(sys.argv[1])):

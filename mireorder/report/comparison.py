@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from math import isnan
+from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -12,19 +14,51 @@ from rich.table import Table
 
 from mireorder.evaluate.outcomes import GOAL, Outcome
 from mireorder.evaluate.statistics import Interval
+from mireorder.files import write_text
 from mireorder.ordering.policies import POLICIES
 
 if TYPE_CHECKING:
-    from mireorder.evaluate.compare import Comparison, Setup
+    from mireorder.evaluate.compare import Comparison
     from mireorder.ordering.plan import Plan
 
 _HASH = 64  # digits of a SHA-256, of which the first twelve are shown
 _MOST_PLACES = 12  # slots or steps that a table shows
 
 
-def comparison_page(comparison: Comparison, setup: Setup) -> str:
-    """The README of a comparison's folder: what was done, what came out, where every number comes from."""
-    budget = setup.budget
+def write_report(comparison: Comparison) -> list[Path]:
+    """Write the page of a comparison into its folder, ``README.md``, and the curves it shows.
+
+    Args:
+        comparison: what `mireorder.evaluate.compare` gave.
+
+    Returns:
+        The pictures, a PNG per model; none without matplotlib: the numbers are worth having without them.
+    """
+    pictures = _draw(comparison) if find_spec("matplotlib") else []
+    write_text(comparison.folder / "README.md", comparison_page(comparison, pictures))
+    return pictures
+
+
+def _draw(comparison: Comparison) -> list[Path]:
+    from mireorder.report.figures import accuracy_curves
+
+    paths = []
+    for model, name in comparison.setup.model_names.items():
+        rows = [row for row in comparison.rows if row["model"] == model and row["match"] == "steps"]
+        path = comparison.folder / (f"accuracy-{name}.png" if name else "accuracy.png")
+        accuracy_curves(rows, path, f"Held-out answers that are right, model {model}" if name else None)
+        paths.append(path)
+    return paths
+
+
+def comparison_page(comparison: Comparison, pictures: Sequence[Path]) -> str:
+    """What was done, what came out, where every number comes from.
+
+    Args:
+        comparison: what `mireorder.evaluate.compare` gave.
+        pictures: that the page shows, beside it.
+    """
+    setup, budget = comparison.setup, comparison.setup.budget
     assert budget  # noqa: S101 (it is settled)
     lines = [
         "# Comparison of orders",
@@ -33,12 +67,13 @@ def comparison_page(comparison: Comparison, setup: Setup) -> str:
         f"{budget.learning_rate or 'by default'}, {comparison.train_rows:,} rows to learn from, exact match of "
         f"restored answers on {comparison.held_out_rows:,} held-out rows (of more, about 1,000 are drawn). Within a "
         "seed, every order has the same initial weights and row order. In brackets, 95% bootstrap intervals over the "
-        "seeds (of few seeds, too narrow); an order is ahead by its mean difference to the first one, in points.",
+        "seeds (of few seeds, too narrow). The lead over the first order is the mean difference to it, seed by seed, "
+        "in points.",
     ]
     lines += ["", *_orders(comparison.plans)]
     for model in setup.models:
         lines += ["", f"## Model `{model}`", "", *_tables([o for o in comparison.outcomes if o.model == model])]
-    lines += [f"\n![accuracy over steps]({path.name})" for path in comparison.pictures]
+    lines += [f"\n![accuracy over steps]({path.name})" for path in pictures]
     lines += ["", "## Where the numbers come from", "", *_origins(comparison)]
     lines += [
         "",
@@ -79,25 +114,25 @@ def comparison_view(comparison: Comparison) -> RenderableType:
         table = Table(title=title + (f", model {model}" if len(models) > 1 else ""), title_justify="left")
         outcomes = [outcome for outcome in comparison.outcomes if outcome.model == model]
         longest = max(len(name) for outcome in outcomes for name in outcome.arm.split("+"))
-        table.add_column(_HEAD[0], overflow="fold", min_width=min(longest + 2, 24))  # it tells the rows apart
+        table.add_column(_HEAD[0], overflow="fold", min_width=min(longest + 2, 24))  # it names the row
         for number, name in enumerate(_HEAD[1:]):
             table.add_column(name, justify="right", no_wrap=number < 2)
         for outcome in outcomes:
             name, *cells = _cells(outcome)
-            table.add_row(name.replace("+", " + "), *cells)  # so that many names wrap
+            table.add_row(name.replace("+", " + "), *cells)  # so that several names wrap
         tables.append(table)
     return Group(*tables)
 
 
-_HEAD = ("order", "exact match", "ahead, seed by seed", "each seed (%)", f"steps to {GOAL:.0%}")
+_HEAD = ("order", "exact match", "lead over the first", "each seed (%)", f"steps to {GOAL:.0%}")
 
 
 def _cells(outcome: Outcome) -> list[str]:
-    interval, ahead = outcome.interval, outcome.ahead
+    interval = outcome.interval
     return [
         outcome.arm,
         f"{interval.value:.1%}" + _spread(interval, outcome, ".1f"),
-        _ahead(ahead, outcome),
+        _lead(outcome.lead_over_first, outcome),
         " ".join(f"{100 * value:.1f}" for value in outcome.exact_match),
         _reached(outcome),
     ]
@@ -106,13 +141,11 @@ def _cells(outcome: Outcome) -> list[str]:
 def _tables(outcomes: Sequence[Outcome]) -> list[str]:
     lines = markdown_table(_HEAD, [_cells(outcome) for outcome in outcomes])
     if len({outcome.tokens for outcome in outcomes}) > 1:
-        lines += ["", "After as many tokens as the order with the shortest rows took:", ""]
-        rows = [
-            [o.arm, f"{o.tokens:,.0f}", f"{fmean(o.at_tokens):.1%}", _ahead(o.ahead_at_tokens, o)] for o in outcomes
-        ]
-        lines += markdown_table(("order", "tokens of all steps", "exact match", "ahead, seed by seed"), rows)
+        lines += ["", "After the same number of tokens, that of the order with the shortest rows:", ""]
+        rows = [[o.arm, f"{o.tokens:,.0f}", f"{fmean(o.at_tokens):.1%}", _lead(o.lead_at_tokens, o)] for o in outcomes]
+        lines += markdown_table(("order", "tokens of all steps", "exact match", "lead over the first"), rows)
     else:
-        lines += ["", f"Every order took the same tokens: {outcomes[0].tokens:,.0f} a run."]
+        lines += ["", f"Every order took the same number of tokens: {outcomes[0].tokens:,.0f} a run."]
     for what, lists in (
         ("slot of the natural order (of answers that are whole)", [outcome.slot_accuracy for outcome in outcomes]),
         ("emitted token (of all answers, the end included)", [outcome.step_accuracy for outcome in outcomes]),
@@ -140,13 +173,13 @@ def _reached(outcome: Outcome) -> str:
     return f"{sum(step is not None for step in outcome.reached)} of {len(outcome.reached)} runs"
 
 
-def _ahead(points: Interval | None, outcome: Outcome) -> str:
+def _lead(points: Interval | None, outcome: Outcome) -> str:
     """A difference in points of a hundred, and its interval."""
     return "" if points is None else f"{100 * points.value:+.1f}" + _spread(points, outcome, "+.1f")
 
 
 def _spread(interval: Interval, outcome: Outcome, form: str) -> str:
-    """The interval in points of a hundred; nothing where one seed says nothing of how seeds differ."""
+    """The interval in points of a hundred; nothing of one seed, which says nothing of how seeds differ."""
     if len(outcome.exact_match) < 2:
         return ""
     return f" ({100 * interval.low:{form}} to {100 * interval.high:{form}})"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from mireorder.errors import MireorderError
 
 FROM_SCRATCH, FINE_TUNE, LORA = 2e-3, 2e-5, 2e-4
+MOST_SEED = 2**32 - 1  # of numpy's generators, which trainers set
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,10 @@ class Budget:
         batch_size: rows per step.
         learning_rate: its peak; None takes 2e-3 from scratch, 2e-5 for a pretrained model, 2e-4 for LoRA.
         warmup: share of the steps that warm up.
-        seed: initial weights and the order of the rows.
+        seed: initial weights and the order of the rows, from 0 to 2^32 - 1.
+
+    Raises:
+        MireorderError: a number is out of its range.
     """
 
     steps: int = 1000
@@ -30,10 +34,15 @@ class Budget:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch_size < 1:
-            raise MireorderError(f"steps ({self.steps}) and batch size ({self.batch_size}) must be at least 1")
+        for what, number in ("steps", self.steps), ("batch size", self.batch_size):
+            if number < 1:
+                raise MireorderError(f"{what} must be at least 1, not {number}")
         if not 0 <= self.warmup < 1:
             raise MireorderError(f"warm-up is a share of the steps, from 0 to below 1, not {self.warmup}")
+        if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
+            raise MireorderError(f"the learning rate must be a number above 0, not {self.learning_rate}")
+        if not 0 <= self.seed <= MOST_SEED:
+            raise MireorderError(f"the seed must be from 0 to {MOST_SEED}, not {self.seed}")
 
     @property
     def warmup_steps(self) -> int:

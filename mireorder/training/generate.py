@@ -221,7 +221,11 @@ def generate(
     Yields:
         Per prompt, ``prompt``, ``generated_text`` (natural order), ``emitted_text``, ``verdict`` and
         ``problem``.
+
+    Raises:
+        MireorderError: a number is below 1, or what `load_pipeline` raises.
     """
+    _refuse_below_one(batch_size, max_new_tokens)
     pipeline = load_pipeline(model_folder, device, constrained)
     yield from answers(pipeline, prompts, batch_size=batch_size, max_new_tokens=max_new_tokens)
 
@@ -239,7 +243,11 @@ def answers(
 
     Yields:
         What `generate` does.
+
+    Raises:
+        MireorderError: a number is below 1.
     """
+    _refuse_below_one(batch_size, max_new_tokens)
     waiting: deque[str] = deque()
 
     def remembered() -> Iterator[str]:
@@ -250,3 +258,9 @@ def answers(
     options = {} if max_new_tokens is None else {"max_new_tokens": max_new_tokens}
     for records in pipeline(remembered(), batch_size=batch_size, **options):
         yield {"prompt": waiting.popleft(), **records[0]}
+
+
+def _refuse_below_one(batch_size: int, max_new_tokens: int | None) -> None:
+    for what, number in ("batch size", batch_size), ("max_new_tokens", max_new_tokens):
+        if number is not None and number < 1:
+            raise MireorderError(f"{what} must be at least 1, not {number}")

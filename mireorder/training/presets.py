@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,28 @@ PRESETS = {
     "mini": ModelShape(layers=6, heads=6, width=192),
     "gpt2-small": ModelShape(layers=12, heads=12, width=768),  # 124 million weights with GPT-2's vocabulary
 }
+
+
+def refuse_unknown(name: str) -> None:
+    """Raise MireorderError if a name is no preset, no folder, and no model of the hub; torch is not loaded for it.
+
+    Ids of the hub are ``owner/name``, and loading tells whether there is such a model. Few have no owner, such as
+    ``gpt2``: any other name is looked up here, since it may be a preset that is misspelt.
+    """
+    if name in PRESETS or "/" in name or Path(name).exists():
+        return
+    from huggingface_hub import model_info, try_to_load_from_cache
+
+    try:
+        is_there = isinstance(try_to_load_from_cache(name, "config.json"), str) or bool(model_info(name, timeout=10))
+    except Exception:  # whatever the network and the hub raise
+        is_there = False
+    if not is_there:
+        near = get_close_matches(name, PRESETS, 1)
+        raise MireorderError(
+            f"there is no model {name!r}, here or on the hub; {f'did you mean {near[0]!r}? ' if near else ''}name a "
+            f"preset ({', '.join(PRESETS)}), a model folder, or a hub id such as owner/name"
+        )
 
 
 def build(name: str, tokenizer: Any, positions: int, seed: int, vocabulary: int | None = None) -> Any:

@@ -18,7 +18,16 @@ from mireorder.standalone import write_standalone
 from mireorder.tokenizing.reserved import embed
 from mireorder.training.budget import Budget
 from mireorder.training.encoded import Encoded, encode_dataset, tokenizer_for
-from mireorder.training.presets import PRESETS, build, halves, no_bars, pretrained, refuse_adapter, refuse_four_bit
+from mireorder.training.presets import (
+    PRESETS,
+    build,
+    halves,
+    no_bars,
+    pretrained,
+    refuse_adapter,
+    refuse_four_bit,
+    refuse_unknown,
+)
 
 SLACK = 4  # tokens a model may emit beyond the longest completion it saw, so that running on is seen as such
 
@@ -78,8 +87,8 @@ def train(
         The losses and where the model lies.
 
     Raises:
-        MireorderError: dataset, model and tokenizer do not fit together, ``out`` is not empty, or 4 bits are asked
-            for where they can't be had.
+        MireorderError: there is no such model, dataset, model and tokenizer do not fit together, ``out`` is not empty,
+            or 4 bits are asked for without bitsandbytes.
     """
     budget, folder, out = budget or Budget(), Path(dataset), Path(out)
     _refuse(folder, model, out, lora, four_bit)
@@ -145,6 +154,7 @@ def save(model: Any, tokenizer: Any, plan_file: Path, out: Path, longest_complet
 
 def _refuse(folder: Path, model: str, out: Path, lora: bool, four_bit: bool) -> None:
     require_empty(out)
+    refuse_unknown(model)
     if four_bit and not lora:
         raise MireorderError("weights of 4 bits are too coarse to train; train an adapter on them (lora)")
     if four_bit:

@@ -19,7 +19,7 @@ from mireorder.ordering.policies import POLICIES
 from mireorder.report.comparison import markdown_table
 from pipelines import options
 from pipelines.common import OUT, apply_all, fit_all, main_of, open_folder
-from pipelines.multilabel.tasks import TASKS, as_record, made_up, named, read_rows, written
+from pipelines.multilabel.tasks import TASKS, Task, as_record, made_up, named, read_rows, written
 from pipelines.pages import (
     FOLDER,
     Part,
@@ -59,10 +59,7 @@ Scores = dict[tuple[str, int], LabelScores]  # of an order and a seed
 def main(
     task: Annotated[str, typer.Argument(help=f"one of {', '.join(TASKS)}")],
     out: options.Out,
-    data: Annotated[
-        str | None,
-        typer.Option(help="folder, files (a.csv or train=a.csv,test=b.csv) or hub id; else the task's hub id"),
-    ] = None,
+    data: options.Data = None,
     form: Annotated[str, typer.Option(help="list: the labels there are; each: yes or no for every label")] = "list",
     policies: Annotated[str, typer.Option(help="orders: plain,max,min,random,frequency,rare,hardest,easiest")] = (
         "plain,max,min,frequency"
@@ -94,21 +91,13 @@ def main(
     --out emotions/ --model Qwen/Qwen2.5-1.5B-Instruct --adapter lora --batch-size 16
     """
     dataset, orders = options.task_of(TASKS, task), options.listed(policies)
-    if form not in ("list", "each"):
-        raise InputError(f"there is no form {form!r}", remedy="pass list or each")
-    if form == "each" and (by_row := {"hardest", "easiest"} & set(orders)):
-        raise InputError(f"policy {min(by_row)} orders the labels that a row has", remedy="pass --form list")
+    _refuse(form, orders)
     kind = options.passed(model=model, adapter=adapter, tokenizer=tokenizer, vocabulary=vocabulary)
     budget = options.passed(seeds=seeds, steps=steps, batch_size=batch_size, learning_rate=learning_rate)
     teaching = replace(SMALL if small else FULL, **kind, **budget)
     if small:
         rows, test_rows = min(rows, SMALL_ROWS), min(test_rows, SMALL_TEST_ROWS)
-    if small and data is None:
-        names, found = made_up(rows + 10 * test_rows)
-        dataset = replace(dataset, story=MADE_UP, names=names)
-    else:
-        found = read_rows(dataset, data, words)
-    splits = hold_out(found, rows, test_rows)
+    dataset, splits = _rows(dataset, data, words, rows, test_rows, make=small and data is None)
     records = {name: [as_record(row, form, dataset.names) for row in of] for name, of in splits.items()}
     texts = (f"{row['text']}{BETWEEN}{written(row['labels'])}" for row in records["train"])
     tokenizer = teaching.load_tokenizer(texts)  # first of all: the model's name may be wrong
@@ -120,17 +109,27 @@ def main(
     scores = _measure(out, splits, plans, teaching, form, dataset.names, constrain)
     metrics = _metrics(out, scores, plans)
     _write(out, scores, metrics)
-    several = next(iter(scores.values())).several
-    what = "the labels there are, as a list" if form == "list" else "yes or no for every label, as JSON"
-    parts = [
-        f"{dataset.story}; {sizes(splits)}, whose texts are not among them. The target is {what}. "
-        f"Several labels, the only lists that have an order, belong to {several:,} of the rows held out.",
-        teaching.story,
-        *_parts(scores, plans, metrics),
-        *made_by(again("multilabel"), FOLDER),
-    ]
-    write_page(out, f"Which order of labels is learnt best: {task}", parts)
+    about = [_about(dataset.story, splits, form, scores), teaching.story]
+    write_page(out, f"Which order of labels is learnt best: {task}", about + _parts(scores, plans, metrics))
     OUT.print(f"results written to {out}")
+
+
+def _refuse(form: str, policies: Sequence[str]) -> None:
+    """Raise InputError if there is no such form, or a policy has nothing to order in it."""
+    if form not in ("list", "each"):
+        raise InputError(f"there is no form {form!r}", remedy="pass list or each")
+    if form == "each" and (by_row := {"hardest", "easiest"} & set(policies)):
+        raise InputError(f"policy {min(by_row)} orders the labels that a row has", remedy="pass --form list")
+
+
+def _rows(task: Task, data: str | None, words: int, rows: int, test_rows: int, *, make: bool) -> tuple[Task, Splits]:
+    """The task, and its rows or made up ones: some to learn from, some to measure on."""
+    if make:
+        names, found = made_up(rows + 10 * test_rows)
+        task = replace(task, story=MADE_UP, names=names)
+    else:
+        found = read_rows(task, data, words)
+    return task, hold_out(found, rows, test_rows)
 
 
 def _arms(policies: Sequence[str], cutter: Any, looked_at: int, small: bool) -> dict[str, dict[str, Any]]:
@@ -190,6 +189,16 @@ def _write(out: Path, scores: Scores, metrics: Sequence[Record]) -> None:
     pl.DataFrame(of_labels).write_parquet(out / "labels.parquet")
 
 
+def _about(story: str, splits: Splits, form: str, scores: Scores) -> str:
+    """What was learnt."""
+    several = next(iter(scores.values())).several
+    what = "the labels there are, as a list" if form == "list" else "yes or no for every label, as JSON"
+    return (
+        f"{story}; {sizes(splits)}, whose texts are not among them. The target is {what}. "
+        f"Several labels, the only lists that have an order, belong to {several:,} of the rows held out."
+    )
+
+
 def _parts(scores: Scores, plans: dict[str, Plan], metrics: Sequence[Record]) -> list[Part]:
     orders = [
         [name,
@@ -206,6 +215,7 @@ def _parts(scores: Scores, plans: dict[str, Plan], metrics: Sequence[Record]) ->
         "that is named first.",
         markdown_table(("order", "labels", "ties"), orders),
         *origins(metrics),
+        *made_by(again("multilabel"), FOLDER),
     ]
 
 

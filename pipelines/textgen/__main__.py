@@ -18,19 +18,31 @@ from mireorder.ordering.order import Order
 from mireorder.report.comparison import markdown_table
 from pipelines import options
 from pipelines.common import OUT, apply_all, fit_all, main_of, open_folder
-from pipelines.pages import FOLDER, Record, again, made_by, origin, origins, results, sizes, write_metrics, write_page
+from pipelines.pages import (
+    FOLDER,
+    Part,
+    Record,
+    again,
+    made_by,
+    origin,
+    origins,
+    results,
+    sizes,
+    write_metrics,
+    write_page,
+)
 from pipelines.splits import MADE_UP, Splits, digest, hold_out, write_data
 from pipelines.teaching import SMALL, Teaching, answers_of, teach
 from pipelines.textgen.tasks import TASKS, Task, made_up, read_rows
 
 FULL = Teaching(steps=1500)  # about once through WikiText-2
-SMALL_ROWS, SMALL_TEST_ROWS, SMALL_WORDS = 300, 30, 200
-POLICIES = ("plain", "lead", "lead-bare", "lookahead", "lookahead-bare")
+SMALL_SIZES = 300, 30, 200  # rows, test rows, words looked at
+POLICIES = ("plain", "lead", "lead-unmarked", "lookahead", "lookahead-unmarked")
 COLUMNS = {
     "perplexity": ("perplexity, all", ".2f"),
     "bits_per_byte": ("bits per byte, all", ".4f"),
     "perplexity_given": ("perplexity, leads given", ".2f"),
-    "tokens_ahead_per_token": ("tokens ahead per natural token", ".3f"),
+    "tokens_copied_per_token": ("copied tokens per natural token", ".3f"),
     "rouge1": ("ROUGE-1", ".3f"),
     "rouge2": ("ROUGE-2", ".3f"),
     "rougeL": ("ROUGE-L", ".3f"),
@@ -57,14 +69,9 @@ ROUGE = "ROUGE was not computed: rouge-score is not installed (`pip install 'mir
 def main(
     task: Annotated[str, typer.Argument(help=f"one of {', '.join(TASKS)}")],
     out: options.Out,
-    data: Annotated[
-        str | None,
-        typer.Option(help="folder or files (train=a.txt,test=b.txt), of summaries a hub id; else the task's own"),
-    ] = None,
-    policies: Annotated[str, typer.Option(help=f"{','.join(POLICIES)}: bare ones copy without marks")] = (
-        "plain,lead,lead-bare,lookahead"
-    ),
-    bare: Annotated[bool, typer.Option("--bare", help="every policy that copies does so without marks")] = False,
+    data: options.Data = None,
+    policies: Annotated[str, typer.Option(help=",".join(POLICIES))] = "plain,lead,lead-unmarked,lookahead",
+    unmarked: Annotated[bool, typer.Option("--unmarked", help="all copies are without marks")] = False,
     copies: Annotated[int, typer.Option(help="words copied to the front of a sentence (lead)", min=1)] = 1,
     span: Annotated[int, typer.Option(help="words of the span that is copied (lookahead)", min=1)] = 4,
     looked_at: Annotated[int, typer.Option(help="words whose association is looked at (lead)", min=1)] = 2000,
@@ -85,7 +92,7 @@ def main(
     """Is it worth it on free text? From articles to perplexity and summaries, in one folder.
 
     To the front of each sentence the word is copied that source and earlier sentences make likelier by most bits
-    (lead), or a span of later words (lookahead), behind marks or bare. The data is reordered and checked, the same
+    (lead), or a span of later words (lookahead), behind marks or unmarked. The data is reordered and checked, the same
     model is trained on each form with the same seeds, rows and steps, and measured on held-out rows: by all nats that
     it spends per natural token, the cost of the leads included, and by those of the natural tokens alone; summaries
     also by ROUGE of what is restored. The page that is written says which of them can be compared.
@@ -94,52 +101,39 @@ def main(
     python -m pipelines.textgen xsum --out xsum/ --model meta-llama/Llama-3.2-1B --adapter lora --batch-size 16
     """
     dataset = options.task_of(TASKS, task)
-    copying = {name: _copying(name, bare, copies, span) for name in options.listed(policies)}
+    copying = {name: _copying(name, unmarked, copies, span) for name in options.listed(policies)}
     kind = options.passed(model=model, adapter=adapter, tokenizer=tokenizer, vocabulary=vocabulary)
     budget = options.passed(seeds=seeds, steps=steps, batch_size=batch_size, learning_rate=learning_rate)
     teaching = replace(SMALL if small else FULL, **kind, **budget)
     if small:
-        rows, test_rows = min(rows, SMALL_ROWS), min(test_rows, SMALL_TEST_ROWS)
-        looked_at = min(looked_at, SMALL_WORDS)
+        rows, test_rows, looked_at = map(min, (rows, test_rows, looked_at), SMALL_SIZES)
     if small and data is None:
         dataset, found = replace(dataset, story=MADE_UP), made_up(rows + 10 * test_rows)
     else:
         found = read_rows(dataset, data, words, context)
     splits = hold_out(found, rows, test_rows)
     texts = (f"{row.text}{dataset.between}{row.targets[0]}" for row in splits["train"])
-    # First of all: the model's name may be wrong. An adapter can't learn the embeddings of new tokens: there marks are
-    # text.
-    form = {"form": "token", "tokenizer": teaching.load_tokenizer(texts), "reserve": teaching.adapter == "full"}
-    open_folder(out, task, bare, copies, span, looked_at, replace(teaching, seeds=0), digest(splits))
+    tokenizer = teaching.load_tokenizer(texts)  # before anything is written: the model's name may be wrong
+    open_folder(out, task, unmarked, copies, span, looked_at, replace(teaching, seeds=0), digest(splits))
     paths = write_data(out, {name: [row.record for row in of] for name, of in splits.items()})
     plans = fit_all(out, paths, _arms(copying, dataset, looked_at))
-    apply_all(out, paths, plans, **form)
+    # An adapter can't learn the embeddings of new tokens: its marks are text.
+    apply_all(out, paths, plans, form="token", tokenizer=tokenizer, reserve=teaching.adapter == "full")
     metrics = _measure(out, dataset, splits, plans, teaching)
     write_metrics(out, metrics, FIGURE)
-    parts = [
-        f"{dataset.story}; {sizes(splits)}, whose sources are not among them.",
-        teaching.story,
-        *results(metrics, COLUMNS),
-        NOTE,
-        TOKENS,
-        ROUGE if dataset.summarises and not has_rouge() else "",
-        "What the copies cost:",
-        _costs(plans),
-        *origins(metrics),
-        *made_by(again("textgen"), FOLDER),
-    ]
-    write_page(out, f"Do leads help: {task}", parts)
+    about = [f"{dataset.story}; {sizes(splits)}, whose sources are not among them.", teaching.story]
+    write_page(out, f"Do leads help: {task}", about + _parts(metrics, plans, dataset.summarises))
     OUT.print(f"results written to {out}")
 
 
-def _copying(name: str, bare: bool, copies: int, span: int) -> Copying | None:
+def _copying(name: str, unmarked: bool, copies: int, span: int) -> Copying | None:
     """What a policy copies; None for plain."""
     policy, dash, how = name.partition("-")
     known: dict[str, Lead | Lookahead | None] = {"plain": None, "lead": Lead(copies), "lookahead": Lookahead(span)}
-    if policy not in known or how not in ("", "bare") or (dash and policy == "plain"):
+    if policy not in known or how not in ("", "unmarked") or (dash and policy == "plain"):
         raise InputError(f"there is no policy {name!r} here", remedy=f"name some of {','.join(POLICIES)}")
     found = known[policy]
-    return None if found is None else Copying(found, marks=not (bare or how))
+    return None if found is None else Copying(found, marks=not (unmarked or how))
 
 
 def _arms(copying: dict[str, Copying | None], task: Task, looked_at: int) -> dict[str, dict[str, Any]]:
@@ -177,6 +171,19 @@ def _summaries(pipeline: Any, plan: Plan, rows: Sequence[Any]) -> Record:
     whole = sum(answer["verdict"] == "complete" for answer in answers) / len(rows)
     texts, references = [answer["generated_text"] for answer in answers], [row.targets for row in rows]
     return (rouge(texts, references) if has_rouge() else {}) | {"whole": whole}
+
+
+def _parts(metrics: list[Record], plans: dict[str, Plan], summarises: bool) -> list[Part]:
+    return [
+        *results(metrics, COLUMNS),
+        NOTE,
+        TOKENS,
+        ROUGE if summarises and not has_rouge() else "",
+        "What the copies cost:",
+        _costs(plans),
+        *origins(metrics),
+        *made_by(again("textgen"), FOLDER),
+    ]
 
 
 def _costs(plans: dict[str, Plan]) -> list[str]:

@@ -1,0 +1,129 @@
+"""The house stands on floors: imports run down, those inside functions and for types included, and in no circles."""
+
+import ast
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import mireorder
+
+ROOT = Path(mireorder.__file__).parents[1]
+FLOORS = (
+    ("errors", "arrays", "jit", "threads", "serialise", "files", "reading", "tables"),
+    ("counting", "restoring"),
+    ("standalone",),
+    ("cutting",),
+    ("information",),
+    ("ordering",),
+    ("tokenizing", "serving"),
+    ("dataset",),
+    ("training",),
+    ("fitting",),
+    ("stages",),
+    ("evaluate",),
+    ("report",),
+    ("cli", "pipelines"),
+)
+"""Rooms, from the ground up. The files of the ground floor may import each other."""
+GROUND = FLOORS[0]
+HEIGHT = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+
+
+def modules(root):
+    """Dotted name -> file, of the library and the pipelines."""
+    files = [file for package in ("mireorder", "pipelines") for file in sorted((root / package).rglob("*.py"))]
+    return {".".join(file.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): file for file in files}
+
+
+def imports(file, names):
+    """The modules among ``names`` that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{file}: an import of '.' hides what is imported"
+            found = [f"{node.module}.{alias.name}" for alias in node.names]
+            found = [name if name in names else str(node.module) for name in found]
+        else:
+            continue
+        yield from (name for name in found if name in names)
+
+
+def graph(root):
+    names = modules(root)
+    return {name: sorted(set(imports(file, names)) - {name}) for name, file in names.items()}
+
+
+def room(name):
+    """``mireorder.cutting.base`` is in ``cutting``, ``pipelines.common`` in ``pipelines``; the face is in none."""
+    package, _, inner = name.partition(".")
+    return inner.partition(".")[0] if package == "mireorder" else package
+
+
+def runs_down(importer, imported):
+    above, below = room(importer), room(imported)
+    if not below:  # the face is for those outside
+        return above == "pipelines"
+    if above == below or (above in GROUND and below in GROUND):
+        return True
+    return HEIGHT[above] > HEIGHT[below]
+
+
+def run_up(graph):
+    inside = {importer: imported for importer, imported in graph.items() if room(importer)}
+    return sorted(f"{one} imports {other}" for one, others in inside.items() for other in others
+                  if not runs_down(one, other))  # fmt: skip
+
+
+def circle(graph):
+    """The names of the files that import each other in a circle, the first again at the end; None of no circle."""
+    inside = {name: [one for one in others if room(one)] for name, others in graph.items() if room(name)}
+    try:
+        TopologicalSorter(inside).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return None
+
+
+def test_every_room_is_on_a_floor():
+    rooms = {room(name) for name in modules(ROOT)} - {""}
+    assert rooms - HEIGHT.keys() == set()
+    assert len(HEIGHT) == sum(map(len, FLOORS)), "a room is on one floor"
+
+
+def test_imports_run_down():
+    assert run_up(graph(ROOT)) == []
+
+
+def test_no_files_import_each_other():
+    assert circle(graph(ROOT)) is None
+
+
+def house(root, files):
+    """The graph of a house of these files: path -> text."""
+    for path, text in files.items():
+        file = root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return graph(root)
+
+
+def test_what_the_floors_forbid_is_found_wherever_it_is_written(tmp_path):
+    files = {
+        "mireorder/__init__.py": "from mireorder.report.page import page",
+        "mireorder/errors.py": "",
+        "mireorder/files.py": "from mireorder.errors import MireorderError",
+        "mireorder/restoring/units.py": "if TYPE_CHECKING:\n    import mireorder.cutting.base",
+        "mireorder/counting/keys.py": "def f():\n    from mireorder.restoring.units import Restored",
+        "mireorder/cutting/base.py": "from mireorder.restoring import units",
+        "mireorder/report/page.py": "from mireorder import fit",
+        "mireorder/cli/output.py": "from mireorder.report import page",
+        "pipelines/common.py": "from mireorder import fit\nfrom mireorder.cli.output import OUT",
+    }
+    found = house(tmp_path, files)
+    assert run_up(found) == [
+        "mireorder.counting.keys imports mireorder.restoring.units",
+        "mireorder.report.page imports mireorder",
+        "mireorder.restoring.units imports mireorder.cutting.base",
+        "pipelines.common imports mireorder.cli.output",
+    ]
+    assert set(circle(found)) == {"mireorder.cutting.base", "mireorder.restoring.units"}
