@@ -115,7 +115,7 @@ CASE = Case(
         Contender("nltk BigramCollocationFinder", by_nltk, 0.05, of_words, prepare=words),
     ],
     [
-        slower(ONE, 1),
+        slower(ONE, 1.1),
         slower("numpy sort and run lengths", 1),
         faster("polars group_by", 5),
         faster("duckdb", 8),
