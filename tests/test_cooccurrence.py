@@ -73,6 +73,7 @@ def test_parts_threads_and_memory_change_nothing(monkeypatch, window, tokens, wo
     rng = np.random.default_rng(window)
     offsets = np.concatenate([[0], np.sort(rng.integers(0, tokens, 30)), [tokens]]).astype(np.int64)
     ids = rng.integers(0, 50, tokens).astype(np.int32)
+    monkeypatch.setattr("mireorder.counting.partition.THREAD_PAIRS", 1)
     whole = count_cooccurrences(offsets, ids, 50, window, workers=1)
     assert content(whole, 50) == naive([ids[a:b].tolist() for a, b in pairwise(offsets)], window)
     monkeypatch.setattr(cooccurrence, "PAIRS_AT_ONCE", 900)
@@ -87,12 +88,19 @@ def test_ranges_of_first_ids_change_nothing(rows, window, workers, groups):
     offsets, ids = arrays(rows)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mireorder.counting.partition.PART", 3)
+        patch.setattr("mireorder.counting.partition.THREAD_PAIRS", 1)
         patch.setattr("mireorder.counting.partition.MOST_GROUPS", groups)
         found = Partition.of(PartRows(offsets, ids.view(np.uint32), VOCABULARY, window), whole_of(offsets), workers)
         parts = [found.numbers[a:b] for a, b in pairwise(found.bounds)]
         assert [low.max() < high.min() for low, high in pairwise(filter(len, parts))].count(False) == 0
         assert content(found.table(None, workers)) == naive(rows, window)
         assert content(count_cooccurrences(offsets, ids, VOCABULARY, window, workers=workers)) == naive(rows, window)
+
+
+def test_no_thread_is_begun_for_few_pairs(monkeypatch):
+    monkeypatch.setattr("mireorder.threads.ThreadPoolExecutor", None)
+    for rows in ([], [[0, 1, 2, 1]], [[0, 1, 2]] * 5000):
+        assert content(count_cooccurrences(*arrays(rows), VOCABULARY, workers=8)) == naive(rows, 1)
 
 
 def whole_of(offsets):

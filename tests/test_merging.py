@@ -19,7 +19,7 @@ from mireorder.counting.pairs import PairTables
 from mireorder.counting.spill import gather, gather_tables
 from mireorder.cutting import Digits, Fields, Labels
 from mireorder.cutting.source import survey_numbers, survey_words
-from mireorder.threads import WAITING, map_drawn, map_ordered, merge_all
+from mireorder.threads import WAITING, map_all, map_drawn, map_ordered, merge_all
 
 RADICES = (30, 1, 40, 2)
 WIDE = (*RADICES[:-1], 1 << 20)  # too many cells for dense tables
@@ -156,7 +156,7 @@ def test_a_plan_does_not_show_that_its_counts_went_to_disk(tmp_path, monkeypatch
 # --- threads -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mapped", [map_ordered, map_drawn])
+@pytest.mark.parametrize("mapped", [map_ordered, map_drawn, map_all])
 @given(st.lists(st.integers(0, 99), max_size=30), st.integers(1, 4))
 @settings(max_examples=20)
 def test_results_come_in_the_order_of_the_work(mapped, items, workers):
@@ -182,6 +182,28 @@ def test_work_that_the_caller_has_no_time_for_is_done_by_others():
         return n if n else helped.wait(timeout=20)
 
     assert list(map_drawn(work, range(6), 2)) == [True, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("mapped", [map_ordered, map_all])
+def test_one_item_is_worked_on_in_the_thread_of_the_caller(mapped):
+    assert list(mapped(lambda _: threading.get_ident(), ["one"], 8)) == [threading.get_ident()]
+
+
+@pytest.mark.parametrize("by_caller", [True, False])
+def test_an_error_in_any_thread_ends_the_work(by_caller):
+    caller, both, started = threading.get_ident(), threading.Barrier(2, timeout=20), []
+
+    def work(n):
+        started.append(n)
+        if n < 2:
+            both.wait()
+            if (threading.get_ident() == caller) == by_caller:
+                raise ValueError("this one")
+
+    before = threading.active_count()
+    with pytest.raises(ValueError, match="this one"):
+        map_all(work, range(1000), 2)
+    assert threading.active_count() == before
 
 
 def test_an_error_in_drawing_ends_the_work():

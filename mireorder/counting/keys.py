@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +21,7 @@ from mireorder.counting.kernels import (
     run_lengths_of_numbers,
 )
 from mireorder.errors import InputError
-from mireorder.threads import map_ordered
+from mireorder.threads import map_all
 
 CACHED_ROWS = 1 << 16  # what a kernel makes of so many stays in cache, and its call costs little beside
 PARALLEL_KEYS = 1 << 18  # fewer are merged before a second thread has begun
@@ -175,11 +174,11 @@ class KeyTable:
         parts = workers if len(self.keys) + len(other.keys) > PARALLEL_KEYS else 1
         bounds = max(self, other, key=lambda table: len(table.keys)).bounds(parts)
         mine, theirs = self.slices(bounds), other.slices(bounds)
-        lengths = list(map_ordered(_merged_length, zip(mine, theirs, strict=True), parts))
+        lengths = map_all(_merged_length, zip(mine, theirs, strict=True), parts)
         ends = np.cumsum([0, *lengths])
         keys, counts = np.empty(ends[-1], np.uint64), np.empty(ends[-1], np.int64)
         into = [(keys[a:b], counts[a:b]) for a, b in pairwise(ends)]
-        deque(map_ordered(_merge_into, zip(mine, theirs, into, strict=True), parts), 0)
+        map_all(_merge_into, zip(mine, theirs, into, strict=True), parts)
         return type(self)(keys[:, None], counts)
 
     def bounds(self, parts: int) -> NDArray[np.uint64]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
@@ -15,12 +14,13 @@ from numpy.typing import NDArray
 from mireorder.counting.keys import KeyTable, slices, sorted_distinct
 from mireorder.counting.spill import to_disk
 from mireorder.jit import kernel
-from mireorder.threads import map_ordered
+from mireorder.threads import map_all, map_ordered
 
 PART = 1 << 18  # pairs of a part, about: a megabyte of 32-bit numbers
 MOST_PARTS = 1 << 12
 MOST_GROUPS = 1 << 16  # of neighbouring first ids that go to one part
 SHARES = 4  # of the rows for each thread, in case one is slowed down
+THREAD_PAIRS = 1 << 22  # for each thread at least: with fewer it takes longer to begin than it saves
 
 
 class PartRows(NamedTuple):
@@ -58,10 +58,11 @@ class Partition(NamedTuple):
     @classmethod
     def of(cls, rows: PartRows, places: slice, workers: int | None) -> Partition:
         """The pairs whose first id stands at one of those places."""
-        threads = workers or os.cpu_count() or 1
-        shares = list(slices(places.stop, max(1, -(-(places.stop - places.start) // (SHARES * threads))), places.start))
+        threads = _threads((places.stop - places.start) * rows.window, workers)
+        share = -(-(places.stop - places.start) // (SHARES * threads if threads > 1 else 1))
+        shares = list(slices(places.stop, max(1, share), places.start))
         shift = max(0, (rows.vocabulary - 1).bit_length() - (MOST_GROUPS - 1).bit_length())
-        openings = np.array(list(map_ordered(partial(_openings, rows, shift), shares, workers)))
+        openings = np.array(map_all(partial(_openings, rows, shift), shares, threads))
         pairs, in_group = int(openings.sum()), openings.sum(0)
         parts = max(1, min(-(-pairs // PART), MOST_PARTS))
         part_of = np.minimum((np.cumsum(in_group) - in_group) * parts // max(pairs, 1), parts - 1)
@@ -70,12 +71,12 @@ class Partition(NamedTuple):
         starts = (bounds[:-1] + np.cumsum(in_part, axis=0) - in_part).astype(np.uint64)
         numbers = np.empty(pairs, rows.key)
         scatter = partial(_scatter, rows, shift, part_of.astype(np.uint16), numbers)
-        deque(map_ordered(scatter, zip(shares, starts, strict=True), workers), 0)
+        map_all(scatter, zip(shares, starts, strict=True), threads)
         return cls(numbers, bounds)
 
     def tables(self, workers: int | None) -> Iterator[KeyTable]:
         """The counts of each part. Numbers are sorted where they lie."""
-        return map_ordered(KeyTable.of_numbers, self._parts, workers)
+        return map_ordered(KeyTable.of_numbers, self._parts, _threads(len(self.numbers), workers))
 
     def table(self, memory: int | None, workers: int | None) -> KeyTable:
         """The counts of all parts; read from disk if with the numbers they take more than the memory.
@@ -83,18 +84,24 @@ class Partition(NamedTuple):
         Raises:
             OutputError: the disk is full.
         """
-        distinct = list(map_ordered(sorted_distinct, self._parts, workers))
+        threads = _threads(len(self.numbers), workers)
+        distinct = map_all(sorted_distinct, self._parts, threads)
         ends = np.cumsum([0, *distinct])
         whole = KeyTable(np.empty((ends[-1], 1), np.uint64), np.empty(ends[-1], np.int64))  # not yet in memory
         if memory is not None and self.numbers.nbytes + whole.nbytes > memory:
             return to_disk(self.tables(workers))
         parts = (KeyTable(whole.keys[a:b], whole.counts[a:b]) for a, b in pairwise(ends))
-        deque(map_ordered(_fill, zip(parts, self._parts, strict=True), workers), 0)
+        map_all(_fill, zip(parts, self._parts, strict=True), threads)
         return whole
 
     @property
     def _parts(self) -> Iterator[NDArray[Any]]:
         return (self.numbers[a:b] for a, b in pairwise(self.bounds))
+
+
+def _threads(pairs: int, workers: int | None) -> int:
+    """Threads for a number of pairs: as many as there are workers (None: cores), and work for."""
+    return max(1, min(workers or os.cpu_count() or 1, pairs // THREAD_PAIRS))
 
 
 def row_of(offsets: NDArray[np.int64], place: int) -> int:
@@ -119,7 +126,8 @@ def _scatter(
 ) -> None:
     places, starts = work
     row = row_of(rows.offsets, places.start)
-    scatter_pairs(*rows, places.start, places.stop, row, shift, part_of, starts, numbers)
+    next_places = starts.copy()  # apart from those of other threads, which would share its cache lines
+    scatter_pairs(*rows, places.start, places.stop, row, shift, part_of, next_places, numbers)
 
 
 def _fill(work: tuple[KeyTable, NDArray[Any]]) -> None:

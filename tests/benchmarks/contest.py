@@ -1,8 +1,9 @@
-"""A case: the same work for several contenders, timed in turn, and their memory, each in a process of its own."""
+"""A case: the same work for several contenders, timed in rounds, and their memory, each in a process of its own."""
 
 from __future__ import annotations
 
 import gc
+import random
 import resource
 import statistics
 import time
@@ -122,12 +123,15 @@ def smaller(bytes_at_most: int, ours: str, text: str) -> Target:
 
 
 def time_all(case: Case, quick: bool, runs: int, scratch: Path) -> dict[str, Any]:
-    """Compare the answers of all contenders, then time them in turn, A B A B."""
+    """Compare the answers of all contenders, then time them in rounds.
+
+    The order is drawn anew for each round: after one that gave much memory back, the system hands it out more slowly.
+    """
     inputs = {c.share: case.make(_rows(case, c, quick), scratch) for c in case.contenders}
     _compare(case, inputs)
     seconds: dict[str, list[float]] = {c.name: [] for c in case.contenders}
-    for _ in range(runs):
-        for contender in case.contenders:
+    for run in range(runs):
+        for contender in random.Random(run).sample(case.contenders, len(case.contenders)):
             given = contender.prepare(inputs[contender.share])
             gc.collect()
             start = time.perf_counter()
