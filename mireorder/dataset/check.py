@@ -20,9 +20,9 @@ from mireorder.cutting.batches import Progress
 from mireorder.cutting.source import hash_strings
 from mireorder.dataset import manifest
 from mireorder.dataset.folder import load
-from mireorder.errors import OutputError
+from mireorder.errors import InputError, OutputError
 from mireorder.files import file_digest
-from mireorder.ordering.columns import natural_units, put_back, without_start
+from mireorder.ordering.columns import RestoredRows, natural_units, put_back, without_start
 from mireorder.ordering.emission import in_natural_order, is_order, moved_back
 from mireorder.ordering.permutation import is_permutation
 from mireorder.ordering.plan import Plan
@@ -187,7 +187,7 @@ def _check_orders(
 ) -> Iterator[Breach]:
     """Rows that are surely sound are told by kernels, the others by a closer look."""
     targets, permutations = columns["target"], columns["permutation"]
-    restored = plan.restore_all(completions, prompts)
+    restored = _restored(plan, completions, prompts)
     moved = pa.nulls(len(targets), pa.string())
     if plan.kind in ("fixed", "set", "causal"):
         moved = put_back(plan.cutter, without_start(completions, plan.completion_start), permutations)
@@ -203,6 +203,21 @@ def _check_orders(
             yield "permutation", row_id, f"{permutation} is no permutation"
         yield from _unmoved(row_id, text, target)
         yield from _unrestored(row_id, completion, restored[row], target)
+
+
+def _restored(plan: Plan, completions: pa.StringArray, prompts: pa.StringArray | None) -> RestoredRows:
+    """`Plan.restore_all`; a row whose prompt does not fit the plan breaks the law, where elsewhere it is refused."""
+    try:
+        return plan.restore_all(completions, prompts)
+    except InputError:
+        assert prompts is not None  # noqa: S101 (only a prompt can be refused)
+    rows = []
+    for completion, prompt in zip(completions.to_pylist(), prompts.to_pylist(), strict=True):
+        try:
+            rows.append(plan.restore(completion, prompt))
+        except InputError as error:
+            rows.append(Restored("", "malformed", error.problem))
+    return RestoredRows.of(rows)
 
 
 def _check_id_orders(plan: Plan, columns: dict[str, pa.Array], tokenizer: Any) -> Iterator[Breach]:
@@ -239,7 +254,8 @@ def _unmoved(row_id: str, moved: str | None, target: str) -> Iterator[Breach]:
 
 def _unrestored(row_id: str, emitted: Any, restored: Restored, target: str) -> Iterator[Breach]:
     if restored.verdict != "complete" or restored.text != target:
-        problem = f"{emitted!r} restores to {restored.text!r} ({restored.verdict}), the target is {target!r}"
+        found = f"{restored.verdict}: {restored.problem}" if restored.problem else restored.verdict
+        problem = f"{emitted!r} restores to {restored.text!r} ({found}), the target is {target!r}"
         yield "restored", row_id, problem
 
 

@@ -15,6 +15,7 @@ from mireorder.cutting.batches import BadRow, Batch, Prepare, Progress, cut_batc
 from mireorder.dataset.reader import Shard
 from mireorder.ordering.emission import Emission, emit, emit_laid_out, unrestored
 from mireorder.ordering.plan import Plan
+from mireorder.ordering.rows import misfits
 from mireorder.threads import map_drawn
 
 Encode = Callable[[pa.StringArray, pa.Array], tuple[pa.ListArray, pa.ListArray, dict[int, str]]]
@@ -72,7 +73,7 @@ def reorder(reordering: Reordering, shard: Shard, workers: int | None = 1) -> Re
         plan, rows, numbers, bad = reordering.plan, batch.rows, batch.numbers, []
         emission = emit_laid_out(plan, rows)
         if emission is None:
-            found = cut_batch(plan.cutter, batch, reordering.reject, prepare=reordering.prepare)
+            found = cut_batch(plan.cutter, batch, reordering.reject, misfits(plan), reordering.prepare)
             rows, numbers, bad = found.batch, found.rows, found.bad
             emission = emit(plan, found.cut, rows)
         reordered, problems = _columns(reordering, emission, rows, numerals(f"{shard.name}:", numbers))

@@ -19,7 +19,7 @@ from scipy.special import rel_entr
 
 from mireorder.cutting.source import NumbersSurvey, SourceWords, number_codes, present_words
 from mireorder.jit import kernel
-from mireorder.restoring.causal import Replay, SourceEvidence
+from mireorder.restoring.causal import SourceEvidence
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -88,15 +88,24 @@ class Evidence:
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Evidence:
         """From a plan. Raises KeyError, TypeError or ValueError on anything else."""
+        if "digits" in content:
+            SourceEvidence.from_dict(content)  # raises, before anything takes the room that a broken plan asks for
         source = (NumbersSurvey if "digits" in content else SourceWords).from_dict(content)
         radices = tuple(content["radices"])
-        by_source, by_emitted = (np.array(content[name], np.int64) for name in ("by_source", "by_emitted"))
+        try:
+            by_source, by_emitted = (np.array(content[name], np.int64) for name in ("by_source", "by_emitted"))
+        except OverflowError as error:
+            raise ValueError(f"evidence is out of range ({error})") from None
         slots = len(radices)
         return cls(source, by_source.reshape(-1, slots), by_emitted.reshape(sum(radices), slots), radices)
 
     def of_sources(self, source: pa.Array) -> Ints:
         """int64 (rows, slots): what the sources say."""
         return np.asarray(self._features(source) @ self.by_source)
+
+    def misfits(self, source: pa.Array) -> dict[int, str]:
+        """0-based row -> why its source is unlike all that were counted, so that they say nothing about its order."""
+        return self.source.misfits(source)
 
     def orders(self, source: pa.Array, codes: NDArray[np.int32], present: NDArray[np.bool_], highest: bool) -> Ints:
         """The greedy order of every row: the slot of most (or least) evidence, given source and what is emitted.
@@ -116,14 +125,6 @@ class Evidence:
         )
         return orders
 
-    def replay(self, source: str) -> Replay:
-        """The order of one row, step by step, as its units become known; of evidence from numbers."""
-        return self._one_by_one.replay(source)
-
-    @cached_property
-    def _one_by_one(self) -> SourceEvidence:
-        return SourceEvidence.from_dict(self.as_dict())
-
     @cached_property
     def _starts(self) -> Ints:
         return np.concatenate([[0], np.cumsum(self.radices)[:-1]]).astype(np.int64)
@@ -134,7 +135,7 @@ class Evidence:
             rows, values = present_words(source, self.source.words)
         else:
             radices = np.array(self.source.radices, np.int64)
-            codes = np.clip(number_codes(source, self.source), 0, radices - 1)  # of sources unlike those counted
+            codes = np.clip(number_codes(source, self.source), 0, radices - 1)  # of `misfits`, where any order will do
             rows = np.repeat(np.arange(len(source)), codes.shape[1])
             values = (codes + np.cumsum(radices) - radices).ravel()
         ones = np.ones(len(rows), np.int64)

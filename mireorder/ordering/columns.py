@@ -81,8 +81,15 @@ def restore_rows(plan: PlanRecord, emitted: Any, prompts: Any = None) -> Restore
     asked = [None] * len(texts) if prompts is None else string_column(prompts).to_pylist()
     if len(asked) != len(texts):
         raise InputError(f"{len(asked):,} prompts for {len(texts):,} outputs", remedy="pass one each")
-    restore = plan.restorer.restore
-    return RestoredRows.of([restore(*both) for both in zip(texts.to_pylist(), asked, strict=True)])
+    return RestoredRows.of([*_one_by_one(plan.restorer, texts.to_pylist(), asked)])
+
+
+def _one_by_one(restorer: Restorer, texts: Sequence[str], asked: Sequence[str | None]) -> Iterator[Restored]:
+    for row, (text, prompt) in enumerate(zip(texts, asked, strict=True)):
+        try:
+            yield restorer.restore(text, prompt)
+        except InputError as error:
+            raise InputError(error.problem, row=row, remedy=error.remedy) from None
 
 
 def restore_column(restorer: Restorer, texts: pa.StringArray) -> RestoredRows:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
 
 from mireorder.arrays import tiled
 from mireorder.cutting.base import Cut
+from mireorder.cutting.batches import Misfits
 from mireorder.cutting.draws import of_rows
+from mireorder.information.evidence import Evidence
 from mireorder.ordering.permutation import Permutations, restrict
 from mireorder.ordering.policies import POLICIES
 from mireorder.ordering.record import PlanRecord
@@ -45,3 +48,20 @@ def _mixed(plan: PlanRecord, cut: Cut, batch: pa.RecordBatch) -> Permutations:
         of_part = (chosen == number)[cut.owner]  # orders keep every unit in its own row
         places[of_part] = row_orders(replace(plan, mix=[], **part.entries()), cut, batch).values[of_part]
     return Permutations(cut.offsets, places)
+
+
+def misfits(plan: PlanRecord) -> Misfits | None:
+    """Finds the rows whose order could not be found again from their source; None where orders do not follow from it.
+
+    Such rows are unlike all that the plan was fitted on: other text around the numbers, or longer numbers.
+    """
+    if plan.kind != "causal":
+        return None
+    evidence = cast(Evidence, plan.row_evidence)
+
+    def found(rows: pa.RecordBatch, cut: Cut) -> dict[int, str]:
+        del cut
+        remedy = "fit on rows like it, or pass --reject"
+        return {row: f"{problem}; {remedy}" for row, problem in evidence.misfits(rows.column("source")).items()}
+
+    return found

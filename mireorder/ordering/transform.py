@@ -16,6 +16,7 @@ from mireorder.errors import InputError, PlanError
 from mireorder.ordering.columns import restore_rows, string_column, without_start
 from mireorder.ordering.emission import Emission, emit, emit_laid_out, unrestored
 from mireorder.ordering.record import PlanRecord
+from mireorder.ordering.rows import misfits
 from mireorder.reading import Reading, source_and_target
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def write_rows(plan: PlanRecord, batch: Batch, reject: bool, prepare: Prepare | 
     rows, numbers, bad = batch.rows, batch.numbers, list[BadRow]()
     emission = emit_laid_out(plan, rows)
     if emission is None:
-        found = cut_batch(plan.cutter, batch, reject, prepare=prepare)
+        found = cut_batch(plan.cutter, batch, reject, misfits(plan), prepare)
         rows, numbers, bad = found.batch, found.rows, found.bad
         emission = emit(plan, found.cut, rows)
     prompts = dressed("", rows.column("source"), plan.prompt_end)

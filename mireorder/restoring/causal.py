@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+from mireorder.errors import InputError
 from mireorder.restoring.units import CodedRestorer, Restored, judged
 
-HIGHEST_FIRST = frozenset({"causal-max", "easiest"})
-"""Policies that take the slot of most evidence first; others take that of least."""
+LOWEST_FIRST = frozenset({"causal-min", "hardest"})
+"""Policies that take the slot of least evidence first; others take that of most."""
+MOST_EVIDENCE = 1 << 48
+"""Of one value about one slot: sums of thousands of them stay within 64 bits."""
 
 _NUMBER = re.compile("[0-9]+")
 _64_BITS = (1 << 64) - 1
 
 
-def restore_causal(cutter: CodedRestorer, evidence: Any, highest: bool, emitted: str, source: str) -> Restored:
+def restore_causal(
+    cutter: CodedRestorer, evidence: SourceEvidence, highest: bool, emitted: str, source: str
+) -> Restored:
     """The natural target of an emission, by replaying the policy while reading it.
 
     Args:
         cutter: the plan's.
-        evidence: the plan's; its ``replay`` is used.
+        evidence: the plan's.
         highest: whether the policy takes the slot of most evidence first.
         emitted: what a model wrote behind the prompt.
         source: what it read.
+
+    Raises:
+        InputError: the source is unlike all that were counted.
     """
     split = cutter.split(emitted)
     units = split.units[: len(cutter.slots)]
@@ -39,9 +47,14 @@ def restore_causal(cutter: CodedRestorer, evidence: Any, highest: bool, emitted:
 
 
 def replayed(
-    cutter: CodedRestorer, evidence: Any, highest: bool, units: Sequence[str], source: str
+    cutter: CodedRestorer, evidence: SourceEvidence, highest: bool, units: Sequence[str], source: str
 ) -> Iterator[tuple[int, str]]:
-    """The slot of each unit emitted, up to the first that can't stand where it should."""
+    """The slot of each unit emitted, up to the first that can't stand where it should.
+
+    Raises:
+        InputError: the source is unlike all that were counted.
+    """
+    evidence.require_fit(source)
     replay = evidence.replay(source)
     for unit in units:
         slot = replay.next(highest)
@@ -75,46 +88,66 @@ class SourceEvidence:
         Raises:
             KeyError, TypeError, ValueError: it is no evidence from numbers, or contradicts itself.
         """
-        radices, emitted = content["radices"], [_whole(row) for row in content["by_emitted"]]
-        ends = [sum(radices[: slot + 1]) for slot in range(len(radices))]
-        by_emitted = [emitted[end - radix : end] for end, radix in zip(ends, radices)]
+        digits, radices = (_whole(content[name], range(_64_BITS)) for name in ("digits", "radices"))
         templates = [int(template, 16) for template in content["templates"]]
-        said = cls(_whole(content["digits"]), templates, [_whole(row) for row in content["by_source"]], by_emitted)
-        wrong = len(emitted) != sum(radices) or len(said.by_source) != sum(said._radices)
-        if wrong or any(len(row) != len(radices) for row in emitted + said.by_source):
+        if templates != sorted(set(templates)) or not set(templates) <= {t & _64_BITS for t in templates}:
+            raise ValueError("the templates of the evidence are no ascending hashes")
+        varies = len(templates) > 1
+        values = varies * len(templates) + (11 if varies else 10) * sum(digits)
+        tables = (content["by_source"], values), (content["by_emitted"], sum(radices))
+        said = range(-MOST_EVIDENCE, MOST_EVIDENCE + 1)
+        if any(len(table) != rows or {len(row) for row in table} - {len(radices)} for table, rows in tables):
             raise ValueError("evidence is not of its size")
-        return said
+        by_source, emitted = ([_whole(row, said) for row in table] for table, _ in tables)
+        ends = [sum(radices[: slot + 1]) for slot in range(len(radices))]
+        return cls(digits, templates, by_source, [emitted[end - radix : end] for end, radix in zip(ends, radices)])
+
+    def misfit(self, source: str) -> str | None:
+        """Why a source is unlike all that were counted, so that they say nothing about it; or None."""
+        if template_hash(source) not in self.templates:
+            forms = "not the one form" if len(self.templates) == 1 else f"none of the {len(self.templates):,} forms"
+            return f"the text around its source's numbers is {forms} that was counted"
+        for number, (found, most) in enumerate(zip(_NUMBER.findall(source), self.digits), 1):
+            if len(found) > most:
+                return f"number {number} of its source has {len(found)} digits, more than the {most} of those counted"
+        return None
+
+    def require_fit(self, source: str) -> None:
+        """Raise InputError if the source has a `misfit`."""
+        misfit = self.misfit(source)
+        if misfit is not None:
+            raise InputError(
+                f"the prompt {source[:40]!r} does not fit the plan: {misfit}",
+                remedy="pass it as it stands in the dataset, without a chat template, or fit on prompts like it",
+            )
 
     def of_source(self, source: str) -> list[int]:
-        """What a source says about each slot."""
-        said, first = [0] * len(self.by_emitted), 0
-        for code, radix in zip(self._codes(source), self._radices):
-            row = self.by_source[first + min(max(code, 0), radix - 1)]  # a source unlike those counted
-            said = [a + b for a, b in zip(said, row)]
-            first += radix
-        return said
+        """What a source says about each slot, if it has no `misfit`."""
+        rows = [self.by_source[first + code] for first, code in zip(self._firsts, self._codes(source))]
+        return [sum(column) for column in zip([0] * len(self.by_emitted), *rows)]
 
     def replay(self, source: str) -> Replay:
         """The order of one row, step by step, as its units become known."""
         return Replay(self, self.of_source(source))
 
-    @property
-    def _radices(self) -> list[int]:
-        """Number of codes of each source value: the text around the numbers where it varies, then every digit."""
-        varies = len(self.templates) > 1
-        return [len(self.templates)] * varies + [11 if varies else 10] * sum(self.digits)
+    @cached_property
+    def _firsts(self) -> list[int]:
+        """Where in `by_source` the codes of each value begin: the text around the numbers if it varies, every digit."""
+        if len(self.templates) > 1:
+            return [0, *range(len(self.templates), len(self.by_source), 11)]
+        return [*range(0, len(self.by_source), 10)]
 
     def _codes(self, source: str) -> list[int]:
         """Digits zero-padded; behind the code of the text around them, where it varies, 1..10 and 0 for no number."""
         found, codes = _NUMBER.findall(source), list[int]()
         for number, width in enumerate(self.digits):
             if number < len(found):
-                codes += [int(digit) for digit in found[number][-width:].rjust(width, "0")] if width else []
+                codes += [int(digit) for digit in found[number].rjust(width, "0")]
             else:
                 codes += [-1] * width
         if len(self.templates) <= 1:
             return codes
-        return [bisect_left(self.templates, template_hash(source)), *(code + 1 for code in codes)]
+        return [self.templates.index(template_hash(source)), *(code + 1 for code in codes)]
 
 
 class Replay:
@@ -148,8 +181,10 @@ def template_hash(source: str) -> int:
     return h
 
 
-def _whole(numbers: Sequence[Any]) -> list[int]:
-    """A list of whole numbers; raises TypeError on anything else."""
+def _whole(numbers: Any, within: range) -> list[int]:
+    """A list of whole numbers in a range. Raises TypeError or ValueError on anything else."""
     if not isinstance(numbers, list) or any(type(number) is not int for number in numbers):
-        raise TypeError(f"{numbers!r} are no whole numbers")
+        raise TypeError(f"{str(numbers)[:40]} are no whole numbers")
+    if any(number not in within for number in numbers):
+        raise ValueError(f"one of {str(numbers)[:40]} is out of range")
     return numbers

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from mireorder.errors import InputError
 from mireorder.restoring.marked import PLACE
-from mireorder.restoring.units import JoinedRestorer, Restored, judged
+from mireorder.restoring.units import JoinedRestorer, Restored, judged, require_types
 
 B = TypeVar("B", bound="UnmarkedRestorer")
 
@@ -27,6 +27,7 @@ class LeadsRestorer:
     template: str = "⟪{}⟫"
 
     def __post_init__(self) -> None:
+        require_types(self)
         if not self.opening.strip() or not self.closing.strip() or self.opening == self.closing:
             raise InputError(
                 f"lead marks {self.template!r} do not enclose what is copied", remedy="write them as '<lead {}>'"
@@ -59,6 +60,7 @@ class UnmarkedRestorer:
     gap: str | None = "\n"
 
     def __post_init__(self) -> None:
+        require_types(self)
         if self.number < 1 or (self.gap is not None and len(self.gap) != 1):
             raise InputError(
                 f"no restore could tell {self.number} copied units, or parts {self.gap!r} apart, from what follows",

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import ClassVar
 
 from mireorder.errors import InputError
-from mireorder.restoring.units import UNKNOWN, Split, Traits
+from mireorder.restoring.units import UNKNOWN, Split, Traits, require_types
 
 ALIGNMENTS = ("pad", "left", "right")
 DIGITS = "0123456789"
@@ -32,7 +32,7 @@ class DigitsRestorer(Traits):
         length: characters in the longest number (``left``, ``right``); settled from the data.
 
     Raises:
-        InputError: ``align`` is unknown.
+        InputError: an option is of another type, out of range, or unknown.
     """
 
     name: ClassVar[str] = "digits"
@@ -47,6 +47,7 @@ class DigitsRestorer(Traits):
     length: int = 0
 
     def __post_init__(self) -> None:
+        require_types(self, width=self.width, decimals=self.decimals, length=self.length)
         if self.align not in (None, *ALIGNMENTS):
             raise InputError(f"unknown alignment {self.align!r}", remedy=f"use one of {', '.join(ALIGNMENTS)}")
 

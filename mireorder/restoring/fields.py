@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import ClassVar
 
-from mireorder.restoring.units import Split, Traits
+from mireorder.errors import InputError
+from mireorder.restoring.units import Split, Traits, require_types
 
 _DECODER = json.JSONDecoder()
 _SPACE = " \t\n\r"
@@ -23,6 +24,9 @@ class FieldsRestorer(Traits):
         opening: text before the first member, such as ``{``.
         between: text between members, such as ``, ``.
         closing: text after the last member, such as ``}``.
+
+    Raises:
+        InputError: an option is of another type, or a key is repeated.
     """
 
     name: ClassVar[str] = "fields"
@@ -32,6 +36,12 @@ class FieldsRestorer(Traits):
     opening: str = "{"
     between: str = ", "
     closing: str = "}"
+
+    def __post_init__(self) -> None:
+        require_types(self)
+        twice = sorted({key for key in self.keys if self.keys.count(key) > 1})
+        if twice:
+            raise InputError(f"keys are repeated: {', '.join(twice)}", remedy="name each once")
 
     @property
     def slots(self) -> tuple[str, ...]:

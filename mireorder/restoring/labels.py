@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mireorder.errors import InputError
-from mireorder.restoring.units import Split, Traits
+from mireorder.restoring.units import Split, Traits, require_types
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class LabelsRestorer(Traits):
         empty: the target of a row without labels (list and binary columns); a text column must not be empty.
 
     Raises:
-        InputError: a label's name, or the word for none, can't be told apart in the joined text.
+        InputError: an option is of another type, or a label's name or the word for none can't be distinguished in the
+            joined text.
     """
 
     name: ClassVar[str] = "labels"
@@ -33,6 +34,7 @@ class LabelsRestorer(Traits):
     empty: str = "none"
 
     def __post_init__(self) -> None:
+        require_types(self)
         if not self.delimiter or not self.joiner.strip():
             raise InputError("labels need a delimiter that is not blank", remedy="pass --delimiter")
         if not self.empty.strip() or self.empty != self.empty.strip() or self.joiner.strip() in self.empty:

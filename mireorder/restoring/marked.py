@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from mireorder.errors import InputError
-from mireorder.restoring.units import FixedRestorer, Restored, Split, completable, judged
+from mireorder.restoring.units import FixedRestorer, Restored, Split, completable, judged, require_types
 
 PLACE = "{}"  # what a template has in place of what it marks
 
@@ -27,6 +27,7 @@ class MarkersRestorer:
     template: str = "⟨{}⟩"
 
     def __post_init__(self) -> None:
+        require_types(self)
         opening, place, closing = self.template.partition(PLACE)
         if not place or not opening.strip() or not closing.strip() or opening[-1:].isdigit() or closing[:1].isdigit():
             raise InputError(

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import ClassVar
 
 from mireorder.errors import InputError
-from mireorder.restoring.units import Split, Traits
+from mireorder.restoring.units import Split, Traits, require_types
 
 ENDS = {"left": "1", "right": "-1"}  # the slot that every target has
 
@@ -25,7 +25,7 @@ class PlacesRestorer(Traits):
         vocabulary: how many units are told apart when they are counted, the commonest; all others count as one.
 
     Raises:
-        InputError: an option is out of range.
+        InputError: an option is of another type, out of range, or unknown.
     """
 
     name: ClassVar[str]
@@ -37,13 +37,11 @@ class PlacesRestorer(Traits):
     vocabulary: int = 1000
 
     def __post_init__(self) -> None:
+        require_types(self, width=self.width, vocabulary=self.vocabulary)
         if self.align not in ENDS:
             raise InputError(
                 f"cutter {self.name} has no alignment {self.align!r}", remedy=f"use one of {', '.join(ENDS)}"
             )
-        for what, number in ("width", self.width), ("vocabulary", self.vocabulary):
-            if number is not None and number < 0:
-                raise InputError(f"{what} {number} is below 0", remedy=f"pass a larger --{what}")
 
     @cached_property
     def slots(self) -> tuple[str, ...]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, cast
 
 from mireorder.errors import InputError, PlanError
-from mireorder.restoring.causal import HIGHEST_FIRST, SourceEvidence, restore_causal
+from mireorder.restoring.causal import LOWEST_FIRST, SourceEvidence, restore_causal
 from mireorder.restoring.copied import LeadsRestorer, UnmarkedRestorer, restore_lead, restore_unmarked
 from mireorder.restoring.digits import DigitsRestorer
 from mireorder.restoring.fields import FieldsRestorer
@@ -39,6 +40,8 @@ from mireorder.serialise import make
 
 FILE = "mireorder.json"
 FORMAT = 1
+AGAIN = "make it again with 'mireorder fit'"
+MOST_LENGTHS = 64  # of targets: whose ways are found beforehand
 RESTORERS: dict[str, type[Any]] = {
     kind.name: kind
     for kind in (
@@ -89,14 +92,11 @@ class Restorer:
             PlanError: there is no plan, or it can't be read.
         """
         content, place = read_plan(folder)
-        remedy = "make it again with 'mireorder fit'"
         try:
-            restorer = cls.of(content, make(content["cutter"], RESTORERS))
-            for part in (restorer.cutter, restorer.written):
-                _require_types(part)
-            return restorer
+            return cls.of(content, make(content["cutter"], RESTORERS))
         except (InputError, TypeError, ValueError, KeyError, AttributeError) as error:
-            raise PlanError(f"{place}: not a plan that can be read ({error!r}); {remedy}") from None
+            problem = str(error) if isinstance(error, InputError) else repr(error)
+            raise PlanError(f"{place}: not a plan that can be read ({' '.join(problem.split())}); {AGAIN}") from None
 
     @classmethod
     def of(cls, plan: Mapping[str, Any], cutter: UnitsRestorer) -> Restorer:
@@ -114,6 +114,8 @@ class Restorer:
         permutation = list(plan["permutation"])
         if sorted(permutation) != list(range(len(cutter.slots))) or any(type(slot) is not int for slot in permutation):
             raise ValueError("permutation and cutter do not fit together")
+        if len(plan["units"]) != len(permutation):
+            raise ValueError("units and permutation do not fit together")
         if kind == "marked":
             written = MarkersRestorer(markers)
         elif kind == "lead":
@@ -128,32 +130,65 @@ class Restorer:
             raise ValueError(f"kind {kind!r} and cutter {cutter.name} do not fit together")
         end, start = split_between(plan["between"])
         of_ids = plan["tokenizer"] is not None
-        return cls(cutter, permutation, start, end, written, plan["policy"] in HIGHEST_FIRST, of_ids)
+        return cls(cutter, permutation, start, end, written, plan["policy"] not in LOWEST_FIRST, of_ids)
 
     def restore(self, emitted: str, prompt: str | None = None) -> Restored:
         """The natural target of what a model wrote behind the prompt. Never raises on model output.
 
         Args:
             emitted: the completion, without prompt and end-of-sequence marker.
-            prompt: what it answers; kind ``causal`` needs it, no other does.
+            prompt: what it answers, as it stands in the dataset; kind ``causal`` needs it, no other looks at it.
 
         Raises:
             PlanError: the plan's units are token ids, or the kind is ``causal`` and there is no prompt.
+            InputError: emission or prompt are no text; or the kind is ``causal`` and the prompt is unlike those that
+                the plan was fitted on, so that the order does not follow from it.
         """
+        if not isinstance(emitted, str):
+            raise _no_text("restore", emitted)
         self.require_text()
         text, written = emitted.removeprefix(self.start), self.written
         if written is None:
-            return self._by_set(text) if self.cutter.kind == "set" else self._by_place(text)
+            if self.cutter.kind == "set":
+                return self._by_set(text)
+            usual = self.usual(text)
+            return self._by_place(text) if usual is None else Restored(usual, "complete")
         if isinstance(written, MarkersRestorer):
             return restore_marked(cast(FixedRestorer, self.cutter), written, text)
         if isinstance(written, LeadsRestorer):
             return restore_lead(cast(JoinedRestorer, self.cutter), written, text)
         if isinstance(written, UnmarkedRestorer):
             return restore_unmarked(cast(JoinedRestorer, self.cutter), written, text)
+        source = self.source(prompt)
+        return restore_causal(cast(CodedRestorer, self.cutter), written, self.highest, text, source)
+
+    def source(self, prompt: str | None) -> str:
+        """What the order of one row follows from; '' for kinds that look at no prompt. Raises as `restore` does."""
+        if not isinstance(self.written, SourceEvidence):
+            return ""
         if prompt is None:
             raise PlanError("an order of kind causal follows from the prompt; pass the prompt to restore, too")
+        if not isinstance(prompt, str):
+            raise _no_text("kind causal", prompt)
         source = prompt.removesuffix(self.end)
-        return restore_causal(cast(CodedRestorer, self.cutter), written, self.highest, text, source)
+        self.written.require_fit(source)
+        return source
+
+    def usual(self, text: str) -> str | None:
+        """The natural target, without its verdict, of what most emissions are: a fixed number of digits, all there.
+
+        Args:
+            text: an emission without the white space that opens it.
+
+        Returns:
+            None where only `restore` can tell.
+        """
+        text = text.strip()
+        way = self._digits.get(len(text))
+        if way is None or not (text.isdigit() and text.isascii()):
+            return None
+        natural = "".join(way(text))
+        return (natural.lstrip("0") or "0") if self._strips else natural
 
     def require_text(self) -> None:
         """Raise PlanError where units are ids."""
@@ -168,9 +203,13 @@ class Restorer:
 
         Raises:
             PlanError: the plan's units are text.
+            InputError: the emission is text, or nothing.
         """
         if not self.of_ids:
             raise PlanError("the plan's units are text; pass the emitted text to restore")
+        if emitted is None or isinstance(emitted, (str, bytes)):
+            found = type(emitted).__name__
+            raise InputError(f"restore_ids takes ids, not {found}", remedy="pass the ids that the model emitted")
         split = self.cutter.split(emitted)
         slots, steps = self._way(len(split.units))
         ids = self.cutter.glue(slots, [split.units[step] for step in steps])
@@ -213,43 +252,77 @@ class Restorer:
     def _known(self) -> dict[int, tuple[list[int], list[int]]]:
         return {}
 
+    @cached_property
+    def _digits(self) -> dict[int, Callable[[str], Sequence[str]]]:
+        """Number of digits -> what puts as many in natural order, for numbers without sign and point."""
+        cutter, found = self.cutter, dict[int, Callable[[str], Sequence[str]]]()
+        if not isinstance(cutter, DigitsRestorer) or self.written is not None:
+            return found
+        full = len(self.permutation)
+        whole = cutter.align != "pad" or full == cutter.width  # else one of the slots takes no digit
+        for length in (full,) if cutter.align == "pad" else range(1, full + 1) if full <= MOST_LENGTHS else ():
+            steps = self._way(length)[1]
+            if whole and length:
+                found[length] = itemgetter(*steps) if length > 1 else str
+        return found
+
+    @cached_property
+    def _strips(self) -> bool:
+        """Whether zeros in front are padding."""
+        return isinstance(self.cutter, DigitsRestorer) and self.cutter.align == "pad" and not self.cutter.zeros
+
 
 def read_plan(folder: str | Path) -> tuple[dict[str, Any], str]:
     """The entries of a folder's plan, or of a plan file, and the file's name.
 
     Raises:
-        PlanError: there is none, it can't be read, or it is of another format.
+        PlanError: there is none, it can't be read, or it is of another format. Keys that stand twice, numbers that are
+            none (NaN, 1e999) and halves of surrogate pairs are refused: no plan was written with them.
     """
     path = Path(folder)
     path = path / FILE if path.is_dir() else path
-    remedy = "make it again with 'mireorder fit'"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text, object_pairs_hook=_once, parse_constant=_finite, parse_float=_finite)
+        if "\\u" in text:
+            json.dumps(content, ensure_ascii=False).encode()
     except FileNotFoundError:
         raise PlanError(f"{path}: there is no plan here; make one with 'mireorder fit'") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise PlanError(f"{path}: not a readable plan ({error}); {remedy}") from None
+        raise PlanError(f"{path}: not a readable plan ({error}); {AGAIN}") from None
     require_format(content, str(path))
     return content, str(path)
 
 
 def require_format(content: Any, place: str) -> None:
     """Raise PlanError, naming the place, unless this is parsed JSON of a plan of this version's format."""
-    remedy = "make it again with 'mireorder fit'"
     if not isinstance(content, dict):
-        raise PlanError(f"{place}: not a plan; {remedy}")
-    if content.get("format") != FORMAT:
-        raise PlanError(f"{place}: plan format {content.get('format')!r}, this version reads {FORMAT}; {remedy}")
+        raise PlanError(f"{place}: not a plan; {AGAIN}")
+    found = content.get("format")
+    if type(found) is not int or found != FORMAT:
+        raise PlanError(f"{place}: plan format {found!r}, this version reads {FORMAT}; {AGAIN}")
 
 
-def _require_types(options: Any) -> None:
-    """Raise TypeError if a field of a dataclass is not of its type; of lists nothing is looked at."""
-    known = {"str": str, "int": int, "bool": bool, "None": type(None), "tuple[str, ...]": tuple}
-    for option in fields(options) if options is not None else ():
-        value, types = getattr(options, option.name), str(option.type).split(" | ")
-        fits = any(type(value) is known.get(name, type(value)) for name in types)
-        if not fits or (isinstance(value, tuple) and any(type(name) is not str for name in value)):
-            raise TypeError(f"{option.name} is {value!r}")
+def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. Raises ValueError where a key stands twice."""
+    found = dict(members)
+    if len(found) < len(members):
+        keys = [key for key, _ in members]
+        raise ValueError(f"key {next(key for key in keys if keys.count(key) > 1)!r} stands twice")
+    return found
+
+
+def _finite(number: str) -> float:
+    """A JSON number. Raises ValueError on one that is not finite."""
+    value = float(number)
+    if value - value != 0:
+        raise ValueError(f"{number[:40]} is no finite number")
+    return value
+
+
+def _no_text(what: str, found: object) -> InputError:
+    remedy = "decode it first" if isinstance(found, (bytes, bytearray)) else "pass a string"
+    return InputError(f"{what} takes text, not {type(found).__name__}", remedy=remedy)
 
 
 def split_between(between: str) -> tuple[str, str]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Protocol
 
+from mireorder.errors import InputError
+
 UNKNOWN = "?"  # stands for a unit that was never emitted
+MOST_SLOTS = 1 << 20  # a plan's file could ask for more than memory holds
 VERDICTS = ("complete", "cut short", "malformed")
 
 
@@ -119,6 +122,38 @@ class CodedRestorer(FixedRestorer, Protocol):
 
     def taken(self, slot: int) -> str:
         """The units that can stand in a slot, in the order of their codes."""
+
+
+_TYPES = {
+    "str": (str, "a text"),
+    "int": (int, "a whole number"),
+    "bool": (bool, "true or false"),
+    "tuple[str, ...]": (tuple, "a tuple of texts"),
+    "None": (type(None), "nothing"),
+}
+
+
+def require_types(options: Any, **numbers: int | None) -> None:
+    """Check the fields of a dataclass.
+
+    Args:
+        options: the dataclass; fields of types that JSON does not have are not looked at.
+        **numbers: those fields that count slots, or are as many at most.
+
+    Raises:
+        InputError: a field is not of its type, or a number is below 0 or above `MOST_SLOTS`.
+    """
+    for option in fields(options):
+        value = getattr(options, option.name)
+        known = [_TYPES[name] for name in str(option.type).split(" | ") if name in _TYPES]
+        texts = value if isinstance(value, tuple) else ()
+        if (known and type(value) not in [kind for kind, _ in known]) or any(type(text) is not str for text in texts):
+            words = " or ".join(word for _, word in known)
+            raise InputError(f"{option.name} is {str(value)[:40]!r}", remedy=f"pass {words}")
+    for name, number in numbers.items():
+        if number is not None and not 0 <= number <= MOST_SLOTS:
+            side = "below 0" if number < 0 else f"above {MOST_SLOTS:,}"
+            raise InputError(f"{name} {number} is {side}", remedy=f"pass another {name}")
 
 
 def slots_by_step(cutter: FixedRestorer, permutation: Sequence[int], units: int) -> list[int]:
