@@ -18,7 +18,7 @@ from mireorder.report.comparison import comparison_view, write_report
 from mireorder.report.figures import score_heatmap
 from mireorder.report.tables import check_view, plan_view
 
-STEPS, BATCH_SIZE = 5000, 64
+STEPS, BATCH_SIZE, EVALUATIONS = 5000, 64, 10
 HELD_OUT_PAIRS = 500
 MADE_HERE = ("data", "plan", "reordered", "comparison", "scores.png")
 
@@ -59,13 +59,12 @@ def main(folder: Path, seeds: int = 1) -> None:
     console.rule(f"compare: is it worth it? ({STEPS:,} steps of {BATCH_SIZE} rows for each order)")
     from mireorder.evaluate.compare import Setup, compare_prepared
     from mireorder.training.budget import Budget
-    from mireorder.training.generate import load_pipeline
 
     prepared = {"plain": (plans["plain"], mireorder.apply(files, plans["plain"])), "max": (plans["max"], dataset)}
-    setup = Setup(seeds=seeds, budget=Budget(STEPS, BATCH_SIZE), keep_models=True)
+    setup = Setup(seeds=seeds, budget=Budget(STEPS, BATCH_SIZE), evaluations=EVALUATIONS, keep_models=True)
     with Progress(console=console, transient=True) as bar:
         tasks = {policy: bar.add_task(policy, total=STEPS * seeds) for policy in prepared}
-        every = STEPS // setup.evaluations
+        every = STEPS // EVALUATIONS
         comparison = compare_prepared(
             prepared, folder / "comparison", setup, progress=lambda row: bar.advance(tasks[row["arm"]], every)
         )
@@ -73,6 +72,8 @@ def main(folder: Path, seeds: int = 1) -> None:
     console.print(comparison_view(comparison))
 
     console.rule("generate and restore: five held-out products")
+    from mireorder.training.generate import load_pipeline
+
     pipeline = load_pipeline(folder / "comparison" / "models" / "max")
     for row in random.Random(1).sample(list(dataset["test"]), 5):
         (answer,) = pipeline(row["prompt"])
