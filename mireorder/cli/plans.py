@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from collections.abc import Iterator
 from dataclasses import asdict, replace
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mireorder.cli import options
-from mireorder.cli.output import OUT, Incomplete, print_json, rows_bar
+from mireorder.cli.output import OUT, print_json, rows_bar
 from mireorder.errors import InputError
 from mireorder.report.tables import check_view, plan_view
-from mireorder.restoring.script import json_string, one_line, too_few
+from mireorder.restoring.script import LineFormat, restore_lines
 
 if TYPE_CHECKING:
     from mireorder.fitting.counts import Counts
-
-LINES = 16_384  # restored at a time
 
 
 def fit(
@@ -332,28 +327,14 @@ def restore(
     strings: Annotated[
         bool, typer.Option("--strings", help="each line is a JSON string, so that answers may hold line feeds")
     ] = False,
+    ids: Annotated[bool, typer.Option("--ids", help="each line is a JSON list of token ids")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Filter: emitted answers on standard input, a line each, to natural answers on standard output.
 
     Example: mireorder restore plan/ < emitted.txt > natural.txt
     """
-    from mireorder.ordering.plan import Plan
-
-    loaded, asked = Plan.load(plan), None if prompts is None else options.lines(prompts)
-    bad, done = Incomplete(), 0
-    for lines in _stdin_lines():
-        if strings:
-            lines = [json_string(line, done + number) for number, line in enumerate(lines, 1)]
-        if asked is not None and done + len(lines) > len(asked):
-            raise too_few(asked, str(prompts))
-        rows = loaded.restore_all(lines, None if asked is None else asked[done : done + len(lines)])
-        shown = (json.dumps(asdict(r), ensure_ascii=False) for r in rows) if as_json else map(one_line, rows.texts)
-        print(*shown, sep="\n")
-        for row in rows.incomplete:
-            bad.note(done + row + 1, rows[row].verdict, rows[row].problem)
-        done += len(lines)
-    bad.report()
+    raise typer.Exit(restore_lines(LineFormat(prompts, strings, ids, as_json), plan))
 
 
 def _save(counts: Counts, out: Path, as_json: bool) -> None:
@@ -370,13 +351,3 @@ def _save(counts: Counts, out: Path, as_json: bool) -> None:
     if counts.second and counts.second.problem:
         OUT.print(f"ties would be broken by the lowest slot: {counts.second.problem}")
     OUT.print(f"counts written to {path}")
-
-
-def _stdin_lines() -> Iterator[list[str]]:
-    """The lines of standard input, many at a time; one at a time where someone types them."""
-    stripped = (line.rstrip("\r\n") for line in sys.stdin)
-    try:
-        while lines := list(islice(stripped, 1 if sys.stdin.isatty() else LINES)):
-            yield lines
-    except UnicodeDecodeError as error:
-        raise InputError(f"not UTF-8 ({error})", shard="standard input", remedy="save it as UTF-8") from None

@@ -104,9 +104,10 @@ def restore_lead(cutter: JoinedRestorer, leads: LeadsRestorer, emitted: str) -> 
         rest += text
         if body is not None:
             copies.append((len(rest), body))
-    places = [*sorted({place for place, _ in copies}), len(rest)]
+    places = sorted({place for place, _ in copies})
+    ends = dict(zip(places, [*places[1:], len(rest)]))
     for place, body in copies if problem is None else []:
-        end = places[places.index(place) + 1] if place < len(rest) else place
+        end = ends[place]
         units = rest[place:end] if end < len(rest) else rest[place:] + cutter.joiner
         if cutter.joiner + body + cutter.joiner not in cutter.joiner + units:
             problem = f"{body[:40]!r} was announced and did not come"
@@ -123,23 +124,24 @@ def pieces(emitted: str, leads: LeadsRestorer, joiner: str) -> Iterator[tuple[st
     at = 0
     while (start := emitted.find(leads.opening, at)) >= 0:
         text, end = emitted[at:start], emitted.find(leads.closing, start)
-        body, behind = emitted[start + len(leads.opening) : end], emitted[end + len(leads.closing) :]
+        body, after = emitted[start + len(leads.opening) : end], end + len(leads.closing)
         problem, cut_short = None, False
         if leads.closing in text:
             problem = f"{leads.closing!r} closes no copy"
-        elif start and not emitted[:start].endswith(joiner):
+        elif start and not emitted.endswith(joiner, 0, start):
             problem = f"a copy stands within a unit, behind {text[-20:]!r}"
         elif end < 0:
             problem, cut_short = "it stops within a copy", True
         elif leads.opening in body or not body:
             problem = f"{body[:40]!r} is no copy"
-        elif not behind.startswith(joiner):
+        elif not emitted.startswith(joiner, after):
+            behind = emitted[after:]
             cut_short = joiner.startswith(behind)
             problem = "nothing follows a copy" if cut_short else f"{behind[:20]!r} follows a copy"
         yield text, None if problem else body, problem, cut_short
         if problem:
             return
-        at = end + len(leads.closing) + len(joiner)
+        at = after + len(joiner)
     text = emitted[at:]
     yield text, None, f"{leads.closing!r} closes no copy" if leads.closing in text else None, False
 

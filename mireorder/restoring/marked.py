@@ -59,8 +59,9 @@ class MarkersRestorer:
         at = [int(match[1]) for match in found]
         ends = [match.start() for match in found[1:]] + [len(text)]
         units = [text[match.end() : end] for match, end in zip(found, ends)]
+        taken = set[int]()
         for place, (slot, unit) in enumerate(zip(at, units)):
-            if slot >= slots or slot in at[:place]:
+            if slot >= slots or slot in taken:
                 problem = f"marker {found[place][0]!r} " + ("is repeated" if slot < slots else "is of no slot")
                 return Split(units[:place], at[:place], problem)
             if self.opening in unit:
@@ -68,6 +69,7 @@ class MarkersRestorer:
                 short = place == len(units) - 1 and self._begins(broken, slots, at)
                 problem = "it stops within a marker" if short else f"{broken[:40]!r} is no marker"
                 return Split([*units[:place], whole], at[: place + 1], problem, cut_short=short)
+            taken.add(slot)
         return Split(units, at)
 
     @cached_property
@@ -90,8 +92,9 @@ def restore_marked(cutter: FixedRestorer, markers: MarkersRestorer, emitted: str
     if foreign is not None and (problem is None or cut_short):
         begun = problem is None and not foreign and "" not in split.units[:-1]  # its marker is the last thing there is
         problem, cut_short = f"{foreign[:40]!r} is not one unit", begun
-    missing = [slot for slot in cutter.present(len(slots)) if slot not in slots]
-    if problem is None and missing:
-        problem = f"the unit of slot {missing[0]} was not emitted"
+    there = set(slots)
+    missing = next((slot for slot in cutter.present(len(slots)) if slot not in there), None)
+    if problem is None and missing is not None:
+        problem = f"the unit of slot {missing} was not emitted"
         cut_short = any(completable(cutter, slots, units, n) for n in range(len(slots) + 1, len(cutter.slots) + 1))
     return judged(cutter.glue(slots, units), problem or cutter.misplaced(slots, units), cut_short)

@@ -6,13 +6,17 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from mireorder.errors import InputError, MireorderError
 from mireorder.restoring.restorer import Restorer
+from mireorder.restoring.units import Restored
 
 MOST_REPORTED = 20
+LINES = 4096  # restored at a time
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,44 +31,135 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--strings", action="store_true", help="each line is a JSON string")
     parser.add_argument("--ids", action="store_true", help="each line is a JSON list of token ids")
     given = parser.parse_args(arguments)
-    for stream in (sys.stdin, sys.stdout):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8")  # whatever the locale
     try:
-        return _report(list(_incomplete(given)))
+        return restore_lines(LineFormat(given.prompts, given.strings, given.ids), given.folder)
     except (MireorderError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
 
-def _incomplete(given: argparse.Namespace) -> Iterator[str]:
-    """Restore line by line; yields what is wrong with those that are not complete."""
-    restorer = Restorer.load(given.folder)
-    if restorer.of_ids != given.ids:
+@dataclass(frozen=True)
+class LineFormat:
+    """What the lines of standard input and output hold.
+
+    Args:
+        prompts: file with the prompts that were answered, a line each (kind ``causal``).
+        strings: each line in is a JSON string, so that answers may hold line feeds.
+        ids: each line is a JSON list of token ids.
+        records: each line out is a JSON object of ``text`` (or ``ids``), ``verdict`` and ``problem``.
+    """
+
+    prompts: str | Path | None = None
+    strings: bool = False
+    ids: bool = False
+    records: bool = False
+
+
+def restore_lines(form: LineFormat, plan: str | Path) -> int:
+    """Restore emitted answers from standard input, a line each, to standard output.
+
+    What is not complete is reported on standard error: the first answers in words, and how many.
+
+    Args:
+        form: what the lines hold.
+        plan: folder with a plan, or a plan file.
+
+    Returns:
+        Exit status: 0 if all answers are complete, else 1.
+
+    Raises:
+        PlanError: there is no plan, it can't be read, or it needs prompts.
+        InputError: a line or a prompt can't be used; what stands before is written.
+    """
+    restorer = Restorer.load(plan)
+    if restorer.of_ids != form.ids:
         units, remedy = ("token ids", "pass --ids") if restorer.of_ids else ("text", "leave out --ids")
         raise InputError(f"the plan's units are {units}", remedy=remedy)
-    prompts = None if given.prompts is None else _prompts(given.prompts)
-    for number, line in enumerate(_stdin_lines(), 1):
-        if prompts is not None and number > len(prompts):
-            raise too_few(prompts, given.prompts)
-        prompt = None if prompts is None else prompts[number - 1]
-        restored: Any
-        if given.ids:
-            restored = restorer.restore_ids(_ids(line, number))
-            print(json.dumps(restored.ids))
-        else:
-            restored = restorer.restore(json_string(line, number) if given.strings else line, prompt)
-            print(one_line(restored.text))
-        if restored.problem is not None:
-            yield f"line {number}: {restored.verdict}: {restored.problem}"
-
-
-def _report(problems: list[str]) -> int:
-    for problem in problems[:MOST_REPORTED]:
+    answers = _Answers(form, restorer, None if form.prompts is None else _prompts(form.prompts))
+    for stream, newline in (sys.stdin, "\n"), (sys.stdout, None):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", newline=newline)  # whatever the locale; a carriage return stays
+    for lines in _stdin_lines():
+        shown: list[str] = []
+        try:
+            answers.restore(lines, shown)
+        finally:
+            _write(shown, sys.stdout)
+    for problem in answers.problems:
         print(problem, file=sys.stderr)
-    if problems:
-        print(f"{len(problems):,} answers are not complete", file=sys.stderr)
-    return 1 if problems else 0
+    if answers.incomplete:
+        print(f"{answers.incomplete:,} answers are not complete", file=sys.stderr)
+    return 1 if answers.incomplete else 0
+
+
+@dataclass
+class _Answers:
+    """The answers so far.
+
+    Attributes:
+        done: how many.
+        incomplete: how many are not complete.
+        problems: the first of them, in words.
+    """
+
+    form: LineFormat
+    restorer: Restorer
+    prompts: list[str] | None
+    done: int = 0
+    incomplete: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def restore(self, lines: list[str], shown: list[str]) -> None:
+        """Restore more lines; what is to be written goes to ``shown``, up to the first that can't be used."""
+        usual, start, show = self.restorer.usual, self.restorer.start, shown.append
+        if self.form.strings or self.form.ids or self.form.records or self.prompts is not None:
+            for line in lines:
+                show(self._one(line))
+            return
+        for line in lines:
+            natural = usual(line.removeprefix(start))
+            if natural is None:
+                show(self._one(line))
+            else:
+                self.done += 1
+                show(natural)
+
+    def _one(self, line: str) -> str:
+        self.done += 1
+        restored: Any
+        if self.form.ids:
+            restored = self.restorer.restore_ids(_ids(line, self.done))
+        else:
+            text = json_string(line, self.done) if self.form.strings else line
+            restored = self._restored(text)
+        if restored.problem is not None:
+            self.incomplete += 1
+            if self.incomplete <= MOST_REPORTED:
+                self.problems.append(f"line {self.done}: {restored.verdict}: {restored.problem}")
+        if self.form.records:
+            return json.dumps(asdict(restored), ensure_ascii=False)
+        return json.dumps(restored.ids) if self.form.ids else one_line(restored.text)
+
+    def _restored(self, text: str) -> Restored:
+        if self.prompts is None:
+            return self.restorer.restore(text)
+        if self.done > len(self.prompts):
+            raise InputError(
+                f"{len(self.prompts)} prompts for more answers",
+                shard=str(self.form.prompts),
+                remedy="pass a prompt for each line",
+            )
+        try:
+            return self.restorer.restore(text, self.prompts[self.done - 1])
+        except InputError as error:
+            place = f"{self.form.prompts}, line {self.done}"
+            raise InputError(error.problem, shard=place, remedy=error.remedy) from None
+
+
+def _write(lines: list[str], out: TextIO) -> None:
+    if lines:
+        out.write("\n".join(lines) + "\n")
+        out.flush()
 
 
 def one_line(text: str) -> str:
@@ -72,10 +167,12 @@ def one_line(text: str) -> str:
     return text.replace("\r", "\\r").replace("\n", "\\n")
 
 
-def _stdin_lines() -> Iterator[str]:
+def _stdin_lines() -> Iterator[list[str]]:
+    """The lines of standard input, many at a time; one at a time where someone types them."""
+    at_once = 1 if sys.stdin.isatty() else LINES
     try:
-        for line in sys.stdin:
-            yield line.rstrip("\r\n")
+        while lines := [line.rstrip("\r\n") for line in islice(sys.stdin, at_once)]:
+            yield lines
     except UnicodeDecodeError as error:
         raise InputError(f"not UTF-8 ({error})", shard="standard input", remedy="save it as UTF-8") from None
 
@@ -116,17 +213,12 @@ def _json(line: str) -> Any:
         return None
 
 
-def _prompts(path: str) -> list[str]:
+def _prompts(path: str | Path) -> list[str]:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"can't be read ({error})", shard=path, remedy="name a UTF-8 text file") from None
+        raise InputError(f"can't be read ({error})", shard=str(path), remedy="name a UTF-8 text file") from None
     return text.removesuffix("\n").split("\n") if text else []
-
-
-def too_few(prompts: Sequence[str], file: str) -> InputError:
-    """What to raise where a file of prompts ends before the answers do."""
-    return InputError(f"{len(prompts)} prompts for more answers", shard=file, remedy="pass a prompt for each line")
 
 
 if __name__ == "__main__":

@@ -164,9 +164,10 @@ def slots_by_step(cutter: FixedRestorer, permutation: Sequence[int], units: int)
 
 def completable(cutter: FixedRestorer, slots: Sequence[int], units: Sequence[str], length: int) -> bool:
     """Whether units in these slots can be part of a target of that many units, and more have to come."""
-    present, there = cutter.present(length), dict(zip(slots, units))
-    if not there.keys() <= set(present) or len(present) <= len(there):
+    present = cutter.present(length)
+    if len(present) <= len(slots) or (slots and (min(slots) not in present or max(slots) not in present)):
         return False
+    there = dict(zip(slots, units))
     return cutter.misplaced(present, [there.get(slot, UNKNOWN) for slot in present]) is None
 
 
