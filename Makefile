@@ -14,7 +14,13 @@ KERNEL_TESTS := $(addprefix tests/test_,$(addsuffix .py,kernels column_kernels c
 OLDEST_TRL := $(shell sed -n 's/.*"trl>=\([0-9.]*\).*/\1/p' pyproject.toml)
 TRAINING := $(addprefix tests/test_,sft.py generate.py trainers.py ends.py boundaries.py lengths.py chat.py)
 
-.PHONY: help demo test test-nojit test-oldest lint laws bench clean
+# What users call; the rest of the package may change.
+API := mireorder $(addprefix mireorder.,serving.served serving.stream tokenizing.chat tokenizing.tokens \
+    tokenizing.reserved training.train training.budget training.generate training.constrain evaluate.compare \
+    evaluate.outcomes evaluate.orders information.entropy information.mutual counting.cooccurrence ordering.record \
+    ordering.columns restoring.digits restoring.labels restoring.fields restoring.placed dataset.check)
+
+.PHONY: help demo test test-nojit test-oldest lint pages docs laws bench clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -38,6 +44,12 @@ lint: .venv/done  ## style, docstrings, annotations, types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+pages: .venv/done  ## every block of README.md and docs/, run as a reader would
+	$(BIN)/python tests/run_readme.py
+
+docs: .venv/done  ## the API reference, built from the docstrings (in build/api/)
+	$(BIN)/python -m pdoc --docformat google --no-show-source --output-directory build/api $(API)
+
 laws: .venv/done  ## the restore law on real data (DATA=folder), written to tests/benchmarks/LAWS.md
 	$(BIN)/python tests/benchmarks/laws.py $(DATA)
 
@@ -50,7 +62,7 @@ clean:  ## remove what the other targets made
 
 .venv/done: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,report,sentences,rouge,qlora,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,report,sentences,rouge,qlora,docs,dev]'
 	touch $@
 
 .venv/trl-$(OLDEST_TRL): .venv/done
