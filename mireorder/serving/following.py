@@ -199,7 +199,7 @@ class Leading:
         self._gaps, self._joiner = Gaps(cutter), cutter.joiner
         self._opening, self._closing = leads.opening, leads.closing
         self._open, self._step = "", self._outside
-        self._first, self._out = True, list[str]()  # whether no unit has begun; what is passed on
+        self._before, self._out = cutter.joiner, list[str]()  # what was passed on last, and what is to be
 
     @property
     def held(self) -> list[str]:
@@ -222,14 +222,13 @@ class Leading:
         if end >= 0 and (start < 0 or end < start):
             return self._stop(self._open[at:end])
         if start < 0:
-            # The joiner before a copy goes on with the copy: only then is it known to end a unit.
-            sure = len(self._open) - open_end(self._open, (self._opening, self._closing, self._joiner + self._opening))
+            sure = len(self._open) - open_end(self._open, (self._opening, self._closing))
             if sure <= at:
                 return -1
+            self._before = (self._before + self._open[at:sure])[-len(self._joiner) :]
             self._out.append(self._open[at:sure])
-            self._first = False
             return sure
-        if not (start == at and self._first) and not self._open.endswith(self._joiner, at, start):
+        if not (self._before + self._open[at:start]).endswith(self._joiner):
             return self._stop(self._open[at:start])
         self._out.append(self._open[at:start])
         self._step = self._inside
@@ -251,7 +250,7 @@ class Leading:
             return -1
         if not self._open.startswith(self._joiner, at):
             return self._stop("")
-        self._step, self._first = self._outside, True
+        self._step, self._before = self._outside, self._joiner
         return at + len(self._joiner)
 
     def _stop(self, last: str) -> int:
