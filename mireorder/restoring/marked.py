@@ -51,7 +51,7 @@ class MarkersRestorer:
             text: the whole emission.
             slots: how many there are.
         """
-        found = list(self._marker.finditer(text))
+        found = list(self.pattern.finditer(text))
         stray = text[: found[0].start()] if found else text
         if stray or not found:
             problem = f"{stray[:40]!r} stands where a marker should" if stray else "nothing was emitted"
@@ -73,7 +73,8 @@ class MarkersRestorer:
         return Split(units, at)
 
     @cached_property
-    def _marker(self) -> re.Pattern[str]:
+    def pattern(self) -> re.Pattern[str]:
+        """Of a marker; its group 1 is the slot, of at most 9 digits."""
         opening, _, closing = self.template.partition(PLACE)
         return re.compile(re.escape(opening) + r"(0|[1-9][0-9]{0,8})" + re.escape(closing))
 
