@@ -163,7 +163,7 @@ FIT = {
         "d.txt",
         SUMS,
         f"{DIGITS} --policy best",
-        ["no policy 'best'", "max, min, plain, reverse, random"],
+        ["no policy 'best'", "plain, reverse, random, max, min"],
     ),
     "unknown estimator": (
         "d.txt",
@@ -179,7 +179,7 @@ FIT = {
         ["cutter digits takes no --delimiter", "leave it"],
     ),
     "another criterion's option": ("d.txt", SUMS, f"{DIGITS} --k 2", ["criterion joint takes no --k", "leave it out"]),
-    "negative shuffles": ("d.txt", SUMS, f"{DIGITS} --shuffles -1", ["-1 shuffles", "take 0"]),
+    "negative shuffles": ("d.txt", SUMS, f"{DIGITS} --shuffles -1", ["shuffles -1 is below 0", "take 0"]),
     "no separator given": ("d.txt", SUMS, "--cutter digits", ["d.txt: ", "need a separator", "--split"]),
     "two targets": (
         "d.csv",

@@ -20,7 +20,7 @@ from mireorder import Plan, Presence, Reading, apply, check, cli, fit
 from mireorder.cutting import Lines, Sentences, Spans, Words
 from mireorder.cutting.source import hash_strings
 from mireorder.errors import InputError
-from mireorder.ordering.columns import restore_all
+from mireorder.ordering.columns import restore_column
 from mireorder.ordering.order import Order
 from mireorder.restoring.restorer import Restorer
 from mireorder.restoring.units import Restored
@@ -175,7 +175,7 @@ def test_no_emission_raises_and_columns_say_the_same(emitted):
         restorer = Restorer(cutter.__class__(**vars(cutter) | {"width": 3}), [2, 0, 1])
         one_by_one = [restorer.restore(text) for text in emitted]
         assert {found.verdict for found in one_by_one} <= {"complete", "malformed"}
-        assert list(restore_all(restorer, pa.array(emitted, pa.string()))) == one_by_one
+        assert list(restore_column(restorer, pa.array(emitted, pa.string()))) == one_by_one
 
 
 def test_slots_count_from_the_end_they_are_aligned_to():

@@ -142,7 +142,7 @@ def string_column(texts: pa.Array | pa.ChunkedArray | Sequence[str]) -> pa.Strin
         try:
             texts = pa.array(texts, pa.string())
         except UnicodeEncodeError:
-            texts = pa.array([t.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for t in texts])
+            texts = pa.array([t and t.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for t in texts])
     if texts.nbytes > _MOST_BYTES:
         raise InputError("2 GB of text or more can't be restored at once", remedy="pass it in parts")
     if isinstance(texts, pa.ChunkedArray):

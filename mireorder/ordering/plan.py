@@ -40,9 +40,10 @@ class Plan(PlanRecord):
 
     def __repr__(self) -> str:
         scored = f" by {self.criterion['name']} ({self.estimator})" if self.scores else ""
+        order = self.in_words.replace("\n", " ")
         return (
             f"Plan: cutter {self.cutter.name}, policy {self.policy}{scored}, kind {self.kind}\n"
-            f"  order: {self.in_words}\n"
+            f"  order: {order}\n"
             f"  of {self.rows:,} rows, SHA-256 {self.sha256[:12]}"
         )
 
@@ -79,7 +80,8 @@ class Plan(PlanRecord):
             source: what it answers, for plans that order each row by itself or copy units ahead.
 
         Returns:
-            Text, without the white space that opens a completion; or ids.
+            Text, without the white space that opens a completion, unless it begins with the same itself: `restore`
+            drops one of them; or ids.
 
         Raises:
             InputError: the target can't be cut, or could not be restored; or the plan needs the source.

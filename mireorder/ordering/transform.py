@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mireorder.arrays import dressed
 from mireorder.cutting.batches import BadRow, Batch, Prepare, cut_batch, set_aside
 from mireorder.cutting.tokens import with_known_ids
 from mireorder.errors import InputError, PlanError
-from mireorder.ordering.columns import restore_rows, string_column, without_start
+from mireorder.ordering.columns import restore_rows, without_start
 from mireorder.ordering.emission import Emission, emit, emit_laid_out, unrestored
 from mireorder.ordering.record import PlanRecord
 from mireorder.ordering.rows import misfits
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 Table = TypeVar("Table", dict[str, list[Any]], pa.Table, pa.RecordBatch)
 PLACE = "the batch"  # what rows without a file are named by
+OWN = Reading(("source",), ("target",))  # of columns that have no other names
 
 
 class Written(NamedTuple):
@@ -77,56 +79,54 @@ def write_rows(plan: PlanRecord, batch: Batch, reject: bool, prepare: Prepare | 
 def emit_all(plan: PlanRecord, targets: Any, sources: Any) -> pa.Array:
     """See `Plan.emit_all`."""
     of_ids = plan.tokenizer is not None
-    column = _column(targets, pa.list_(pa.int32()) if of_ids else None)
     if sources is None and plan.reads_sources:
         raise InputError(f"an order of policy {plan.policy} depends on the source", remedy="pass the source, too")
-    source = pa.array([""] * len(column), pa.string()) if sources is None else string_column(sources)
-    if len(source) != len(column):
-        raise InputError(f"{len(source):,} sources for {len(column):,} targets", remedy="pass one each")
-    target = pa.array([""] * len(column), pa.string()) if of_ids else column
-    rows = pa.record_batch({"source": source, "target": target})
-    written = write_rows(plan, Batch(PLACE, 0, with_known_ids(rows, column) if of_ids else rows), reject=False)
-    completions = written.emission.completions
-    return completions if of_ids else without_start(completions, plan.completion_start)
+    target = _array(targets)
+    source = pa.array([""] * len(target), pa.string()) if sources is None else _array(sources)
+    if len(source) != len(target):
+        raise InputError(f"{len(source):,} sources for {len(target):,} targets", remedy="pass one each")
+    rows = source_and_target(pa.record_batch({"source": source, "target": target}), PLACE, OWN)
+    written = write_rows(plan, Batch(PLACE, 0, _with_ids(rows) if of_ids else rows), reject=False)
+    completions, start = written.emission.completions, plan.completion_start
+    if of_ids or not start:
+        return completions
+    bare = without_start(completions, start)
+    return pc.if_else(pc.starts_with(bare, start), completions, bare)  # whose own space would be taken for the start
 
 
 def transform(plan: PlanRecord, batch: Table, reject: bool) -> Table:
     """See `Plan.transform`."""
     if plan.tokenizer is not None:
         raise PlanError("the plan's units are token ids, which have no text form; pass --form token to apply")
-    table = _as_table(batch)
-    reading: Reading = plan.reading
-    if reading.separator is not None:  # of lines: they have no columns of their own
-        reading = Reading(("source",), ("target",))
-    missing = [name for name in (*reading.source, *reading.target) if name not in table.column_names]
-    if missing:
-        problem = f"has no column {missing[0]!r}, only {', '.join(table.column_names)}"
-        raise InputError(problem, shard=PLACE, remedy="rename its columns to those the plan was fitted on")
-    rows = _one_batch(table.select(list(dict.fromkeys((*reading.source, *reading.target)))))
+    reading: Reading = plan.reading if plan.reading.separator is None else OWN  # lines have no columns of their own
+    names = dict.fromkeys((*reading.source, *reading.target))
+    found = _columns(batch, names, "rename its columns to those the plan was fitted on")
+    rows = pa.record_batch({name: _array(column) for name, column in zip(names, found, strict=True)})
     written = write_rows(plan, Batch(PLACE, 0, source_and_target(rows, PLACE, reading)), reject)
     columns = {
         "prompt": written.prompts,
         "completion": written.emission.completions,
         "permutation": written.emission.permutations,
     }
-    return _with_columns(batch, table.take(pa.array(written.numbers)) if written.bad else table, columns)
+    return _with_columns(_of_rows(batch, written.numbers) if written.bad else batch, columns)
 
 
 def restore_batch(plan: PlanRecord, batch: Table, emitted: str, prompt: str) -> Table:
     """See `Plan.restore_batch`."""
-    table = _as_table(batch)
-    for name in (emitted, prompt) if plan.kind == "causal" else (emitted,):
-        if name not in table.column_names:
-            raise InputError(f"has no column {name!r}", shard=PLACE, remedy="name the column of what was emitted")
+    names = (emitted, prompt) if plan.kind == "causal" else (emitted,)
+    outputs, *prompts = _columns(batch, names, "name the column of what was emitted, and of prompts")
     if plan.tokenizer is not None:
-        found = [plan.restorer.restore_ids(ids) for ids in table[emitted].to_pylist()]
-        ids = pa.array([row.ids for row in found], pa.list_(pa.int64()))
-        verdicts, problems = ([getattr(row, name) for row in found] for name in ("verdict", "problem"))
-        columns = {"restored": ids, "verdict": pa.array(verdicts, pa.string())}
-        return _with_columns(batch, table, columns | {"problem": pa.array(problems, pa.string())})
-    rows = restore_rows(plan, table[emitted], table[prompt] if plan.kind == "causal" else None)
-    columns = {"restored": rows.text, "verdict": rows.verdict.cast(pa.string()), "problem": rows.problem}
-    return _with_columns(batch, table, columns)
+        rows = outputs.to_pylist() if isinstance(outputs, pa.Array | pa.ChunkedArray) else outputs
+        ids = [plan.restorer.restore_ids([] if row is None else list(row)) for row in rows]
+        columns = {
+            "restored": pa.array([row.ids for row in ids], pa.list_(pa.int64())),
+            "verdict": pa.array([row.verdict for row in ids], pa.string()),
+            "problem": pa.array([row.problem for row in ids], pa.string()),
+        }
+        return _with_columns(batch, columns)
+    found = restore_rows(plan, outputs, *prompts)
+    columns = {"restored": found.text, "verdict": found.verdict.cast(pa.string()), "problem": found.problem}
+    return _with_columns(batch, columns)
 
 
 def expression(plan: PlanRecord, target: str, source: str | None) -> pl.Expr:
@@ -143,56 +143,64 @@ def expression(plan: PlanRecord, target: str, source: str | None) -> pl.Expr:
         columns = [rows.struct.field(name).to_arrow() for name in names]
         return pl.Series("emitted", emit_all(plan, columns[0], columns[1] if source is not None else None))
 
-    return pl.struct(names).map_batches(emitted, return_dtype=pl.String).alias("emitted")
+    kind = pl.String if plan.tokenizer is None else pl.List(pl.Int32)
+    return pl.struct(names).map_batches(emitted, return_dtype=kind).alias("emitted")
 
 
-def _column(values: Any, kind: pa.DataType | None) -> pa.Array:
-    """Values as an Arrow array: text, or lists."""
-    if not isinstance(values, pa.Array | pa.ChunkedArray):
-        values = list(values)
-        if kind is None and all(isinstance(value, str | None) for value in values):
-            return string_column(values) if None not in values else pa.array(values, pa.string())
-        values = pa.array(values, kind)
+def _array(values: Any) -> pa.Array:
+    """Values as one Arrow array.
+
+    Raises:
+        InputError: they are of several types, or of none that Arrow has.
+    """
     if isinstance(values, pa.ChunkedArray):
-        values = values.combine_chunks()
-    if pa.types.is_large_string(values.type) or pa.types.is_string_view(values.type):
-        return values.cast(pa.string())
-    return values.cast(kind) if kind is not None else values
-
-
-def _as_table(batch: Any) -> pa.Table:
-    if isinstance(batch, pa.Table):
-        return batch
-    if isinstance(batch, pa.RecordBatch):
-        return pa.Table.from_batches([batch])
-    if isinstance(batch, Mapping):
-        return pa.table({name: _values(values) for name, values in batch.items()})
-    raise InputError(f"{type(batch).__name__} is no batch of rows", remedy="pass a dict of lists, or a pyarrow table")
-
-
-def _values(values: Sequence[Any]) -> pa.Array:
-    """A column of any Python values; what Arrow has no type for (pictures) only keeps its place."""
+        return values.combine_chunks()
+    if isinstance(values, pa.Array):
+        return values
     try:
-        return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-        return pa.nulls(len(values))
+        return pa.array(list(values))
+    except (ValueError, TypeError, NotImplementedError, OverflowError) as error:
+        problem = " ".join(f"a column can't be read ({error})".split())
+        raise InputError(problem, shard=PLACE, remedy="pass text, or lists of label names or of ids") from None
 
 
-def _one_batch(table: pa.Table) -> pa.RecordBatch:
-    columns = [column.combine_chunks() for column in table.columns]
-    return pa.record_batch(columns, names=table.column_names)
+def _with_ids(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """Rows whose targets are lists of ids, as cutter `tokens` takes them."""
+    ids, kind = rows.column("target"), pa.list_(pa.int32())
+    try:
+        ids = ids.cast(kind) if ids.null_count < len(ids) else pa.nulls(len(ids), kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        problem = f"targets of type {ids.type} are no ids ({error})"
+        raise InputError(problem, shard=PLACE, remedy="pass lists of token ids") from None
+    texts = pa.array([""] * len(ids), pa.string())
+    return with_known_ids(pa.record_batch({"source": rows.column("source"), "target": texts}), ids)
 
 
-def _with_columns(batch: Table, table: pa.Table, columns: dict[str, pa.Array]) -> Table:
-    """The table with more columns, as what the batch was."""
+def _columns(batch: Any, names: Iterable[str], remedy: str) -> list[Any]:
+    """The columns of a batch that are looked at."""
+    if not isinstance(batch, Mapping | pa.Table | pa.RecordBatch):
+        problem = f"{type(batch).__name__} is no batch of rows"
+        raise InputError(problem, remedy="pass a dict of lists, or a pyarrow table")
+    known = list(batch) if isinstance(batch, Mapping) else batch.column_names
+    missing = [name for name in names if name not in known]
+    if missing:
+        raise InputError(f"has no column {missing[0]!r}, only {', '.join(known)}", shard=PLACE, remedy=remedy)
+    return [batch[name] for name in names]
+
+
+def _of_rows(batch: Table, rows: NDArray[np.int64]) -> Table:
+    """These rows of a batch alone. What stands in a dict is not looked at: Arrow has no type for all of it."""
     if isinstance(batch, Mapping):
-        kept = len(table) == len(next(iter(batch.values()), []))
-        rest = dict(batch) if kept else {name: table[name].to_pylist() for name in batch}
-        return rest | {name: column.to_pylist() for name, column in columns.items()}
+        return {name: [values[row] for row in rows.tolist()] for name, values in batch.items()}
+    return batch.take(pa.array(rows))
+
+
+def _with_columns(batch: Table, columns: dict[str, pa.Array]) -> Table:
+    """The batch with more columns, in place of those of the same names."""
+    if isinstance(batch, Mapping):
+        return dict(batch) | {name: column.to_pylist() for name, column in columns.items()}
     for name, column in columns.items():
-        if name in table.column_names:
-            table = table.drop_columns([name])
-        table = table.append_column(name, column)
-    if isinstance(batch, pa.RecordBatch):
-        return _one_batch(table)
-    return table
+        if name in batch.column_names:
+            batch = batch.drop_columns([name])
+        batch = batch.append_column(name, column)
+    return batch
