@@ -22,6 +22,9 @@ import json, sys
 import mireorder
 from numba.core.dispatcher import Dispatcher
 
+for name in mireorder.__all__:
+    getattr(mireorder, name)
+
 modules = [m for name, m in list(sys.modules.items()) if name.startswith("mireorder")]
 kernels = {f"{m.__name__}.{n}": v for m in modules for n, v in vars(m).items() if isinstance(v, Dispatcher)}
 print(json.dumps([len(kernels), [name for name, kernel in kernels.items() if kernel.signatures]]))

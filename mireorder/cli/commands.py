@@ -15,7 +15,7 @@ COMMANDS = {
     "count": ("counts", "Count what fit looks at and keep it: counts can be merged, and planned from."),
     "merge": ("counts", "Merge counts into the counts of all their rows, without reading these again."),
     "apply": ("datasets", "Write the dataset with its targets reordered; an interrupted run resumes."),
-    "check": ("datasets", "Prove on every row that the order can be undone."),
+    "check": ("datasets", "Prove on every row that the natural target comes back."),
     "inspect": ("plans", "Show a plan: its order, its scores, ties and warnings."),
     "mix": ("schedules", "Mix plans: each row takes the order of one of them."),
     "anneal": ("schedules", "Go from one plan to another, phase by phase."),
@@ -27,7 +27,7 @@ COMMANDS = {
 """Name -> module in this package, and the first line of the command's docstring."""
 
 _EXITS = "Exit status: 0 done, 1 a law is broken or an answer is not complete, 2 input or options can't be used."
-_HELP = "Find the order in which a decoder should learn to emit its target, and undo it after generation.\n\n" + _EXITS
+_HELP = "Find the order in which a decoder should learn to emit its target, and restore answers to natural order.\n\n" + _EXITS
 _WIDE = {"max_content_width": 100}
 
 

@@ -33,7 +33,7 @@ def count(
 ) -> None:
     """Count what fit looks at and keep it: counts can be merged, and planned from.
 
-    Digits are padded, unless --align says otherwise, whatever policy they are for. Plan with fit --counts.
+    Digits are padded, unless --align says otherwise. Counts are planned from with fit --counts.
 
     Example: mireorder count monday.txt --split = --cutter digits --out monday/
 
@@ -69,7 +69,7 @@ def count(
 
 
 def merge(
-    folders: Annotated[list[Path], Argument("folders of counts that were made alike", "Data", "COUNTS...")],
+    folders: Annotated[list[Path], Argument("folders of counts that were made alike", "Data")],
     *,
     out: options.Out,
     memory: options.Memory = None,

@@ -17,7 +17,7 @@ def apply(
     *,
     plan: Annotated[Path, Option("folder of the plan", "Data")],
     rows: options.Rows,
-    form: Annotated[str, Option("{names}: prompt and completion, or input_ids and labels", "Form", names=options.forms)] = "text",
+    form: Annotated[str, Option("how rows are written: {names}", "Form", names=options.forms)] = "text",
     tokenizer: Annotated[str | None, Option("token form: tokenizer folder or hub id", "Form")] = None,
     reserve: Annotated[
         bool, Option("token form: make each marker one token, of the tokenizer saved with it", "Form")
@@ -71,7 +71,7 @@ def check(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Prove on every row that the order can be undone.
+    """Prove on every row that the natural target comes back.
 
     Example: mireorder check reordered/
 

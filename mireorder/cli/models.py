@@ -39,8 +39,10 @@ class Comparing(Training):
     """The same for each of several runs."""
 
     steps: Annotated[int, Option("optimiser steps of each run", least=1)] = 2000
+    batch_size: Annotated[int, Option("rows a step", rare=True, least=1)] = 64
+    learning_rate: Annotated[float | None, Option("peak; the default depends on the model", rare=True, least=0)] = None
     seeds: Annotated[int, Option("runs of each policy", least=1)] = 2
-    workers: Annotated[int | None, Option("runs at a time; by default one a core", least=1)] = None
+    workers: Annotated[int | None, Option("runs at a time; by default one a core", rare=True, least=1)] = None
 
 
 def train(
@@ -121,7 +123,7 @@ def compare(
     *,
     rows: options.Rows,
     units: options.Units,
-    policies: Annotated[str, Option("two or more of {names}: plain,max", "Order", names=options.policies)],
+    policies: Annotated[str, Option("two or more, as in plain,max: {names}", "Order", names=options.policies)],
     scores: options.SeveralScores,
     estimator: options.Estimator = "plug-in",
     models: Annotated[

@@ -37,10 +37,10 @@ def criteria() -> Iterable[str]:
 
 
 def estimators() -> Iterable[str]:
-    """Names of estimators, of all criteria."""
-    from mireorder.information.criteria import CRITERIA
+    """Names of estimators, that of criterion bigram last."""
+    from mireorder.information.entropy import ENTROPIES
 
-    return dict.fromkeys(name for criterion in CRITERIA.values() for name in criterion.estimators)
+    return [*ENTROPIES, "cross-fitted"]
 
 
 def policies() -> Iterable[str]:
@@ -190,7 +190,7 @@ class Scores:
 class SeveralScores(Scores):
     """What scores slots, where several criteria are compared."""
 
-    criterion: Annotated[str, Option("one or several of {names}", names=criteria)] = "auto"
+    criterion: Annotated[str, Option("one or several, as in joint,subset: {names}", names=criteria)] = "auto"
 
     def several(self) -> list[Any]:
         """The criteria, each with those of the options that it takes.
@@ -249,7 +249,7 @@ class Choice:
     ] = None
     copies: Annotated[
         str | None,
-        Option("units copied ahead: how many (lead), or the length of a span, or all (lookahead)", rare=True),
+        Option("units copied to the front: how many (lead), or a span's length, or all (lookahead)", rare=True),
     ] = None
     place: Annotated[
         str | None, Option("where the span is taken: random, best or last (lookahead)", rare=True)

@@ -12,7 +12,7 @@ from mireorder.errors import InputError
 
 
 def mix(
-    plans: Annotated[list[Path], Argument("folders of plans, fitted on the same data", "Data", "PLAN...")],
+    plans: Annotated[list[Path], Argument("folders of plans, fitted on the same data", "Data")],
     *,
     weights: Annotated[str | None, Option("how often each is taken: 3,1; by default as often", "Order")] = None,
     out: options.Out,

@@ -57,12 +57,11 @@ class Argument:
 
     help: str
     panel: str
-    metavar: str | None = None
 
     def for_typer(self, name: str, panel: str) -> Any:
         """What typer makes an argument of; ``name`` and ``panel`` have no effect."""
         del name, panel
-        return typer.Argument(help=self.help, metavar=self.metavar, rich_help_panel=self.panel)
+        return typer.Argument(help=self.help, rich_help_panel=self.panel)
 
 
 def spread(command: Callable[..., None]) -> Callable[..., None]:
@@ -130,7 +129,7 @@ def _at_least(flag: str, least: float) -> Callable[..., Any]:
 
     def require(value: float | None) -> float | None:
         if value is not None and value < least:
-            raise InputError(f"{flag} {value} is below {least}", remedy=f"take {least} or more, or leave it out")
+            raise InputError(f"{flag} {value:g} is below {least}", remedy=f"take {least} or more, or leave it out")
         return value
 
     return require
