@@ -123,7 +123,7 @@ def compare(
     *,
     rows: options.Rows,
     units: options.Units,
-    policies: Annotated[str, Option("two or more, as in plain,max: {names}", "Order", names=options.policies)],
+    policies: Annotated[str, Option("two or more, or orders, as in plain,max,2-1-3-0: {names}", "Order", names=options.policies)],
     scores: options.SeveralScores,
     estimator: options.Estimator = "plug-in",
     models: Annotated[
@@ -142,7 +142,7 @@ def compare(
     """
     from mireorder.evaluate.compare import Setup, arms
     from mireorder.evaluate.compare import compare as compare_policies
-    from mireorder.report.comparison import comparison_view
+    from mireorder.report.comparison import comparison_view, write_report
 
     setup = Setup(
         models=tuple(name for name in models.split(",") if name),
@@ -168,6 +168,7 @@ def compare(
             cutter=units.made(rows.labels),
             progress=progress,
         )
+    write_report(comparison)
     if as_json:
         print_json({"folder": str(out), "outcomes": [asdict(o) | {"mean": o.mean} for o in comparison.outcomes]})
         return

@@ -20,13 +20,9 @@ from mireorder.cutting.batches import Progress
 from mireorder.cutting.source import hash_strings
 from mireorder.dataset import manifest
 from mireorder.dataset.folder import load
-<<<<<<< HEAD
-from mireorder.errors import InputError, OutputError
-=======
 from mireorder.dataset.reader import open_shards
 from mireorder.dataset.writer import FORMS
 from mireorder.errors import InputError, PlanError
->>>>>>> c910114 (The command line: commands are loaded when they run, options stand in panels, check proves any rows by a plan)
 from mireorder.files import file_digest
 from mireorder.ordering.columns import RestoredRows, natural_units, put_back, without_start
 from mireorder.ordering.emission import in_natural_order, is_order, moved_back
@@ -269,7 +265,6 @@ def _check_orders(
         yield from _unrestored(row_id, completion, restored[row], target)
 
 
-<<<<<<< HEAD
 def _restored(plan: Plan, completions: pa.StringArray, prompts: pa.StringArray | None) -> RestoredRows:
     """`Plan.restore_all`; a row whose prompt does not fit the plan breaks the law, where elsewhere it is refused."""
     try:
@@ -285,10 +280,7 @@ def _restored(plan: Plan, completions: pa.StringArray, prompts: pa.StringArray |
     return RestoredRows.of(rows)
 
 
-def _check_id_orders(plan: Plan, columns: dict[str, pa.Array], tokenizer: Any) -> Iterator[Breach]:
-=======
 def _check_id_orders(plan: Plan, columns: Columns, tokenizer: Any) -> Iterator[Breach]:
->>>>>>> c910114 (The command line: commands are loaded when they run, options stand in panels, check proves any rows by a plan)
     """`_check_orders` for units that are ids: what comes back is decoded, and nothing is encoded again."""
     from mireorder.tokenizing.ids import decode
     from mireorder.tokenizing.tokens import restore_ids, special_ids
