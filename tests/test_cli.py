@@ -4,10 +4,11 @@ import io
 import json
 import subprocess
 import sys
+
 import pytest
 
 from mireorder import Plan, cli
-from mireorder.cli.commands import COMMANDS
+
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):

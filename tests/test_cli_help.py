@@ -6,7 +6,6 @@ import subprocess
 import sys
 from importlib import import_module
 
-import numpy as np
 import pytest
 import typer
 

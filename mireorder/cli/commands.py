@@ -27,7 +27,10 @@ COMMANDS = {
 """Name -> module in this package, and the first line of the command's docstring."""
 
 _EXITS = "Exit status: 0 done, 1 a law is broken or an answer is not complete, 2 input or options can't be used."
-_HELP = "Find the order in which a decoder should learn to emit its target, and restore answers to natural order.\n\n" + _EXITS
+_HELP = (
+    "Find the order in which a decoder should learn to emit its target, and restore answers to natural order.\n\n"
+    + _EXITS
+)
 _WIDE = {"max_content_width": 100}
 
 
@@ -68,9 +71,9 @@ class Command(TyperCommand):
 
 def _version(asked: bool) -> None:
     if asked:
-        import mireorder
+        from importlib.metadata import version
 
-        typer.echo(mireorder.__version__)
+        typer.echo(version("mireorder"))
         raise typer.Exit
 
 

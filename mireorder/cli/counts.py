@@ -21,9 +21,7 @@ def count(
     context: typer.Context,
     *,
     data: options.Data,
-    like: Annotated[
-        Path | None, Option("folder of counts to count like, so that both can be merged", "Data")
-    ] = None,
+    like: Annotated[Path | None, Option("folder of counts to count like, so that both can be merged", "Data")] = None,
     rows: options.Rows,
     units: options.Units,
     scores: options.Scores,

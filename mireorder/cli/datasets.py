@@ -9,7 +9,7 @@ import typer
 
 from mireorder.cli import options
 from mireorder.cli.output import print_json, rows_bar, show
-from mireorder.cli.signature import Argument, Option
+from mireorder.cli.signature import Option
 
 
 def apply(

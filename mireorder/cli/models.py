@@ -48,13 +48,9 @@ class Comparing(Training):
 def train(
     dataset: Annotated[Path, Argument("a reordered dataset's folder", "Data")],
     *,
-    model: Annotated[
-        str, Option("preset ({names}), model folder or hub id", "Model", names=options.presets)
-    ],
+    model: Annotated[str, Option("preset ({names}), model folder or hub id", "Model", names=options.presets)],
     lora: Annotated[bool, Option("train a LoRA adapter", "Model")] = False,
-    qlora: Annotated[
-        bool, Option("train a LoRA adapter on weights of 4 bits: needs bitsandbytes", "Model")
-    ] = False,
+    qlora: Annotated[bool, Option("train a LoRA adapter on weights of 4 bits: needs bitsandbytes", "Model")] = False,
     training: Training,
     seed: Annotated[int, Option("of weights and row order", "Training", least=0)] = 0,
     out: options.Out,
@@ -123,7 +119,9 @@ def compare(
     *,
     rows: options.Rows,
     units: options.Units,
-    policies: Annotated[str, Option("two or more, or orders, as in plain,max,2-1-3-0: {names}", "Order", names=options.policies)],
+    policies: Annotated[
+        str, Option("two or more, or orders, as in plain,max,2-1-3-0: {names}", "Order", names=options.policies)
+    ],
     scores: options.SeveralScores,
     estimator: options.Estimator = "plug-in",
     models: Annotated[

@@ -173,7 +173,8 @@ class Scores:
     panel: ClassVar[str] = "Order"
 
     criterion: Annotated[
-        str, Option("what scores slots: {names}; none counts rows alone, auto is the policy's, or joint", names=criteria)
+        str,
+        Option("what scores slots: {names}; none counts rows alone, auto is the policy's, or joint", names=criteria),
     ] = "auto"
     k: Annotated[int | None, Option("size of the subsets (subset)", rare=True)] = None
     normalised: Annotated[bool | None, Option("divide scores by H(t_i) (subset)", rare=True)] = None
@@ -251,14 +252,12 @@ class Choice:
         str | None,
         Option("units copied to the front: how many (lead), or a span's length, or all (lookahead)", rare=True),
     ] = None
-    place: Annotated[
-        str | None, Option("where the span is taken: random, best or last (lookahead)", rare=True)
-    ] = None
+    place: Annotated[str | None, Option("where the span is taken: random, best or last (lookahead)", rare=True)] = None
     whole: Annotated[bool, Option("copy to the front of the target, not of each sentence", rare=True)] = False
     unmarked: Annotated[bool, Option("copy without marks, as in the paper", rare=True)] = False
-    stop_words: Annotated[
-        int | None, Option("how many of the commonest words are never copied (lead)", rare=True)
-    ] = None
+    stop_words: Annotated[int | None, Option("how many of the commonest words are never copied (lead)", rare=True)] = (
+        None
+    )
 
     @property
     def copying(self) -> bool:

@@ -10,11 +10,10 @@ import typer
 
 from mireorder.cli import options
 from mireorder.cli.output import print_json, rows_bar, show
-from mireorder.cli.signature import Argument, Option
+from mireorder.cli.signature import Option
 from mireorder.errors import InputError
 
 if TYPE_CHECKING:
-    from mireorder.ordering.order import Order
     from mireorder.ordering.plan import Plan
 
 BESIDE_COUNTS = {"counts", "policy", "order", "marked", "markers", "estimator", "shuffles", "resamples", "seed"}

@@ -23,9 +23,7 @@ def restore(
     prompts: Annotated[
         Path | None, Option("file with the prompts that were answered, a line each (kind causal)", "Data")
     ] = None,
-    strings: Annotated[
-        bool, Option("each line is a JSON string, so that answers may hold line feeds", "Data")
-    ] = False,
+    strings: Annotated[bool, Option("each line is a JSON string, so that answers may hold line feeds", "Data")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Filter: emitted answers on standard input, to natural answers on standard output.

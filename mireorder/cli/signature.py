@@ -72,7 +72,7 @@ def spread(command: Callable[..., None]) -> Callable[..., None]:
             a ``panel``.
     """
     hints = get_type_hints(command, include_extras=True)
-    panels = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
+    panels: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
     parameters: list[Parameter] = []
     for parameter in signature(command).parameters.values():
         if parameter.name in panels:

@@ -137,10 +137,14 @@ def check(
 
 def _plan(folder: Path | None, plan: Plan | str | Path | None) -> Plan:
     """The plan that is given, or the one in the folder."""
-    if plan is None and (folder is None or not (folder / FILE).is_file()):
-        place = "" if folder is None else f"{folder}: "
-        raise PlanError(f"{place}there is no plan here; pass the plan of the dataset it came from (--plan)")
-    return plan if isinstance(plan, Plan) else Plan.load(folder if plan is None else plan)
+    if isinstance(plan, Plan):
+        return plan
+    if plan is not None:
+        return Plan.load(plan)
+    if folder is not None and (folder / FILE).is_file():
+        return Plan.load(folder)
+    place = "" if folder is None else f"{folder}: "
+    raise PlanError(f"{place}there is no plan here; pass the plan of the dataset it came from (--plan)")
 
 
 def _stored(dataset: Any) -> Iterator[tuple[str, Columns]]:
@@ -322,8 +326,9 @@ def _unrestored(row_id: str, emitted: Any, restored: Restored, target: str) -> I
 def _tokenizer(checked: Checked, plan: Plan, given: Any) -> Any:
     """The tokenizer of token form; None of text form."""
     if (checked.form == "token") != (given is not None):
-        needs, remedy = ("needs", "pass") if given is None else ("has no use for", "leave out")
-        raise InputError(f"{checked.form} form {needs} a tokenizer", shard=checked.folder, remedy=f"{remedy} --tokenizer")
+        problem, remedy = ("needs a", "pass") if given is None else ("has no use for a", "leave out")
+        problem = f"{checked.form} form {problem} tokenizer"
+        raise InputError(problem, shard=checked.folder, remedy=f"{remedy} --tokenizer")
     if given is None:
         return None
     from mireorder.tokenizing.tokens import fingerprint, load_tokenizer
