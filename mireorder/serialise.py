@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from difflib import get_close_matches
 from typing import Any, TypeVar
@@ -37,7 +37,12 @@ def make(description: Mapping[str, Any], known: Mapping[str, Callable[..., T]]) 
 def one_of(name: str, known: Mapping[str, T], what: str) -> T:
     """What the name stands for. Raises InputError if it is unknown; the nearest name is offered."""
     if name not in known:
-        near = get_close_matches(str(name), known, 1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise InputError(f"there is no {what} {name!r}", remedy=f"{hint}the {what} is one of {', '.join(known)}")
+        raise InputError(f"there is no {what} {name!r}", remedy=choices(name, known, what))
     return known[name]
+
+
+def choices(name: str, known: Iterable[str], what: str) -> str:
+    """What can be named in place of an unknown name, the nearest first."""
+    near = get_close_matches(str(name), known, 1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{hint}the {what} is one of {', '.join(known)}"

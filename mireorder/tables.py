@@ -26,7 +26,7 @@ class Table(MutableMapping[str, T]):
     def __getitem__(self, name: str) -> T:
         found = self._entries[name]
         if isinstance(found, str):
-            found = self._entries[name] = _imported(found)
+            found = self._entries[name] = imported(found)
         return found
 
     def __setitem__(self, name: str, value: T | str) -> None:
@@ -59,12 +59,13 @@ def late(module: dict[str, Any], places: Mapping[str, str]) -> Callable[[str], A
     def find(name: str) -> Any:
         if name not in places:
             raise AttributeError(f"module {module['__name__']!r} has no attribute {name!r}")
-        module[name] = _imported(places[name])
+        module[name] = imported(places[name])
         return module[name]
 
     return find
 
 
-def _imported(place: str) -> Any:
+def imported(place: str) -> Any:
+    """What stands at ``"package.module:attribute"``."""
     module, _, attribute = place.partition(":")
     return getattr(import_module(module), attribute)

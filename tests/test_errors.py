@@ -179,7 +179,7 @@ FIT = {
         ["cutter digits takes no --delimiter", "leave it"],
     ),
     "another criterion's option": ("d.txt", SUMS, f"{DIGITS} --k 2", ["criterion joint takes no --k", "leave it out"]),
-    "negative shuffles": ("d.txt", SUMS, f"{DIGITS} --shuffles -1", ["shuffles -1 is below 0", "take 0"]),
+    "negative shuffles": ("d.txt", SUMS, f"{DIGITS} --shuffles -1", ["--shuffles -1 is below 0", "take 0"]),
     "no separator given": ("d.txt", SUMS, "--cutter digits", ["d.txt: ", "need a separator", "--split"]),
     "two targets": (
         "d.csv",
@@ -274,7 +274,8 @@ def test_an_output_folder_that_holds_something_is_refused(place, capsys, command
 
 @pytest.mark.parametrize("command", ["inspect", "check", "restore"])
 def test_a_plan_that_is_not_there_or_broken_is_refused(place, capsys, command):
-    in_order(["nowhere", "no plan here", "mireorder fit"], refused(capsys, place, f"{command} nowhere"))
+    remedy = "--plan" if command == "check" else "mireorder fit"
+    in_order(["nowhere", "no plan here", remedy], refused(capsys, place, f"{command} nowhere"))
     (place / "sums" / "mireorder.json").write_text("{")
     in_order(["sums", "not a readable plan"], refused(capsys, place, f"{command} sums"))
     (place / "moods" / "mireorder.json").write_text('{"format": 99}')

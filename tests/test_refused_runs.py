@@ -61,14 +61,14 @@ def test_a_model_that_is_nowhere_is_refused_with_the_presets(name, meant, monkey
 
 
 COMMANDS = {
-    "train data --model nano --seed -1 --out new": "error: the seed must be",
-    "train data --model nano --learning-rate -1 --out new": "error: the learning rate must be",
+    "train data --model nano --seed -1 --out new": "error: --seed -1 is below 0",
+    "train data --model nano --learning-rate -1 --out new": "error: --learning-rate -1 is below 0",
     "train data --model nano --learning-rate nan --out new": "error: the learning rate must be",
     "train data --model nanoo --out new": "did you mean 'nano'?",
-    "generate model --prompts - --batch-size 0": "'--batch-size'",
-    "generate model --prompts - --max-new-tokens 0": "'--max-new-tokens'",
+    "generate model --prompts - --batch-size 0": "error: --batch-size 0 is below 1",
+    "generate model --prompts - --max-new-tokens 0": "error: --max-new-tokens 0 is below 1",
     "compare x.txt --split = --cutter digits --policies plain,max --learning-rate inf --out new": "the learning rate",
-    "compare x.txt --split = --cutter digits --policies plain,max --steps 0 --out new": "error: steps must be",
+    "compare x.txt --split = --cutter digits --policies plain,max --steps 0 --out new": "error: --steps 0 is below 1",
     "compare x.txt --split = --cutter digits --policies plain,max --model nanoo --out new": "did you mean 'nano'?",
 }
 

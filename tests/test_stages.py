@@ -202,7 +202,7 @@ def test_sources_seen_once_each_are_warned_of_once(products):
     plan = fit(str(products), reading=Reading(separator="="), cutter="digits", order=Order(resamples=0))
     assert plan.significance.within_noise == [0, 1, 2, 3]  # a consequence: one sentence says both
     (warning,) = plan.warnings
-    assert "source of their own" in warning and "shuffled ones included" in warning
+    assert "source of their own" in warning and "shuffled targets score the same" in warning
 
 
 def test_json_fields_are_moved_as_they_are_written(tmp_path):

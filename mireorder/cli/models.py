@@ -4,41 +4,68 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from mireorder.cli import options
-from mireorder.cli.output import OUT, Incomplete, print_json, steps_bar
-from mireorder.report.comparison import comparison_view, write_report
+from mireorder.cli.output import Incomplete, print_json, show, steps_bar
+from mireorder.cli.signature import Argument, Option
 from mireorder.restoring.script import one_line
+
+if TYPE_CHECKING:
+    from mireorder.training.budget import Budget
+
+
+@dataclass(frozen=True)
+class Training:
+    """How long and how fast a model is trained."""
+
+    panel: ClassVar[str] = "Training"
+
+    steps: Annotated[int, Option("optimiser steps", least=1)] = 1000
+    batch_size: Annotated[int, Option("rows a step", least=1)] = 64
+    learning_rate: Annotated[float | None, Option("peak; the default depends on the model", least=0)] = None
+
+    def budget(self, seed: int = 0) -> Budget:
+        """The same as the trainers take it. Raises MireorderError where that is no budget."""
+        from mireorder.training.budget import Budget
+
+        return Budget(steps=self.steps, batch_size=self.batch_size, learning_rate=self.learning_rate, seed=seed)
+
+
+@dataclass(frozen=True)
+class Comparing(Training):
+    """The same for each of several runs."""
+
+    steps: Annotated[int, Option("optimiser steps of each run", least=1)] = 2000
+    batch_size: Annotated[int, Option("rows a step", rare=True, least=1)] = 64
+    learning_rate: Annotated[float | None, Option("peak; the default depends on the model", rare=True, least=0)] = None
+    seeds: Annotated[int, Option("runs of each policy", least=1)] = 2
+    workers: Annotated[int | None, Option("runs at a time; by default one a core", rare=True, least=1)] = None
 
 
 def train(
-    dataset: Annotated[Path, typer.Argument(help="a reordered dataset's folder")],
-    model: Annotated[str, typer.Option(help="preset (tiny, nano, micro, mini, gpt2-small), model folder or hub id")],
+    dataset: Annotated[Path, Argument("a reordered dataset's folder", "Data")],
+    *,
+    model: Annotated[str, Option("preset ({names}), model folder or hub id", "Model", names=options.presets)],
+    lora: Annotated[bool, Option("train a LoRA adapter", "Model")] = False,
+    qlora: Annotated[bool, Option("train a LoRA adapter on weights of 4 bits: needs bitsandbytes", "Model")] = False,
+    training: Training,
+    seed: Annotated[int, Option("of weights and row order", "Training", least=0)] = 0,
     out: options.Out,
-    steps: Annotated[int, typer.Option(help="optimiser steps")] = 1000,
-    batch_size: Annotated[int, typer.Option(help="rows a step")] = 64,
-    learning_rate: Annotated[float | None, typer.Option(help="peak; the default depends on the model")] = None,
-    lora: Annotated[bool, typer.Option("--lora", help="train a LoRA adapter")] = False,
-    qlora: Annotated[
-        bool, typer.Option("--qlora", help="train a LoRA adapter on weights of 4 bits: needs bitsandbytes")
-    ] = False,
-    seed: Annotated[int, typer.Option(help="of weights and row order")] = 0,
     as_json: options.Json = False,
 ) -> None:
-    """Train a model on a reordered dataset with TRL's SFTTrainer; the plan goes into the model's folder.
+    """Train a model on a reordered dataset with TRL's SFTTrainer.
+
+    The plan goes into the model's folder.
 
     Example: mireorder train reordered/ --model nano --steps 2000 --out model/
     """
-    from mireorder.training.budget import Budget
+    budget = training.budget(seed)
     from mireorder.training.train import train as train_model
 
-    budget = Budget(steps=steps, batch_size=batch_size, learning_rate=learning_rate, seed=seed)
-    with steps_bar("training", steps, "steps") as bar:
+    with steps_bar("training", budget.steps, "steps") as bar:
         trained = train_model(
             dataset,
             model,
@@ -52,29 +79,28 @@ def train(
         print_json(asdict(trained) | {"folder": str(trained.folder)})
         return
     held_out = "" if trained.held_out_loss is None else f", held-out loss {trained.held_out_loss:.3f}"
-    OUT.print(f"loss {trained.losses[-1][1]:.3f} after {steps:,} steps on {trained.device}{held_out}")
-    OUT.print(f"model written to {out}")
+    print(f"loss {trained.losses[-1][1]:.3f} after {budget.steps:,} steps on {trained.device}{held_out}")
+    print(f"model written to {out}")
 
 
 def generate(
-    model: Annotated[Path, typer.Argument(help="a trained model's folder")],
-    prompts: Annotated[Path, typer.Option(help="file with a prompt a line, - for standard input")],
-    batch_size: Annotated[int, typer.Option(help="prompts at a time", min=1)] = 64,
+    model: Annotated[Path, Argument("a trained model's folder", "Model")],
+    *,
+    prompts: Annotated[Path, Option("file with a prompt a line, - for standard input", "Data")],
+    batch_size: Annotated[int, Option("prompts at a time", "Model", least=1)] = 64,
     max_new_tokens: Annotated[
-        int | None, typer.Option(help="by default as many as the longest completion", min=1)
+        int | None, Option("by default as many as the longest completion", "Model", least=1)
     ] = None,
-    constrain: Annotated[
-        bool, typer.Option("--constrain", help="let the model write only what can be restored")
-    ] = False,
+    constrain: Annotated[bool, Option("let the model write only what can be restored", "Model")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Answer prompts, in natural order, a line each.
 
     Example: mireorder generate model/ --prompts prompts.txt
     """
+    lines = options.lines(prompts)
     from mireorder.training.generate import generate as generate_answers
 
-    lines = options.lines(prompts)
     bad = Incomplete()
     with steps_bar("generating", len(lines), "prompts") as bar:
         answers = generate_answers(
@@ -90,59 +116,41 @@ def generate(
 
 def compare(
     data: options.Data,
-    policies: Annotated[str, typer.Option(help="two or more policies, or orders themselves: plain,max,2-1-3-0")],
-    out: options.Out,
-    split: options.Split = None,
-    columns: options.Columns = None,
-    source: options.Source = None,
-    target: options.Target = None,
-    labels: options.LabelColumns = None,
-    cutter: options.CutterName = None,
-    names: options.Names = None,
-    delimiter: options.Delimiter = None,
-    align: options.Align = None,
-    width: options.Width = None,
-    joiner: options.Joiner = None,
-    language: options.Language = None,
-    vocabulary: options.Vocabulary = None,
-    criterion: Annotated[
-        str, typer.Option(help="one or several of joint, pairwise, subset, presence, bigram")
-    ] = "auto",
-    k: options.SubsetSize = None,
-    normalised: options.Normalised = None,
-    words: options.Words = None,
+    *,
+    rows: options.Rows,
+    units: options.Units,
+    policies: Annotated[
+        str, Option("two or more, or orders, as in plain,max,2-1-3-0: {names}", "Order", names=options.policies)
+    ],
+    scores: options.SeveralScores,
     estimator: options.Estimator = "plug-in",
     models: Annotated[
-        str, typer.Option("--model", help="presets (tiny, nano, micro, mini), model folders or hub ids: nano,micro")
+        str,
+        Option("presets ({names}), model folders or hub ids: nano,micro", "Model", "--model", names=options.presets),
     ] = "tiny",
-    seeds: Annotated[int, typer.Option(help="runs of each policy", min=1)] = 2,
-    steps: Annotated[int, typer.Option(help="optimiser steps of each run")] = 2000,
-    batch_size: Annotated[int, typer.Option(help="rows a step")] = 64,
-    learning_rate: Annotated[float | None, typer.Option(help="peak")] = None,
-    workers: Annotated[int | None, typer.Option(help="runs at a time; by default one a core", min=1)] = None,
+    training: Comparing,
+    out: options.Out,
     as_json: options.Json = False,
 ) -> None:
-    """Train the same model on several orders of the same data, and compare the restored answers.
+    """Train the same model on several orders of the same data, and compare the answers.
 
-    Policies that look at scores are compared under each criterion. Killed, it goes on where it was when run again.
+    Policies that look at scores are compared under each criterion. A run that was killed resumes.
 
     Example: mireorder compare mul.txt --split = --cutter digits --policies plain,max --seeds 2 --steps 2000 --out c/
     """
     from mireorder.evaluate.compare import Setup, arms
     from mireorder.evaluate.compare import compare as compare_policies
-    from mireorder.training.budget import Budget
+    from mireorder.report.comparison import comparison_view, write_report
 
     setup = Setup(
         models=tuple(name for name in models.split(",") if name),
-        seeds=seeds,
-        budget=Budget(steps=steps, batch_size=batch_size, learning_rate=learning_rate),
-        workers=workers,
+        seeds=training.seeds,
+        budget=training.budget(),
+        workers=training.workers,
     )
-    names_of = [name for name in policies.split(",") if name]
-    criteria = options.criteria(criterion, k=k, normalised=normalised, words=words)
-    orders = arms(names_of, criteria, estimator=estimator)
-    runs = len(orders) * seeds * len(setup.models)
-    with steps_bar("training", steps * runs, "steps") as bar:
+    orders = arms([name for name in policies.split(",") if name], scores.several(), estimator=estimator)
+    runs = len(orders) * setup.seeds * len(setup.models)
+    with steps_bar("training", training.steps * runs, "steps") as bar:
         reached: dict[tuple[str, ...], int] = {}
 
         def progress(row: Mapping[str, Any]) -> None:
@@ -154,23 +162,13 @@ def compare(
             orders,
             out,
             setup,
-            reading=options.reading(split, columns, source, target, labels),
-            cutter=options.cutter(
-                cutter,
-                names,
-                labels,
-                delimiter=delimiter,
-                align=align,
-                width=width,
-                joiner=joiner,
-                language=language,
-                vocabulary=vocabulary,
-            ),
+            reading=rows.reading(),
+            cutter=units.made(rows.labels),
             progress=progress,
         )
     write_report(comparison)
     if as_json:
         print_json({"folder": str(out), "outcomes": [asdict(o) | {"mean": o.mean} for o in comparison.outcomes]})
         return
-    OUT.print(comparison_view(comparison))
-    OUT.print(f"results and picture written to {out}")
+    show(comparison_view(comparison))
+    print(f"results and picture written to {out}")

@@ -1,147 +1,362 @@
-"""Options that several commands share, and the objects that they name."""
+"""Options that several commands share, in panels, and the objects that they name."""
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 import typer
 
+from mireorder.cli.signature import Argument, Option
 from mireorder.errors import InputError
+from mireorder.serialise import one_of
+
+if TYPE_CHECKING:
+    from mireorder.ordering.order import Order
+    from mireorder.reading import Reading
 
 T = TypeVar("T")
 
-Data = Annotated[list[str], typer.Argument(help="files, globs, a saved dataset or a hub id; NAME=FILE names a split")]
-SomeData = Annotated[
-    list[str] | None, typer.Argument(help="files, globs, a saved dataset or a hub id; NAME=FILE names a split")
-]
-Split = Annotated[str | None, typer.Option(help="separator between source and target in lines of text, such as =")]
-Columns = Annotated[str | None, typer.Option(help="names of the columns of a file without header: a,b,c")]
-Source = Annotated[str | None, typer.Option(help="source column; several, a,b, are joined by a line end")]
-Target = Annotated[str | None, typer.Option(help="target column")]
-LabelColumns = Annotated[str | None, typer.Option("--labels", help="binary label columns: a,b,c")]
-CutterName = Annotated[
-    str | None,
-    typer.Option("--cutter", help="digits, labels, fields, words, sentences, lines, spans, pieces or tokens"),
-]
-Names = Annotated[Path | None, typer.Option(help="file with a label name a line, in canonical order")]
-Delimiter = Annotated[str | None, typer.Option(help="between the labels of a text column, or between spans")]
-Align = Annotated[str | None, typer.Option(help="how slots are addressed: left or right; digits also pad")]
-Width = Annotated[int | None, typer.Option(help="units in a target, if not as many as the longest has")]
-Joiner = Annotated[str | None, typer.Option(help="between labels or sentences as they are emitted")]
-Language = Annotated[str | None, typer.Option(help="code of the language of sentences, such as de")]
-Vocabulary = Annotated[int | None, typer.Option(help="units of text told apart when counted, the commonest")]
-CriterionName = Annotated[
-    str,
-    typer.Option(
-        "--criterion", help="joint, pairwise, subset, presence, bigram; none for a policy that looks at no scores"
-    ),
-]
-SubsetSize = Annotated[int | None, typer.Option("--k", help="size of the subsets (subset)")]
-Normalised = Annotated[bool | None, typer.Option("--normalised", help="divide scores by H(t_i) (subset)")]
-Words = Annotated[int | None, typer.Option(help="how many words are looked at (presence, bigram)")]
-PolicyName = Annotated[
-    str,
-    typer.Option(
-        "--policy",
-        help="plain, reverse, random, max, min, frequency, rare; another order in every row: shuffle, causal-max, "
-        "causal-min, hardest, easiest; units copied ahead: lead, lookahead",
-    ),
-]
-Order = Annotated[str | None, typer.Option(help="the order itself, slots by step: 2,1,3,0")]
-Marked = Annotated[bool, typer.Option("--marked", help="write each unit behind a marker of its slot")]
-MarkerTemplate = Annotated[
-    str | None, typer.Option("--markers", help="what markers look like, {} being the slot, or of lead what is copied")
-]
-Copies = Annotated[
-    str | None, typer.Option(help="units copied ahead: how many (lead), or the length of a span, or all (lookahead)")
-]
-Place = Annotated[str | None, typer.Option(help="where the span is taken: random, best or last (lookahead)")]
-Whole = Annotated[bool, typer.Option("--whole", help="copy to the front of the target, not of each sentence")]
-Unmarked = Annotated[bool, typer.Option("--bare", help="copy without marks, as in the paper")]
-StopWords = Annotated[int | None, typer.Option(help="how many of the commonest words are never copied (lead)")]
-Estimator = Annotated[
-    str,
-    typer.Option(
-        help="whose scores decide: plug-in, miller-madow, laplace, kt, perks, minimax, james-stein, grassberger, "
-        "chao-shen, chao-wang-jost or nsb; with criterion bigram, plug-in or cross-fitted"
-    ),
-]
-Ties = Annotated[str, typer.Option(help="criterion that breaks ties, or none for the lowest slot")]
-Between = Annotated[
-    str | None, typer.Option(help="text between source and target; by default the separator or a space")
-]
-Shuffles = Annotated[
-    int | None, typer.Option(help="shuffled targets each score is tested against; by default enough for all slots")
-]
-Resamples = Annotated[
-    int | None, typer.Option(help="bootstrap resamples that show how sure the order is; by default up to 100")
-]
-Seed = Annotated[int, typer.Option(help="seed of random orders, shuffles and resamples")]
-Memory = Annotated[str | None, typer.Option(help="memory that counts may take before they go to disk, such as 512MB")]
-Reject = Annotated[bool, typer.Option("--reject", help="set rows aside that can't be used, instead of stopping")]
-Json = Annotated[bool, typer.Option("--json", help="print JSON")]
-Out = Annotated[Path, typer.Option(help="output folder, new or empty")]
 
-
-def reading(split: str | None, columns: str | None, source: str | None, target: str | None, labels: str | None) -> Any:
-    """How rows are read, from the options."""
-    from mireorder.reading import Reading
-
-    if target and labels:
-        raise InputError("--target and --labels both name the target", remedy="pass one of them")
-    return Reading(_list(source), _list(labels) or ((target,) if target else ()), split, _list(columns) or None)
-
-
-def cutter(name: str | None, names: Path | None, labels: str | None, **options: Any) -> Any:
-    """The cutter, from its name and options; --labels and --names mean labels."""
+def cutters() -> Iterable[str]:
+    """Names of cutters."""
     from mireorder.cutting import CUTTERS
 
-    if name is None and (labels or names):
-        name = "labels"
-    if name is None:
-        raise InputError("no cutter is named", remedy=f"pass --cutter, one of {', '.join(CUTTERS)}")
-    if names is not None:
-        options["names"] = tuple(line for line in lines(names) if line)
-    return _with_options(name, CUTTERS, "cutter", options)
+    return CUTTERS
 
 
-def criterion(name: str, policy: str = "max", **options: Any) -> Any:
-    """The criterion, from its name and options; ``auto`` and ``none`` are names that `fit` knows."""
+def criteria() -> Iterable[str]:
+    """Names of criteria."""
+    from mireorder.information.criteria import CRITERIA
+
+    return CRITERIA
+
+
+def estimators() -> Iterable[str]:
+    """Names of estimators, that of criterion bigram last."""
+    from mireorder.information.entropy import ENTROPIES
+
+    return [*ENTROPIES, "cross-fitted"]
+
+
+def policies() -> Iterable[str]:
+    """Names of policies."""
+    from mireorder.ordering.policies import named
+
+    return named()
+
+
+def forms() -> Iterable[str]:
+    """Names of forms."""
+    from mireorder.dataset.writer import FORMS
+
+    return FORMS
+
+
+def presets() -> Iterable[str]:
+    """Names of models that are trained from scratch; none where training is not installed."""
+    from mireorder.errors import MireorderError
+
+    try:
+        from mireorder.training.presets import PRESETS
+    except MireorderError:
+        return ()
+    return PRESETS
+
+
+_FILES = Argument("files, globs, a saved dataset or a hub id; NAME=FILE names a split", "Data")
+Data = Annotated[list[str], _FILES]
+SomeData = Annotated[list[str] | None, _FILES]
+Out = Annotated[Path, Option("output folder, new or empty", "Output")]
+Json = Annotated[bool, Option("print JSON", "Output", "--json")]
+Memory = Annotated[
+    str | None, Option("memory that counts may take before they go to disk, such as 512MB", "Output", rare=True)
+]
+Reject = Annotated[bool, Option("set rows aside that can't be used, instead of stopping", "Output")]
+AnyPlan = Annotated[Path, Argument("folder with a plan: a plan's, a dataset's or a model's", "Data")]
+Ties = Annotated[str, Option("criterion that breaks ties, or none for the lowest slot", "Order", rare=True)]
+Estimator = Annotated[str, Option("whose scores decide: {names}", "Trust", names=estimators)]
+CutterTokenizer = Annotated[
+    str | None, Option("cutter tokens: tokenizer folder or hub id", "Units", "--tokenizer", rare=True)
+]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """How rows are read."""
+
+    panel: ClassVar[str] = "Data"
+
+    split: Annotated[str | None, Option("separator between source and target in lines of text, such as =")] = None
+    columns: Annotated[str | None, Option("names of the columns of a file without header: a,b,c", rare=True)] = None
+    source: Annotated[str | None, Option("source column; several, a,b, are joined by a line end")] = None
+    target: Annotated[str | None, Option("target column")] = None
+    labels: Annotated[str | None, Option("binary label columns: a,b,c")] = None
+
+    def reading(self, instead_of: Reading | None = None) -> Reading:
+        """How rows are read.
+
+        Args:
+            instead_of: what holds where an option is not given.
+
+        Raises:
+            InputError: options contradict each other.
+        """
+        from mireorder.reading import Reading
+
+        if self.target and self.labels:
+            raise InputError("--target and --labels both name the target", remedy="pass one of them")
+        target = _list(self.labels) or ((self.target,) if self.target else ())
+        given = Reading(_list(self.source), target, self.split, _list(self.columns) or None)
+        if instead_of is None or given.separator:
+            return given
+        named = given.source or given.target
+        return Reading(
+            given.source or instead_of.source,
+            given.target or instead_of.target,
+            None if named else instead_of.separator,
+            given.columns or instead_of.columns,
+        )
+
+
+@dataclass(frozen=True)
+class Units:
+    """How targets are cut into units."""
+
+    panel: ClassVar[str] = "Units"
+
+    cutter: Annotated[str | None, Option("how targets are cut: {names}", names=cutters)] = None
+    names: Annotated[Path | None, Option("file with a label name a line, in canonical order")] = None
+    delimiter: Annotated[str | None, Option("between the labels of a text column, or between spans", rare=True)] = None
+    align: Annotated[str | None, Option("how slots are addressed: left or right; digits also pad", rare=True)] = None
+    width: Annotated[int | None, Option("units in a target, if not as many as the longest has", rare=True)] = None
+    joiner: Annotated[str | None, Option("between labels or sentences as they are emitted", rare=True)] = None
+    language: Annotated[str | None, Option("code of the language of sentences, such as de", rare=True)] = None
+    vocabulary: Annotated[int | None, Option("units of text counted by name, the commonest", rare=True)] = None
+
+    def made(self, labels: str | None, copying: bool = False) -> Any:
+        """The cutter, from its name and options; --labels and --names mean labels.
+
+        Args:
+            labels: columns of --labels.
+            copying: whether units are copied; the language is then that of their sentences, not the cutter's.
+
+        Raises:
+            InputError: no cutter is named, or it takes no such option.
+        """
+        from mireorder.cutting import CUTTERS
+
+        name = self.cutter or ("labels" if labels or self.names else None)
+        if name is None:
+            raise InputError("no cutter is named", remedy=f"pass --cutter, one of {', '.join(CUTTERS)}")
+        options: dict[str, Any] = {
+            "delimiter": self.delimiter,
+            "align": self.align,
+            "width": self.width,
+            "joiner": self.joiner,
+            "language": None if copying else self.language,
+            "vocabulary": self.vocabulary,
+        }
+        if self.names is not None:
+            options["names"] = tuple(line for line in lines(self.names) if line)
+        return _with_options(name, CUTTERS, "cutter", options)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What scores slots."""
+
+    panel: ClassVar[str] = "Order"
+
+    criterion: Annotated[
+        str,
+        Option("what scores slots: {names}; none counts rows alone, auto is the policy's, or joint", names=criteria),
+    ] = "auto"
+    k: Annotated[int | None, Option("size of the subsets (subset)", rare=True)] = None
+    normalised: Annotated[bool | None, Option("divide scores by H(t_i) (subset)", rare=True)] = None
+    words: Annotated[int | None, Option("how many words are looked at (presence, bigram)", rare=True)] = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The options of a criterion that are given."""
+        options = {"k": self.k, "normalised": self.normalised, "words": self.words}
+        return {name: value for name, value in options.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class SeveralScores(Scores):
+    """What scores slots, where several criteria are compared."""
+
+    criterion: Annotated[str, Option("one or several, as in joint,subset: {names}", names=criteria)] = "auto"
+
+    def several(self) -> list[Any]:
+        """The criteria, each with those of the options that it takes.
+
+        Raises:
+            InputError: none of them takes an option that is given, or a name is unknown.
+        """
+        from mireorder.information.criteria import CRITERIA
+
+        found, left = [], set(self.given)
+        for name in _list(self.criterion):
+            takes = getattr(CRITERIA.get("joint" if name == "auto" else name), "__dataclass_fields__", self.given)
+            own = {option: value for option, value in self.given.items() if option in takes}
+            left -= own.keys()
+            found.append(criterion(name, own))
+        if left:
+            problem = f"no criterion of {self.criterion} takes --{_dashed(min(left))}"
+            raise InputError(problem, remedy="leave it out")
+        return found
+
+
+def criterion(name: str, options: Mapping[str, Any], copies: bool = False) -> Any:
+    """The criterion, from its name and options; ``auto`` and ``none`` are names that `Order` knows.
+
+    Args:
+        name: in `CRITERIA`, ``auto`` or ``none``.
+        options: those that are given.
+        copies: whether they are of what chooses copies, which has no name.
+
+    Raises:
+        InputError: there is no such criterion, or it takes no such option.
+    """
     from mireorder.information.association import Associating
     from mireorder.information.criteria import CRITERIA
 
-    given = [option for option, value in options.items() if value is not None]
-    if name == "none" and given:
-        raise InputError(f"criterion none takes no --{given[0]}", remedy="leave it out or choose another criterion")
-    if name == "none" or (name == "auto" and not given):
+    if name in ("none", "auto") and not options:
         return name
-    if name == "auto":
-        name = "association" if policy in ("lead", "lookahead") else "joint"
-    return _with_options(name, {**CRITERIA, "association": Associating}, "criterion", options)
+    if name == "none":
+        raise InputError(f"criterion none takes no --{_dashed(min(options))}", remedy="leave it out")
+    if name == "auto" and copies:
+        return _with_options("lead", {"lead": Associating}, "policy", options)
+    return _with_options("joint" if name == "auto" else name, CRITERIA, "criterion", options)
 
 
-def criteria(names: str, **options: Any) -> list[Any]:
-    """The criteria of a list, each with those of the options that it takes.
+@dataclass(frozen=True)
+class Choice:
+    """Which order is asked for."""
 
-    Raises:
-        InputError: none of them takes an option that is given, or a name is unknown.
-    """
-    from mireorder.information.criteria import CRITERIA
+    panel: ClassVar[str] = "Order"
 
-    found = []
-    left = {option for option, value in options.items() if value is not None}
-    for name in _list(names):
-        takes = getattr(CRITERIA.get("joint" if name == "auto" else name), "__dataclass_fields__", options)
-        own = {option: value for option, value in options.items() if option in takes}
-        left -= own.keys()
-        found.append(criterion(name, **own))
-    if left:
-        raise InputError(f"no criterion of {names} takes --{min(left)}", remedy="leave it out")
-    return found
+    policy: Annotated[str | None, Option("what makes the order, max if none is given: {names}", names=policies)] = None
+    order: Annotated[str | None, Option("the order itself, slots by step: 2,1,3,0")] = None
+    marked: Annotated[bool, Option("write each unit behind a marker of its slot")] = False
+    markers: Annotated[
+        str | None, Option("what markers look like, {} being the slot, or of lead what is copied", rare=True)
+    ] = None
+    copies: Annotated[
+        str | None,
+        Option("units copied to the front: how many (lead), or a span's length, or all (lookahead)", rare=True),
+    ] = None
+    place: Annotated[str | None, Option("where the span is taken: random, best or last (lookahead)", rare=True)] = None
+    whole: Annotated[bool, Option("copy to the front of the target, not of each sentence", rare=True)] = False
+    unmarked: Annotated[bool, Option("copy without marks, as in the paper", rare=True)] = False
+    stop_words: Annotated[int | None, Option("how many of the commonest words are never copied (lead)", rare=True)] = (
+        None
+    )
+
+    @property
+    def copying(self) -> bool:
+        """Whether units are copied. Raises InputError if there is no such policy."""
+        from mireorder.ordering.policies import policy_of
+
+        return self.policy is not None and policy_of(self.policy).copies is not None
+
+    def asked(self, scores: Scores, ties: str, trust: Trust, language: str | None) -> Order:
+        """The order that is asked for.
+
+        Args:
+            scores: what scores slots.
+            ties: criterion that breaks ties, or none.
+            trust: how it is tested.
+            language: of the sentences whose front units are copied to.
+
+        Raises:
+            InputError: a name is unknown, or options contradict each other.
+        """
+        from mireorder.ordering.order import Order
+
+        if self.order is not None and self.policy is not None:
+            raise InputError("--order and --policy both name the order", remedy="pass one of them")
+        one_of(self.policy or "max", dict.fromkeys(policies()), "policy")
+        options = scores.given | ({} if self.stop_words is None else {"stop_words": self.stop_words})
+        return Order(
+            self._copies(trust.seed, language) if self.copying else self._moves(),
+            criterion(scores.criterion, options, self.copying),
+            None if ties == "none" else ties,
+            trust.estimator,
+            self._permutation(),
+            self.markers or self.marked,
+            trust.shuffles,
+            trust.resamples,
+            trust.seed,
+        )
+
+    def _permutation(self) -> list[int] | None:
+        try:
+            return None if self.order is None else [int(slot) for slot in self.order.split(",")]
+        except ValueError:
+            problem = f"{self.order!r} is no order"
+            raise InputError(problem, remedy="write it as 2,1,3,0: slots by step") from None
+
+    def _moves(self) -> str | None:
+        """The policy's name, where nothing is copied."""
+        given = {"--copies": self.copies, "--place": self.place, "--whole": self.whole, "--unmarked": self.unmarked}
+        if used := [option for option, value in given.items() if value]:
+            problem = f"policy {self.policy or 'max'} copies nothing, so there is no {used[0]}"
+            raise InputError(problem, remedy="pass --policy lead")
+        return self.policy
+
+    def _copies(self, seed: int, language: str | None) -> Any:
+        """What is copied ahead."""
+        from mireorder.ordering.copying.policies import Copying, Lead, Lookahead
+
+        try:
+            number = None if self.copies in (None, "all") else int(str(self.copies))
+        except ValueError:
+            raise InputError(f"--copies {self.copies!r} is no number", remedy="pass a number, or all") from None
+        if self.policy == "lead":
+            if self.place is not None or self.copies == "all":
+                raise InputError("policy lead copies single units", remedy="pass --policy lookahead")
+            chosen: Lead | Lookahead = Lead(1 if number is None else number)
+        else:
+            chosen = Lookahead(4 if self.copies is None else number, self.place or "random", seed)
+        return Copying(chosen, not self.whole, language or "en", not self.unmarked)
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How sure the order is."""
+
+    panel: ClassVar[str] = "Trust"
+
+    estimator: Estimator = "plug-in"
+    shuffles: Annotated[
+        int | None,
+        Option("shuffled targets each score is tested against; by default enough for all slots", rare=True, least=0),
+    ] = None
+    resamples: Annotated[
+        int | None, Option("bootstrap resamples that show how sure the order is; by default up to 100", least=0)
+    ] = None
+    seed: Annotated[int, Option("seed of random orders, shuffles and resamples", rare=True, least=0)] = 0
+
+
+@dataclass(frozen=True)
+class Run:
+    """What becomes of rows, and what is printed."""
+
+    panel: ClassVar[str] = "Output"
+
+    between: Annotated[
+        str | None, Option("text between source and target; by default the separator or a space", rare=True)
+    ] = None
+    memory: Memory = None
+    reject: Reject = False
+    as_json: Json = False
 
 
 def required(data: list[str] | None) -> list[str]:
@@ -157,62 +372,33 @@ def refuse_beside(context: typer.Context, option: str, taken: set[str], why: str
     Args:
         context: of the command.
         option: as it is written.
-        taken: names of the command's parameters that go with it.
+        taken: names of the command's parameters that go with it; where and what is printed always does.
         why: the others don't.
     """
     for parameter in context.command.params:
         given = context.get_parameter_source(parameter.name or "")
-        if given is not None and given.name == "COMMANDLINE" and parameter.name not in taken:
+        if given is not None and given.name == "COMMANDLINE" and parameter.name not in taken | {"out", "as_json"}:
             name = parameter.opts[0] if parameter.param_type_name == "option" else "DATA"
             raise InputError(f"{name} can't be given with {option}: {why}", remedy="leave one of the two out")
 
 
-def _with_options(name: str, known: Mapping[str, Callable[..., T]], what: str, options: dict[str, Any]) -> T:
+def _with_options(name: str, known: Mapping[str, type[T]], what: str, options: Mapping[str, Any]) -> T:
     """The cutter or criterion of that name; an option it does not have is an error."""
-    if name not in known:
-        raise InputError(f"there is no {what} {name!r}", remedy=f"the {what} is one of {', '.join(known)}")
+    kind = one_of(name, known, what)
     given = {option: value for option, value in options.items() if value is not None}
     for option in given:
-        if option not in known[name].__dataclass_fields__:  # type: ignore[attr-defined]
-            raise InputError(f"{what} {name} takes no --{option}", remedy=f"leave it out or choose another {what}")
-    return known[name](**given)
+        if option not in kind.__dataclass_fields__:  # type: ignore[attr-defined]
+            problem = f"{what} {name} takes no --{_dashed(option)}"
+            raise InputError(problem, remedy=f"leave it out or choose another {what}")
+    return kind(**given)
+
+
+def _dashed(option: str) -> str:
+    return option.replace("_", "-")
 
 
 def _list(text: str | None) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",")) if text else ()
-
-
-def permutation(order: str | None) -> list[int] | None:
-    """The permutation that --order names."""
-    try:
-        return None if order is None else [int(slot) for slot in order.split(",")]
-    except ValueError:
-        raise InputError(f"{order!r} is no order", remedy="write it as 2,1,3,0: slots by step") from None
-
-
-def copying(
-    policy: str, copies: str | None, place: str | None, whole: bool, bare: bool, language: str | None, seed: int
-) -> Any:
-    """What is copied ahead, by policies lead and lookahead; the policy's name for all others."""
-    from mireorder.ordering.copying.policies import Copying, Lead, Lookahead
-    from mireorder.ordering.policies import policy_of
-
-    if not policy_of(policy).copies:
-        given = {"--copies": copies, "--place": place, "--whole": whole, "--bare": bare}
-        if used := [option for option, value in given.items() if value]:
-            raise InputError(f"policy {policy} copies nothing, so there is no {used[0]}", remedy="pass --policy lead")
-        return policy
-    try:
-        number = None if copies in (None, "all") else int(str(copies))
-    except ValueError:
-        raise InputError(f"--copies {copies!r} is no number", remedy="pass a number, or all") from None
-    if policy == "lead":
-        if place is not None or copies == "all":
-            raise InputError("policy lead copies single units", remedy="pass --policy lookahead")
-        chosen: Lead | Lookahead = Lead(1 if number is None else number)
-    else:
-        chosen = Lookahead(4 if copies is None else number, place or "random", seed)
-    return Copying(chosen, not whole, language or "en", not bare)
 
 
 def lines(path: Path) -> list[str]:

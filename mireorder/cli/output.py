@@ -8,17 +8,20 @@ from contextlib import contextmanager
 from typing import Any
 
 import typer
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from mireorder.report.tables import consoles
 from mireorder.restoring.script import MOST_REPORTED
-
-OUT, ERR = consoles()
 
 
 def print_json(content: Any) -> None:
     """An answer for a script."""
     print(json.dumps(content, indent=2, ensure_ascii=False, default=str))
+
+
+def show(view: Any) -> None:
+    """A table, or what else rich can print."""
+    from mireorder.report.tables import consoles
+
+    consoles()[0].print(view)
 
 
 class Incomplete:
@@ -36,19 +39,19 @@ class Incomplete:
     def report(self) -> None:
         """Print them; if there are any, the exit status is 1."""
         for line in self.first:
-            ERR.print(line, style="yellow", markup=False)
+            typer.secho(line, fg="yellow", err=True)
         if self.answers:
-            ERR.print(f"{self.answers:,} answers are not complete", style="yellow")
+            typer.secho(f"{self.answers:,} answers are not complete", fg="yellow", err=True)
             raise typer.Exit(1)
 
 
 @contextmanager
 def rows_bar(what: str) -> Iterator[Callable[[int], None]]:
     """A bar that counts rows, of which nobody knows how many there are."""
-    with Progress(
-        SpinnerColumn(), TextColumn("{task.description} {task.completed:,.0f} rows"), TimeElapsedColumn(),
-        console=ERR, transient=True, disable=not ERR.is_terminal,
-    ) as progress:  # fmt: skip
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = SpinnerColumn(), TextColumn("{task.description} {task.completed:,.0f} rows"), TimeElapsedColumn()
+    with _progress(*columns) as progress:
         task = progress.add_task(what)
         yield lambda rows: progress.advance(task, rows)
 
@@ -56,10 +59,19 @@ def rows_bar(what: str) -> Iterator[Callable[[int], None]]:
 @contextmanager
 def steps_bar(what: str, total: int, unit: str) -> Iterator[Callable[[int, str], None]]:
     """A bar with a known end and a remark."""
-    with Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(),
-        TextColumn("{task.completed:,.0f} of {task.total:,.0f} " + unit + "  {task.fields[remark]}"),
-        TimeElapsedColumn(), console=ERR, transient=True, disable=not ERR.is_terminal,
-    ) as progress:  # fmt: skip
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    done = TextColumn("{task.completed:,.0f} of {task.total:,.0f} " + unit + "  {task.fields[remark]}")
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), done, TimeElapsedColumn()
+    with _progress(*columns) as progress:
         task = progress.add_task(what, total=total, remark="")
         yield lambda done, remark: progress.update(task, completed=done, remark=remark)
+
+
+def _progress(*columns: Any) -> Any:
+    """A bar on standard error, none where that is no terminal."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

@@ -1,307 +1,100 @@
-"""Commands on data and plans: fit, count, merge, apply, check, inspect, restore."""
+"""Commands on plans: fit, inspect."""
 
 from __future__ import annotations
 
 import json
-import os
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mireorder.cli import options
-from mireorder.cli.output import OUT, print_json, rows_bar
+from mireorder.cli.output import print_json, rows_bar, show
+from mireorder.cli.signature import Option
 from mireorder.errors import InputError
-from mireorder.report.tables import check_view, plan_view
-from mireorder.restoring.script import LineFormat, restore_lines
 
 if TYPE_CHECKING:
-    from mireorder.fitting.counts import Counts
+    from mireorder.ordering.plan import Plan
+
+BESIDE_COUNTS = {"counts", "policy", "order", "marked", "markers", "estimator", "shuffles", "resamples", "seed"}
 
 
 def fit(
     context: typer.Context,
-    out: options.Out,
+    *,
     data: options.SomeData = None,
-    counts: Annotated[Path | None, typer.Option(help="folder of counts to plan from, in place of DATA")] = None,
-    split: options.Split = None,
-    columns: options.Columns = None,
-    source: options.Source = None,
-    target: options.Target = None,
-    labels: options.LabelColumns = None,
-    cutter: options.CutterName = None,
-    names: options.Names = None,
-    delimiter: options.Delimiter = None,
-    align: options.Align = None,
-    width: options.Width = None,
-    joiner: options.Joiner = None,
-    language: options.Language = None,
-    vocabulary: options.Vocabulary = None,
-    criterion: options.CriterionName = "auto",
-    k: options.SubsetSize = None,
-    normalised: options.Normalised = None,
-    words: options.Words = None,
-    policy: options.PolicyName = "max",
-    order: options.Order = None,
-    marked: options.Marked = False,
-    markers: options.MarkerTemplate = None,
-    copies: options.Copies = None,
-    place: options.Place = None,
-    whole: options.Whole = False,
-    bare: options.Unmarked = False,
-    stop_words: options.StopWords = None,
-    estimator: options.Estimator = "plug-in",
+    counts: Annotated[Path | None, Option("folder of counts to plan from, in place of DATA", "Data")] = None,
+    rows: options.Rows,
+    units: options.Units,
+    tokenizer: options.CutterTokenizer = None,
+    choice: options.Choice,
+    scores: options.Scores,
     ties: options.Ties = "subset",
-    between: options.Between = None,
-    tokenizer: Annotated[str | None, typer.Option(help="cutter tokens: tokenizer folder or hub id")] = None,
-    shuffles: options.Shuffles = None,
-    resamples: options.Resamples = None,
-    seed: options.Seed = 0,
-    memory: options.Memory = None,
-    reject: options.Reject = False,
-    as_json: options.Json = False,
+    trust: options.Trust,
+    out: options.Out,
+    run: options.Run,
 ) -> None:
     """Find the order of a dataset's targets and write the plan.
 
-    Example: mireorder fit mul.txt --split = --cutter digits --criterion joint --policy max --out plan/
+    Example: mireorder fit mul.txt --split = --cutter digits --policy max --out plan/
 
     Example: mireorder fit --counts counts/ --policy max --out plan/
     """
     from mireorder import stages
     from mireorder.files import require_empty
     from mireorder.fitting.counts import Counts
-    from mireorder.ordering.order import Order
-    from mireorder.ordering.policies import policy_of
 
     require_empty(out)
-    permutation = options.permutation(order)
-    asked = Order(
-        options.copying(policy, copies, place, whole, bare, language, seed) if permutation is None else None,
-        options.criterion(criterion, policy, k=k, normalised=normalised, words=words, stop_words=stop_words),
-        None if ties == "none" else ties,
-        estimator,
-        permutation,
-        markers or marked,
-        shuffles,
-        resamples,
-        seed,
-    )
+    order = choice.asked(scores, ties, trust, units.language)
     if counts is not None:
-        taken = {"counts", "out", "policy", "order", "marked", "markers", "estimator", "shuffles", "resamples", "seed"}
-        options.refuse_beside(context, "--counts", taken | {"as_json"}, "the counts were made with their own")
-        plan = stages.plan_of(Counts.load(counts), asked)
-    else:
-        with rows_bar("counting") as progress:
-            plan = stages.fit(
-                options.required(data),
-                reading=options.reading(split, columns, source, target, labels),
-                cutter=options.cutter(
-                    cutter,
-                    names,
-                    labels,
-                    delimiter=delimiter,
-                    align=align,
-                    width=width,
-                    joiner=joiner,
-                    language=None if policy_of(policy).copies else language,
-                    vocabulary=vocabulary,
-                ),
-                order=asked,
-                between=between,
-                tokenizer=tokenizer,
-                memory=options.memory(memory),
-                reject=reject,
-                progress=progress,
-            )
+        options.refuse_beside(context, "--counts", BESIDE_COUNTS, "the counts were made with their own")
+        _show(stages.plan_of(Counts.load(counts), order), out, run.as_json)
+        return
+    with rows_bar("counting") as progress:
+        plan = stages.fit(
+            options.required(data),
+            reading=rows.reading(),
+            cutter=units.made(rows.labels, choice.copying),
+            order=order,
+            between=run.between,
+            tokenizer=tokenizer,
+            memory=options.memory(run.memory),
+            reject=run.reject,
+            progress=progress,
+        )
+    _show(plan, out, run.as_json)
+
+
+def _show(plan: Plan, out: Path, as_json: bool) -> None:
+    """Write a plan that was fitted, and show it."""
     path = plan.save(out)
     if as_json:
         entries = plan.entries()
         shown = ("permutation", "rows", "rejected", "ties", "warnings")
         print_json({"plan": str(path), "sha256": plan.sha256} | {name: entries[name] for name in shown})
-    else:
-        OUT.print(plan_view(plan))
-        OUT.print(f"plan written to {path}")
-
-
-def count(
-    context: typer.Context,
-    data: options.Data,
-    out: options.Out,
-    like: Annotated[
-        Path | None, typer.Option(help="folder of counts to count like, so that both can be merged")
-    ] = None,
-    split: options.Split = None,
-    columns: options.Columns = None,
-    source: options.Source = None,
-    target: options.Target = None,
-    labels: options.LabelColumns = None,
-    cutter: options.CutterName = None,
-    names: options.Names = None,
-    delimiter: options.Delimiter = None,
-    align: options.Align = None,
-    width: options.Width = None,
-    joiner: options.Joiner = None,
-    language: options.Language = None,
-    vocabulary: options.Vocabulary = None,
-    criterion: options.CriterionName = "joint",
-    k: options.SubsetSize = None,
-    normalised: options.Normalised = None,
-    words: options.Words = None,
-    ties: options.Ties = "subset",
-    between: options.Between = None,
-    memory: options.Memory = None,
-    reject: options.Reject = False,
-    as_json: options.Json = False,
-) -> None:
-    """Count what fit looks at and keep it: counts can be merged, and planned from with fit --counts.
-
-    Digits are padded, unless --align says otherwise, whatever policy they are for.
-
-    Example: mireorder count monday.txt --split = --cutter digits --out monday/
-
-    Example: mireorder count tuesday.txt --like monday/ --out tuesday/
-    """
-    from mireorder import stages
-    from mireorder.files import require_empty
-    from mireorder.fitting.counts import Counts
-
-    require_empty(out)
-    if like is not None:
-        taken = {"data", "out", "like", "memory", "reject", "as_json"}
-        options.refuse_beside(context, "--like", taken, f"what rows are and how they are counted is taken from {like}")
-    with rows_bar("counting") as progress:
-        if like is not None:
-            loaded = Counts.load(like)
-            counts = stages.count_like(data, loaded, memory=options.memory(memory), reject=reject, progress=progress)
-        else:
-            counts = stages.count(
-                data,
-                reading=options.reading(split, columns, source, target, labels),
-                cutter=options.cutter(
-                    cutter,
-                    names,
-                    labels,
-                    delimiter=delimiter,
-                    align=align,
-                    width=width,
-                    joiner=joiner,
-                    language=language,
-                    vocabulary=vocabulary,
-                ),
-                criterion=options.criterion(criterion, k=k, normalised=normalised, words=words),
-                tie_breaker=None if ties == "none" else ties,
-                between=between,
-                memory=options.memory(memory),
-                reject=reject,
-                progress=progress,
-            )
-    _save(counts, out, as_json)
-
-
-def merge(
-    folders: Annotated[list[Path], typer.Argument(metavar="COUNTS...", help="folders of counts that were made alike")],
-    out: options.Out,
-    memory: options.Memory = None,
-    as_json: options.Json = False,
-) -> None:
-    """Merge counts into the counts of all their rows, without reading these again.
-
-    Example: mireorder merge monday/ tuesday/ --out counts/
-    """
-    from mireorder.files import require_empty
-    from mireorder.fitting.counts import Counts
-
-    require_empty(out)
-    twice = [str(folder) for at, folder in enumerate(folders) if folder.resolve() in map(Path.resolve, folders[:at])]
-    if twice:
-        raise InputError("given twice", shard=twice[0], remedy="name each folder once: its rows would count double")
-    first, *others = map(Counts.load, folders)
-    _save(first.merge(*others, memory=options.memory(memory), workers=os.cpu_count() or 1), out, as_json)
-
-
-def apply(
-    data: options.Data,
-    plan: Annotated[Path, typer.Option(help="folder of the plan")],
-    out: options.Out,
-    form: Annotated[str, typer.Option(help="text (prompt, completion) or token (input_ids, labels)")] = "text",
-    tokenizer: Annotated[str | None, typer.Option(help="token form: tokenizer folder or hub id")] = None,
-    reserve: Annotated[
-        bool, typer.Option("--reserve", help="token form: make each marker one token, of the tokenizer saved with it")
-    ] = False,
-    max_tokens: Annotated[int | None, typer.Option(help="token form: most tokens a row may have")] = None,
-    split: options.Split = None,
-    columns: options.Columns = None,
-    source: options.Source = None,
-    target: options.Target = None,
-    labels: options.LabelColumns = None,
-    reject: options.Reject = False,
-    as_json: options.Json = False,
-) -> None:
-    """Write the dataset with its targets reordered; an interrupted run is taken up again.
-
-    Example: mireorder apply mul.txt --plan plan/ --form text --out reordered/
-    """
-    from mireorder.dataset import manifest
-    from mireorder.ordering.plan import Plan
-    from mireorder.stages import apply as apply_stage
-
-    loaded = Plan.load(plan)
-    given = options.reading(split, columns, source, target, labels)
-    reading = replace(loaded.reading, **{k: v for k, v in asdict(given).items() if v})
-    with rows_bar("reordering") as progress:
-        dataset = apply_stage(
-            data,
-            loaded,
-            form=form,
-            tokenizer=tokenizer,
-            reserve=reserve,
-            max_tokens=max_tokens,
-            out=out,
-            reading=reading,
-            reject=reject,
-            progress=progress,
-        )
-    rejected = sum(entry.rejected for entry in manifest.read(out))
-    if as_json:
-        print_json({"dataset": str(out), "rows": dataset.num_rows, "rejected": rejected, "plan": loaded.sha256})
         return
-    for name, rows in dataset.items():
-        OUT.print(f"{name}: {len(rows):,} rows")
-    if rejected:
-        OUT.print(f"{rejected:,} rows set aside in {out / 'rejected'}, with the reason")
-    OUT.print(f"dataset written to {out}")
+    from mireorder.report.tables import plan_view
 
-
-def check(
-    dataset: Annotated[Path, typer.Argument(help="a reordered dataset's folder")], as_json: options.Json = False
-) -> None:
-    """Prove on every row that the order can be undone.
-
-    Example: mireorder check reordered/
-    """
-    from mireorder.dataset.check import check as check_dataset
-
-    with rows_bar("checking") as progress:
-        checked = check_dataset(dataset, progress)
-    if as_json:
-        print_json(vars(checked) | {"ok": checked.ok})
-    else:
-        OUT.print(check_view(checked))
-        OUT.print("every law holds" if checked.ok else "BROKEN: this dataset can't be trusted; write it again")
-    raise typer.Exit(0 if checked.ok else 1)
+    show(plan_view(plan))
+    print(f"plan written to {path}")
 
 
 def inspect(
-    plan: Annotated[Path, typer.Argument(help="folder with a plan: a plan's, a dataset's or a model's")],
-    png: Annotated[Path | None, typer.Option(help="draw the scores by slot and step into this file")] = None,
+    plan: options.AnyPlan,
+    *,
+    png: Annotated[Path | None, Option("draw the scores by slot and step into this file", "Output")] = None,
     as_json: options.Json = False,
 ) -> None:
     """Show a plan: its order, its scores, ties and warnings.
 
     Example: mireorder inspect plan/ --png scores.png
     """
+    from mireorder.report.style import require_picture
+
+    if png is not None:
+        require_picture(png)
     from mireorder.ordering.plan import Plan
+    from mireorder.report.tables import plan_view
 
     loaded = Plan.load(plan)
     if png is not None:
@@ -314,40 +107,6 @@ def inspect(
     if as_json:
         print_json(json.loads(loaded.to_json()) | {"sha256": loaded.sha256})
         return
-    OUT.print(plan_view(loaded))
+    show(plan_view(loaded))
     if png is not None:
-        OUT.print(f"picture written to {png}")
-
-
-def restore(
-    plan: Annotated[Path, typer.Argument(help="folder with a plan: a plan's, a dataset's or a model's")],
-    prompts: Annotated[
-        Path | None, typer.Option(help="file with the prompts that were answered, a line each (kind causal)")
-    ] = None,
-    strings: Annotated[
-        bool, typer.Option("--strings", help="each line is a JSON string, so that answers may hold line feeds")
-    ] = False,
-    ids: Annotated[bool, typer.Option("--ids", help="each line is a JSON list of token ids")] = False,
-    as_json: options.Json = False,
-) -> None:
-    """Filter: emitted answers on standard input, a line each, to natural answers on standard output.
-
-    Example: mireorder restore plan/ < emitted.txt > natural.txt
-    """
-    raise typer.Exit(restore_lines(LineFormat(prompts, strings, ids, as_json), plan))
-
-
-def _save(counts: Counts, out: Path, as_json: bool) -> None:
-    path = counts.save(out)
-    second = counts.second.criterion.name if counts.second else None
-    if as_json:
-        names = {"criterion": counts.first.criterion.name, "tie_breaker": second}
-        print_json({"counts": str(path), "rows": counts.rows, "rejected": counts.rejected} | names)
-        return
-    ties = f", ties by {second}" if second else ""
-    OUT.print(f"{counts.rows:,} rows counted for {counts.first.criterion.name}{ties}")
-    if counts.rejected:
-        OUT.print(f"{counts.rejected:,} rows left out")
-    if counts.second and counts.second.problem:
-        OUT.print(f"ties would be broken by the lowest slot: {counts.second.problem}")
-    OUT.print(f"counts written to {path}")
+        print(f"picture written to {png}")

@@ -5,22 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from mireorder.cli import options
-from mireorder.cli.output import OUT, print_json
+from mireorder.cli.output import print_json
+from mireorder.cli.signature import Argument, Option
 from mireorder.errors import InputError
-
-Plans = Annotated[list[Path], typer.Argument(metavar="PLAN...", help="folders of plans, fitted on the same data")]
 
 
 def mix(
-    plans: Plans,
+    plans: Annotated[list[Path], Argument("folders of plans, fitted on the same data", "Data")],
+    *,
+    weights: Annotated[str | None, Option("how often each is taken: 3,1; by default as often", "Order")] = None,
     out: options.Out,
-    weights: Annotated[str | None, typer.Option(help="how often each is taken: 3,1; by default as often")] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Mix plans: each row takes the order of one of them. Their units must tell their slots: labels, or --marked.
+    """Mix plans: each row takes the order of one of them.
+
+    Their units must tell their slots: labels, or --marked.
 
     Example: mireorder mix plain/ shuffle/ --weights 1,3 --out mixed/
     """
@@ -33,17 +33,20 @@ def mix(
     if as_json:
         print_json({"plan": str(path)})
     else:
-        OUT.print(f"plan written to {path}")
+        print(f"plan written to {path}")
 
 
 def anneal(
-    first: Annotated[Path, typer.Argument(help="folder of the plan to begin with, such as --policy shuffle's")],
-    last: Annotated[Path, typer.Argument(help="folder of the plan to end with, such as --policy plain's")],
+    first: Annotated[Path, Argument("folder of the plan to begin with, such as --policy shuffle's", "Data")],
+    last: Annotated[Path, Argument("folder of the plan to end with, such as --policy plain's", "Data")],
+    *,
+    phases: Annotated[int, Option("plans to write, one for each phase of training", "Order", least=2)] = 5,
     out: options.Out,
-    phases: Annotated[int, typer.Option(help="how many plans are written, one for each phase of training")] = 5,
     as_json: options.Json = False,
 ) -> None:
-    """Go from one plan to another, phase by phase: apply each, and train on them in turn.
+    """Go from one plan to another, phase by phase.
+
+    Apply each plan, and train on the datasets in turn.
 
     Example: mireorder anneal shuffle/ plain/ --phases 5 --out phases/
     """
@@ -58,7 +61,7 @@ def anneal(
         print_json({"plans": [str(path) for path in paths]})
         return
     for phase, path in enumerate(paths):
-        OUT.print(f"phase {phase}: plan written to {path}")
+        print(f"phase {phase}: plan written to {path}")
 
 
 def _numbers(text: str | None, plans: int) -> list[float]:

@@ -20,12 +20,16 @@ from mireorder.cutting.batches import Progress
 from mireorder.cutting.source import hash_strings
 from mireorder.dataset import manifest
 from mireorder.dataset.folder import load
-from mireorder.errors import InputError, OutputError
+from mireorder.dataset.reader import open_shards
+from mireorder.dataset.writer import FORMS
+from mireorder.errors import InputError, PlanError
 from mireorder.files import file_digest
 from mireorder.ordering.columns import RestoredRows, natural_units, put_back, without_start
 from mireorder.ordering.emission import in_natural_order, is_order, moved_back
 from mireorder.ordering.permutation import is_permutation
 from mireorder.ordering.plan import Plan
+from mireorder.reading import Reading
+from mireorder.restoring.restorer import FILE
 from mireorder.restoring.units import Restored
 from mireorder.threads import map_ordered
 
@@ -33,6 +37,7 @@ MOST_FAILURES = 20
 _BATCH_ROWS = 16_384
 _IGNORED = -100
 Breach = tuple[str, str, str]  # law, place, problem
+Columns = dict[str, pa.Array]
 LAWS = {
     "files": "every file is there, with the hash and the plan of the manifest",
     "rows": "every split has the rows of the manifest, and no row_id twice",
@@ -49,7 +54,7 @@ class Checked:
     """What was checked.
 
     Attributes:
-        folder: the dataset.
+        folder: the dataset, or what kind of thing it is.
         form: ``text`` or ``token``.
         rows: split -> rows looked at.
         passed: law -> how often it was found to hold (see `LAWS`).
@@ -79,42 +84,101 @@ class Checked:
             self.failures.append(f"{place}: {problem}")
 
 
-def check(folder: str | Path, progress: Progress | None = None) -> Checked:
+def check(
+    data: Any, progress: Progress | None = None, *, plan: Plan | str | Path | None = None, tokenizer: Any = None
+) -> Checked:
     """Prove the laws of `LAWS` on every row of a reordered dataset.
 
     Args:
-        folder: what `apply` wrote.
+        data: the folder that `apply` wrote; with a plan, whatever `open_shards` reads, such as that dataset shuffled,
+            filtered or saved anew. ``files`` and ``rows`` are looked at where there is a manifest. The columns are
+            ``target`` and ``permutation``, and of text form ``prompt`` and ``completion``, of token form ``input_ids``
+            and ``labels``.
         progress: called with the number of rows checked, after each batch.
+        plan: of the dataset that the rows come from, or its folder; None takes the one in the folder.
+        tokenizer: of rows in token form: a transformers tokenizer, its folder, or its hub id; None takes the one in the
+            folder.
 
     Raises:
         OutputError: the folder holds no finished dataset.
-        PlanError: it holds no readable plan.
+        PlanError: there is no plan, or it can't be read.
+        InputError: the rows can't be read, or a tokenizer is missing, or of no use.
     """
-    path = Path(folder)
-    plan, entries = Plan.load(path), manifest.read(path)
-    if not entries:
-        load(path)
-        raise OutputError(f"{path}: has no {manifest.FILE}; write it again with 'mireorder apply'")
-    checked = Checked(str(path), entries[0].form)
-    if not _check_files(checked, path, plan, entries):
+    folder = Path(data) if isinstance(data, str | Path) else None
+    written = folder if folder and (plan is None or (folder / manifest.FILE).is_file()) else None
+    plan = _plan(folder, plan)
+    entries = manifest.read(written) if written else []
+    if tokenizer is None and folder and (folder / "tokenizer").is_dir():
+        tokenizer = folder / "tokenizer"
+    form = entries[0].form if entries else "text" if tokenizer is None and plan.tokenizer is None else "token"
+    checked = Checked(str(folder or type(data).__name__), form)
+    if written and not _check_files(checked, written, plan, entries):
         return checked  # rows of damaged files can't be read, nor believed
-    dataset = load(path)
-    _check_sizes(checked, entries, {split: len(rows) for split, rows in dataset.items()})
-    tokenizer = _tokenizer(checked, plan, path) if checked.form == "token" else None
+    tokenizer = _tokenizer(checked, plan, tokenizer)
+    dataset = load(written) if written else {}
+    checked.rows = dict.fromkeys(dataset, 0)
+    if entries:
+        _check_sizes(checked, entries, {split: len(rows) for split, rows in dataset.items()})
     hashes = []
-    for split, rows in dataset.items():
-        checked.rows[split] = len(rows)
-        batches = rows.with_format("arrow").iter(batch_size=_BATCH_ROWS)
-        for batch in map_ordered(partial(_check_batch, plan, tokenizer), batches):
-            broken = Counter(law for law, _, _ in batch.breaches)
-            checked.passed.update({law: batch.rows - broken[law] for law in batch.laws if batch.rows > broken[law]})
-            for breach in batch.breaches:
-                checked.note(*breach)
-            hashes.append(batch.row_ids)
-            if progress:
-                progress(batch.rows)
-    _check_row_ids(checked, dataset, hashes)
+    rows = _stored(dataset) if written else _read(data, form)
+    for split, batch in map_ordered(partial(_check_batch, plan, tokenizer), rows):
+        broken = Counter(law for law, _, _ in batch.breaches)
+        checked.rows[split] = checked.rows.get(split, 0) + batch.rows
+        checked.passed.update({law: batch.rows - broken[law] for law in batch.laws if batch.rows > broken[law]})
+        for breach in batch.breaches:
+            checked.note(*breach)
+        hashes.append(batch.row_ids)
+        if progress:
+            progress(batch.rows)
+    if entries:
+        _check_row_ids(checked, dataset, hashes)
     return checked
+
+
+def _plan(folder: Path | None, plan: Plan | str | Path | None) -> Plan:
+    """The plan that is given, or the one in the folder."""
+    if isinstance(plan, Plan):
+        return plan
+    if plan is not None:
+        return Plan.load(plan)
+    if folder is not None and (folder / FILE).is_file():
+        return Plan.load(folder)
+    place = "" if folder is None else f"{folder}: "
+    raise PlanError(f"{place}there is no plan here; pass the plan of the dataset it came from (--plan)")
+
+
+def _stored(dataset: Any) -> Iterator[tuple[str, Columns]]:
+    """The rows of a dataset that `apply` wrote."""
+    for split, rows in dataset.items():
+        for table in rows.with_format("arrow").iter(batch_size=_BATCH_ROWS):
+            yield split, {name: table[name].combine_chunks() for name in table.column_names}
+
+
+def _read(data: Any, form: str) -> Iterator[tuple[str, Columns]]:
+    """The rows of any other; their ``row_id`` says where they stand."""
+    names = (*FORMS[form], "permutation")
+    for shard in open_shards(data, Reading(("target",), names)):
+        done = 0
+        for batch in shard.batches():
+            columns = dict(zip(("target", *names), batch.columns, strict=True))
+            _require_kinds(columns, shard.name)
+            places = [f"{shard.name}, row {row}" for row in range(done, done + batch.num_rows)]
+            yield shard.split, _filled(columns) | {"row_id": pa.array(places, pa.string())}
+            done += batch.num_rows
+
+
+def _require_kinds(columns: Columns, shard: str) -> None:
+    """Raise InputError where a text stands for a list, as in CSV, or a list for a text."""
+    for name, column in columns.items():
+        is_text = name in ("target", *FORMS["text"])
+        if pa.types.is_string(column.type) != is_text:
+            problem = f"column {name!r} is {column.type}, no {'text' if is_text else 'list of integers'}"
+            raise InputError(problem, shard=shard, remedy="save the rows as Parquet or JSON lines")
+
+
+def _filled(columns: Columns) -> Columns:
+    """The same, '' or an empty list where a value is missing: no law holds there."""
+    return {name: column.fill_null("" if pa.types.is_string(column.type) else []) for name, column in columns.items()}
 
 
 def _check_files(checked: Checked, folder: Path, plan: Plan, entries: Sequence[manifest.Entry]) -> bool:
@@ -167,8 +231,8 @@ class _Batch:
     row_ids: NDArray[np.uint64]
 
 
-def _check_batch(plan: Plan, tokenizer: Any, table: pa.Table) -> _Batch:
-    columns = {name: table[name].combine_chunks() for name in table.column_names}
+def _check_batch(plan: Plan, tokenizer: Any, rows: tuple[str, Columns]) -> tuple[str, _Batch]:
+    split, columns = rows
     laws: tuple[str, ...] = ("permutation", "moved", "restored")
     if plan.tokenizer is None:
         breaches = list(
@@ -179,11 +243,11 @@ def _check_batch(plan: Plan, tokenizer: Any, table: pa.Table) -> _Batch:
     if tokenizer is not None:
         laws += ("labels",)
         breaches += _check_labels(columns, tokenizer.eos_token_id)
-    return _Batch(len(table), laws, breaches, hash_strings(columns["row_id"]))
+    return split, _Batch(len(columns["row_id"]), laws, breaches, hash_strings(columns["row_id"]))
 
 
 def _check_orders(
-    plan: Plan, columns: dict[str, pa.Array], completions: pa.StringArray, prompts: pa.StringArray | None
+    plan: Plan, columns: Columns, completions: pa.StringArray, prompts: pa.StringArray | None
 ) -> Iterator[Breach]:
     """Rows that are surely sound are told by kernels, the others by a closer look."""
     targets, permutations = columns["target"], columns["permutation"]
@@ -220,7 +284,7 @@ def _restored(plan: Plan, completions: pa.StringArray, prompts: pa.StringArray |
     return RestoredRows.of(rows)
 
 
-def _check_id_orders(plan: Plan, columns: dict[str, pa.Array], tokenizer: Any) -> Iterator[Breach]:
+def _check_id_orders(plan: Plan, columns: Columns, tokenizer: Any) -> Iterator[Breach]:
     """`_check_orders` for units that are ids: what comes back is decoded, and nothing is encoded again."""
     from mireorder.tokenizing.ids import decode
     from mireorder.tokenizing.tokens import restore_ids, special_ids
@@ -259,17 +323,24 @@ def _unrestored(row_id: str, emitted: Any, restored: Restored, target: str) -> I
         yield "restored", row_id, problem
 
 
-def _tokenizer(checked: Checked, plan: Plan, folder: Path) -> Any:
+def _tokenizer(checked: Checked, plan: Plan, given: Any) -> Any:
+    """The tokenizer of token form; None of text form."""
+    if (checked.form == "token") != (given is not None):
+        problem, remedy = ("needs a", "pass") if given is None else ("has no use for a", "leave out")
+        problem = f"{checked.form} form {problem} tokenizer"
+        raise InputError(problem, shard=checked.folder, remedy=f"{remedy} --tokenizer")
+    if given is None:
+        return None
     from mireorder.tokenizing.tokens import fingerprint, load_tokenizer
 
-    tokenizer = load_tokenizer(folder / "tokenizer")
+    tokenizer = load_tokenizer(given) if isinstance(given, str | Path) else given
     if plan.tokenizer is not None:
         same = fingerprint(tokenizer) == plan.tokenizer
-        checked.note("tokenizer", str(folder / "tokenizer"), None if same else "is not the plan's")
+        checked.note("tokenizer", str(given), None if same else "is not the plan's")
     return tokenizer
 
 
-def _completions(columns: dict[str, pa.Array], tokenizer: Any) -> pa.StringArray:
+def _completions(columns: Columns, tokenizer: Any) -> pa.StringArray:
     """Completions as text; from the labels in token form."""
     if tokenizer is None:
         return columns["completion"]
@@ -278,7 +349,7 @@ def _completions(columns: dict[str, pa.Array], tokenizer: Any) -> pa.StringArray
     return pa.array(decode(_emitted_ids(columns["labels"]).to_pylist(), tokenizer), pa.string())
 
 
-def _prompts(plan: Plan, columns: dict[str, pa.Array], tokenizer: Any) -> pa.StringArray | None:
+def _prompts(plan: Plan, columns: Columns, tokenizer: Any) -> pa.StringArray | None:
     """Prompts as text, where restore needs them; in token form from the ids that are no labels."""
     if plan.kind != "causal":
         return None
@@ -303,7 +374,7 @@ def _emitted_ids(labels: pa.ListArray) -> pa.ListArray:
     return list_array(np.concatenate([[0], np.cumsum(lengths)]), pa.array(ids[np.delete(kept, last)]))
 
 
-def _check_labels(columns: dict[str, pa.Array], eos: int) -> Iterator[Breach]:
+def _check_labels(columns: Columns, eos: int) -> Iterator[Breach]:
     doubtful = ~_surely_labelled(columns["input_ids"], columns["labels"], eos)
     for row in np.flatnonzero(doubtful).tolist():
         row_id, ids, labels = (columns[name][row].as_py() for name in ("row_id", "input_ids", "labels"))

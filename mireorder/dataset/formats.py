@@ -212,7 +212,7 @@ def format_of(path: Path, shard: str, reading: Reading) -> Format:
     """Choose the function that reads a file.
 
     Raises:
-        InputError: the suffix is unknown, or lines of text come without a separator.
+        InputError: the suffix is unknown, or lines of text come without a separator, or with names of columns.
     """
     read = FORMATS.get(suffix_of(path), read_lines if reading.separator else None)
     if read is None:
@@ -220,6 +220,9 @@ def format_of(path: Path, shard: str, reading: Reading) -> Format:
     if read is read_lines and not reading.separator:
         problem = "lines of text need a separator between source and target"
         raise InputError(problem, shard=shard, remedy="pass one, such as --split '='")
+    if read is read_lines and (reading.source or reading.target or reading.columns):
+        problem = f"lines of text have no columns to name, only what stands before and behind {reading.separator!r}"
+        raise InputError(problem, shard=shard, remedy="leave out --source, --target, --labels and --columns")
     return read
 
 

@@ -16,7 +16,7 @@ from mireorder.ordering.copying.policies import Copying
 from mireorder.ordering.marked import Markers
 from mireorder.ordering.permutation import is_permutation
 from mireorder.ordering.policies import POLICIES, Known, Policy, policy_of
-from mireorder.serialise import one_of
+from mireorder.serialise import choices, one_of
 
 T = TypeVar("T")
 
@@ -147,7 +147,7 @@ class Order:
         if self.estimator not in criterion.estimators:
             raise InputError(
                 f"criterion {criterion.name} has no estimator {self.estimator!r}",
-                remedy=f"the estimator is one of {', '.join(criterion.estimators)}",
+                remedy=choices(self.estimator, criterion.estimators, "estimator"),
             )
         needed = self.row.criterion or criterion.name
         if criterion.name != needed:

@@ -1,17 +1,22 @@
-"""Policies: the one table of what turns scores, or rows, into orders. A policy is one function and one row here."""
+"""Policies: the one table of what turns scores, or rows, into orders. A policy is one function and one row here.
+
+Functions of other modules are imported when they are called, so that names can be listed and completed at no cost.
+"""
 
 from __future__ import annotations
 
 import random as stdlib_random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mireorder.errors import InputError
-from mireorder.ordering.copying.policies import Lead, Lookahead
 from mireorder.ordering.greedy import Choose, maximum, minimum
-from mireorder.ordering.row_orders import RowOrder, least_evidence, most_evidence, shuffled_orders
 from mireorder.serialise import one_of
+from mireorder.tables import imported
+
+if TYPE_CHECKING:
+    from mireorder.ordering.row_orders import RowOrder
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class Policy:
     whole: WholeOrder | None = None
     choose: Choose | None = None
     rows: RowOrder | None = None
-    copies: type[Any] | None = None
+    copies: Callable[..., Any] | None = None
     criterion: str | None = None
     highest_first: bool = True
 
@@ -62,6 +67,11 @@ class Policy:
     def looks_at(self) -> str:
         """``nothing``, ``scores`` (of slots) or ``rows`` (single ones)."""
         return "rows" if self.rows or self.copies else "scores" if self.choose else "nothing"
+
+
+def _late(place: str) -> Callable[..., Any]:
+    """A function or class of this package, imported when it is called."""
+    return lambda *args, **options: imported(f"mireorder.ordering.{place}")(*args, **options)
 
 
 def plain(known: Known) -> list[int]:
@@ -101,6 +111,9 @@ def rare(known: Known) -> list[int]:
     return sorted(range(len(known.present)), key=lambda slot: known.present[slot])
 
 
+_most, _least = _late("row_orders:most_evidence"), _late("row_orders:least_evidence")
+_shuffled = _late("row_orders:shuffled_orders")
+_lead, _lookahead = _late("copying.policies:Lead"), _late("copying.policies:Lookahead")
 ANY, TOLD = ("fixed", "set", "marked"), ("set", "marked")
 POLICIES: dict[str, Policy] = {
     "plain": Policy("the natural order", ANY, plain),
@@ -111,25 +124,25 @@ POLICIES: dict[str, Policy] = {
     "frequency": Policy("the slot that most rows have first", ANY, frequency),
     "rare": Policy("the slot that fewest rows have first", ANY, rare),
     "explicit": Policy("", ANY, explicit),
-    "shuffle": Policy("another random order in every row", TOLD, plain, rows=shuffled_orders),
+    "shuffle": Policy("another random order in every row", TOLD, plain, rows=_shuffled),
     "causal-max": Policy(
         "in each row, the slot that source and emitted units say most about",
-        ("causal", *TOLD), choose=maximum, rows=most_evidence, criterion="pairwise",
+        ("causal", *TOLD), choose=maximum, rows=_most, criterion="pairwise",
     ),
     "causal-min": Policy(
         "in each row, the slot that source and emitted units say least about",
-        ("causal", *TOLD), choose=minimum, rows=least_evidence, criterion="pairwise", highest_first=False,
+        ("causal", *TOLD), choose=minimum, rows=_least, criterion="pairwise", highest_first=False,
     ),
     "hardest": Policy(
         "in each row, the unit that its words say least about",
-        TOLD, choose=minimum, rows=least_evidence, criterion="presence", highest_first=False,
+        TOLD, choose=minimum, rows=_least, criterion="presence", highest_first=False,
     ),
     "easiest": Policy(
         "in each row, the unit that its words say most about",
-        TOLD, choose=maximum, rows=most_evidence, criterion="presence",
+        TOLD, choose=maximum, rows=_most, criterion="presence",
     ),
-    "lead": Policy("the words of most information copied ahead", ("lead",), plain, copies=Lead),
-    "lookahead": Policy("a span of later words copied ahead", ("lead",), plain, copies=Lookahead),
+    "lead": Policy("the words of most information copied ahead", ("lead",), plain, copies=_lead),
+    "lookahead": Policy("a span of later words copied ahead", ("lead",), plain, copies=_lookahead),
     "mix": Policy("", TOLD),
 }  # fmt: skip
 

@@ -6,11 +6,19 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from mireorder.errors import MireorderError
+from mireorder.errors import InputError, MireorderError
 
 # Okabe and Ito's palette, told apart with any colour vision; black and yellow left out.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"]
 INK, FAINT = "#222222", "#8a8a8a"
+PICTURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".eps", ".ps", ".svgz")
+"""Suffixes of the formats that figures can be written in."""
+
+
+def require_picture(path: str | Path) -> None:
+    """Raise InputError unless a figure can be written to a file of this name."""
+    if Path(path).suffix.lower() not in PICTURES:
+        raise InputError("no picture's format", shard=str(path), remedy=f"end its name in one of {', '.join(PICTURES)}")
 
 
 def new_figure(width: float, height: float) -> Any:
@@ -37,5 +45,6 @@ def grid(axes: Any, axis: str) -> None:
 
 
 def save(figure: Any, path: str | Path) -> None:
-    """Write a figure as PNG."""
+    """Write a figure, in the format of its suffix. Raises InputError if that is none of `PICTURES`."""
+    require_picture(path)
     figure.savefig(str(path), dpi=150)

@@ -107,9 +107,9 @@ class JointMeasure:
         if not self.degenerate:
             return []
         return [
-            f"joint: {distinct:,} of {rows:,} rows have a source of their own, so that I(S; t_i) equals H(t_i) "
-            "whatever the targets are, shuffled ones included: the scores rank uncertainty, not dependence "
-            "(see --criterion pairwise, subset)"
+            f"joint: {distinct:,} of {rows:,} rows have a source of their own, so I(S; t_i) equals the entropy H(t_i): "
+            "the scores say how much each slot varies, not what the source tells about it, shuffled targets score the "
+            "same, and every slot is within noise; --criterion pairwise or subset rank slots by what the source tells"
         ]
 
     @cached_property

@@ -1,0 +1,104 @@
+"""Commands on counts: count, merge."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mireorder.cli import options
+from mireorder.cli.output import print_json, rows_bar
+from mireorder.cli.signature import Argument, Option
+from mireorder.errors import InputError
+
+if TYPE_CHECKING:
+    from mireorder.fitting.counts import Counts
+
+
+def count(
+    context: typer.Context,
+    *,
+    data: options.Data,
+    like: Annotated[Path | None, Option("folder of counts to count like, so that both can be merged", "Data")] = None,
+    rows: options.Rows,
+    units: options.Units,
+    scores: options.Scores,
+    ties: options.Ties = "subset",
+    out: options.Out,
+    run: options.Run,
+) -> None:
+    """Count what fit looks at and keep it: counts can be merged, and planned from.
+
+    Digits are padded, unless --align says otherwise. Counts are planned from with fit --counts.
+
+    Example: mireorder count monday.txt --split = --cutter digits --out monday/
+
+    Example: mireorder count tuesday.txt --like monday/ --out tuesday/
+    """
+    from mireorder import stages
+    from mireorder.files import require_empty
+    from mireorder.fitting.counts import Counts
+
+    require_empty(out)
+    if like is not None:
+        why = f"what rows are and how they are counted is taken from {like}"
+        options.refuse_beside(context, "--like", {"data", "like", "memory", "reject"}, why)
+    memory = options.memory(run.memory)
+    with rows_bar("counting") as progress:
+        if like is not None:
+            loaded = Counts.load(like)
+            counts = stages.count_like(data, loaded, memory=memory, reject=run.reject, progress=progress)
+        else:
+            criterion = options.criterion(scores.criterion, scores.given)
+            counts = stages.count(
+                data,
+                reading=rows.reading(),
+                cutter=units.made(rows.labels),
+                criterion="joint" if criterion == "auto" else criterion,
+                tie_breaker=None if ties == "none" else ties,
+                between=run.between,
+                memory=memory,
+                reject=run.reject,
+                progress=progress,
+            )
+    _save(counts, out, run.as_json)
+
+
+def merge(
+    folders: Annotated[list[Path], Argument("folders of counts that were made alike", "Data")],
+    *,
+    out: options.Out,
+    memory: options.Memory = None,
+    as_json: options.Json = False,
+) -> None:
+    """Merge counts into the counts of all their rows, without reading these again.
+
+    Example: mireorder merge monday/ tuesday/ --out counts/
+    """
+    from mireorder.files import require_empty
+    from mireorder.fitting.counts import Counts
+
+    require_empty(out)
+    twice = [str(folder) for at, folder in enumerate(folders) if folder.resolve() in map(Path.resolve, folders[:at])]
+    if twice:
+        raise InputError("given twice", shard=twice[0], remedy="name each folder once: its rows would count double")
+    first, *others = map(Counts.load, folders)
+    _save(first.merge(*others, memory=options.memory(memory), workers=os.cpu_count() or 1), out, as_json)
+
+
+def _save(counts: Counts, out: Path, as_json: bool) -> None:
+    path = counts.save(out)
+    second = counts.second.criterion.name if counts.second else None
+    if as_json:
+        names = {"criterion": counts.first.criterion.name, "tie_breaker": second}
+        print_json({"counts": str(path), "rows": counts.rows, "rejected": counts.rejected} | names)
+        return
+    ties = f", ties by {second}" if second else ""
+    print(f"{counts.rows:,} rows counted for {counts.first.criterion.name}{ties}")
+    if counts.rejected:
+        print(f"{counts.rejected:,} rows left out")
+    if counts.second and counts.second.problem:
+        print(f"ties would be broken by the lowest slot: {counts.second.problem}")
+    print(f"counts written to {path}")

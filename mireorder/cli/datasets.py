@@ -1,0 +1,90 @@
+"""Commands on datasets: apply, check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mireorder.cli import options
+from mireorder.cli.output import print_json, rows_bar, show
+from mireorder.cli.signature import Option
+
+
+def apply(
+    data: options.Data,
+    *,
+    plan: Annotated[Path, Option("folder of the plan", "Data")],
+    rows: options.Rows,
+    form: Annotated[str, Option("how rows are written: {names}", "Form", names=options.forms)] = "text",
+    tokenizer: Annotated[str | None, Option("token form: tokenizer folder or hub id", "Form")] = None,
+    reserve: Annotated[
+        bool, Option("token form: make each marker one token, of the tokenizer saved with it", "Form")
+    ] = False,
+    max_tokens: Annotated[int | None, Option("token form: most tokens a row may have", "Form", least=1)] = None,
+    out: options.Out,
+    reject: options.Reject = False,
+    as_json: options.Json = False,
+) -> None:
+    """Write the dataset with its targets reordered; an interrupted run resumes.
+
+    Example: mireorder apply mul.txt --plan plan/ --form text --out reordered/
+    """
+    from mireorder.dataset import manifest
+    from mireorder.ordering.plan import Plan
+    from mireorder.stages import apply as apply_stage
+
+    loaded = Plan.load(plan)
+    with rows_bar("reordering") as progress:
+        dataset = apply_stage(
+            data,
+            loaded,
+            form=form,
+            tokenizer=tokenizer,
+            reserve=reserve,
+            max_tokens=max_tokens,
+            out=out,
+            reading=rows.reading(loaded.reading),
+            reject=reject,
+            progress=progress,
+        )
+    rejected = sum(entry.rejected for entry in manifest.read(out))
+    if as_json:
+        print_json({"dataset": str(out), "rows": dataset.num_rows, "rejected": rejected, "plan": loaded.sha256})
+        return
+    for name, split in dataset.items():
+        print(f"{name}: {len(split):,} rows")
+    if rejected:
+        print(f"{rejected:,} rows set aside in {out / 'rejected'}, with the reason")
+    print(f"dataset written to {out}")
+
+
+def check(
+    data: options.Data,
+    *,
+    plan: Annotated[
+        Path | None, Option("folder of the plan of a dataset that was shuffled, filtered or saved anew", "Data")
+    ] = None,
+    tokenizer: Annotated[
+        str | None, Option("token form: tokenizer folder or hub id, if it is not in the folder", "Data")
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Prove on every row that the natural target comes back.
+
+    Example: mireorder check reordered/
+
+    Example: mireorder check shuffled.parquet --plan reordered/
+    """
+    from mireorder.dataset.check import check as check_dataset
+    from mireorder.report.tables import check_view
+
+    with rows_bar("checking") as progress:
+        checked = check_dataset(data[0] if len(data) == 1 else data, progress, plan=plan, tokenizer=tokenizer)
+    if as_json:
+        print_json(vars(checked) | {"ok": checked.ok})
+    else:
+        show(check_view(checked))
+        print("every law holds" if checked.ok else "BROKEN: this dataset can't be trusted; write it again")
+    raise typer.Exit(0 if checked.ok else 1)
