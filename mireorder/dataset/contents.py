@@ -96,7 +96,8 @@ class Stream:
     size = None
 
     def __init__(self, rows: Any) -> None:
-        self.rows, self._count = rows, None
+        self.rows = rows
+        self._count: int | None = None
 
     def batches(self, shard: str, reading: Reading, kept: Kept) -> Iterator[pa.RecordBatch]:
         """See `Content`. Raises InputError where a pass has more or fewer rows than the one before."""
@@ -104,7 +105,7 @@ class Stream:
         for batch in self._batches(shard, reading, kept):
             yield batch
             count += batch.num_rows
-        if self._count not in (None, count):
+        if self._count is not None and self._count != count:
             problem = f"had {self._count:,} rows when it was first read, now {count:,}"
             remedy = "a stream is read several times: make it a Dataset, or save it to files"
             raise InputError(problem, shard=shard, remedy=remedy)
@@ -139,7 +140,7 @@ class Stream:
 class Records:
     """Rows as dicts."""
 
-    rows: Sequence[Mapping[str, Any]]
+    rows: Sequence[Any]
     size = None
 
     def batches(self, shard: str, reading: Reading, kept: Kept) -> Iterator[pa.RecordBatch]:
@@ -200,5 +201,6 @@ def _of_pandas(frame: Any) -> pa.Table:
             types = [type(value) for value in series]
             row = next((row for row, kind in enumerate(types) if kind is not types[0]), 0)
             problem = f"column {name!r} has values of several types ({error})"
-            raise InputError(problem, shard="the frame", row=row, remedy="give it one, as by its method astype") from None
+            remedy = "give it one, as by its method astype"
+            raise InputError(problem, shard="the frame", row=row, remedy=remedy) from None
     return pa.table(columns)

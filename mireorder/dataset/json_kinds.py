@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from functools import reduce
 from math import isfinite
 from typing import Any
 
@@ -72,7 +71,10 @@ def _kind_of_items(items: Sequence[Any], escaped: bool) -> Kind:
         return _scalar(items[0], escaped)
     if types == {int}:
         return merged(_scalar(min(items), escaped), _scalar(max(items), escaped))
-    return reduce(merged, (kind_of(item, escaped) for item in items), "null")
+    kind: Kind = "null"
+    for item in items:
+        kind = merged(kind, kind_of(item, escaped))
+    return kind
 
 
 def _scalar(value: Any, escaped: bool) -> Kind:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -15,10 +15,14 @@ from mireorder.dataset.json_kinds import JSON, Kind, arrow_type, merged
 from mireorder.errors import InputError
 
 _WRITTEN = ("permutation", "row_id", "target")
-_TRAINED_ON = ("text", "messages", "conversations", "prompt", "completion", "chosen", "rejected", "image", "images")
-_TRAINED_ON += ("label", "labels", "label_ids", "tools", "chat_template_kwargs")
-_GIVEN = ("input_ids", "inputs_embeds", "attention_mask", "position_ids", "token_type_ids", "pixel_values")
-_GIVEN += ("completion_mask", "assistant_masks", "seq_lengths")
+_TRAINED_ON = (
+    *("text", "messages", "conversations", "prompt", "completion", "chosen", "rejected", "image", "images"),
+    *("label", "labels", "label_ids", "tools", "chat_template_kwargs"),
+)
+_GIVEN = (
+    *("input_ids", "inputs_embeds", "attention_mask", "position_ids", "token_type_ids", "pixel_values"),
+    *("completion_mask", "assistant_masks", "seq_lengths"),
+)
 RESERVED = {
     **dict.fromkeys(_TRAINED_ON, "trainers take a column of this name for what is to be learnt"),
     **dict.fromkeys(_GIVEN, "trainers hand a column of this name to the model"),
@@ -30,7 +34,7 @@ TRL chooses how it reads a dataset by the first of these that it finds (``text``
 ``prompt`` and ``completion``, ``image`` makes it a dataset of pictures), transformers' trainer keeps columns that are
 named as arguments of the model, and its collators rename ``label`` and ``label_ids`` to ``labels``.
 """
-Found = pa.Schema | Mapping[str, Kind]
+Found: TypeAlias = "pa.Schema | Mapping[str, Kind]"
 """The columns of one shard that are no source or target: their types, or of JSON the kinds of their values."""
 
 
@@ -112,7 +116,8 @@ def kept_columns(shards: Iterable[tuple[str, Found]]) -> Kept:
 
 def _require_keepable(name: str, shard: str) -> None:
     if name in RESERVED:
-        raise InputError(f"column {name!r} can't be kept: {RESERVED[name]}", shard=shard, remedy=_REMEDY.format("rename it"))
+        problem = f"column {name!r} can't be kept: {RESERVED[name]}"
+        raise InputError(problem, shard=shard, remedy=_REMEDY.format("rename it"))
 
 
 def _one_feature_each(first: Mapping[str, str], schemas: Mapping[pa.Schema, str]) -> dict[str, Any]:

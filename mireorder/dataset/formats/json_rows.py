@@ -73,7 +73,9 @@ def others_of_json(path: Path, shard: str, reading: Reading) -> dict[str, Kind]:
     return kinds_of(_rows(path, shard, _EXACT), reading)
 
 
-def batches_of(again: Callable[[], Iterator[Row]], shard: str, reading: Reading, kept: Kept) -> Iterator[pa.RecordBatch]:
+def batches_of(
+    again: Callable[[], Iterator[Row]], shard: str, reading: Reading, kept: Kept
+) -> Iterator[pa.RecordBatch]:
     """Rows as record batches of the source, target and kept columns.
 
     Args:
