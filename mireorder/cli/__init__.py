@@ -7,7 +7,7 @@ import sys
 import typer
 
 from mireorder.cli import models, plans, schedules
-from mireorder.cli.output import ERR
+from mireorder.cli.output import ERR, notes
 from mireorder.errors import MireorderError
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C
@@ -47,7 +47,8 @@ for command in (
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; problems the user can mend are printed without a traceback."""
     try:
-        app(arguments)
+        with notes():
+            app(arguments)
     except MireorderError as error:
         ERR.print(f"error: {error}", style="red", markup=False)
         sys.exit(2)

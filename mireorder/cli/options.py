@@ -20,6 +20,10 @@ SomeData = Annotated[
 ]
 Split = Annotated[str | None, typer.Option(help="separator between source and target in lines of text, such as =")]
 Columns = Annotated[str | None, typer.Option(help="names of the columns of a file without header: a,b,c")]
+Quotes = Annotated[
+    bool | None,
+    typer.Option("--quotes/--plain-quotes", help="quotes in CSV and TSV: around cells, or plain; TSV's are looked at"),
+]
 Source = Annotated[str | None, typer.Option(help="source column; several, a,b, are joined by a line end")]
 Target = Annotated[str | None, typer.Option(help="target column")]
 LabelColumns = Annotated[str | None, typer.Option("--labels", help="binary label columns: a,b,c")]
@@ -29,6 +33,9 @@ CutterName = Annotated[
 ]
 Names = Annotated[Path | None, typer.Option(help="file with a label name a line, in canonical order")]
 Delimiter = Annotated[str | None, typer.Option(help="between the labels of a text column, or between spans")]
+Missing = Annotated[
+    int | None, typer.Option(help="what an empty cell of a label column is: 0; by default its row is refused")
+]
 Align = Annotated[str | None, typer.Option(help="how slots are addressed: left or right; digits also pad")]
 Width = Annotated[int | None, typer.Option(help="units in a target, if not as many as the longest has")]
 Joiner = Annotated[str | None, typer.Option(help="between labels or sentences as they are emitted")]
@@ -87,13 +94,21 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 Out = Annotated[Path, typer.Option(help="output folder, new or empty")]
 
 
-def reading(split: str | None, columns: str | None, source: str | None, target: str | None, labels: str | None) -> Any:
+def reading(
+    split: str | None,
+    columns: str | None,
+    source: str | None,
+    target: str | None,
+    labels: str | None,
+    quotes: bool | None = None,
+) -> Any:
     """How rows are read, from the options."""
     from mireorder.reading import Reading
 
     if target and labels:
         raise InputError("--target and --labels both name the target", remedy="pass one of them")
-    return Reading(_list(source), _list(labels) or ((target,) if target else ()), split, _list(columns) or None)
+    targets = _list(labels) or ((target,) if target else ())
+    return Reading(_list(source), targets, split, _list(columns) or None, quotes)
 
 
 def cutter(name: str | None, names: Path | None, labels: str | None, **options: Any) -> Any:

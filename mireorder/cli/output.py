@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from mireorder.errors import InputWarning
 from mireorder.report.tables import consoles
 from mireorder.restoring.script import MOST_REPORTED
 
@@ -40,6 +42,22 @@ class Incomplete:
         if self.answers:
             ERR.print(f"{self.answers:,} answers are not complete", style="yellow")
             raise typer.Exit(1)
+
+
+@contextmanager
+def notes() -> Iterator[None]:
+    """Print how an input was taken that is not clear, once, on standard error."""
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if issubclass(category, InputWarning):
+            ERR.print(f"note: {message}", style="yellow", markup=False)
+        else:
+            show_others(message, category, *where, **more)
+
+    with warnings.catch_warnings():
+        show_others, warnings.showwarning = warnings.showwarning, show
+        warnings.simplefilter("once", InputWarning)
+        yield
 
 
 @contextmanager

@@ -32,12 +32,14 @@ def fit(
     counts: Annotated[Path | None, typer.Option(help="folder of counts to plan from, in place of DATA")] = None,
     split: options.Split = None,
     columns: options.Columns = None,
+    quotes: options.Quotes = None,
     source: options.Source = None,
     target: options.Target = None,
     labels: options.LabelColumns = None,
     cutter: options.CutterName = None,
     names: options.Names = None,
     delimiter: options.Delimiter = None,
+    missing: options.Missing = None,
     align: options.Align = None,
     width: options.Width = None,
     joiner: options.Joiner = None,
@@ -100,12 +102,13 @@ def fit(
         with rows_bar("counting") as progress:
             plan = stages.fit(
                 options.required(data),
-                reading=options.reading(split, columns, source, target, labels),
+                reading=options.reading(split, columns, source, target, labels, quotes),
                 cutter=options.cutter(
                     cutter,
                     names,
                     labels,
                     delimiter=delimiter,
+                    missing=missing,
                     align=align,
                     width=width,
                     joiner=joiner,
@@ -138,12 +141,14 @@ def count(
     ] = None,
     split: options.Split = None,
     columns: options.Columns = None,
+    quotes: options.Quotes = None,
     source: options.Source = None,
     target: options.Target = None,
     labels: options.LabelColumns = None,
     cutter: options.CutterName = None,
     names: options.Names = None,
     delimiter: options.Delimiter = None,
+    missing: options.Missing = None,
     align: options.Align = None,
     width: options.Width = None,
     joiner: options.Joiner = None,
@@ -182,12 +187,13 @@ def count(
         else:
             counts = stages.count(
                 data,
-                reading=options.reading(split, columns, source, target, labels),
+                reading=options.reading(split, columns, source, target, labels, quotes),
                 cutter=options.cutter(
                     cutter,
                     names,
                     labels,
                     delimiter=delimiter,
+                    missing=missing,
                     align=align,
                     width=width,
                     joiner=joiner,
@@ -237,9 +243,13 @@ def apply(
     max_tokens: Annotated[int | None, typer.Option(help="token form: most tokens a row may have")] = None,
     split: options.Split = None,
     columns: options.Columns = None,
+    quotes: options.Quotes = None,
     source: options.Source = None,
     target: options.Target = None,
     labels: options.LabelColumns = None,
+    drop_columns: Annotated[
+        bool, typer.Option("--drop-columns", help="leave out columns that are no source or target")
+    ] = False,
     reject: options.Reject = False,
     as_json: options.Json = False,
 ) -> None:
@@ -252,8 +262,8 @@ def apply(
     from mireorder.stages import apply as apply_stage
 
     loaded = Plan.load(plan)
-    given = options.reading(split, columns, source, target, labels)
-    reading = replace(loaded.reading, **{k: v for k, v in asdict(given).items() if v})
+    given = options.reading(split, columns, source, target, labels, quotes)
+    reading = replace(loaded.reading, **{k: v for k, v in asdict(given).items() if v not in (None, ())})
     with rows_bar("reordering") as progress:
         dataset = apply_stage(
             data,
@@ -264,6 +274,7 @@ def apply(
             max_tokens=max_tokens,
             out=out,
             reading=reading,
+            keep_columns=not drop_columns,
             reject=reject,
             progress=progress,
         )
