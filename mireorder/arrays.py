@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -141,6 +142,8 @@ def numerals(prefix: str, numbers: NDArray[np.int64]) -> pa.StringArray:
 def text_or_lists(array: pa.Array, keep_labels: bool = False) -> pa.Array:
     """The array as string, list<string> or list<int64>; nulls stay null.
 
+    Numbers become digits without exponent and without loss; those that are not finite become null.
+
     Args:
         array: text or numbers of any type, or lists of text or of integers.
         keep_labels: leave integers and booleans as they are.
@@ -181,8 +184,22 @@ def _plain(array: pa.Array, keep_labels: bool) -> pa.Array:
         if not (pa.types.is_int64(values.type) or pa.types.is_string(values.type)):
             raise pa.ArrowTypeError("lists of lists")
         return pa.ListArray.from_arrays(offsets, values, mask=array.is_null())
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return _number_text(array)
     text = array.dictionary_decode() if pa.types.is_dictionary(kind) else array
     return text.cast(pa.string())
+
+
+def _number_text(numbers: pa.Array) -> pa.StringArray:
+    """Digits, without exponent, and no more of them than tell the number from others; null where it is not finite."""
+    texts = numbers.cast(pa.string())
+    if pa.types.is_floating(numbers.type):
+        texts = pc.if_else(pc.match_substring_regex(texts, "[nif]"), pa.scalar(None, pa.string()), texts)
+    has_exponent = pc.match_substring_regex(texts, "[eE]").fill_null(False)
+    if pc.any(has_exponent).as_py():
+        written = [f"{Decimal(text):f}" for text in texts.filter(has_exponent).to_pylist()]
+        texts = pc.replace_with_mask(texts, has_exponent, pa.array(written, pa.string()))
+    return texts
 
 
 def string_buffers(strings: pa.Array) -> tuple[NDArray[Any], NDArray[np.uint8]]:

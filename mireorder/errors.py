@@ -1,6 +1,6 @@
 """The errors a user can mend: each names the place, the problem and the remedy."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 
@@ -24,6 +24,16 @@ class InputError(MireorderError):
         place = ", ".join(filter(None, [shard, None if row is None else f"row {row}"]))
         super().__init__((f"{place}: " if place else "") + problem + (f"; {remedy}" if remedy else ""))
         self.problem, self.shard, self.row, self.remedy = problem, shard, row, remedy
+
+
+class InputWarning(UserWarning):
+    """How an input was taken that could be taken otherwise, and what says which."""
+
+
+def some_of(names: Iterable[str]) -> str:
+    """The first three names and how many more there are, for errors."""
+    first = list(names)
+    return ", ".join(first[:3]) + (f" and {len(first) - 3} more" if len(first) > 3 else "")
 
 
 @contextmanager

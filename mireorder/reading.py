@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mireorder.errors import InputError
+from mireorder.serialise import LATER
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,15 +21,19 @@ class Reading:
         target: the column to emit; several are binary label columns.
         separator: for lines of text, what stands between source and target at its first occurrence.
         columns: names for the columns of CSV and TSV files that have no header.
+        quotes: of CSV and TSV files, whether double quotes around a cell are quoting, so that it may hold delimiters,
+            line ends and doubled quotes; else they are characters like others. None takes quoting for CSV, and for TSV
+            what the file shows: quoting, unless one of its quotes can be none.
 
     Raises:
-        InputError: column names are no tuple of texts, or the separator is no text.
+        InputError: column names are no tuple of texts, the separator is no text, or ``quotes`` is no truth value.
     """
 
     source: tuple[str, ...] = ()
     target: tuple[str, ...] = ()
     separator: str | None = None
     columns: tuple[str, ...] | None = None
+    quotes: bool | None = field(default=None, metadata={LATER: True})
 
     def __post_init__(self) -> None:
         for what, names in ("source", self.source), ("target", self.target), ("columns", self.columns or ()):
@@ -36,6 +41,8 @@ class Reading:
                 raise InputError(f"{what} is {names!r}, no tuple of column names", remedy="write it as in ('text',)")
         if not isinstance(self.separator, str | None):
             raise InputError(f"the separator is {self.separator!r}, no text", remedy="write it as in '='")
+        if not isinstance(self.quotes, bool | None):
+            raise InputError(f"quotes is {self.quotes!r}", remedy="pass True, False or None")
 
 
 def source_and_target(batch: pa.RecordBatch, shard: str, reading: Reading) -> pa.RecordBatch:

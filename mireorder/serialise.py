@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from mireorder.errors import InputError
 
 T = TypeVar("T")
+LATER = "later"
+"""Metadata of an option that plans older than it lack: it is written only where it is not at its default."""
 
 
 def options_of(thing: Any) -> dict[str, Any]:
-    """The fields of a dataclass of options; tuples become lists."""
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(thing).items()}
+    """The fields of a dataclass of options; tuples become lists, and `LATER` ones at their default are left out."""
+    left_out = {f.name for f in fields(thing) if LATER in f.metadata and getattr(thing, f.name) == f.default}
+    options = {name: value for name, value in asdict(thing).items() if name not in left_out}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
 
 
 def with_options(kind: Callable[..., T], options: Mapping[str, Any], tuples: bool = True) -> T:

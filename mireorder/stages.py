@@ -15,6 +15,7 @@ from mireorder.cutting import CUTTERS, Cutter
 from mireorder.cutting.batches import Prepare, Progress
 from mireorder.cutting.tokens import with_ids
 from mireorder.dataset.folder import load, write_folder
+from mireorder.dataset.kept import NOTHING_KEPT, kept_columns
 from mireorder.dataset.reader import Shard, label_names, open_shards
 from mireorder.dataset.reorder import Reordering, reorder
 from mireorder.dataset.writer import FORMS, in_memory, schema
@@ -198,6 +199,7 @@ def apply(
     max_tokens: int | None = None,
     out: str | Path | None = None,
     reading: Reading | None = None,
+    keep_columns: bool = True,
     reject: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -217,6 +219,11 @@ def apply(
             another number of tokens.
         out: folder to write to; None keeps the dataset in memory. An interrupted run is taken up again.
         reading: where the columns have other names than those the plan was fitted on.
+        keep_columns: write the other columns of the input, too, as they are: all but those of source and target (and
+            the label columns that make a target), which the form's own hold. They have one type in all shards and
+            splits and are null where a shard lacks one. Cells of CSV and TSV are text; values of JSON have the type
+            that holds all of theirs, or else are kept as JSON text. Names that trainers take for something else, such
+            as ``text`` or ``images``, are refused.
         reject: set rows aside that can't be cut or encoded (in ``rejected/``, with the reason) instead of refusing.
         workers: threads; None takes one a core.
         progress: called with the number of rows written, after each batch.
@@ -253,12 +260,14 @@ def apply(
             encode = encoder.join
             prepare, tokenizer_hash = _tokenized(tokenizer, plan.cutter, plan.between)
             plan.require_tokenizer(str(tokenizer_hash))
-    reordering = Reordering(plan, encode, reject, progress, max_tokens, prepare)
+    kept = kept_columns((shard.name, shard.others()) for shard in shards) if keep_columns else NOTHING_KEPT
+    reordering = Reordering(plan, encode, reject, progress, max_tokens, prepare, kept)
     if out is None:
-        splits: dict[str, list[Any]] = {}
+        splits: dict[str, list[Shard]] = {}
         for shard in shards:
-            splits.setdefault(shard.split, []).extend(reorder(reordering, shard, workers).batches)
-        return in_memory(schema(form, plan), splits)
+            splits.setdefault(shard.split, []).append(shard)
+        reordered = {split: reorder(reordering, of, workers).batches for split, of in splits.items()}
+        return in_memory(schema(form, plan, kept), reordered)
     companion = None
     if form == "token":
         companion = partial(tokens.save_beside, tokenizer)

@@ -1,5 +1,6 @@
 """Inputs: what may be given, how shards are named and told apart, and real files."""
 
+import csv
 import json
 import os
 import pickle
@@ -194,8 +195,8 @@ def test_goemotions():
     files = {split: DATA / "goemotions" / f"{split}.tsv" for split in ("train", "dev", "test")}
     counts = Counter(s.split for s in open_shards(files, reading) for b in s.batches() for _ in range(b.num_rows))
     assert counts == {"train": 43_410, "dev": 5_426, "test": 5_427}
-    naive = [line.split("\t")[:2] for line in files["train"].read_text("utf-8").split("\n") if line]
-    assert pairs(files["train"], reading) == [tuple(row) for row in naive]
+    with files["train"].open(encoding="utf-8", newline="") as file:  # its cells with quotes are quoted, all of them
+        assert pairs(files["train"], reading) == [tuple(row[:2]) for row in csv.reader(file, delimiter="\t")]
 
 
 @real_data

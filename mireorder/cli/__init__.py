@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from mireorder.errors import InputWarning
 
 INTERRUPTED = 130
 KEPT = {
@@ -18,7 +24,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line; problems the user can mend are printed without a traceback."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        _run(arguments)
+        with _notes():
+            _run(arguments)
     except KeyboardInterrupt:
         _interrupted(arguments)
         sys.exit(INTERRUPTED)
@@ -39,6 +46,22 @@ def _run(arguments: list[str]) -> None:
     except (MireorderError, OSError) as error:
         typer.secho(f"error: {error}", fg="red", err=True)
         sys.exit(2)
+
+
+@contextmanager
+def _notes() -> Iterator[None]:
+    """Print how an input was taken that is not clear, once, on standard error."""
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if issubclass(category, InputWarning):
+            print(f"note: {message}", file=sys.stderr)
+        else:
+            show_others(message, category, *where, **more)
+
+    with warnings.catch_warnings():
+        show_others, warnings.showwarning = warnings.showwarning, show
+        warnings.simplefilter("once", InputWarning)
+        yield
 
 
 def _interrupted(arguments: list[str]) -> None:

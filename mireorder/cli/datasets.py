@@ -23,6 +23,7 @@ def apply(
         bool, Option("token form: make each marker one token, of the tokenizer saved with it", "Form")
     ] = False,
     max_tokens: Annotated[int | None, Option("token form: most tokens a row may have", "Form", least=1)] = None,
+    drop_columns: Annotated[bool, Option("leave out columns that are no source or target", "Form")] = False,
     out: options.Out,
     reject: options.Reject = False,
     as_json: options.Json = False,
@@ -46,6 +47,7 @@ def apply(
             max_tokens=max_tokens,
             out=out,
             reading=rows.reading(loaded.reading),
+            keep_columns=not drop_columns,
             reject=reject,
             progress=progress,
         )

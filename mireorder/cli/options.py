@@ -93,6 +93,10 @@ class Rows:
 
     split: Annotated[str | None, Option("separator between source and target in lines of text, such as =")] = None
     columns: Annotated[str | None, Option("names of the columns of a file without header: a,b,c", rare=True)] = None
+    quotes: Annotated[
+        bool | None,
+        Option("quotes in CSV and TSV: around cells, or plain", flag="--quotes/--plain-quotes", rare=True),
+    ] = None
     source: Annotated[str | None, Option("source column; several, a,b, are joined by a line end")] = None
     target: Annotated[str | None, Option("target column")] = None
     labels: Annotated[str | None, Option("binary label columns: a,b,c")] = None
@@ -111,7 +115,7 @@ class Rows:
         if self.target and self.labels:
             raise InputError("--target and --labels both name the target", remedy="pass one of them")
         target = _list(self.labels) or ((self.target,) if self.target else ())
-        given = Reading(_list(self.source), target, self.split, _list(self.columns) or None)
+        given = Reading(_list(self.source), target, self.split, _list(self.columns) or None, self.quotes)
         if instead_of is None or given.separator:
             return given
         named = given.source or given.target
@@ -120,6 +124,7 @@ class Rows:
             given.target or instead_of.target,
             None if named else instead_of.separator,
             given.columns or instead_of.columns,
+            instead_of.quotes if given.quotes is None else given.quotes,
         )
 
 
@@ -132,6 +137,9 @@ class Units:
     cutter: Annotated[str | None, Option("how targets are cut: {names}", names=cutters)] = None
     names: Annotated[Path | None, Option("file with a label name a line, in canonical order")] = None
     delimiter: Annotated[str | None, Option("between the labels of a text column, or between spans", rare=True)] = None
+    missing: Annotated[
+        int | None, Option("what an empty cell of a label column is: 0; else its row is refused", rare=True)
+    ] = None
     align: Annotated[str | None, Option("how slots are addressed: left or right; digits also pad", rare=True)] = None
     width: Annotated[int | None, Option("units in a target, if not as many as the longest has", rare=True)] = None
     joiner: Annotated[str | None, Option("between labels or sentences as they are emitted", rare=True)] = None
@@ -155,6 +163,7 @@ class Units:
             raise InputError("no cutter is named", remedy=f"pass --cutter, one of {', '.join(CUTTERS)}")
         options: dict[str, Any] = {
             "delimiter": self.delimiter,
+            "missing": self.missing,
             "align": self.align,
             "width": self.width,
             "joiner": self.joiner,

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 
-from mireorder.arrays import valid_rows
+from mireorder.arrays import numerals, valid_rows
 from mireorder.cutting.base import Cut, Cutter
-from mireorder.errors import InputError, within
+from mireorder.errors import InputError, some_of, within
 
 Progress = Callable[[int], None]
 Prepare = Callable[[pa.RecordBatch], pa.RecordBatch]
 """Adds the columns to a batch that a cutter needs beside source and target."""
+FEW_ROWS = 1_024  # a batch of fewer is put together with others
+TOGETHER_ROWS = 8_192  # until there are so many
 Misfits = Callable[[pa.RecordBatch, Cut], dict[int, str]]
 """0-based row of the batch -> why a row that can be cut is of no use, and the remedy."""
 
@@ -56,28 +61,101 @@ class Batch:
     """A batch and where it comes from.
 
     Attributes:
-        shard: name of the shard.
-        first: 0-based row of the shard that the batch begins with.
+        shard: name of the shard, or of those of which some rows were put together.
+        first: 0-based row of the shard that the batch begins with; 0 where there are several.
         rows: the batch.
+        parts: where there are several, of each its name, its first row here, and which row of the shard that is.
     """
 
     shard: str
     first: int
     rows: pa.RecordBatch
+    parts: tuple[tuple[str, int, int], ...] = ()
 
     @property
     def numbers(self) -> np.ndarray:
-        """int64 (rows,): the 0-based row of the shard that each of them is."""
+        """int64 (rows,): the 0-based row of the shard that each of them is; of several shards, of the batch."""
         return np.arange(self.first, self.first + self.rows.num_rows)
 
+    def place(self, number: int) -> tuple[str, int]:
+        """The shard of a row in `numbers`, and its 0-based row there."""
+        if not self.parts:
+            return self.shard, number
+        name, here, there = self.parts[bisect_right(self.parts, number, key=lambda part: part[1]) - 1]
+        return name, there + number - here
 
-def numbered(shard: str, batches: Iterable[pa.RecordBatch]) -> Iterator[Batch]:
-    """The batches of a shard with the row each begins with; empty ones are left out."""
-    first = 0
-    for rows in batches:
-        if rows.num_rows:
-            yield Batch(shard, first, rows)
-            first += rows.num_rows
+    def row_ids(self, numbers: np.ndarray) -> pa.StringArray:
+        """Shard and row of each of the `numbers`, ascending, as ``shard:row``."""
+        if not self.parts:
+            return numerals(f"{self.shard}:", numbers)
+        bounds = [*np.searchsorted(numbers, [here for _, here, _ in self.parts]), len(numbers)]
+        ids = [
+            numerals(f"{name}:", numbers[start:stop] + (there - here))
+            for (name, here, there), (start, stop) in zip(self.parts, pairwise(bounds), strict=True)
+        ]
+        return pa.concat_arrays(ids)
+
+
+@contextmanager
+def placed(batch: Batch) -> Iterator[None]:
+    """Name the shard and its row in an `InputError` that names a row of a batch of several."""
+    try:
+        yield
+    except InputError as error:
+        if not batch.parts or error.row is None or error.shard != batch.shard:
+            raise
+        shard, row = batch.place(error.row)
+        raise InputError(error.problem, shard=shard, row=row, remedy=error.remedy) from error
+
+
+Rows = tuple[pa.RecordBatch, pa.RecordBatch]
+"""Source and target columns, and other columns of the same rows."""
+
+
+def put_together(batches: Iterable[tuple[str, Rows]], most_bytes: int) -> Iterator[tuple[Batch, pa.RecordBatch]]:
+    """The rows of shards as batches; what has few rows is put together, so that small shards cost no more than large.
+
+    Args:
+        batches: name of the shard and its next rows, shard after shard.
+        most_bytes: of several batches together.
+
+    Yields:
+        Batches, none of them empty, and the other columns of the same rows.
+    """
+    waiting: list[tuple[str, int, Rows]] = []
+    rows = nbytes = first = 0
+    last = None
+    for shard, both in batches:
+        first, last = (first if shard == last else 0), shard
+        size = both[0].num_rows
+        if not size:
+            continue
+        weight = both[0].nbytes + both[1].nbytes
+        fits = not waiting or (nbytes + weight <= most_bytes and _same_types(waiting[-1][2], both))
+        if waiting and not (fits and size < FEW_ROWS and rows < TOGETHER_ROWS):
+            yield _together(waiting)
+            waiting, rows, nbytes = [], 0, 0
+        waiting.append((shard, first, both))
+        rows, nbytes, first = rows + size, nbytes + weight, first + size
+        if size >= FEW_ROWS:
+            yield _together(waiting)
+            waiting, rows, nbytes = [], 0, 0
+    if waiting:
+        yield _together(waiting)
+
+
+def _same_types(one: Rows, other: Rows) -> bool:
+    return all(a.schema.equals(b.schema) for a, b in zip(one, other, strict=True))
+
+
+def _together(waiting: Sequence[tuple[str, int, Rows]]) -> tuple[Batch, pa.RecordBatch]:
+    if len(waiting) == 1:
+        ((shard, first, (own, others)),) = waiting
+        return Batch(shard, first, own), others
+    starts = np.cumsum([0, *(own.num_rows for _, _, (own, _) in waiting)]).tolist()
+    parts = tuple((shard, here, there) for (shard, there, _), here in zip(waiting, starts, strict=False))
+    own, others = (pa.concat_batches(batches) for batches in zip(*(rows for _, _, rows in waiting), strict=True))
+    return Batch(some_of(dict.fromkeys(shard for shard, _, _ in parts)), 0, own, parts), others
 
 
 def cut_batch(

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mireorder.arrays import list_array, list_offsets, valid_rows
+from mireorder.arrays import list_array, list_offsets
 from mireorder.cutting.base import NO_TARGET, Adapting, Cut, Splits, present_codes
+from mireorder.cutting.lists import lists_of
 from mireorder.errors import InputError
 from mireorder.jit import kernel
 from mireorder.restoring.labels import LabelsRestorer
@@ -24,15 +25,26 @@ _TRUTH = {"0": 0, "1": 1, "false": 0, "true": 1}
 
 @dataclass(frozen=True)
 class LabelsSurvey:
-    """The labels seen, as written in the data."""
+    """The labels seen, as written in the data.
+
+    Attributes:
+        seen: in list columns, or in texts that are no lists.
+        listed: in texts that show lists.
+        texts: texts that are no lists.
+        lists: texts that show lists.
+    """
 
     values: ClassVar[dict[str, NDArray[np.uint64]]] = {}
 
     seen: frozenset[str] = frozenset()
+    listed: frozenset[str] = frozenset()
+    texts: int = 0
+    lists: int = 0
 
     def merge(self, other: Self) -> Self:
         """The survey of both."""
-        return type(self)(self.seen | other.seen)
+        texts, lists = self.texts + other.texts, self.lists + other.lists
+        return type(self)(self.seen | other.seen, self.listed | other.listed, texts, lists)
 
 
 @dataclass(frozen=True)
@@ -40,9 +52,10 @@ class Labels(LabelsRestorer, Adapting):
     """Cuts a delimited text, a list column or binary columns into labels.
 
     A text column is split at ``delimiter``, spaces around a label do not count; the word for none alone has no labels.
+    Where most of its texts show lists, as Python, JSON or numpy write them, it is read as these lists instead.
     With ``names`` the labels of the data may be names or ids (0-based lines of the names file). With several target
-    columns each is one label, present where the column is 1. Arguments and errors are those of `LabelsRestorer`; there
-    may be 10,000 labels.
+    columns each is one label, present where the column is 1 (also 1.0 and true). Arguments and errors are those of
+    `LabelsRestorer`; there may be 10,000 labels.
     """
 
     def adapted(self, names: Sequence[str] | None, moves: bool) -> Labels:
@@ -51,21 +64,22 @@ class Labels(LabelsRestorer, Adapting):
         return self if self.names is not None or not names else replace(self, names=tuple(names))
 
     def survey(self, batch: pa.RecordBatch) -> LabelsSurvey:
-        """The distinct labels in the batch; nothing where names are given or columns are labels."""
-        if self.names is not None or "target" not in batch.schema.names:
+        """The distinct labels in the batch, unless names are given, and how they are written."""
+        if "target" not in batch.schema.names:
             return LabelsSurvey()
-        _, values = self._flatten(batch)
-        seen = frozenset(v for v in pc.unique(values).to_pylist() if v)
-        if len(seen) > MOST_LABELS:
-            raise InputError(
-                f"more than {MOST_LABELS} distinct labels",
-                remedy="check --target and --delimiter, or pass --names",
-            )
-        return LabelsSurvey(seen)
+        target = batch.column("target")
+        if not pa.types.is_string(target.type):
+            return LabelsSurvey(self._seen(self._lists(target)))
+        listed = lists_of(target)
+        texts = target.filter(pc.and_(listed.is_null(), pc.not_equal(target, "")))  # none of them null
+        lists = len(listed) - listed.null_count
+        return LabelsSurvey(self._seen(self._delimited(texts)), self._seen(listed), len(texts), lists)
 
     def settle(self, survey: LabelsSurvey) -> Labels:
-        """Names as given, else the labels seen in sorted order."""
-        return self if self.names is not None else replace(self, names=tuple(sorted(survey.seen)))
+        """Names as given, else the labels seen in sorted order; and whether texts show lists, as most of them do."""
+        lists = survey.lists > survey.texts
+        names = self.names if self.names is not None else tuple(sorted(survey.listed if lists else survey.seen))
+        return replace(self, names=names, lists=lists)
 
     def cut(self, batch: pa.RecordBatch) -> Cut:
         """The labels of each row, in canonical order."""
@@ -122,33 +136,57 @@ class Labels(LabelsRestorer, Adapting):
         """The labels joined in the order given."""
         return self.emit(units)
 
-    def _flatten(self, batch: pa.RecordBatch) -> tuple[NDArray[np.int64], pa.Array]:
-        """Row of each label and the labels as strings, from the text or list column `target`."""
-        target = batch.column("target")
+    def _seen(self, lists: pa.ListArray) -> frozenset[str]:
+        if self.names is not None:
+            return frozenset()
+        seen = frozenset(filter(None, pc.unique(_names_in(lists)).to_pylist()))
+        if len(seen) > MOST_LABELS:
+            remedy = "check --target and --delimiter, or pass --names"
+            raise InputError(f"more than {MOST_LABELS} distinct labels", remedy=remedy)
+        return seen
+
+    def _lists(self, target: pa.Array) -> pa.ListArray:
+        """The labels of each row of a text or list column `target`; null where it can't be read as the others are."""
         if pa.types.is_string(target.type):
-            nothing, split = (
-                pc.equal(pc.utf8_trim_whitespace(target), self.empty),
-                pc.split_pattern(target, self.delimiter),
-            )
-            target = pc.if_else(nothing, pa.scalar([], split.type), split)
-        elif not pa.types.is_list(target.type):
-            raise InputError(
-                f"cutter labels needs a text, list or binary column, not {target.type}",
-                remedy="pass --target",
-            )
-        owner = pc.list_parent_indices(target).to_numpy().astype(np.int64)
-        return owner, pc.utf8_trim_whitespace(pc.cast(pc.list_flatten(target), pa.string()))
+            return lists_of(target) if self.lists else self._delimited(target)
+        if pa.types.is_list(target.type):
+            return target
+        raise InputError(
+            f"cutter labels needs a text, list or binary column, not {target.type}",
+            remedy="pass --target",
+        )
+
+    def _delimited(self, texts: pa.StringArray) -> pa.ListArray:
+        """The labels of each text; null where it is a list, or seems to be one whose labels have no quotes."""
+        trimmed = pc.utf8_trim_whitespace(texts)
+        split = pc.split_pattern(texts, self.delimiter)
+        in_brackets = pc.and_(pc.starts_with(trimmed, "["), pc.ends_with(trimmed, "]"))
+        split = pc.if_else(pc.equal(trimmed, self.empty), pa.scalar([], split.type), split)
+        unquoted = pc.and_(in_brackets, pc.match_substring(texts, self.delimiter))
+        return pc.if_else(pc.or_(unquoted, lists_of(texts).is_valid()), None, split)
+
+    def _unreadable(self, text: str | None) -> str:
+        """Why a target has no labels."""
+        if text is None:
+            return f"{NO_TARGET}; fill it in or pass --reject"
+        if not text:
+            nothing = "[]" if self.lists else self.empty
+            return f"target is empty; write {nothing!r} where there are no labels, or pass --reject"
+        if self.lists:
+            return f"target {text[:40]!r} is no list of texts or integers, as most are; mend it or pass --reject"
+        return f"target {text[:40]!r} is written as a list, unlike others; write all as lists, with quotes, or none"
 
     def _from_list(
         self, batch: pa.RecordBatch, problems: dict[int, str]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         target = batch.column("target")
-        for row in np.flatnonzero(~valid_rows(target)).tolist():
-            problems[row] = f"{NO_TARGET}; fill it in or pass --reject"
+        lists = self._lists(target)
+        unread = lists.is_null()
         if pa.types.is_string(target.type):
-            for row in np.flatnonzero(pc.equal(target, "").fill_null(False).to_numpy(zero_copy_only=False)).tolist():
-                problems[row] = f"target is empty; write {self.empty!r} where there are no labels, or pass --reject"
-        owner, values = self._flatten(batch)
+            unread = pc.or_(unread, pc.equal(target, "").fill_null(True))
+        for row in np.flatnonzero(unread.to_numpy(zero_copy_only=False)).tolist():
+            problems[row] = self._unreadable(target[row].as_py())
+        owner, values = pc.list_parent_indices(lists).to_numpy().astype(np.int64), _names_in(lists)
         slots = pc.index_in(values, pa.array(self.slots, pa.string()))
         if self.names is not None:
             ids = pc.index_in(values, pa.array([str(i) for i in range(len(self.slots))], pa.string()))
@@ -168,14 +206,23 @@ class Labels(LabelsRestorer, Adapting):
         truth = np.zeros((batch.num_rows, len(self.slots)), np.int8)
         for slot, name in enumerate(self.slots):
             text = pc.utf8_lower(pc.utf8_trim_whitespace(pc.cast(batch.column(name), pa.string())))
+            text = pc.replace_substring_regex(text, r"^([01])\.0*$", r"\1")  # as a column of floats is written
+            if self.missing is not None:
+                text = pc.if_else(pc.equal(text.fill_null(""), ""), str(self.missing), text)
             value = pc.index_in(text, pa.array(list(_TRUTH), pa.string())).fill_null(-1)
             column = np.array([*_TRUTH.values(), -1], np.int8)[value.to_numpy(zero_copy_only=False)]
             for row in np.flatnonzero(column < 0).tolist():
                 found = batch.column(name)[row].as_py()
-                problems.setdefault(row, f"column {name!r} holds {found!r}, not 0 or 1; mend it or pass --reject")
+                remedy = "mend it or pass --reject" if found else "fill it in, pass --missing 0 or --reject"
+                problems.setdefault(row, f"column {name!r} holds {found!r}, not 0 or 1; {remedy}")
             truth[:, slot] = column == 1
         owner, slots = np.nonzero(truth)
         return owner.astype(np.int64), slots.astype(np.int64)
+
+
+def _names_in(lists: pa.ListArray) -> pa.StringArray:
+    """The labels of all rows, one after the other."""
+    return pc.utf8_trim_whitespace(pc.cast(pc.list_flatten(lists), pa.string()))
 
 
 @kernel

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mireorder.ordering.plan import Plan
 
 _USE = {
@@ -10,13 +12,14 @@ _USE = {
 }
 
 
-def card(plan: Plan, form: str, rows: dict[str, int]) -> str:
+def card(plan: Plan, form: str, rows: dict[str, int], kept: Sequence[str] = ()) -> str:
     """Markdown of the card.
 
     Args:
         plan: the rows were reordered with.
         form: ``text`` or ``token``.
         rows: split -> number of rows.
+        kept: the columns of the input that stay.
     """
     files = "\n".join(f"  - split: {split}\n    path: {split}/*.arrow" for split in rows)
     splits = "\n".join(f"| {split} | {count:,} |" for split, count in rows.items())
@@ -47,7 +50,7 @@ The targets of this dataset stand in another order than the natural one, so that
 {splits}
 
 Columns: {_USE[form]}; `permutation` (step to slot), `row_id` (shard and row of the input), `target` (natural).
-
+{_kept(kept)}
 ```python
 from datasets import load_from_disk
 from mireorder import Plan
@@ -63,6 +66,10 @@ Without mireorder, `restore.py` does the same with nothing but Python:
 python this/folder/restore.py < emitted.txt > natural.txt
 ```
 """
+
+
+def _kept(names: Sequence[str]) -> str:
+    return f"Kept from the input: {', '.join(map(_code, names))}.\n" if names else ""
 
 
 def _code(text: str) -> str:

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from xxhash import xxh3_128
+
 from mireorder.dataset import manifest
 from mireorder.dataset.card import card
-from mireorder.dataset.reader import Shard, some_of
+from mireorder.dataset.kept import Kept
+from mireorder.dataset.reader import Shard
 from mireorder.dataset.reorder import Reordering, reorder
 from mireorder.dataset.writer import features, finish, schema, shard_path, write_shard
-from mireorder.errors import InputError, OutputError
+from mireorder.errors import InputError, OutputError, some_of
 from mireorder.files import PARTS, file_digest, require_empty, write_text
 from mireorder.ordering.plan import Plan
 from mireorder.restoring.restorer import FILE
 from mireorder.standalone import require_other_name, write_standalone
 from mireorder.threads import map_ordered, shared
 
+TOGETHER_BYTES = 64 << 20  # small files go into one output shard up to here
 TAKEN = frozenset({"rejected", "tokenizer"})
 """Folders beside those of the splits."""
+Job = tuple[list[Shard], manifest.Entry]
+"""The input of an output shard, and its row of the manifest."""
 
 
 def write_folder(
@@ -54,12 +61,12 @@ def write_folder(
         if shard.split in TAKEN:
             problem = f"split {shard.split} would lie in a folder that holds something else"
             raise InputError(problem, shard=shard.name, remedy="give it another name")
-    plan, form = reordering.plan, "token" if reordering.encode else "text"
-    jobs = _jobs(shards, plan, form, tokenizer, reordering.max_tokens)
+    plan, form, kept = reordering.plan, "token" if reordering.encode else "text", reordering.kept
+    jobs = _jobs(shards, reordering, form, tokenizer)
     existed = folder.exists()
     is_plans = (folder / FILE).exists() and not (folder / manifest.FILE).exists()
     _claim(folder, plan)
-    done = _done(folder, jobs)
+    done = _done(folder, jobs, kept)
     try:
         entries = _write_shards(reordering, jobs, done, folder, workers)
     except BaseException:
@@ -76,8 +83,8 @@ def write_folder(
         companion(folder)
     finish(
         folder,
-        features(form, plan),
-        card(plan, form, rows),
+        features(form, plan, kept),
+        card(plan, form, rows, kept.names),
         outputs,
         {entry.output: entry.output_digest for entry in entries},
     )
@@ -85,22 +92,25 @@ def write_folder(
 
 def _write_shards(
     reordering: Reordering,
-    jobs: list[tuple[Shard, manifest.Entry]],
+    jobs: list[Job],
     done: dict[str, manifest.Entry],
     folder: Path,
     workers: int | None,
 ) -> list[manifest.Entry]:
     """Write the shards that are not done. Returns the entries of all, in order."""
     form = "token" if reordering.encode else "text"
-    todo = [(shard, entry) for shard, entry in jobs if entry.output not in done]
+    todo = [job for job in jobs if job[1].output not in done]
     at_once, within = shared(workers, len(todo))
+    arrow_schema = schema(form, reordering.plan, reordering.kept)
 
-    def write(job: tuple[Shard, manifest.Entry]) -> manifest.Entry:
-        shard, entry = job
-        reordered = reorder(reordering, shard, within)
+    def write(job: Job) -> manifest.Entry:
+        shards, entry = job
+        reordered = reorder(reordering, shards, within)
         with ThreadPoolExecutor(1) as beside:
-            hashed = beside.submit(shard.digest)
-            rows, digest = write_shard(folder / entry.output, reordered.batches, schema(form, reordering.plan))
+            hashed = beside.submit(_digest, shards, reordering.kept)
+            if any(shard.is_stream for shard in shards):
+                hashed.result()
+            rows, digest = write_shard(folder / entry.output, reordered.batches, arrow_schema)
         if reordered.bad:
             write_text(_rejected(folder, entry), "\n".join(reordered.bad) + "\n")
         return replace(
@@ -120,7 +130,8 @@ def _write_shards(
         remedy = "name a file that has some"
         if any(entry.rejected for entry in entries):
             remedy = f"{folder / 'rejected'} says what is wrong with each; mend the input or fit another plan"
-        raise InputError("there are no rows to write", shard=some_of(shard.name for shard, _ in jobs), remedy=remedy)
+        names = some_of(shard.name for shards, _ in jobs for shard in shards)
+        raise InputError("there are no rows to write", shard=names, remedy=remedy)
     manifest.write(folder, entries)
     return entries
 
@@ -142,7 +153,7 @@ def _claim(folder: Path, plan: Plan) -> None:
     write_text(folder / FILE, plan.to_json())
 
 
-def _abandon(folder: Path, jobs: list[tuple[Shard, manifest.Entry]], keep_plan: bool, keep_folder: bool) -> None:
+def _abandon(folder: Path, jobs: list[Job], keep_plan: bool, keep_folder: bool) -> None:
     """Take away what a run has written that finished no shard."""
     written = [path for _, entry in jobs for path in (folder / entry.output, _rejected(folder, entry))]
     for path in [*written, folder / manifest.FILE, *([] if keep_plan else [folder / FILE])]:
@@ -156,39 +167,66 @@ def _rejected(folder: Path, entry: manifest.Entry) -> Path:
     return folder / "rejected" / (entry.output.replace("/", "-").removesuffix(".arrow") + ".jsonl")
 
 
-def _jobs(
-    shards: list[Shard], plan: Plan, form: str, tokenizer: str | None, max_tokens: int | None
-) -> list[tuple[Shard, manifest.Entry]]:
-    """Every shard with the manifest row it will have; hashes are filled in later."""
+def _jobs(shards: list[Shard], reordering: Reordering, form: str, tokenizer: str | None) -> list[Job]:
+    """The input of every output shard, with the manifest row it will have; hashes are filled in later."""
+    together = list(_together(shards))
+    of = Counter(group[0].split for group in together)
+    index: Counter[str] = Counter()
+    plan, most = reordering.plan.sha256, reordering.max_tokens
+    kept = ", ".join(f"{column.name}: {column.type}" for column in reordering.kept.schema)
     jobs = []
-    of = {split: sum(s.split == split for s in shards) for split in (s.split for s in shards)}
-    index = dict.fromkeys(of, 0)
-    for shard in shards:
-        output = shard_path(shard.split, index[shard.split], of[shard.split])
-        index[shard.split] += 1
-        entry = manifest.Entry(shard.split, shard.name, "", plan.sha256, form, tokenizer, 0, 0, output, "", max_tokens)
-        jobs.append((shard, entry))
+    for group in together:
+        split = group[0].split
+        output = shard_path(split, index[split], of[split])
+        index[split] += 1
+        names = some_of(shard.name for shard in group)
+        jobs.append((group, manifest.Entry(split, names, "", plan, form, tokenizer, 0, 0, output, "", most, kept)))
     return jobs
 
 
-def _done(folder: Path, jobs: list[tuple[Shard, manifest.Entry]]) -> dict[str, manifest.Entry]:
+def _together(shards: list[Shard]) -> Iterator[list[Shard]]:
+    """The shards of each output shard: files that follow each other in a split, until there is enough of them."""
+    group: list[Shard] = []
+    size = 0
+    for shard in shards:
+        more = shard.size if shard.size is not None else TOGETHER_BYTES
+        if group and (shard.split != group[0].split or size + more > TOGETHER_BYTES):
+            yield group
+            group, size = [], 0
+        group.append(shard)
+        size += more
+    if group:
+        yield group
+
+
+def _digest(shards: list[Shard], kept: Kept) -> str:
+    """Hash of what goes into an output shard."""
+    if len(shards) == 1:
+        return shards[0].digest(kept)
+    found = xxh3_128()
+    for shard in shards:
+        found.update(f"{shard.name}\t{shard.digest(kept)}\n".encode())
+    return found.hexdigest()
+
+
+def _done(folder: Path, jobs: list[Job], kept: Kept) -> dict[str, manifest.Entry]:
     """Entries of the shards that are there and whole. Raises OutputError if any comes from other work."""
     there = {entry.output: entry for entry in manifest.read(folder)}
     planned = {entry.output for _, entry in jobs}
     if extra := sorted(there.keys() - planned):
         raise OutputError(f"{folder}: holds {extra[0]}, which this input does not make; choose another folder")
-    kept = {}
-    for shard, entry in jobs:
+    done = {}
+    for shards, entry in jobs:
         if entry.output not in there:
             continue
         found = there[entry.output]
-        difference = found.same_work(replace(entry, input_digest=shard.digest()))
+        difference = found.same_work(replace(entry, input_digest=_digest(shards, kept)))
         if difference:
             raise OutputError(f"{folder}: {difference}; choose another folder")
         path = folder / entry.output
         if path.exists() and file_digest(path) == found.output_digest:
-            kept[entry.output] = found
-    return kept
+            done[entry.output] = found
+    return done
 
 
 def load(folder: Path) -> Any:

@@ -16,6 +16,7 @@ _IDENTITY = {
     "form": "form",
     "tokenizer": "tokenizer",
     "max_tokens": "at most this many tokens a row:",
+    "kept": "the columns kept",
     "input": "input",
     "input_digest": "another content of {self.input}: its hash was",
 }
@@ -27,8 +28,8 @@ class Entry:
 
     Attributes:
         split: of the shard.
-        input: name of the input shard.
-        input_digest: hash of its content, as of `mireorder.files.file_digest`.
+        input: name of the input shard; of several small ones, the first names.
+        input_digest: hash of its content, as of `mireorder.files.file_digest`; of several, of all names and contents.
         plan_sha256: of the plan it was reordered with.
         form: ``text`` or ``token``.
         tokenizer: hash of the tokenizer (token form), else None.
@@ -37,6 +38,7 @@ class Entry:
         output: path of the shard within the dataset's folder.
         output_digest: hash of that file.
         max_tokens: the most a row may have (token form), None without a bound.
+        kept: the columns of the input that stay, and their types.
     """
 
     split: str
@@ -50,6 +52,7 @@ class Entry:
     output: str
     output_digest: str
     max_tokens: int | None = None
+    kept: str = ""
 
     def same_work(self, other: Entry) -> str | None:
         """None if both come from the same input by the same plan, else the difference in words."""

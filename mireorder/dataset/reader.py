@@ -1,35 +1,30 @@
 """Read any input as shards that stream record batches with `source` and `target` columns."""
 
+from __future__ import annotations
+
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from glob import glob
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from xxhash import xxh3_128
 
-from mireorder.arrays import string_bytes, valid_rows
-from mireorder.dataset.formats import (
-    BATCH_ROWS,
-    FORMATS,
-    READABLE,
-    format_of,
-    read_lines,
-    suffix_of,
-    wanted_columns,
-)
+from mireorder.cutting.batches import Batch, put_together
+from mireorder.dataset.contents import Content, File, Records, Stream, Table, as_table
+from mireorder.dataset.digests import column_digests, value_bytes
+from mireorder.dataset.formats import FORMATS, READABLE, format_of, suffix_of
+from mireorder.dataset.formats.arrow_files import BATCH_BYTES, BATCH_ROWS
+from mireorder.dataset.kept import NOTHING_KEPT, Found, Kept
 from mireorder.errors import InputError
 from mireorder.files import file_digest
 from mireorder.reading import Reading, source_and_target
 
-DATASET_ROWS = 16_384  # rows of a batch; a dataset's digest depends on it
-SHARD_ROWS = 1_000_000  # a `datasets.Dataset` is cut into shards of this many rows
+SHARD_ROWS = 1_000_000  # a dataset or table is cut into shards of this many rows
 SPLIT_WORDS = {"train", "test", "dev", "val", "valid", "validation", "eval"}
 HUB_ID = re.compile(r"([\w-][\w.-]*/[\w-][\w.-]*)(?::([\w.+-]+))?")
 SPLIT_NAME = re.compile(r"\w+(\.\w+)*")  # as in `datasets`; it becomes a folder's, and must not lead out of another
@@ -37,7 +32,7 @@ SPLIT_NAME = re.compile(r"\w+(\.\w+)*")  # as in `datasets`; it becomes a folder
 
 @dataclass(frozen=True)
 class Shard:
-    """One file, or a range of rows of a `datasets.Dataset`. It can be pickled.
+    """One file, a stream, or a range of rows of a dataset, a table or a list. It can be pickled.
 
     Attributes:
         name: short and unique within the input: the file's path below the inputs' common folder, or
@@ -47,8 +42,18 @@ class Shard:
 
     name: str
     split: str
-    _content: Any = field(repr=False, compare=False)
+    _content: Content = field(repr=False, compare=False)
     _reading: Reading = field(repr=False, compare=False)
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of a file; None of all else."""
+        return self._content.size
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether each pass over the rows asks for them anew, so that one pass at a time is all there should be."""
+        return isinstance(self._content, Stream)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Stream the rows; an empty shard yields nothing.
@@ -61,28 +66,40 @@ class Shard:
         Raises:
             InputError: the content is damaged, a column is missing, or its type is of no use.
         """
-        reading = self._reading
-        if isinstance(self._content, Path):
-            read = format_of(self._content, self.name, reading)
-            raw = read(self._content, self.name, reading)
-            if read is read_lines:
-                reading = Reading(source=("source",), target=("target",))
-        else:
-            raw = _dataset_batches(self._content, self.name, reading)
-        for batch in raw:
-            for start in range(0, batch.num_rows, BATCH_ROWS):
-                yield source_and_target(batch.slice(start, BATCH_ROWS), self.name, reading)
+        return (own for own, _ in self.rows(NOTHING_KEPT))
 
-    def digest(self) -> str:
-        """Return the hash (128-bit XXH3, hex) of a file's bytes, or of a dataset's values however they are chunked."""
-        if isinstance(self._content, Path):
-            return file_digest(self._content)
+    def rows(self, kept: Kept) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+        """`batches`, each with the kept columns of its rows beside it. Raises InputError as `batches` does."""
+        content = self._content
+        reading = content.named(self.name, self._reading) if isinstance(content, File) else self._reading
+        for whole in content.batches(self.name, self._reading, kept):
+            for start in range(0, whole.num_rows, BATCH_ROWS):
+                batch = whole.slice(start, BATCH_ROWS)
+                yield source_and_target(batch, self.name, reading), kept.of(batch, self.name)
+
+    def others(self) -> Found:
+        """The columns that are no source or target."""
+        return self._content.others(self.name, self._reading)
+
+    def digest(self, kept: Kept = NOTHING_KEPT) -> str:
+        """Return the hash (128-bit XXH3, hex) of a file's bytes, or of a dataset's values however they are chunked.
+
+        Args:
+            kept: the columns that are hashed beside source and target, where it is no file.
+        """
+        if isinstance(self._content, File):
+            return file_digest(self._content.path)
         found = xxh3_128()
+        if self.is_stream:
+            found.update(column_digests(batch for rows in self.rows(kept) for batch in rows))
+            return found.hexdigest()
         for batch in self.batches():
             for name, column in zip(batch.schema.names, batch.columns, strict=True):
                 found.update(f"{name}: {column.type}\n".encode())
-                for data in _value_bytes(column):
+                for data in value_bytes(column):
                     found.update(data)
+        if kept.names:
+            found.update(column_digests(others for _, others in self.rows(kept)))
         return found.hexdigest()
 
 
@@ -90,9 +107,11 @@ def open_shards(data: Any, reading: Reading) -> list[Shard]:
     """Find the shards of an input; rows are read only when a shard's batches are.
 
     Args:
-        data: a path or glob; a `datasets.Dataset` or `DatasetDict`, or the folder one was saved to; a
-            folder of data files of one format; a hub id (`owner/name`, or `owner/name:configuration`); a list
-            of paths, globs, folders and hub ids, each also as `split=path`; or a dict from split to any of these.
+        data: a path or glob; a `datasets.Dataset`, `DatasetDict`, `IterableDataset` or `IterableDatasetDict`, or the
+            folder a dataset was saved to; a folder of data files of one format; a hub id (`owner/name`, or
+            `owner/name:configuration`); a pyarrow table, a polars or pandas frame, or a list of dicts (its rows); a
+            list of paths, globs, folders, hub ids, datasets and tables, paths also as `split=path`; or a dict from
+            split to any of these.
         reading: which columns are source and target.
 
     Returns:
@@ -109,20 +128,14 @@ def open_shards(data: Any, reading: Reading) -> list[Shard]:
         if isinstance(content, Path):
             name = Path(os.path.relpath(content, folder)).as_posix()
             format_of(content, name, reading)
-            shards.append(Shard(name, split or "train", content, reading))
+            shards.append(Shard(name, split or "train", File(content), reading))
         else:
-            shards += _dataset_shards(content, split or _own_split(content), reading)
+            shards += _ranges(content, split or _own_split(content), reading)
     for name, count in Counter(shard.name for shard in shards).items():
         if count > 1:
             remedy = "give each input once, and each dataset its own split name"
             raise InputError(f"given {count} times", shard=name, remedy=remedy)
     return shards
-
-
-def some_of(names: Iterable[str]) -> str:
-    """The first three names and how many more there are, for errors."""
-    first = list(names)
-    return ", ".join(first[:3]) + (f" and {len(first) - 3} more" if len(first) > 3 else "")
 
 
 def label_names(data: Any, reading: Reading) -> tuple[str, ...] | None:
@@ -138,15 +151,16 @@ def label_names(data: Any, reading: Reading) -> tuple[str, ...] | None:
 
 
 def _class_names(content: Any, reading: Reading) -> tuple[str, ...] | None:
-    if isinstance(content, Path) or len(reading.target) != 1:
+    features = getattr(content, "features", None)
+    if features is None or len(reading.target) != 1:
         return None
-    feature = content.features.get(reading.target[0])
+    feature = features.get(reading.target[0])
     names = getattr(getattr(feature, "feature", feature), "names", None)
     return tuple(names) if names else None
 
 
 def _parts(data: Any, split: str | None) -> Iterator[tuple[str | None, Any]]:
-    """Take an input apart into files (`Path`) and datasets, each with the split it was given."""
+    """Take an input apart into files (`Path`), datasets, tables and lists of rows, each with the split it was given."""
     if isinstance(data, Mapping):
         if split is not None:
             problem = f"has splits of its own ({', '.join(map(str, data))})"
@@ -156,6 +170,8 @@ def _parts(data: Any, split: str | None) -> Iterator[tuple[str | None, Any]]:
                 problem = f"{str(name)!r} can't be the name of a split"
                 raise InputError(problem, remedy="use letters, digits, _ and single dots")
             yield from _parts(item, str(name))
+    elif isinstance(data, list) and data and type(data[0]) is dict:
+        yield split, data
     elif isinstance(data, list | tuple):
         for item in data:
             yield from _parts(item, split)
@@ -168,10 +184,12 @@ def _parts(data: Any, split: str | None) -> Iterator[tuple[str | None, Any]]:
     elif isinstance(data, Path):
         for content in _contents(data):
             yield from [(split, content)] if isinstance(content, Path) else _parts(content, split)
+    elif (table := as_table(data)) is not None:
+        yield split, table
     else:
         import datasets
 
-        if not isinstance(data, datasets.Dataset):
+        if not isinstance(data, datasets.Dataset | datasets.IterableDataset):
             raise InputError(f"{type(data).__name__} can't be read", remedy=READABLE)
         yield split, data
 
@@ -230,37 +248,30 @@ def _load(path: Path, saved: bool) -> Any:
         raise InputError(problem, shard=path.as_posix(), remedy=remedy) from e
 
 
-def _own_split(dataset: Any) -> str:
-    name = str(dataset.split)
-    return name if dataset.split is not None and name.isidentifier() else "train"
+def _own_split(content: Any) -> str:
+    split = getattr(content, "split", None)
+    return str(split) if split is not None and str(split).isidentifier() else "train"
 
 
-def _dataset_shards(dataset: Any, split: str, reading: Reading) -> list[Shard]:
-    rows = dataset.num_rows
+def _ranges(content: Any, split: str, reading: Reading) -> list[Shard]:
+    """The shards of a dataset, a table or a list of rows."""
+    if not hasattr(content, "__len__"):
+        return [Shard(split, split, Stream(content), reading)]
+    rows = len(content)
     if rows <= SHARD_ROWS:
-        return [Shard(split, split, dataset, reading)]
-    starts = range(0, rows, SHARD_ROWS)
-    return [
-        Shard(f"{split}-{i:05d}", split, dataset.select(range(start, min(start + SHARD_ROWS, rows))), reading)
-        for i, start in enumerate(starts)
-    ]
+        return [Shard(split, split, _content_of(content), reading)]
+    found = []
+    for i, start in enumerate(range(0, rows, SHARD_ROWS)):
+        stop = min(start + SHARD_ROWS, rows)
+        part = content.select(range(start, stop)) if hasattr(content, "features") else content[start:stop]
+        found.append(Shard(f"{split}-{i:05d}", split, _content_of(part), reading))
+    return found
 
 
-def _dataset_batches(dataset: Any, shard: str, reading: Reading) -> Iterator[pa.RecordBatch]:
-    columns = wanted_columns(dataset.column_names, shard, reading)
-    for table in dataset.select_columns(columns).with_format("arrow").iter(batch_size=DATASET_ROWS):
-        yield from table.combine_chunks().to_batches()
+def _content_of(rows: Any) -> Content:
+    return Records(rows) if isinstance(rows, list) else Table(rows)
 
 
-def _value_bytes(array: pa.Array) -> Iterator[bytes]:
-    """Yield bytes that depend on an array's values alone, not on its offsets or spare bits."""
-    yield np.packbits(valid_rows(array)).tobytes()
-    if pa.types.is_list(array.type):
-        yield pc.fill_null(pc.list_value_length(array), 0).to_numpy().tobytes()
-        yield from _value_bytes(array.flatten())
-    elif pa.types.is_string(array.type):
-        yield pc.fill_null(pc.binary_length(array), 0).to_numpy().tobytes()
-        bounds, data = string_bytes(array)
-        yield data[bounds[0] : bounds[-1]].tobytes()
-    else:
-        yield pc.fill_null(array.cast(pa.int64()), 0).to_numpy().tobytes()
+def draw(shards: Sequence[Shard], kept: Kept = NOTHING_KEPT) -> Iterator[tuple[Batch, pa.RecordBatch]]:
+    """The rows of shards, batch by batch with the kept columns beside; small batches are put together."""
+    return put_together(((shard.name, rows) for shard in shards for rows in shard.rows(kept)), BATCH_BYTES)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from mireorder.arrays import dressed, numerals
-from mireorder.cutting.batches import BadRow, Batch, Prepare, Progress, cut_batch, numbered, set_aside
-from mireorder.dataset.reader import Shard
+from mireorder.arrays import dressed
+from mireorder.cutting.batches import BadRow, Batch, Prepare, Progress, cut_batch, placed, set_aside
+from mireorder.dataset.kept import NOTHING_KEPT, Kept
+from mireorder.dataset.reader import Shard, draw
 from mireorder.ordering.emission import Emission, emit, emit_laid_out, unrestored
 from mireorder.ordering.plan import Plan
 from mireorder.ordering.rows import misfits
@@ -38,6 +41,7 @@ class Reordering:
             never clipped: a completion that lost its end could not be put back into natural order, and a target clipped
             before it was ordered would be another target.
         prepare: adds what the cutter needs beside source and target.
+        kept: the columns of the input that stay beside those of the form.
     """
 
     plan: Plan
@@ -46,6 +50,7 @@ class Reordering:
     progress: Progress | None = None
     max_tokens: int | None = None
     prepare: Prepare | None = None
+    kept: Kept = NOTHING_KEPT
 
 
 @dataclass
@@ -56,35 +61,32 @@ class Reordered:
     bad: list[str] = field(default_factory=list)
 
 
-def reorder(reordering: Reordering, shard: Shard, workers: int | None = 1) -> Reordered:
-    """Reorder a shard.
+def reorder(reordering: Reordering, shards: Sequence[Shard], workers: int | None = 1) -> Reordered:
+    """Reorder the rows of one or several shards.
 
     Args:
         reordering: how.
-        shard: what to reorder.
+        shards: what to reorder, one after the other.
         workers: threads; None takes one a core.
 
     Returns:
-        Batches with ``permutation`` (step to slot), ``row_id`` (shard and row), ``target`` (natural) and the
-        columns of the form; and the rows set aside as JSON lines, with their reason.
+        Batches with the columns of the form, ``permutation`` (step to slot), ``row_id`` (shard and row), ``target``
+        (natural) and the kept columns; and the rows set aside as JSON lines, with their reason.
     """
 
-    def work(batch: Batch) -> tuple[int, list[str], pa.RecordBatch]:
-        plan, rows, numbers, bad = reordering.plan, batch.rows, batch.numbers, []
-        emission = emit_laid_out(plan, rows)
-        if emission is None:
-            found = cut_batch(plan.cutter, batch, reordering.reject, misfits(plan), reordering.prepare)
-            rows, numbers, bad = found.batch, found.rows, found.bad
-            emission = emit(plan, found.cut, rows)
-        reordered, problems = _columns(reordering, emission, rows, numerals(f"{shard.name}:", numbers))
-        bad += set_aside(problems, rows, numbers, shard.name, reordering.reject)
-        if problems:
-            reordered = reordered.take(pa.array(np.delete(np.arange(reordered.num_rows), list(problems))))
-        lines = [_as_json(row, shard.name) for row in sorted(bad, key=lambda row: row.row)]
-        return batch.rows.num_rows, lines, reordered
+    def work(drawn: tuple[Batch, pa.RecordBatch]) -> tuple[int, list[str], pa.RecordBatch]:
+        batch, others = drawn
+        with placed(batch):
+            reordered, left, bad = _reordered(reordering, batch)
+        if bad and len(others.schema):
+            others = others.take(pa.array(left - batch.first))
+        lines = [_as_json(row, batch, drawn[1]) for row in sorted(bad, key=lambda row: row.row)]
+        names = [*reordered.schema.names, *others.schema.names]
+        columns = [*reordered.columns, *others.columns]
+        return batch.rows.num_rows, lines, pa.RecordBatch.from_arrays(columns, names=names)
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for rows, bad, reordered in map_drawn(work, numbered(shard.name, shard.batches()), workers):
+        for rows, bad, reordered in map_drawn(work, draw(shards, reordering.kept), workers):
             found.bad += bad
             yield reordered
             if reordering.progress:
@@ -92,6 +94,22 @@ def reorder(reordering: Reordering, shard: Shard, workers: int | None = 1) -> Re
 
     found = Reordered(batches())
     return found
+
+
+def _reordered(reordering: Reordering, batch: Batch) -> tuple[pa.RecordBatch, NDArray[np.int64], list[BadRow]]:
+    """The output's own columns, which of the batch's `numbers` they are of, and the other rows."""
+    plan, rows, numbers, bad = reordering.plan, batch.rows, batch.numbers, list[BadRow]()
+    emission = emit_laid_out(plan, rows)
+    if emission is None:
+        found = cut_batch(plan.cutter, batch, reordering.reject, misfits(plan), reordering.prepare)
+        rows, numbers, bad = found.batch, found.rows, found.bad
+        emission = emit(plan, found.cut, rows)
+    reordered, problems = _columns(reordering, emission, rows, batch.row_ids(numbers))
+    bad += set_aside(problems, rows, numbers, batch.shard, reordering.reject)
+    if problems:
+        left = np.delete(np.arange(reordered.num_rows), list(problems))
+        reordered, numbers = reordered.take(pa.array(left)), numbers[left]
+    return reordered, numbers, bad
 
 
 def _columns(
@@ -121,6 +139,13 @@ def _too_long(input_ids: pa.ListArray, most: int | None) -> dict[int, str]:
     }
 
 
-def _as_json(bad: BadRow, shard: str) -> str:
-    content = {"row_id": f"{shard}:{bad.row}", "problem": bad.problem, **bad.values}
-    return json.dumps(content, ensure_ascii=False, default=str)
+def _as_json(bad: BadRow, batch: Batch, others: pa.RecordBatch) -> str:
+    shard, row = batch.place(bad.row)
+    content: dict[str, Any] = {"row_id": f"{shard}:{row}", "problem": bad.problem, **bad.values}
+    if others.schema.names:
+        content["columns"] = others.slice(bad.row - batch.first, 1).to_pylist()[0]
+    return json.dumps(content, ensure_ascii=False, default=_in_json)
+
+
+def _in_json(value: Any) -> str:
+    return b64encode(value).decode() if isinstance(value, bytes) else str(value)

@@ -210,7 +210,7 @@ def prepare(
     prepared = {}
     for name, order in orders.items():
         plan = fit(data, reading=reading, order=order, **fit_options)
-        prepared[name] = (plan, apply(data, plan, form="text"))
+        prepared[name] = (plan, apply(data, plan, form="text", keep_columns=False))
     return prepared
 
 

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from mireorder.counting.pairs import PairTables
 from mireorder.counting.spill import gather_tables
 from mireorder.cutting import Cutter
-from mireorder.cutting.batches import Batch, CutRows, Misfits, Prepare, Progress, cut_batch, numbered
+from mireorder.cutting.batches import Batch, CutRows, Misfits, Prepare, Progress, cut_batch, placed
 from mireorder.cutting.source import Sources, hash_strings
 from mireorder.cutting.targets import Targets
-from mireorder.dataset.reader import Shard, some_of
-from mireorder.errors import InputError, within
+from mireorder.dataset.reader import Shard, draw
+from mireorder.errors import InputError, some_of, within
 from mireorder.information.criteria import Criterion
 from mireorder.threads import map_ordered, merge_all
 
@@ -120,7 +120,8 @@ class Scan:
         seen = Counted(None, 0, 0, np.zeros(slots, np.int64), 0)
 
         def count(batch: Batch) -> Counted:
-            rows = cut_batch(targets.cutter, batch, self.reject, misfits, self.prepare)
+            with placed(batch):
+                rows = cut_batch(targets.cutter, batch, self.reject, misfits, self.prepare)
             source, target = rows.batch.column("source"), targets.cutter.natural(rows.cut, rows.batch)
             table = None
             if criterion is not None:
@@ -156,7 +157,8 @@ class Scan:
         """
 
         def cut(batch: Batch) -> T:
-            rows = cut_batch(cutter, batch, self.reject, prepare=self.prepare)
+            with placed(batch):
+                rows = cut_batch(cutter, batch, self.reject, prepare=self.prepare)
             with within(batch.shard):
                 return work(rows)
 
@@ -168,11 +170,10 @@ class Scan:
         return InputError("there are no rows", shard=self.names, remedy="name a file that has some")
 
     def _batches(self) -> Iterator[Batch]:
-        for shard in self.shards:
-            for batch in numbered(shard.name, shard.batches()):
-                yield batch
-                if self.progress:
-                    self.progress(batch.rows.num_rows)
+        for batch, _ in draw(self.shards):
+            yield batch
+            if self.progress:
+                self.progress(batch.rows.num_rows)
 
 
 def _look(cutter: Cutter | None, criteria: Sequence[Criterion], prepare: Prepare | None, batch: Batch) -> DataSurvey:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from mireorder.errors import InputError
 from mireorder.restoring.units import Split, Traits, require_types
+from mireorder.serialise import LATER
 
 
 @dataclass(frozen=True)
@@ -19,10 +20,12 @@ class LabelsRestorer(Traits):
         delimiter: stands between labels in a text column.
         joiner: stands between labels in the natural and in the emitted target.
         empty: the target of a row without labels (list and binary columns); a text column must not be empty.
+        missing: what an empty cell of a label column counts as: 0, or None to refuse its row.
+        lists: whether the texts of a text column show lists; settled from the data.
 
     Raises:
-        InputError: an option is of another type, or a label's name or the word for none can't be distinguished in the
-            joined text.
+        InputError: an option is of another type, ``missing`` is another number, or a label's name or the word for none
+            can't be distinguished in the joined text.
     """
 
     name: ClassVar[str] = "labels"
@@ -32,9 +35,13 @@ class LabelsRestorer(Traits):
     delimiter: str = ","
     joiner: str = ", "
     empty: str = "none"
+    missing: int | None = field(default=None, metadata={LATER: True})
+    lists: bool = field(default=False, metadata={LATER: True})
 
     def __post_init__(self) -> None:
         require_types(self)
+        if self.missing not in (None, 0):
+            raise InputError(f"a missing label can't count as {self.missing}", remedy="pass 0, or leave it out")
         if not self.delimiter or not self.joiner.strip():
             raise InputError("labels need a delimiter that is not blank", remedy="pass --delimiter")
         if not self.empty.strip() or self.empty != self.empty.strip() or self.joiner.strip() in self.empty:

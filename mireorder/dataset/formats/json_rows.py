@@ -1,0 +1,312 @@
+"""Rows of JSON: an object a line, or the elements of one array. What is text comes byte for byte as it stands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, count, islice
+from json.decoder import WHITESPACE, scanstring  # type: ignore[attr-defined]
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from mireorder.arrays import text_or_lists
+from mireorder.dataset.formats import text
+from mireorder.dataset.formats.wanted import wanted_columns
+from mireorder.dataset.json_kinds import Kind, Repeated, exact_float, kind_of, merged
+from mireorder.dataset.kept import Kept
+from mireorder.errors import InputError
+from mireorder.reading import Reading
+
+
+class Row(NamedTuple):
+    """A row, and the JSON text that it was read from, if it was read from one."""
+
+    text: str | None
+    values: dict[str, Any]
+
+
+class Column(NamedTuple):
+    """What a source or target column holds: its Arrow type, and whether arrays are to be text there."""
+
+    kind: pa.DataType
+    is_json: bool = False
+
+
+_TEXT = Column(pa.string())
+_OPENS = ("[", ",")
+_MAY_FOLLOW = {"": "[", "[": "]", ",": "", "value": ",]", "]": ""}  # marks that may stand behind a mark or a value
+ELEMENT_CHARACTERS = 64 << 20  # one that is longer is taken as broken, before memory is full of it
+_REMEDY = "write one JSON object a line, or one array of objects"
+
+
+def _refuse_constant(literal: str) -> None:
+    raise ValueError(f"{literal} is not JSON")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else Repeated(pairs)
+
+
+def _strict_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(Repeated(pairs).problem)
+    return found
+
+
+_PLAIN = json.JSONDecoder(parse_constant=_refuse_constant)  # the fastest: it can't tell repeated keys
+_CAREFUL = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_object)
+_EXACT = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_object, parse_float=exact_float)
+_STRICT = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_strict_object)
+
+
+def read_json(path: Path, shard: str, reading: Reading, kept: Kept) -> Iterator[pa.RecordBatch]:
+    """Read one JSON object a line, or the elements of a top-level array; numbers and objects keep their text."""
+    return batches_of(lambda: _rows(path, shard), shard, reading, kept)
+
+
+def others_of_json(path: Path, shard: str, reading: Reading) -> dict[str, Kind]:
+    """The kinds of the columns that are no source or target; the whole file is read."""
+    return kinds_of(_rows(path, shard, _EXACT), reading)
+
+
+def batches_of(
+    again: Callable[[], Iterator[Row]], shard: str, reading: Reading, kept: Kept
+) -> Iterator[pa.RecordBatch]:
+    """Rows as record batches of the source, target and kept columns.
+
+    Args:
+        again: gives the rows, each time it is called.
+        shard: their name.
+        reading: which columns are source and target.
+        kept: the other columns.
+
+    Raises:
+        InputError: a column is missing, or a value is of no use in its column.
+    """
+    rows = again()
+    chunk = list(islice(rows, text.OBJECT_ROWS))
+    columns = _own_columns(chunk, again, shard, reading)
+    for start in count(0, text.OBJECT_ROWS):
+        if not chunk:
+            return
+        arrays = {name: _own_array(name, column, chunk, shard, start) for name, column in columns.items()}
+        for field in kept.schema:
+            value_of = _json_text if field.name in kept.as_json else _value
+            cells = [value_of(row, field.name) for row in chunk]
+            arrays[field.name] = _array(cells, field.type, field.name, shard, start)
+        yield pa.record_batch(arrays)
+        chunk = list(islice(rows, text.OBJECT_ROWS))
+
+
+def kinds_of(rows: Iterable[Row], reading: Reading) -> dict[str, Kind]:
+    """Column -> kind of all of its values, of those that are no source or target."""
+    own = {*reading.source, *reading.target}
+    kinds: dict[str, Kind] = {}
+    for line, values in rows:
+        escaped = line is None or "\\ud" in line or "\\uD" in line
+        for name, value in values.items():
+            if name not in own:
+                kind = kind_of(value, escaped)
+                known = kinds.get(name, "null")
+                kinds[name] = known if known == kind else merged(known, kind)
+    return kinds
+
+
+def own_text(row: str, name: str) -> str:
+    """The text of a member of a JSON object, as it stands.
+
+    Args:
+        row: the object, which is known to be JSON.
+        name: of the member, which it is known to have.
+
+    Raises:
+        ValueError: an object within the member repeats a key.
+    """
+    at = _space(row, 0) + 1
+    while True:
+        key, at = scanstring(row, _space(row, at) + 1, True)
+        at = _space(row, _space(row, at) + 1)
+        _, end = (_STRICT if key == name else _PLAIN).raw_decode(row, at)
+        if key == name:
+            return row[at:end]
+        at = _space(row, end) + 1
+
+
+def _space(row: str, at: int) -> int:
+    return int(WHITESPACE.match(row, at).end())
+
+
+def _rows(path: Path, shard: str, decoder: json.JSONDecoder = _CAREFUL) -> Iterator[Row]:
+    """The rows of a file, each an object without repeated keys."""
+    read = _elements if text.begins_with(path, shard, b"[") else _lines
+    for number, (row, values) in enumerate(read(path, shard, decoder)):
+        if type(values) is not dict:
+            problem = values.problem if isinstance(values, Repeated) else "not a JSON object"
+            raise InputError(problem, shard=shard, row=number, remedy=_REMEDY)
+        yield Row(row, values)
+
+
+def _lines(path: Path, shard: str, decoder: json.JSONDecoder) -> Iterator[tuple[str, Any]]:
+    row = keys = 0
+    for line in text.text_lines(path, shard):
+        # Where a line has as many colons as the object has keys, no key is repeated, as each has one of its own.
+        colons = line.count(":")
+        fast = colons == keys and decoder is _CAREFUL
+        try:
+            values = (_PLAIN if fast else decoder).decode(line)
+            if fast and len(values) != keys:
+                values = decoder.decode(line)
+        except (ValueError, RecursionError) as error:
+            if line.isspace():
+                continue
+            if "\r" in line.rstrip():
+                raise text.carriage_return(shard, row) from None
+            raise InputError(f"malformed JSON ({error})", shard=shard, row=row, remedy=_REMEDY) from error
+        keys = len(values) if isinstance(values, dict) else 0
+        yield line, values
+        row += 1
+
+
+def _elements(path: Path, shard: str, decoder: json.JSONDecoder) -> Iterator[tuple[str, Any]]:
+    """The elements of a top-level array, one after the other: little more than one of them is held."""
+    held, before, row = "", "", 0
+    for part in chain(text.blocks(path, shard, whole_lines=False), [None]):
+        held += part or ""
+        at = 0
+        while (start := _space(held, at)) < len(held):
+            if held[start] in _MAY_FOLLOW[before]:
+                before, at = held[start], start + 1
+                continue
+            try:
+                if before not in _OPENS:
+                    raise ValueError(f"{held[start : start + 20]!r} where a comma or the end is expected")
+                values, end = decoder.raw_decode(held, start)
+            except (ValueError, RecursionError) as error:
+                if part is not None and before in _OPENS and len(held) - start < ELEMENT_CHARACTERS:
+                    break  # its end may be still to come
+                problem = f"malformed JSON ({getattr(error, 'msg', error)})"
+                raise InputError(problem, shard=shard, row=row, remedy=_REMEDY) from error
+            yield held[start:end], values
+            before, at, row = "value", end, row + 1
+        else:
+            at = len(held)
+        held = held[at:]
+    if before != "]":
+        raise InputError("the array is not closed", shard=shard, row=row, remedy=_REMEDY)
+
+
+def _own_columns(
+    chunk: Sequence[Row], again: Callable[[], Iterator[Row]], shard: str, reading: Reading
+) -> dict[str, Column]:
+    """What the source and target columns hold, from the first telling value of each, so that all batches agree."""
+    columns, names, is_settled = _first_told(chunk, reading)
+    if not is_settled and len(chunk) == text.OBJECT_ROWS:
+        columns, names, _ = _first_told(again(), reading)
+    return {name: columns[name] for name in wanted_columns(names, shard, reading)} if names else {}
+
+
+def _first_told(rows: Iterable[Row], reading: Reading) -> tuple[dict[str, Column], list[str], bool]:
+    labels = reading.target if len(reading.target) > 1 else ()
+    unsettled = {*reading.source, *reading.target}
+    columns = dict.fromkeys(unsettled, _TEXT)
+    names: dict[str, None] = {}
+    for _, values in rows:
+        names |= dict.fromkeys(values)
+        for name in list(unsettled):
+            value = values.get(name)
+            if value is not None:
+                columns[name] = _column_of(value, name in labels)
+                if value != []:  # which does not tell what its items are
+                    unsettled.remove(name)
+        if not unsettled:
+            break
+    return columns, list(names), not unsettled
+
+
+def _column_of(value: Any, is_label: bool) -> Column:
+    if isinstance(value, list):
+        items = {type(item) for item in value} - {type(None)}
+        if items & {dict, Repeated, list}:
+            return Column(pa.string(), is_json=True)
+        return Column(pa.list_(pa.int64() if items == {int} else pa.string()))
+    return Column({bool: pa.bool_(), int: pa.int64()}.get(type(value), pa.string())) if is_label else _TEXT
+
+
+def _own_array(name: str, column: Column, chunk: Sequence[Row], shard: str, start: int) -> pa.Array:
+    exact = {pa.string(): str, pa.int64(): int, pa.bool_(): bool}.get(column.kind)
+    cells = [
+        value
+        if (value := row.values.get(name)) is None or type(value) is exact
+        else _own_cell(value, column, name, row.text, shard, start + i)
+        for i, row in enumerate(chunk)
+    ]
+    return _array(cells, column.kind, name, shard, start)
+
+
+def _own_cell(value: Any, column: Column, name: str, row: str | None, shard: str, number: int) -> Any:
+    """Turn a JSON value of another type into what its column holds, or refuse it."""
+    kind = column.kind
+    if pa.types.is_list(kind):
+        item_type = str if kind.value_type == pa.string() else int
+        if isinstance(value, list) and all(item is None or type(item) is item_type for item in value):
+            return value
+    elif pa.types.is_string(kind):
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        is_objects = isinstance(value, list) and any(isinstance(item, dict | list) for item in value)
+        if isinstance(value, int | float | dict) or is_objects or (column.is_json and isinstance(value, list)):
+            try:
+                return _dumped(value) if row is None else own_text(row, name)
+            except (ValueError, TypeError) as error:
+                raise InputError(f"column {name!r}: {error}", shard=shard, row=number, remedy="mend the row") from None
+    raise InputError(
+        f"column {name!r} holds {json.dumps(value, default=repr)[:60]}, where {_in_words(kind)} is expected",
+        shard=shard,
+        row=number,
+        remedy="give the column one type: text, or lists of text, or lists of integers",
+    )
+
+
+def _in_words(kind: pa.DataType) -> str:
+    if pa.types.is_list(kind):
+        return f"a list of {'text' if kind.value_type == pa.string() else 'integers'} alone"
+    return {pa.string(): "text", pa.int64(): "an integer", pa.bool_(): "true or false"}[kind]
+
+
+def _dumped(value: Any) -> str | None:
+    """The text of a value that was not read from any."""
+    if isinstance(value, float):
+        text_of: str | None = text_or_lists(pa.array([value]))[0].as_py()
+        return text_of
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _value(row: Row, name: str) -> Any:
+    return row.values.get(name)
+
+
+def _json_text(row: Row, name: str) -> str | None:
+    """The text of a value that is kept as it stands."""
+    value = row.values.get(name)
+    if value is None:
+        return None
+    return _dumped(value) if row.text is None else own_text(row.text, name)
+
+
+def _array(cells: list[Any], kind: pa.DataType, name: str, shard: str, first_row: int) -> pa.Array:
+    """Build an Arrow array; what Arrow can't hold (a lone surrogate, a huge integer) is refused by row."""
+    refusals = (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeError)
+    try:
+        return pa.array(cells, kind)
+    except refusals:
+        for i, cell in enumerate(cells):
+            try:
+                pa.array([cell], kind)
+            except refusals as error:
+                problem = f"column {name!r} can't be held as {kind} ({error})"
+                raise InputError(problem, shard=shard, row=first_row + i, remedy="mend the value") from error
+        raise

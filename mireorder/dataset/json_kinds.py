@@ -1,0 +1,138 @@
+"""Kinds of JSON values: what a column must be to hold all of its values and nothing that is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from math import isfinite
+from typing import Any
+
+import pyarrow as pa
+
+Kind = str | tuple[str, Any]
+"""A scalar's name, ``("list", kind of its items)``, ``("object", ((key, kind), ...))`` or ``("arrow", type)``."""
+JSON: Kind = "json"  # of several kinds, or of none that Arrow holds: only its text does
+OTHER: Kind = "other"  # of Python, and none of JSON: dates, bytes, numpy's scalars
+_ARROW = {
+    "null": pa.null(),
+    "bool": pa.bool_(),
+    "int": pa.int64(),
+    "long": pa.int64(),
+    "float": pa.float64(),
+    "string": pa.string(),
+    JSON: pa.string(),
+}
+_EXACT = 1 << 53  # up to here, a float holds every integer
+_DIGITS = 17  # as many decimal digits tell all floats apart
+
+
+class Repeated(dict[str, Any]):
+    """An object that names a key twice."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        names = [name for name, _ in pairs]
+        self.problem = f"key {next(name for name in names if names.count(name) > 1)!r} is repeated"
+
+
+class Literal(str):
+    """A number with more digits, or a larger exponent, than a float has."""
+
+    __slots__ = ()
+
+
+def exact_float(text: str) -> float | Literal:
+    """The number of a JSON literal, or its text where a float would lose some of it."""
+    value = float(text)
+    if len(text) > _DIGITS + 1 and len(Decimal(text).normalize().as_tuple().digits) > _DIGITS:
+        return Literal(text)
+    return value if isfinite(value) else Literal(text)
+
+
+def kind_of(value: Any, escaped: bool = False) -> Kind:
+    """The kind of a value.
+
+    Args:
+        value: as parsed, with `exact_float` and `Repeated`; or any Python object.
+        escaped: whether strings may hold half a surrogate pair, which is no text.
+    """
+    if isinstance(value, list | tuple):
+        return _list_of(_kind_of_items(value, escaped))
+    if not isinstance(value, Mapping):
+        return _scalar(value, escaped)
+    if isinstance(value, Repeated) or not value:
+        return JSON
+    return _object_of((key, kind_of(member, escaped)) for key, member in value.items())
+
+
+def _kind_of_items(items: Sequence[Any], escaped: bool) -> Kind:
+    types = {*map(type, items)}
+    if types == {float} or (types == {str} and not escaped):
+        return _scalar(items[0], escaped)
+    if types == {int}:
+        return merged(_scalar(min(items), escaped), _scalar(max(items), escaped))
+    kind: Kind = "null"
+    for item in items:
+        kind = merged(kind, kind_of(item, escaped))
+    return kind
+
+
+def _scalar(value: Any, escaped: bool) -> Kind:
+    kind = type(value)
+    if value is None:
+        return "null"
+    if kind is str:
+        return JSON if escaped and not _is_text(value) else "string"
+    if kind is bool:
+        return "bool"
+    if kind is int:
+        return "int" if -_EXACT <= value <= _EXACT else "long" if -(1 << 63) <= value < 1 << 63 else JSON
+    if kind is float:
+        return "float"
+    return JSON if kind is Literal else OTHER
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _list_of(items: Kind) -> Kind:
+    return items if items in (JSON, OTHER) else ("list", items)
+
+
+def _object_of(members: Iterable[tuple[str, Kind]]) -> Kind:
+    members = tuple(members)
+    kinds = {kind for _, kind in members}
+    return JSON if JSON in kinds else OTHER if OTHER in kinds else ("object", members)
+
+
+def merged(one: Kind, other: Kind) -> Kind:
+    """The kind that holds both, or `JSON`: associative and commutative but for the order of keys."""
+    if one == other or other == "null":
+        return one
+    if one == "null":
+        return other
+    if isinstance(one, tuple) and isinstance(other, tuple) and one[0] == other[0] != "arrow":
+        if one[0] == "list":
+            return _list_of(merged(one[1], other[1]))
+        mine, theirs = dict(one[1]), dict(other[1])
+        same_keys = mine.keys() == theirs.keys()
+        return _object_of((key, merged(mine[key], theirs[key])) for key in mine) if same_keys else JSON
+    if {one, other} == {"int", "long"}:
+        return "long"
+    return "float" if {one, other} == {"int", "float"} else JSON
+
+
+def arrow_type(kind: Kind) -> pa.DataType:
+    """The Arrow type that holds values of the kind."""
+    if isinstance(kind, str):
+        return _ARROW[kind]
+    if kind[0] == "arrow":
+        return kind[1]
+    if kind[0] == "list":
+        return pa.list_(arrow_type(kind[1]))
+    return pa.struct([(key, arrow_type(member)) for key, member in kind[1]])
