@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mireorder.cli import options
+from mireorder.cli import choices, options
 from mireorder.cli.output import print_json, rows_bar, show
 from mireorder.cli.signature import Option
 
@@ -17,7 +17,7 @@ def apply(
     *,
     plan: Annotated[Path, Option("folder of the plan", "Data")],
     rows: options.Rows,
-    form: Annotated[str, Option("how rows are written: {names}", "Form", names=options.forms)] = "text",
+    form: Annotated[str, Option("how rows are written: {names}", "Form", names=choices.forms)] = "text",
     tokenizer: Annotated[str | None, Option("token form: tokenizer folder or hub id", "Form")] = None,
     reserve: Annotated[
         bool, Option("token form: make each marker one token, of the tokenizer saved with it", "Form")

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from mireorder.cli import options
+from mireorder.cli import choices, options
 from mireorder.cli.output import Incomplete, print_json, show, steps_bar
 from mireorder.cli.signature import Argument, Option
 from mireorder.restoring.script import one_line
@@ -48,7 +48,7 @@ class Comparing(Training):
 def train(
     dataset: Annotated[Path, Argument("a reordered dataset's folder", "Data")],
     *,
-    model: Annotated[str, Option("preset ({names}), model folder or hub id", "Model", names=options.presets)],
+    model: Annotated[str, Option("preset ({names}), model folder or hub id", "Model", names=choices.presets)],
     lora: Annotated[bool, Option("train a LoRA adapter", "Model")] = False,
     qlora: Annotated[bool, Option("train a LoRA adapter on weights of 4 bits: needs bitsandbytes", "Model")] = False,
     training: Training,
@@ -120,13 +120,13 @@ def compare(
     rows: options.Rows,
     units: options.Units,
     policies: Annotated[
-        str, Option("two or more, or orders, as in plain,max,2-1-3-0: {names}", "Order", names=options.policies)
+        str, Option("two or more, or orders, as in plain,max,2-1-3-0: {names}", "Order", names=choices.policies)
     ],
     scores: options.SeveralScores,
     estimator: options.Estimator = "plug-in",
     models: Annotated[
         str,
-        Option("presets ({names}), model folders or hub ids: nano,micro", "Model", "--model", names=options.presets),
+        Option("presets ({names}), model folders or hub ids: nano,micro", "Model", "--model", names=choices.presets),
     ] = "tiny",
     training: Comparing,
     out: options.Out,

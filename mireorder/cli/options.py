@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 import typer
 
+from mireorder.cli import choices
 from mireorder.cli.signature import Argument, Option
 from mireorder.errors import InputError
 from mireorder.serialise import one_of
@@ -20,52 +21,6 @@ if TYPE_CHECKING:
     from mireorder.reading import Reading
 
 T = TypeVar("T")
-
-
-def cutters() -> Iterable[str]:
-    """Names of cutters."""
-    from mireorder.cutting import CUTTERS
-
-    return CUTTERS
-
-
-def criteria() -> Iterable[str]:
-    """Names of criteria."""
-    from mireorder.information.criteria import CRITERIA
-
-    return CRITERIA
-
-
-def estimators() -> Iterable[str]:
-    """Names of estimators, that of criterion bigram last."""
-    from mireorder.information.entropy import ENTROPIES
-
-    return [*ENTROPIES, "cross-fitted"]
-
-
-def policies() -> Iterable[str]:
-    """Names of policies."""
-    from mireorder.ordering.policies import named
-
-    return named()
-
-
-def forms() -> Iterable[str]:
-    """Names of forms."""
-    from mireorder.dataset.writer import FORMS
-
-    return FORMS
-
-
-def presets() -> Iterable[str]:
-    """Names of models that are trained from scratch; none where training is not installed."""
-    from mireorder.errors import MireorderError
-
-    try:
-        from mireorder.training.presets import PRESETS
-    except MireorderError:
-        return ()
-    return PRESETS
 
 
 _FILES = Argument("files, globs, a saved dataset or a hub id; NAME=FILE names a split", "Data")
@@ -79,7 +34,7 @@ Memory = Annotated[
 Reject = Annotated[bool, Option("set rows aside that can't be used, instead of stopping", "Output")]
 AnyPlan = Annotated[Path, Argument("folder with a plan: a plan's, a dataset's or a model's", "Data")]
 Ties = Annotated[str, Option("criterion that breaks ties, or none for the lowest slot", "Order", rare=True)]
-Estimator = Annotated[str, Option("whose scores decide: {names}", "Trust", names=estimators)]
+Estimator = Annotated[str, Option("whose scores decide: {names}", "Trust", names=choices.estimators)]
 CutterTokenizer = Annotated[
     str | None, Option("cutter tokens: tokenizer folder or hub id", "Units", "--tokenizer", rare=True)
 ]
@@ -134,7 +89,7 @@ class Units:
 
     panel: ClassVar[str] = "Units"
 
-    cutter: Annotated[str | None, Option("how targets are cut: {names}", names=cutters)] = None
+    cutter: Annotated[str | None, Option("how targets are cut: {names}", names=choices.cutters)] = None
     names: Annotated[Path | None, Option("file with a label name a line, in canonical order")] = None
     delimiter: Annotated[str | None, Option("between the labels of a text column, or between spans", rare=True)] = None
     missing: Annotated[
@@ -183,7 +138,9 @@ class Scores:
 
     criterion: Annotated[
         str,
-        Option("what scores slots: {names}; none counts rows alone, auto is the policy's, or joint", names=criteria),
+        Option(
+            "what scores slots: {names}; none counts rows alone, auto is the policy's, or joint", names=choices.criteria
+        ),
     ] = "auto"
     k: Annotated[int | None, Option("size of the subsets (subset)", rare=True)] = None
     normalised: Annotated[bool | None, Option("divide scores by H(t_i) (subset)", rare=True)] = None
@@ -200,7 +157,7 @@ class Scores:
 class SeveralScores(Scores):
     """What scores slots, where several criteria are compared."""
 
-    criterion: Annotated[str, Option("one or several, as in joint,subset: {names}", names=criteria)] = "auto"
+    criterion: Annotated[str, Option("one or several, as in joint,subset: {names}", names=choices.criteria)] = "auto"
 
     def several(self) -> list[Any]:
         """The criteria, each with those of the options that it takes.
@@ -251,7 +208,9 @@ class Choice:
 
     panel: ClassVar[str] = "Order"
 
-    policy: Annotated[str | None, Option("what makes the order, max if none is given: {names}", names=policies)] = None
+    policy: Annotated[
+        str | None, Option("what makes the order, max if none is given: {names}", names=choices.policies)
+    ] = None
     order: Annotated[str | None, Option("the order itself, slots by step: 2,1,3,0")] = None
     marked: Annotated[bool, Option("write each unit behind a marker of its slot")] = False
     markers: Annotated[
@@ -291,7 +250,7 @@ class Choice:
 
         if self.order is not None and self.policy is not None:
             raise InputError("--order and --policy both name the order", remedy="pass one of them")
-        one_of(self.policy or "max", dict.fromkeys(policies()), "policy")
+        one_of(self.policy or "max", dict.fromkeys(choices.policies()), "policy")
         options = scores.given | ({} if self.stop_words is None else {"stop_words": self.stop_words})
         return Order(
             self._copies(trust.seed, language) if self.copying else self._moves(),

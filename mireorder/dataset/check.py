@@ -161,23 +161,22 @@ def _read(data: Any, form: str) -> Iterator[tuple[str, Columns]]:
         done = 0
         for batch in shard.batches():
             columns = dict(zip(("target", *names), batch.columns, strict=True))
-            _require_kinds(columns, shard.name)
             places = [f"{shard.name}, row {row}" for row in range(done, done + batch.num_rows)]
-            yield shard.split, _filled(columns) | {"row_id": pa.array(places, pa.string())}
+            yield shard.split, _filled(columns, shard.name) | {"row_id": pa.array(places, pa.string())}
             done += batch.num_rows
 
 
-def _require_kinds(columns: Columns, shard: str) -> None:
-    """Raise InputError where a text stands for a list, as in CSV, or a list for a text."""
+def _filled(columns: Columns, shard: str) -> Columns:
+    """The same, '' or an empty list where a value is missing: no law holds there.
+
+    Raises:
+        InputError: text stands for a list, as in CSV, or a list for text.
+    """
     for name, column in columns.items():
         is_text = name in ("target", *FORMS["text"])
         if pa.types.is_string(column.type) != is_text:
             problem = f"column {name!r} is {column.type}, no {'text' if is_text else 'list of integers'}"
             raise InputError(problem, shard=shard, remedy="save the rows as Parquet or JSON lines")
-
-
-def _filled(columns: Columns) -> Columns:
-    """The same, '' or an empty list where a value is missing: no law holds there."""
     return {name: column.fill_null("" if pa.types.is_string(column.type) else []) for name, column in columns.items()}
 
 

@@ -1,0 +1,51 @@
+"""Names that options take, from the tables: asked for when a command is built, at no cost but that of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mireorder.errors import MireorderError
+
+
+def cutters() -> Iterable[str]:
+    """Names of cutters."""
+    from mireorder.cutting import CUTTERS
+
+    return CUTTERS
+
+
+def criteria() -> Iterable[str]:
+    """Names of criteria."""
+    from mireorder.information.criteria import CRITERIA
+
+    return CRITERIA
+
+
+def estimators() -> Iterable[str]:
+    """Names of estimators, that of criterion bigram last."""
+    from mireorder.information.entropy import ENTROPIES
+
+    return [*ENTROPIES, "cross-fitted"]
+
+
+def policies() -> Iterable[str]:
+    """Names of policies."""
+    from mireorder.ordering.policies import named
+
+    return named()
+
+
+def forms() -> Iterable[str]:
+    """Names of forms."""
+    from mireorder.dataset.writer import FORMS
+
+    return FORMS
+
+
+def presets() -> Iterable[str]:
+    """Names of models that are trained from scratch; none where training is not installed."""
+    try:
+        from mireorder.training.presets import PRESETS
+    except MireorderError:
+        return ()
+    return PRESETS
