@@ -407,7 +407,7 @@ def test_what_can_not_be_emitted_is_refused_in_one_line():
     for name in ("causal, most first", "set, shuffled labels", "lead, words"):
         with pytest.raises(m.InputError, match="depends on the source"):
             planned(name).emit("1")
-    with pytest.raises(m.InputError, match="row 0: .* not the one form that was counted"):
+    with pytest.raises(m.InputError, match=r"row 0: .* not the one form that was counted"):
         planned("causal, most first").emit("408", "12 by 34")
     with pytest.raises(m.InputError, match="surrogates not allowed"):
         planned("fixed, words").emit("a \ud800")
