@@ -34,7 +34,7 @@ from mireorder import (
 )
 from mireorder.arrays import list_array
 from mireorder.cutting.tokens import with_ids
-from mireorder.evaluate.compare import compare
+from mireorder.evaluate.compare import arms, compare
 from mireorder.ordering.order import Order
 from mireorder.ordering.permutation import restrict
 from mireorder.restoring.restorer import Restorer
@@ -312,10 +312,10 @@ def test_another_tokenizer_or_form_is_refused(tmp_path):
     with pytest.raises(InputError, match="one column of text, not several columns"):
         binary = Dataset.from_dict({"q": ["a"], "x": [0], "y": [1]})
         fit(binary, reading=Reading(("q",), ("x", "y")), cutter="tokens", tokenizer=mine, order="plain")
-    with pytest.raises(InputError, match="tokens are counted by fit alone"):
+    with pytest.raises(InputError, match="ids are counted by fit alone; pass --cutter words, or fit with a tokenizer"):
         count(data, reading=READING, cutter="tokens")
     with pytest.raises(MireorderError, match="text form, which tokens do not have"):
-        compare(data, ["plain", "reverse"], tmp_path / "c", reading=READING, cutter="tokens")
+        compare(data, arms(["plain", "reverse"]), tmp_path / "c", reading=READING, cutter="tokens")
 
 
 def test_refused_rows_are_set_aside_without_their_ids(tmp_path):
@@ -415,4 +415,4 @@ def test_the_command_line_takes_a_tokenizer(tmp_path, monkeypatch, capsys):
     assert run("check out")[0] == 0
     monkeypatch.setattr("sys.stdin", io.StringIO("dog\n"))
     status, _, err = run("restore plan")
-    assert status == 2 and "restore_ids" in err
+    assert status == 2 and "the plan's units are token ids; pass --ids" in err
