@@ -12,7 +12,7 @@ from mireorder import Plan, cli
 from mireorder.cli import options
 from mireorder.cutting import CUTTERS
 from mireorder.information.criteria import CRITERIA
-from mireorder.information.entropy import ENTROPIES
+from mireorder.information.estimators import ENTROPIES
 from mireorder.ordering.policies import BLIND, ON_AVERAGE, POLICIES
 
 COMMANDS = [

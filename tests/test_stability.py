@@ -14,7 +14,7 @@ from mireorder.cutting import Digits
 from mireorder.errors import InputError
 from mireorder.fitting.stability import Stability, stability
 from mireorder.information.criteria import Joint, Pairwise, Presence, Subset
-from mireorder.information.entropy import ENTROPIES
+from mireorder.information.estimators import ENTROPIES
 from mireorder.ordering.policies import POLICIES, order
 from mireorder.reading import Reading
 from mireorder.report.tables import consoles, plan_view

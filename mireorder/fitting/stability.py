@@ -45,6 +45,7 @@ class Stability:
         same: share of the orders that equal the plan's; None without resamples.
         same_by_estimator: the same, of the orders by each estimator.
         order_by_estimator: the permutation by each estimator on the counts themselves, not on resamples of them.
+        skipped: why nothing was drawn where it was asked for; not kept in the plan.
     """
 
     resamples: int = 0
@@ -52,14 +53,17 @@ class Stability:
     same: float | None = None
     same_by_estimator: dict[str, float] | None = None
     order_by_estimator: dict[str, list[int]] | None = None
+    skipped: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For the plan."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "skipped"}
 
     @property
     def warnings(self) -> list[str]:
-        """Says so where the order is seldom found again."""
+        """Says so where the order is seldom found again, or was not looked for."""
+        if self.skipped:
+            return [f"stability was not looked at: {self.skipped}"]
         if self.same is None or self.same >= WAVERS:
             return []
         return [
@@ -102,6 +106,8 @@ def stability(
     slots = len(permutation)
     if resamples == 0 or not slots:
         return Stability()
+    if any(type(some).resample is Measure.resample for some in (measure, second) if some):
+        return Stability(skipped="a criterion can't be resampled")
 
     def asked(name: str) -> tuple[str, ...]:
         """What to ask for besides: the first two stand in all scores."""
