@@ -231,7 +231,7 @@ def _by_scores(
     warnings += [] if measure.degenerate else tested.warnings(slots)
     evidence: Evidence | None = None
     if choices.policy in NEEDED:
-        evidence = measure.evidence(tally.sources)  # type: ignore[attr-defined]
+        evidence = measure.evidence(tally.sources)
     return _Made(found, tested, steady, warnings + steady.warnings, evidence.as_dict() if evidence else None)
 
 
