@@ -1,20 +1,49 @@
-"""Kernels: loops compiled on first use, and kept on disk between runs where a folder can be written."""
+"""Kernels: loops compiled when they are first called, and kept on disk between runs where a folder can be written."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import update_wrapper
+from threading import Lock
 from typing import Any
 
-from numba import njit
+_COMPILING = Lock()
 
 
-def kernel(loop: Callable[..., Any]) -> Any:
-    """Compile a loop over arrays for all threads at once (it releases the GIL); it never checks a division by 0.
+class Kernel:
+    """A loop over arrays, compiled by numba for all threads at once (it releases the GIL).
+
+    It never checks a division by 0. Numba is imported with the first call of any kernel: it takes longer than most of
+    what needs no kernel. A kernel can't call another.
 
     Machine code goes beside the source, or to the user's cache folder; where neither can be written, as in a container
     whose disk is read-only, each process compiles it anew.
+
+    Attributes:
+        compiled: what numba made of the loop, None before the first call.
     """
-    try:
-        return njit(nogil=True, error_model="numpy", cache=True)(loop)
-    except RuntimeError:  # numba finds no folder to write to
-        return njit(nogil=True, error_model="numpy")(loop)
+
+    def __init__(self, loop: Callable[..., Any]) -> None:
+        update_wrapper(self, loop)
+        self.compiled: Any = None
+
+    def __call__(self, *arguments: Any) -> Any:
+        """What the loop returns."""
+        return (self.compiled or self._compile())(*arguments)
+
+    def _compile(self) -> Any:
+        from numba import njit
+
+        options, loop = {"nogil": True, "error_model": "numpy"}, self.__wrapped__  # type: ignore[attr-defined]
+        with _COMPILING:  # a second thread would do the same work again
+            if self.compiled is None:
+                try:
+                    self.compiled = njit(cache=True, **options)(loop)
+                except RuntimeError:  # numba finds no folder to write to
+                    self.compiled = njit(**options)(loop)
+        return self.compiled
+
+
+def kernel(loop: Callable[..., Any]) -> Any:
+    """Make a `Kernel` of a loop."""
+    return Kernel(loop)

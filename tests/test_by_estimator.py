@@ -18,7 +18,7 @@ from mireorder.information import words
 from mireorder.information.criteria import CRITERIA, Bigram, Joint, Pairwise, Presence, Scores, Subset, joint, pairwise
 from mireorder.information.criteria import subset as subset_file
 from mireorder.information.criteria.joint import JointMeasure
-from mireorder.information.entropy import ENTROPIES, SHRINKING
+from mireorder.information.estimators import ENTROPIES, SHRINKING
 from mireorder.information.mutual import conditional_entropy, conditional_mutual_information, mutual_information
 from mireorder.information.spectrum import Spectra, Spectrum
 from mireorder.ordering.greedy import Tie, greedy, maximum

@@ -25,7 +25,7 @@ from mireorder.cutting.source import _hash_strings as kernel
 
 order = Order(tie_breaker=None, resamples=0)
 plan = fit(sys.argv[1], reading=Reading(separator="="), cutter="digits", order=order)
-hits = sum(kernel.stats.cache_hits.values())
+hits = sum(kernel.compiled.stats.cache_hits.values())
 print(json.dumps([mireorder.__file__, plan.sha256, hits]))
 """
 
@@ -51,7 +51,7 @@ elif when == "before the index is there":
 elif when == "before the code is there":
     os.replace = die_the_second_time
 one, other = (frozen(np.array(keys, np.uint64)) for keys in ([1, 5], [5]))
-print(merged_length(one, other), sum(merged_length.stats.cache_hits.values()))
+print(merged_length(one, other), sum(merged_length.compiled.stats.cache_hits.values()))
 """
 
 

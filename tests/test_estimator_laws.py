@@ -10,7 +10,6 @@ from test_estimators import JOINT, NAMES, by_name, tables
 
 from mireorder.errors import InputError
 from mireorder.information.entropy import (
-    ENTROPIES,
     chao_shen,
     chao_wang_jost,
     dirichlet,
@@ -22,6 +21,7 @@ from mireorder.information.entropy import (
     shrinkage,
     shrunk,
 )
+from mireorder.information.estimators import ENTROPIES, SHRINKING
 from mireorder.information.mutual import (
     conditional_entropy,
     conditional_from_marginals,
@@ -32,7 +32,6 @@ from mireorder.information.mutual import (
     total_correlation,
 )
 
-SHRINKING = ["laplace", "kt", "perks", "minimax", "james-stein"]
 ZERO_OF_ONE_SYMBOL = ["plug-in", "miller-madow", "james-stein", "chao-shen", "chao-wang-jost"]
 
 batches = st.tuples(st.integers(1, 5), st.integers(1, 9)).flatmap(

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from naive_entropy import NAIVE
 
 from mireorder.information.entropy import (
-    ENTROPIES,
     chao_shen,
     chao_wang_jost,
     dirichlet,
@@ -20,6 +19,7 @@ from mireorder.information.entropy import (
     plug_in,
     shrinkage,
 )
+from mireorder.information.estimators import ENTROPIES
 from mireorder.information.mutual import (
     conditional_entropy,
     conditional_mutual_information,

@@ -20,14 +20,14 @@ print(json.dumps(sorted({HEAVY!r} & set(sys.modules))))
 COMPILED = """
 import json, sys
 import mireorder
-from numba.core.dispatcher import Dispatcher
+from mireorder.jit import Kernel
 
 for name in mireorder.__all__:
     getattr(mireorder, name)
 
 modules = [m for name, m in list(sys.modules.items()) if name.startswith("mireorder")]
-kernels = {f"{m.__name__}.{n}": v for m in modules for n, v in vars(m).items() if isinstance(v, Dispatcher)}
-print(json.dumps([len(kernels), [name for name, kernel in kernels.items() if kernel.signatures]]))
+kernels = {f"{m.__name__}.{n}": v for m in modules for n, v in vars(m).items() if isinstance(v, Kernel)}
+print(json.dumps([len(kernels), [name for name, kernel in kernels.items() if kernel.compiled]]))
 """
 
 

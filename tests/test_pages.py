@@ -10,7 +10,7 @@ from run_readme import ROOT, pages, value_of
 from mireorder.cli.commands import COMMANDS
 from mireorder.cutting import CUTTERS
 from mireorder.information.criteria import CRITERIA
-from mireorder.information.entropy import ENTROPIES
+from mireorder.information.estimators import ENTROPIES
 from mireorder.ordering.kinds import KINDS
 from mireorder.ordering.policies import POLICIES, named
 

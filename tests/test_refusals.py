@@ -13,7 +13,7 @@ from mireorder.counting.spill import gather, gather_tables
 from mireorder.errors import InputError
 from mireorder.information.bigram import LowRank
 from mireorder.information.criteria import CRITERIA
-from mireorder.information.entropy import ENTROPIES
+from mireorder.information.estimators import ENTROPIES
 from mireorder.information.mutual import conditional_mutual_information, mutual_information, total_correlation
 
 MOST = 2**63 - 1

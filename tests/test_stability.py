@@ -14,7 +14,7 @@ from mireorder.cutting import Digits
 from mireorder.errors import InputError
 from mireorder.fitting.stability import stability, wavering
 from mireorder.information.criteria import Joint, Pairwise, Presence, Subset
-from mireorder.information.entropy import ENTROPIES
+from mireorder.information.estimators import ENTROPIES
 from mireorder.ordering.greedy import greedy, maximum
 from mireorder.ordering.order import Order
 from mireorder.ordering.record import Stability

@@ -23,7 +23,7 @@ def criteria() -> Iterable[str]:
 
 def estimators() -> Iterable[str]:
     """Names of estimators, that of criterion bigram last."""
-    from mireorder.information.entropy import ENTROPIES
+    from mireorder.information.estimators import ENTROPIES
 
     return [*ENTROPIES, "cross-fitted"]
 

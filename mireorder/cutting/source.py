@@ -9,16 +9,18 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from mireorder.arrays import string_bytes
 from mireorder.errors import InputError
 from mireorder.jit import kernel
+
+if TYPE_CHECKING:
+    import polars as pl
 
 MOST_NUMBERS = 16
 MOST_TEMPLATES = 256
@@ -217,12 +219,16 @@ class SourceWords:
 
 def survey_words(source: pa.Array) -> WordsSurvey:
     """Rows each lower-cased word is present in."""
+    import polars as pl
+
     rows = _words(source).group_by("word").agg(pl.len())
     return WordsSurvey(Counter(dict(rows.iter_rows())))
 
 
 def present_words(source: pa.Array, words: tuple[str, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Row and index into ``words`` of every word present, once a row."""
+    import polars as pl
+
     index = pl.DataFrame({"word": words, "index": np.arange(len(words), dtype=np.int64)})
     found = _words(source).join(index, on="word", how="inner")
     return found["row"].to_numpy().astype(np.int64), found["index"].to_numpy()
@@ -230,6 +236,8 @@ def present_words(source: pa.Array, words: tuple[str, ...]) -> tuple[NDArray[np.
 
 def _words(source: pa.Array) -> pl.DataFrame:
     """Columns ``row``, ``word``: distinct lower-cased words of each row."""
+    import polars as pl
+
     text = pl.Series("word", source.fill_null(""))
     return (
         pl.DataFrame({"word": text})

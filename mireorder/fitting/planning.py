@@ -153,10 +153,12 @@ def _by_scores(
         )
     warnings = measure.warnings + (second.warnings if second else [])
     warnings += [] if measure.degenerate else tested.warnings(slots)
+    if whole is None and asked.resamples != 0:
+        warnings += wavering(steady, measure, second.measure if second else None)
     evidence: Evidence | None = None
     if asked.row.criterion is not None:
-        evidence = measure.evidence(tally.sources)  # type: ignore[attr-defined]
-    return _Made(found, tested, steady, warnings + wavering(steady), evidence)
+        evidence = measure.evidence(tally.sources)
+    return _Made(found, tested, steady, warnings, evidence)
 
 
 def _rounded(values: NDArray[np.float64]) -> list[float | None]:

@@ -28,14 +28,20 @@ plug-in on either kind, so that their orders would tell of them and not of the d
 """
 
 
-def wavering(found: Stability) -> list[str]:
-    """A warning where the order is seldom found again."""
+def wavering(found: Stability, *measures: Measure | None) -> list[str]:
+    """A warning where the order is seldom found again, or where a measure can't be resampled."""
+    if _unresampled(*measures):
+        return ["stability was not looked at: a criterion can't be resampled"]
     if found.same is None or found.same >= WAVERS:
         return []
     return [
         f"the order wavers: {found.same:.0%} of the orders of {found.resamples} resamples equal it; "
         "'mireorder inspect' shows which steps are sure"
     ]
+
+
+def _unresampled(*measures: Measure | None) -> bool:
+    return any(type(some).resample is Measure.resample for some in measures if some)
 
 
 def stability(
@@ -70,7 +76,7 @@ def stability(
         workers: threads; the result is the same for any number.
     """
     slots = len(permutation)
-    if resamples == 0 or not slots:
+    if resamples == 0 or not slots or _unresampled(measure, second):
         return Stability()
 
     def asked(name: str) -> tuple[str, ...]:

@@ -11,14 +11,13 @@ is worth.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, NamedTuple
+from functools import cached_property, wraps
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from threadpoolctl import threadpool_limits
 
 from mireorder.counting.keys import KeyTable, Packing, refuse_negative
 from mireorder.errors import InputError
@@ -26,6 +25,7 @@ from mireorder.errors import InputError
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Singles = NDArray[np.float32]
+T = TypeVar("T")
 
 CELLS_AT_ONCE = 1 << 21  # logits held at a time
 FEWEST_BATCHES = 16  # a pass, so that few sources are no reason for few steps
@@ -35,7 +35,18 @@ WORTHWHILE = 1e-3  # what a pass must add to the bits gained over p(t), or it is
 SAFE = 60.0  # logits that neither overflow nor vanish in single precision
 SPREAD = 0.3  # standard deviation of the right layer at the start
 
-_one_thread = threadpool_limits.wrap(limits=1, user_api="blas")  # more threads round otherwise, and are no faster
+
+def _one_thread(work: Callable[..., T]) -> Callable[..., T]:
+    """Matrix products by one thread: more of them round otherwise, and are no faster."""
+
+    @wraps(work)
+    def by_one(*given: Any, **named: Any) -> T:
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(limits=1, user_api="blas"):
+            return work(*given, **named)
+
+    return by_one
 
 
 @dataclass(frozen=True)

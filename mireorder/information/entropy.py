@@ -215,21 +215,6 @@ def nsb(counts: Counts, cells: ArrayLike | None = None) -> Floats:
     )
 
 
-ENTROPIES: dict[str, Entropy] = {
-    "plug-in": plug_in,
-    "miller-madow": miller_madow,
-    "laplace": laplace,
-    "kt": krichevsky_trofimov,
-    "perks": perks,
-    "minimax": minimax,
-    "james-stein": james_stein,
-    "grassberger": grassberger,
-    "chao-shen": chao_shen,
-    "chao-wang-jost": chao_wang_jost,
-    "nsb": nsb,
-}
-
-
 _SHRINKAGES: dict[Entropy, Callable[[Spectra], Floats]] = {
     laplace: lambda t: _dirichlet_weight(t, 1.0),
     krichevsky_trofimov: lambda t: _dirichlet_weight(t, 0.5),
@@ -239,15 +224,11 @@ _SHRINKAGES: dict[Entropy, Callable[[Spectra], Floats]] = {
 }
 
 
-SHRINKING = frozenset(name for name, entropy in ENTROPIES.items() if entropy in _SHRINKAGES)
-"""Names of those that shrink frequencies towards uniform."""
-
-
 def shrinkage(entropy: Entropy, counts: Counts, cells: ArrayLike | None = None) -> Floats | None:
     """The weight by which an estimator shrinks frequencies towards uniform, or None if that is not what it does.
 
     Args:
-        entropy: one of `ENTROPIES`.
+        entropy: a function of this module.
         counts: integers (..., cells).
         cells: cells there are, broadcast to shape (...).
 

@@ -14,8 +14,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.special import rel_entr
 
 from mireorder.cutting.source import NumbersSurvey, SourceWords, number_codes, present_words
 from mireorder.jit import kernel
@@ -40,6 +38,8 @@ def specific_surprise(counts: Ints) -> Floats:
     Returns:
         Bits (values of s,), 0 for a value never seen.
     """
+    from scipy.special import rel_entr
+
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     prior = counts.sum(0) / max(int(counts.sum()), 1)
     return np.asarray(rel_entr(share, prior).sum(1) / np.log(2))
@@ -129,8 +129,10 @@ class Evidence:
     def _starts(self) -> Ints:
         return np.concatenate([[0], np.cumsum(self.radices)[:-1]]).astype(np.int64)
 
-    def _features(self, source: pa.Array) -> csr_array:
-        """int64 (rows, source values): which values the sources hold."""
+    def _features(self, source: pa.Array) -> Any:
+        """Sparse int64 (rows, source values): which values the sources hold."""
+        from scipy.sparse import csr_array
+
         if isinstance(self.source, SourceWords):
             rows, values = present_words(source, self.source.words)
         else:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import xlogy
 
-from mireorder.information.entropy import ENTROPIES, Entropy
+from mireorder.information.entropy import Entropy
+from mireorder.information.estimators import ENTROPIES
 
 
 @dataclass(frozen=True)

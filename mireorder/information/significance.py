@@ -29,6 +29,7 @@ class Significance:
         q_values: the p-values adjusted for the number of slots (`benjamini_hochberg`).
         effective_support: cells the score rests on, were all of them filled alike (`Scores`).
         within_noise: slots whose q-value is above 0.05: no more than shuffled targets would give.
+        can_test: whether the criterion says what shuffled targets would score; not kept in the plan.
     """
 
     shuffles: int
@@ -36,13 +37,16 @@ class Significance:
     q_values: list[float]
     effective_support: list[float]
     within_noise: list[int]
+    can_test: bool = True
 
     def as_dict(self) -> dict[str, Any]:
         """For the plan."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "can_test"}
 
     def warnings(self, slots: Sequence[str]) -> list[str]:
-        """Names the slots within noise."""
+        """Names the slots within noise, or says that nothing was tested."""
+        if not self.can_test:
+            return ["significance was not looked at: this criterion does not say what shuffled targets would score"]
         if not self.within_noise:
             return []
         weak = [slots[slot] for slot in self.within_noise]
@@ -62,7 +66,8 @@ def significance(measure: Measure, shuffles: int | None, seed: int) -> Significa
         seed: of the shuffles.
     """
     first = measure.scores(())
-    drawn, p = (0, []) if shuffles == 0 else p_values(measure, first, shuffles, seed)
+    tested = (0, []) if shuffles == 0 else p_values(measure, first, shuffles, seed)
+    drawn, p = tested or (0, [])
     q = benjamini_hochberg(p).tolist()
     return Significance(
         drawn,
@@ -70,11 +75,12 @@ def significance(measure: Measure, shuffles: int | None, seed: int) -> Significa
         q,
         [round(float(effective), 6) for effective in first.effective],
         [slot for slot, value in enumerate(q) if value > LEVEL],
+        tested is not None,
     )
 
 
-def p_values(measure: Measure, first: Scores, shuffles: int | None, seed: int) -> tuple[int, list[float]]:
-    """Shuffles drawn, and one-sided p-value of each slot's score with nothing emitted.
+def p_values(measure: Measure, first: Scores, shuffles: int | None, seed: int) -> tuple[int, list[float]] | None:
+    """Shuffles drawn, and one-sided p-value of each slot's score with nothing emitted; None if it has no marginals.
 
     ``p = (1 + #{null >= score}) / (1 + shuffles)`` (Davison and Hinkley 1997, eq. 4.11). Plug-in scores are compared,
     whatever the estimator: a shuffle keeps what their bias depends on. A score that a shuffle reaches with a chance of
@@ -85,7 +91,9 @@ def p_values(measure: Measure, first: Scores, shuffles: int | None, seed: int) -
     near the level is somewhat too small.
     """
     slots = len(first.plug_in)
-    tables = [measure.marginals(slot) for slot in range(slots)]
+    tables = [some for some in map(measure.marginals, range(slots)) if some is not None]
+    if len(tables) < slots:
+        return None
     scores = [float(first.plug_in[slot]) * _scale(measure, tables[slot]) for slot in range(slots)]
     open_slots = [s for s in range(slots) if log_chance(tables[s], scores[s] - 1e-9, measure.highest) > SURE]
     if shuffles is None:

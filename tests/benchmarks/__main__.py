@@ -132,8 +132,7 @@ Written by `make bench`. The same work on the same input, in memory before the c
 Seconds are medians of {runs} rounds. Where a contender would take too long it gets fewer rows, and its time is scaled
 linearly to all of them ("scaled"); its memory is that of its own rows. Memory is the peak of one run above what the
 process held with its input and its imports, each contender in a process of its own. "mireorder" uses all cores unless
-it says otherwise; so do
-polars and duckdb.
+it says otherwise; so do polars and duckdb.
 
 {datetime.now(UTC):%Y-%m-%d}. {_processor()}, {os.cpu_count()} cores, {memory:.0f} GB of memory, {platform.system()}.
 Python {platform.python_version()}, {versions}.

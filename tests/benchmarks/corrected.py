@@ -10,7 +10,7 @@ from contest import Case, Contender, Outcome, Target, faster
 from numpy.typing import NDArray
 
 from mireorder.counting.pairs import PairTables
-from mireorder.information import entropy
+from mireorder.information.estimators import ENTROPIES
 from mireorder.information.mutual import information_from_marginals
 
 SYMBOLS = 1000
@@ -45,7 +45,7 @@ def ours(name: str) -> Any:
     def run(pairs: Pairs) -> float:
         _, _, counts = (found := PairTables.of(pairs, [(0, 1)], (SYMBOLS, SYMBOLS)).entries()[0, 1])
         x, y = (np.bincount(side, counts, SYMBOLS).astype(np.int64) for side in found[:2])
-        return information_from_marginals(counts, x, y, entropy.ENTROPIES[name])
+        return information_from_marginals(counts, x, y, ENTROPIES[name])
 
     return run
 

@@ -16,19 +16,42 @@ can be taken by: plug-in, what corrects it, and others. Four steps follow one an
 
 from __future__ import annotations
 
-from mireorder.information.criteria.bigram import Bigram
-from mireorder.information.criteria.criterion import Criterion, Measure, Scores
-from mireorder.information.criteria.joint import Joint
-from mireorder.information.criteria.pairwise import Pairwise
-from mireorder.information.criteria.presence import Presence
-from mireorder.information.criteria.subset import Subset
+from typing import TYPE_CHECKING
 
-CRITERIA: dict[str, type[Criterion]] = {
-    "joint": Joint,
-    "pairwise": Pairwise,
-    "subset": Subset,
-    "presence": Presence,
-    "bigram": Bigram,
-}
+from mireorder.tables import Table, late
+
+if TYPE_CHECKING:
+    from mireorder.information.criteria.bigram import Bigram
+    from mireorder.information.criteria.criterion import Criterion, Measure, Scores
+    from mireorder.information.criteria.joint import Joint
+    from mireorder.information.criteria.pairwise import Pairwise
+    from mireorder.information.criteria.presence import Presence
+    from mireorder.information.criteria.subset import Subset
+
+_HERE = "mireorder.information.criteria"
+
+CRITERIA: Table[type[Criterion]] = Table(
+    {
+        "joint": f"{_HERE}.joint:Joint",
+        "pairwise": f"{_HERE}.pairwise:Pairwise",
+        "subset": f"{_HERE}.subset:Subset",
+        "presence": f"{_HERE}.presence:Presence",
+        "bigram": f"{_HERE}.bigram:Bigram",
+    }
+)
 
 __all__ = ["CRITERIA", "Bigram", "Criterion", "Joint", "Measure", "Pairwise", "Presence", "Scores", "Subset"]
+
+__getattr__ = late(
+    globals(),
+    {
+        "Bigram": f"{_HERE}.bigram:Bigram",
+        "Criterion": f"{_HERE}.criterion:Criterion",
+        "Joint": f"{_HERE}.joint:Joint",
+        "Measure": f"{_HERE}.criterion:Measure",
+        "Pairwise": f"{_HERE}.pairwise:Pairwise",
+        "Presence": f"{_HERE}.presence:Presence",
+        "Scores": f"{_HERE}.criterion:Scores",
+        "Subset": f"{_HERE}.subset:Subset",
+    },
+)

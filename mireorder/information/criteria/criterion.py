@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from mireorder.counting.keys import KeyTable
-from mireorder.counting.pairs import PairTables
-from mireorder.cutting.source import Sources
 from mireorder.errors import InputError
-from mireorder.information.entropy import SHRINKING
-from mireorder.information.null import Marginals
-from mireorder.information.scoring import Estimate
+from mireorder.information.estimators import SHRINKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from mireorder.counting.keys import KeyTable
+    from mireorder.counting.pairs import PairTables
+    from mireorder.cutting.source import Sources
+    from mireorder.information.evidence import Evidence
+    from mireorder.information.null import Marginals
+    from mireorder.information.scoring import Estimate
 
 
 @dataclass(frozen=True)
@@ -89,24 +93,19 @@ class Score(Protocol):
         """Those given the slots that are emitted: see `Measure.scores`."""
 
 
-class Measure(Protocol):
-    """A criterion, counted: scores of slots.
+class Measure:
+    """A criterion, counted: scores of slots. A criterion's own measure derives from this and gives what it has.
 
     Attributes:
         highest: whether a score is the highest MI of its pair tables; else it is their sum.
         normalised: whether scores are divided by H(t_i).
-        degenerate: whether shuffled targets must score as high as these, which a warning then says.
     """
 
-    highest: ClassVar[bool]
-
-    @property
-    def normalised(self) -> bool: ...  # noqa: D102
-    @property
-    def degenerate(self) -> bool: ...  # noqa: D102
+    highest: ClassVar[bool] = False
+    normalised: bool = False
 
     def scores(self, emitted: Sequence[int], estimators: Sequence[str] = ()) -> Scores:
-        """Scores of the slots left when ``emitted`` are given.
+        """Scores of the slots left when ``emitted`` are given. The only method that every measure must have.
 
         Estimators of entropy that need to know how many symbols there are (`SHRINKING` and NSB) are told those seen: a
         source, a subset of units and the units emitted are one symbol each, and a cell is any combination of symbols.
@@ -116,22 +115,49 @@ class Measure(Protocol):
             estimators: by which the scores are wanted besides plug-in and its correction; those that the criterion
                 does not have are left out.
         """
+        raise NotImplementedError
 
-    def marginals(self, slot: int) -> list[Marginals]:
-        """Counts of both sides of every pair table whose MI goes into the score with nothing emitted."""
+    def marginals(self, slot: int) -> list[Marginals] | None:
+        """Counts of both sides of every pair table whose MI goes into the score with nothing emitted.
+
+        None where they don't say what shuffled targets would score: significance is not looked at then.
+        """
+        del slot
+        return None
 
     def resample(self, rng: np.random.Generator) -> Score:
-        """The scores of a bootstrap resample: as many rows, drawn from the counts with replacement."""
+        """The scores of a bootstrap resample: as many rows, drawn from the counts with replacement.
+
+        Where a measure does not have this method, stability is not looked at.
+        """
+        raise NotImplementedError
 
     def replay_cost(self, estimators: Sequence[str] = ()) -> float:
         """Nanoseconds on one core, about, that drawing a resample takes and ordering it by each of these estimators.
 
-        By plug-in and its correction it is ordered in any case.
+        By plug-in and its correction it is ordered in any case. A tenth of a second unless the measure knows better.
         """
+        del estimators
+        return 1e8
+
+    def evidence(self, sources: Any) -> Evidence | None:
+        """What single rows say about each slot, for policies that look at rows; None where the criterion can't say.
+
+        Args:
+            sources: what the criterion settled of them.
+        """
+        del sources
+        return None
+
+    @property
+    def degenerate(self) -> bool:
+        """Whether shuffled targets must score as high as these, which a warning then says."""
+        return False
 
     @property
     def warnings(self) -> list[str]:
         """What a user should know before trusting the scores."""
+        return []
 
 
 class Criterion(Protocol):

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from mireorder.counting.keys import KeyTable, Packing
 from mireorder.cutting.source import Sources, Whole, hash_strings
-from mireorder.information.criteria.criterion import Score, Scores, refuse_no_rows, refuse_other_rows
-from mireorder.information.entropy import ENTROPIES, Entropy
+from mireorder.information.criteria.criterion import Measure, Score, Scores, refuse_no_rows, refuse_other_rows
+from mireorder.information.entropy import Entropy
+from mireorder.information.estimators import ENTROPIES
 from mireorder.information.mutual import information_from_spectra
 from mireorder.information.null import Marginals
 from mireorder.information.resampling import resampled
@@ -66,11 +67,8 @@ class Joint:
 
 
 @dataclass(frozen=True)
-class JointMeasure:
+class JointMeasure(Measure):
     """Scores by `joint`."""
-
-    highest: ClassVar[bool] = False
-    normalised: ClassVar[bool] = False
 
     table: KeyTable
     radices: tuple[int, ...]

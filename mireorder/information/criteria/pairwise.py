@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from mireorder.counting.pairs import Entries, Pair, PairTables
 from mireorder.cutting.source import NumbersSurvey, Sources, number_codes, survey_numbers
 from mireorder.errors import InputError
-from mireorder.information.criteria.criterion import Score, Scores, refuse_no_rows, refuse_other_rows
-from mireorder.information.entropy import ENTROPIES
+from mireorder.information.criteria.criterion import Measure, Score, Scores, refuse_no_rows, refuse_other_rows
+from mireorder.information.estimators import ENTROPIES
 from mireorder.information.evidence import Evidence, evidence_of_numbers
 from mireorder.information.mutual import information_from_spectra
 from mireorder.information.null import Marginals
@@ -58,12 +58,8 @@ class Pairwise:
 
 
 @dataclass(frozen=True)
-class PairwiseMeasure:
+class PairwiseMeasure(Measure):
     """Scores by `pairwise`."""
-
-    highest: ClassVar[bool] = False
-    normalised: ClassVar[bool] = False
-    degenerate: ClassVar[bool] = False
 
     table: PairTables
     sources: int
@@ -102,11 +98,6 @@ class PairwiseMeasure:
         others = besides(estimators)
         more = 5e4 + 3e4 * len(others) + 3 * effort(others) if others else 0.0
         return sum(1.5e5 + 200 * n + more for n in cells)
-
-    @property
-    def warnings(self) -> list[str]:
-        """None."""
-        return []
 
     @cached_property
     def _pairs(self) -> _Pairs:

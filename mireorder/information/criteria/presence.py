@@ -15,8 +15,8 @@ from scipy.sparse import csr_array
 from mireorder.counting.keys import KeyTable, Packing
 from mireorder.cutting.source import Sources, SourceWords, WordsSurvey, present_words, survey_words
 from mireorder.errors import InputError
-from mireorder.information.criteria.criterion import Score, Scores, refuse_no_rows, refuse_other_rows
-from mireorder.information.entropy import ENTROPIES
+from mireorder.information.criteria.criterion import Measure, Score, Scores, refuse_no_rows, refuse_other_rows
+from mireorder.information.estimators import ENTROPIES
 from mireorder.information.evidence import Evidence, evidence_of_words
 from mireorder.information.null import Marginals
 from mireorder.information.presence import EmittedGroups, presence_information
@@ -71,12 +71,8 @@ class Presence:
 
 
 @dataclass(frozen=True)
-class PresenceMeasure:
+class PresenceMeasure(Measure):
     """Scores by `presence`."""
-
-    highest: ClassVar[bool] = False
-    normalised: ClassVar[bool] = False
-    degenerate: ClassVar[bool] = False
 
     table: KeyTable
     radices: tuple[int, ...]
@@ -125,11 +121,6 @@ class PresenceMeasure:
             found += len(others) * (found + slots * slots / 2 * 18 * counts)
             found += slots * slots * self.words * effort(others)
         return found
-
-    @property
-    def warnings(self) -> list[str]:
-        """None."""
-        return []
 
     def _scores(
         self,

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from mireorder.counting.keys import KeyTable, Packing
 from mireorder.cutting.source import NumbersSurvey, Sources, number_codes, survey_numbers
 from mireorder.errors import InputError
-from mireorder.information.criteria.criterion import Score, Scores, refuse_no_rows, refuse_other_rows
+from mireorder.information.criteria.criterion import Measure, Score, Scores, refuse_no_rows, refuse_other_rows
 from mireorder.information.criteria.pairwise import need_numbers
-from mireorder.information.entropy import ENTROPIES, miller_madow, plug_in
+from mireorder.information.entropy import miller_madow, plug_in
+from mireorder.information.estimators import ENTROPIES
 from mireorder.information.null import Marginals
 from mireorder.information.resampling import resampled
 from mireorder.information.scoring import Estimate, besides, effort
@@ -69,7 +70,7 @@ class Subset:
 
 
 @dataclass(frozen=True)
-class SubsetMeasure:
+class SubsetMeasure(Measure):
     """Scores by `subset`.
 
     Miller-Madow corrects the plug-in score: its subset is the one that tells most by plug-in. Each other estimator has
@@ -77,7 +78,6 @@ class SubsetMeasure:
     """
 
     highest: ClassVar[bool] = True
-    degenerate: ClassVar[bool] = False
 
     table: KeyTable
     source_radices: tuple[int, ...]
@@ -109,11 +109,6 @@ class SubsetMeasure:
             subsets = sum(comb(inputs, size) for size in range(1, self.k + 1)) * slots / 2
             found += subsets * (1e5 + (1 + self.k) * rows + 2e4 * len(others) + 2 * effort(others))
         return found
-
-    @property
-    def warnings(self) -> list[str]:
-        """None."""
-        return []
 
     def _scores(self, search: Search, emitted: Sequence[int], estimators: Sequence[str] = ()) -> Scores:
         first = len(self.source_radices)
