@@ -19,7 +19,7 @@ print(json.dumps(sorted({HEAVY!r} & set(sys.modules))))
 
 COMPILED = """
 import json, sys
-import mireorder
+import mireorder.stages  # which has everything that counts
 from numba.core.dispatcher import Dispatcher
 
 modules = [m for name, m in list(sys.modules.items()) if name.startswith("mireorder")]
