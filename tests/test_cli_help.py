@@ -13,7 +13,8 @@ from mireorder import cli
 from mireorder.cli.commands import COMMANDS, Command
 from mireorder.cutting import CUTTERS, Words
 from mireorder.information.criteria import CRITERIA, Joint
-from mireorder.information.estimators import ENTROPIES, plug_in
+from mireorder.information.entropy import plug_in
+from mireorder.information.estimators import ENTROPIES
 from mireorder.ordering import policies
 from mireorder.ordering.policies import POLICIES, Policy
 from mireorder.training.presets import PRESETS

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from mireorder import Reading, fit
+from mireorder import Order, Reading, fit
 from mireorder.counting.keys import KeyTable, Packing
 from mireorder.cutting.source import Whole
 from mireorder.information.criteria import CRITERIA, Measure, Scores
@@ -77,14 +77,14 @@ def rows(tmp_path):
 
 
 def test_a_criterion_needs_no_more_than_a_score(toy, rows):
-    plan = fit(rows, reading=Reading(separator="="), cutter="digits", criterion="toy", tie_breaker=None)
+    plan = fit(rows, reading=Reading(separator="="), cutter="digits", order=Order(criterion="toy", tie_breaker=None))
     assert plan.permutation == [1, 2, 0]
     assert plan.scores[0] == pytest.approx([0, np.log2(10), np.log2(5)])
     assert plan.restore("081").text == "108"
 
 
 def test_what_a_criterion_can_not_say_is_not_looked_at(toy, rows):
-    plan = fit(rows, reading=Reading(separator="="), cutter="digits", criterion="toy", tie_breaker=None)
+    plan = fit(rows, reading=Reading(separator="="), cutter="digits", order=Order(criterion="toy", tie_breaker=None))
     assert json.loads(plan.to_json())["significance"]["p_values"] == []
     assert json.loads(plan.to_json())["stability"]["same"] is None
     assert [warning.split(":")[0] for warning in plan.warnings] == [
@@ -92,14 +92,16 @@ def test_what_a_criterion_can_not_say_is_not_looked_at(toy, rows):
         "stability was not looked at",
     ]
     options = {"criterion": "toy", "tie_breaker": None, "shuffles": 0, "resamples": 0}
-    quiet = fit(rows, reading=Reading(separator="="), cutter="digits", **options)
+    quiet = fit(rows, reading=Reading(separator="="), cutter="digits", order=Order(**options))
     assert quiet.warnings == []
 
 
 def test_a_criterion_from_outside_breaks_ties(toy, tmp_path):
     path = tmp_path / "rows.txt"
     path.write_text("".join(f"{n}={100 + n}\n" for n in range(10)))  # hundreds and tens say nothing
-    plan = fit(str(path), reading=Reading(separator="="), cutter="digits", criterion="joint", tie_breaker="toy")
+    plan = fit(
+        str(path), reading=Reading(separator="="), cutter="digits", order=Order(criterion="joint", tie_breaker="toy")
+    )
     assert plan.permutation == [2, 0, 1] and plan.tie_breaker == "toy"
     assert "stability was not looked at: a criterion can't be resampled" in plan.warnings
 

@@ -1,16 +1,13 @@
 """Stability: resamples are spread as rows drawn again are, and what the sample decides is told from what is sure."""
 
-from dataclasses import replace
 from functools import partial
 
 import naive
 import numpy as np
 import pytest
 from test_information import counted
-from test_plan import plan_of
 
 from mireorder import fit
-from mireorder.cutting import Digits
 from mireorder.errors import InputError
 from mireorder.fitting.stability import stability, wavering
 from mireorder.information.criteria import Joint, Pairwise, Presence, Subset
@@ -18,7 +15,6 @@ from mireorder.information.estimators import ENTROPIES
 from mireorder.ordering.greedy import greedy, maximum
 from mireorder.ordering.order import Order
 from mireorder.ordering.record import Stability
-from mireorder.report.tables import consoles, plan_view
 
 RADICES = (2, 2, 2)
 CRITERIA = {
@@ -158,56 +154,3 @@ def test_without_resamples_nothing_is_said(products):
         assert fit(str(products), separator="=", cutter="digits", order=order).stability == Stability()
     with pytest.raises(InputError, match="resamples -1 is below 0"):
         Order(resamples=-1)
-
-
-def shown(plan):
-    console, _ = consoles()
-    with console.capture() as captured:
-        console.print(plan_view(plan))
-    return captured.get()
-
-
-def test_inspect_shows_noise_and_how_sure_each_step_is(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
-    significance = {
-        "shuffles": 159,
-        "p_values": [0.00625, 0.5, 0.3, 0.00625],
-        "q_values": [0.0125, 0.5, 0.4, 0.0125],
-        "effective_support": [1234.5, 7.0, 8.0, 9.0],
-        "within_noise": [1, 2],
-    }
-    frequency = [[0.4, 0.6, 0, 0], [0.6, 0.4, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
-    steady = {"resamples": 5, "frequency": frequency, "same": 0.4, "same_by_estimator": {"plug-in": 0.2, "mm": 0.6}}
-    steady["order_by_estimator"] = {"plug-in": [0, 1, 2, 3], "kt": [3, 0, 1, 2], "mm": [0, 1, 2, 3]}
-    plan = plan_of(
-        Digits("pad", width=4), range(4), significance=significance, stability=steady, scores=[[1.0] * 4] * 4, ties=[]
-    )
-    text = shown(plan)
-    assert "40% of the orders of 5 resamples are the same (plug-in 20%, mm 60%)" in text
-    assert "estimators   this order: mm, plug-in" in text and "10^0 10^3 10^2 10^1: kt" in text
-    assert "corrected at step 0" in text
-    assert "* emitted at this step; ~ within noise: shuffled targets score as high (q > 0.05); kept: share of" in text
-    assert "0.500~" in text and "0.400~" in text and "0.013" in text and "1,234" in text
-    assert "40% │ 10^2 60%" in text and "100% │" in text
-    shares = dict.fromkeys(("plug-in", "mm", "kt"), 0.4)
-    orders = {name: [0, 1, 2, 3] for name in shares}
-    steady |= {"same_by_estimator": shares, "order_by_estimator": orders}
-    text = shown(replace(plan, stability=Stability(**steady), estimator="kt"))
-    assert "(with each of 3 estimators)" in text and "all 3 asked find this order" in text
-    assert "plug-in at step 0" in text
-    assert "not looked at" in shown(plan_of(Digits("pad", width=4), range(4), scores=[[1.0] * 4] * 4, ties=[]))
-    blind = plan_of(Digits("pad", width=4), range(4), policy="plain", scores=[[1.0] * 4] * 4, ties=[])
-    assert "whatever the sample" in shown(blind)
-
-
-def test_inspect_shows_long_plans_by_step(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
-    steps = np.arange(14.0)
-    scores = np.where(steps[None] < steps[:, None], np.nan, 1 + steps).tolist()
-    scores = [[None if np.isnan(score) else score for score in row] for row in scores]
-    options = {"scores": scores, "scores_corrected": scores, "noise": scores, "ties": []}
-    orders = {"plug-in": [*range(14)], "kt": [*range(12), 13, 12]}
-    steady = {"resamples": 0, "order_by_estimator": orders}
-    text = shown(plan_of(Digits("pad", width=14), range(14), **options, stability=steady))
-    assert "this order: plug-in" in text and "another from step 12 on: kt" in text
-    assert "corrected" in text and "14.000" in text and "14.0000" in text  # corrected, noise

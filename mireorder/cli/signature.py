@@ -105,9 +105,12 @@ class _HelpAll:
 
 def _show_all(context: typer.Context, asked: bool) -> None:
     if asked and not context.resilient_parsing:
-        for parameter in context.command.params:
-            parameter.hidden = False  # type: ignore[attr-defined]
+        hidden = [option for option in context.command.params if getattr(option, "hidden", False)]
+        for option in hidden:
+            option.hidden = False  # type: ignore[attr-defined]
         typer.echo(context.get_help())
+        for option in hidden:
+            option.hidden = True  # type: ignore[attr-defined]
         raise typer.Exit
 
 

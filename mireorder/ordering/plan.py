@@ -67,10 +67,15 @@ class Plan(PlanRecord):
             behind = f"behind {self.markers}" if self.markers else "without marks"
             part = "sentence" if self.copying.by_sentence else "target"
             return f"{self.copying.policy.about} to the front of each {part}, {behind}"
-        shown = [self.units[slot] for slot in self.permutation[:MOST_SHOWN]]
+        shown = self.permutation[:MOST_SHOWN]
         more = len(self.permutation) - len(shown)
         by_row = ", in each row by itself" if POLICIES[self.policy].rows and not self.mix else ""
-        return " ".join(shown) + (f" ... and {more:,} more" if more else "") + by_row
+        return self.named(shown) + (f" ... and {more:,} more" if more else "") + by_row
+
+    def named(self, slots: Sequence[int]) -> str:
+        """The units of slots, with commas between them where some name has white space in it."""
+        between = ", " if any(len(name.split()) > 1 for name in self.units) else " "
+        return between.join(self.units[slot] for slot in slots)
 
     def emit(self, target: Any, source: str | None = None) -> Any:
         """What a model is to write for a target: the inverse of `restore`, or of `restore_ids`.

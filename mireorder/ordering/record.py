@@ -195,7 +195,7 @@ class PlanRecord:
         return content | {
             "reading": options_of(self.reading),
             "cutter": describe(self.cutter),
-            "significance": asdict(self.significance),
+            "significance": self.significance.as_dict(),
             "stability": asdict(self.stability),
             "ties": [asdict(tie) | {"slots": list(tie.slots)} for tie in self.ties],
             "copying": self.copying.as_dict() if self.copying else None,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -16,34 +19,39 @@ from mireorder.ordering.policies import POLICIES
 
 _MOST_SHOWN = 100  # slots of an order
 _MOST_SLOTS = 12  # columns of the score table; a plan with more shows the chosen score of each step
+_UNBOUNDED = 100_000  # columns of a console that is no terminal
 _COLD, _HOT = (247, 251, 255), (8, 81, 156)
 
 
 def plan_view(plan: Plan, sha256: bool = True) -> RenderableType:
-    """A plan: its facts, its scores by step and slot, ties and warnings."""
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(style="bold")
-    facts.add_column()
+    """A plan: its facts, its scores by step and slot, ties and warnings. No name is cut short."""
     rejected = f", {plan.rejected:,} set aside" if plan.rejected else ""
-    for line in _ordered(plan):
-        facts.add_row(*line)
-    scored = f" of {plan.criterion['name']} ({plan.estimator})" if plan.scores else ""
-    facts.add_row("policy", f"{plan.policy}{scored}, kind {plan.kind}")
-    facts.add_row("counted", f"{plan.rows:,} rows{rejected}")
-    facts.add_row("stability", _steadiness(plan))
-    for line in _estimators(plan):
-        facts.add_row(*line)
-    if sha256:
-        facts.add_row("plan", plan.sha256)
-    parts: list[RenderableType] = [facts]
+    facts: list[tuple[str, str | Text]] = [*_ordered(plan)]
+    facts += [
+        ("policy", f"{plan.policy}{f' of {_criterion(plan)}' if _by_scores(plan) else ''}, kind {plan.kind}"),
+        ("counted", f"{plan.rows:,} rows{rejected}"),
+        ("stability", _steadiness(plan)),
+        *_estimators(plan),
+    ]
+    facts += [("plan", plan.sha256)] if sha256 else []
+    parts: list[RenderableType] = [Text.assemble((f"{name:13}", "bold"), value) for name, value in facts]
     if plan.scores:
-        parts += ["", _scores(plan)]
+        parts += ["", _Scores(plan)]
     parts += [_tie(plan, tie) for tie in plan.ties]
     parts += [Text(f"warning: {warning}", style="yellow") for warning in plan.warnings]
     return Group(*parts)
 
 
-def _ordered(plan: Plan) -> Iterator[tuple[str, RenderableType]]:
+def _by_scores(plan: Plan) -> bool:
+    """Whether the policy looked at the scores; others may have them beside."""
+    return bool(plan.scores and POLICIES[plan.policy].choose)
+
+
+def _criterion(plan: Plan) -> str:
+    return f"{plan.criterion['name']} ({plan.estimator})"
+
+
+def _ordered(plan: Plan) -> Iterator[tuple[str, str | Text]]:
     yield "order", Text(plan.in_words, style="bold green")
     if plan.copying is not None and plan.copying.costs is not None:
         costs = plan.copying.costs
@@ -63,54 +71,98 @@ def _first(names: Iterable[str]) -> list[str]:
     return shown if more <= 0 else [*shown[:_MOST_SHOWN], f"... and {more:,} more"]
 
 
-def _scores(plan: Plan) -> Table:
-    wide = len(plan.units) > _MOST_SLOTS
-    unit = "as a share of the slot's entropy" if plan.criterion.get("normalised") else "in bits"
-    table = Table(title=f"score {unit}, by step" + ("" if wide else " and slot"), title_justify="left")
-    table.caption, table.caption_justify = _legend(plan, wide), "left"
-    q_values = plan.significance.q_values
-    table.add_column("step", justify="right")
-    table.add_column("emits")
-    other, besides = (
-        ("corrected", plan.scores_corrected) if plan.estimator == "plug-in" else ("plug-in", plan.scores_plug_in)
-    )
-    slots = [] if wide else range(len(plan.units))
-    for slot in slots:
-        table.add_column(plan.units[slot], justify="right")
-    if wide:
-        for name in ("score", other, "noise", *(["q at step 0"] if q_values else [])):
-            table.add_column(name, justify="right")
-    if plan.stability.resamples:
-        table.add_column("kept", justify="right")
-        table.add_column("or else", no_wrap=True)
-    top = max((s for row in plan.scores for s in row if s is not None), default=0.0) or 1.0
+@dataclass(frozen=True)
+class _Scores:
+    """The scores by step and slot; by step alone where there are many slots, or the console is too narrow for that."""
+
+    plan: Plan
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if len(self.plan.units) <= _MOST_SLOTS:
+            table = _by_slot(self.plan)
+            if Measurement.get(console, options.update(max_width=_UNBOUNDED), table).maximum <= options.max_width:
+                yield table
+                return
+        yield _by_step(self.plan)
+
+
+def _by_slot(plan: Plan) -> Table:
+    """A row per step, a column per slot; below, what is known of each slot with nothing emitted."""
+    table = _table(plan, "step and slot", "* emitted at this step")
+    table.add_column("step", justify="right", no_wrap=True)
+    table.add_column("emits", no_wrap=True)
+    for name in plan.units:
+        table.add_column(name, justify="right", no_wrap=True)
+    _add_kept_columns(table, plan)
+    top = _highest(plan)
     for step, chosen in enumerate(plan.permutation):
-        scores = plan.scores[step]
-        cells = [_cell(scores[slot], top, slot == chosen) for slot in slots]
-        if wide:
-            numbers = f"{besides[step][chosen]:.3f}", f"{plan.noise[step][chosen]:.4f}"
-            cells = [_cell(scores[chosen], top, False), *map(Text, numbers)]
-            cells += [_tested(plan, chosen, q_values)] if q_values else []
+        cells = (_cell(score, top, slot == chosen) for slot, score in enumerate(plan.scores[step]))
         table.add_row(str(step), plan.units[chosen], *cells, *_kept(plan, step))
-    if not wide:
-        table.add_section()
-        at_first = ("" if score is None else f"{score:.3f} " for score in next(iter(besides), []))
-        table.add_row("", f"{other} at step 0", *at_first)
-        for name, values in ("p at step 0", plan.significance.p_values), ("q at step 0", q_values):
-            if values:
-                table.add_row("", name, *(_tested(plan, slot, values) for slot in slots))
-        table.add_row("", "eff. support", *(f"{cells:,.0f}" for cells in plan.significance.effective_support))
+    table.add_section()
+    other, besides = _besides(plan)
+    at_first = ("" if score is None else f"{score:.3f} " for score in next(iter(besides), []))
+    table.add_row("0", other, *at_first)
+    for name, values in ("p", plan.significance.p_values), ("q", plan.significance.q_values):
+        if values:
+            table.add_row("0", name, *(_tested(plan, slot, values) for slot in range(len(plan.units))))
+    table.add_row("0", "eff. support", *(f"{cells:,.0f}" for cells in plan.significance.effective_support))
     return table
 
 
-def _legend(plan: Plan, wide: bool) -> str:
-    """What the marks and the last columns mean, as far as they are there."""
-    signs = [] if wide else ["* emitted at this step"]
-    if plan.significance.within_noise:
-        signs.append(f"~ within noise: shuffled targets score as high (q > {LEVEL})")
+def _by_step(plan: Plan) -> Table:
+    """A row per step: the score of the slot that is emitted, and what is known of it."""
+    table, q_values, (other, besides) = _table(plan, "step"), plan.significance.q_values, _besides(plan)
+    table.add_column("step", justify="right", no_wrap=True)
+    table.add_column("emits", overflow="fold", min_width=8)
+    for name in ("score", other, "noise", *(["q at step 0"] if q_values else [])):
+        table.add_column(name, justify="right", no_wrap=True)
+    _add_kept_columns(table, plan)
+    top = _highest(plan)
+    for step, chosen in enumerate(plan.permutation):
+        cells = [_cell(plan.scores[step][chosen], top, False)]
+        cells += [Text(f"{besides[step][chosen]:.3f}"), Text(f"{plan.noise[step][chosen]:.4f}")]
+        cells += [_tested(plan, chosen, q_values)] if q_values else []
+        table.add_row(str(step), plan.units[chosen], *cells, *_kept(plan, step))
+    return table
+
+
+def _table(plan: Plan, by: str, *signs: str) -> Table:
+    """An empty table of scores, with what they are and what its marks mean."""
+    unit = "as a share of the slot's entropy" if plan.criterion.get("normalised") else "in bits"
+    legend = "; ".join([*signs, *_legend(plan)])
+    title = f"score of {_criterion(plan)} {unit}, by {by}"
+    return Table(title=title, title_justify="left", caption=legend, caption_justify="left")
+
+
+def _add_kept_columns(table: Table, plan: Plan) -> None:
     if plan.stability.resamples:
-        signs.append("kept: share of the resampled orders with this slot at this step")
-    return "; ".join(signs)
+        table.add_column("kept", justify="right", no_wrap=True)
+        table.add_column("or else", overflow="fold", min_width=8)
+
+
+def _besides(plan: Plan) -> tuple[str, list[list[float | None]]]:
+    """The scores that stand beside those that decided, and what they are."""
+    if plan.estimator == "plug-in":
+        return "corrected", plan.scores_corrected
+    return "plug-in", plan.scores_plug_in
+
+
+def _highest(plan: Plan) -> float:
+    return max((score for row in plan.scores for score in row if score is not None), default=0.0) or 1.0
+
+
+def _legend(plan: Plan) -> Iterator[str]:
+    """What the marks and the last columns mean, as far as they are there."""
+    if plan.significance.within_noise:
+        yield f"~ within noise: shuffled targets score as high (q > {LEVEL})"
+    if plan.stability.resamples:
+        yield f"kept: share of {_resampled(plan)} with this slot at this step"
+
+
+def _resampled(plan: Plan) -> str:
+    """What the shares of the stability are shares of: each resample is ordered once by each estimator."""
+    resamples, estimators = plan.stability.resamples, len(plan.stability.same_by_estimator or {})
+    return f"{resamples * estimators:,} orders ({resamples:,} resamples by {estimators} estimators)"
 
 
 def _tested(plan: Plan, slot: int, values: list[float]) -> Text:
@@ -120,7 +172,7 @@ def _tested(plan: Plan, slot: int, values: list[float]) -> Text:
 
 
 def _kept(plan: Plan, step: int) -> list[Text]:
-    """How often resamples have the plan's slot at this step, and which other slot comes next."""
+    """How often resampled orders have the plan's slot at this step, and which other slot they have most often."""
     if not plan.stability.resamples:
         return []
     shares, chosen = (plan.stability.frequency or [])[step], plan.permutation[step]
@@ -134,11 +186,11 @@ def _steadiness(plan: Plan) -> str:
     """How often resamples have the plan's order."""
     found = plan.stability
     if not found.resamples:
-        return "not looked at" if POLICIES[plan.policy].choose else "whatever the sample"
+        return "not measured" if _by_scores(plan) else "the policy looks at no scores"
     shares = {name: f"{share:.0%}" for name, share in (found.same_by_estimator or {}).items()}
     alike = len(shares) > 2 and len(set(shares.values())) == 1
-    by = f"with each of {len(shares)} estimators" if alike else ", ".join(map(" ".join, shares.items()))
-    return f"{found.same:.0%} of the orders of {found.resamples} resamples are the same ({by})"
+    by = ", by each estimator" if alike else f": {', '.join(map(' '.join, shares.items()))}"
+    return f"{found.same:.0%} of {_resampled(plan)} equal this one{by}"
 
 
 def _estimators(plan: Plan) -> list[tuple[str, str]]:
@@ -154,7 +206,7 @@ def _estimators(plan: Plan) -> list[tuple[str, str]]:
         elif len(found) > _MOST_SLOTS:
             by.setdefault(f"another from step {step} on", []).append(name)
         else:
-            by.setdefault(" ".join(plan.units[slot] for slot in found), []).append(name)
+            by.setdefault(plan.named(found), []).append(name)
     if len(orders) > 2 and list(by) == ["this order"]:
         return [("estimators", f"all {len(orders)} asked find this order")]
     lines = sorted(by.items(), key=lambda item: (item[0] != "this order", -len(item[1])))
@@ -194,5 +246,10 @@ def check_view(checked: Checked) -> RenderableType:
 
 
 def consoles() -> tuple[Console, Console]:
-    """Standard output and standard error."""
-    return Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
+    """Standard output and standard error; of one that is no terminal, lines are as long as they need to be."""
+    return _console(stderr=False), _console(stderr=True)
+
+
+def _console(stderr: bool) -> Console:
+    width = None if (sys.stderr if stderr else sys.stdout).isatty() else _UNBOUNDED
+    return Console(highlight=False, soft_wrap=True, stderr=stderr, width=width)
