@@ -8,12 +8,12 @@ from datasets import Dataset
 
 from mireorder import MireorderError, Reading, apply, fit
 from mireorder.ordering.order import Order
-from mireorder.tokenizing.reserved import embed, reserve
+from mireorder.tokenizing.reserved import reserve
 from mireorder.tokenizing.tokens import load_tokenizer
 from mireorder.training.budget import Budget
 from mireorder.training.encoded import tokenizer_for
 from mireorder.training.generate import load_pipeline
-from mireorder.training.presets import pretrained
+from mireorder.training.presets import embed, pretrained
 from mireorder.training.train import train
 
 READING = Reading(source=("q",), target=("a",))

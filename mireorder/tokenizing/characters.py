@@ -3,6 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+
+from mireorder.tokenizing.light import fast_tokenizer
+
 _BRACKETS = ["<>", "⟨⟩", "‹›", *(chr(code) * 2 for code in range(0xE000, 0xE100))]
 
 
@@ -13,12 +17,10 @@ def character_tokenizer(texts: Iterable[str]) -> Any:
         texts: whose characters make the alphabet.
 
     Returns:
-        A ``PreTrainedTokenizerFast``. Over its alphabet, decoding what it encoded gives the text back
-        exactly, white space and combining characters included; other characters become the unknown token.
+        A ``PreTrainedTokenizerFast``, or a `LightTokenizer` where transformers is not installed. Over its alphabet,
+        decoding what it encoded gives the text back exactly, white space and combining characters included; other
+        characters become the unknown token.
     """
-    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast
-
     alphabet: set[str] = set()
     for text in texts:
         alphabet.update(text)
@@ -29,10 +31,4 @@ def character_tokenizer(texts: Iterable[str]) -> Any:
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=unknown))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")  # unlike ., this takes newlines
     tokenizer.decoder = decoders.Fuse()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token=pad,
-        eos_token=eos,
-        unk_token=unknown,
-        clean_up_tokenization_spaces=False,
-    )
+    return fast_tokenizer(tokenizer, pad_token=pad, eos_token=eos, unk_token=unknown)

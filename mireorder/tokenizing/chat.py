@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
-from mireorder.errors import MireorderError
+from mireorder.errors import InputError, MireorderError
 from mireorder.ordering.plan import Plan
 
 Message = Mapping[str, Any]
@@ -45,7 +46,15 @@ def as_messages(
 
     Returns:
         ``prompt`` and ``completion``, lists of messages; trainers put the loss on the completion's.
+
+    Raises:
+        InputError: the row is not of text form.
     """
+    if not all(isinstance(row.get(name), str) for name in ("prompt", "completion")):
+        raise InputError(
+            f"as_messages takes rows with the texts prompt and completion, this one has {', '.join(row)}",
+            remedy="write the dataset with --form text",
+        )
     answer = row["completion"].removeprefix(plan.completion_start)
     return {
         "prompt": [*before, {"role": role, "content": row["prompt"]}],
@@ -106,6 +115,8 @@ def _common_start(one: str, other: str) -> str:
 
 
 def _written(messages: Sequence[Message], answer: str, tokenizer: Any, tools: Any) -> str:
+    if find_spec("jinja2") is None or not hasattr(tokenizer, "apply_chat_template"):
+        raise MireorderError("chat templates need transformers and jinja2; pip install 'mireorder[transformers]'")
     from jinja2 import TemplateError
 
     conversation = [*map(dict, messages), {"role": "assistant", "content": answer}]

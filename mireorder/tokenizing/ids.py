@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mireorder.tokenizing.light import LightTokenizer
+
 AT_ONCE = 4096  # texts: what a tokenizer returns takes a hundred times their memory
 
 
@@ -51,6 +53,8 @@ def opening(tokenizer: Any) -> list[int]:
 
 
 def _leaves_to_backend(tokenizer: Any, *methods: str) -> bool:
+    if isinstance(tokenizer, LightTokenizer):
+        return True
     from transformers import PreTrainedTokenizerFast as Plain
 
     return isinstance(tokenizer, Plain) and all(getattr(type(tokenizer), m) is getattr(Plain, m) for m in methods)

@@ -6,6 +6,10 @@ GPT-2's own 50,257 tokens would take most of the weights and nearly all of the t
 from collections.abc import Iterable
 from typing import Any
 
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from mireorder.tokenizing.light import fast_tokenizer
+
 END = "<|endoftext|>"
 
 
@@ -17,11 +21,9 @@ def subword_tokenizer(texts: Iterable[str], size: int) -> Any:
         size: tokens in all, at least 257: the 256 bytes and the end are always there.
 
     Returns:
-        A ``PreTrainedTokenizerFast``. Every text comes back exactly, seen or not.
+        A ``PreTrainedTokenizerFast``, or a `LightTokenizer` where transformers is not installed. Every text comes back
+        exactly, seen or not.
     """
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -32,4 +34,4 @@ def subword_tokenizer(texts: Iterable[str], size: int) -> Any:
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END, clean_up_tokenization_spaces=False)
+    return fast_tokenizer(tokenizer, eos_token=END)

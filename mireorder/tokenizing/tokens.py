@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
 from unicodedata import normalize
@@ -19,6 +20,7 @@ from mireorder.jit import kernel
 from mireorder.ordering.plan import Plan
 from mireorder.restoring.units import Restored
 from mireorder.tokenizing.ids import bare_ids, decode, flat, opening
+from mireorder.tokenizing.light import load_light
 
 IGNORED = -100
 """The label that a loss skips."""
@@ -36,11 +38,13 @@ def load_tokenizer(path_or_id: str | Path) -> Any:
             GPT-2's vocabulary and merges files, such a JSON file itself, or a hub id.
 
     Returns:
-        A transformers tokenizer.
+        A transformers tokenizer; where transformers is not installed, a `LightTokenizer` of a ``tokenizer.json``.
 
     Raises:
         MireorderError: nothing there can be read as a tokenizer.
     """
+    if find_spec("transformers") is None:
+        return load_light(path_or_id)
     from transformers import AutoTokenizer, GPT2Tokenizer, PreTrainedTokenizerFast
 
     path = Path(path_or_id)

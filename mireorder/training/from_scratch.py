@@ -11,11 +11,10 @@ import torch
 from mireorder.errors import MireorderError
 from mireorder.files import require_empty, write_text
 from mireorder.restoring.restorer import FILE as PLAN_FILE
-from mireorder.tokenizing.reserved import embed
 from mireorder.training.budget import Budget
 from mireorder.training.encoded import encode_dataset, tokenizer_for
 from mireorder.training.loop import shuffled_batches, to_rows, train_steps
-from mireorder.training.presets import PRESETS, build
+from mireorder.training.presets import PRESETS, build, embed
 from mireorder.training.train import SLACK, TRAINING_FILE, save
 
 LOGGED = 100  # entries of the losses, about

@@ -66,7 +66,7 @@ def build(name: str, tokenizer: Any, positions: int, seed: int, vocabulary: int 
         positions: the longest row, prompt and completion together, in tokens.
         seed: the weights depend on it and on their shapes alone.
         vocabulary: tokens it has embeddings for; None takes all of the tokenizer's
-            (`mireorder.tokenizing.reserved.embed` adds what is missing).
+            (`embed` adds what is missing).
 
     Returns:
         A ``GPT2LMHeadModel`` in float32, without dropout.
@@ -92,6 +92,27 @@ def build(name: str, tokenizer: Any, positions: int, seed: int, vocabulary: int 
     with torch.random.fork_rng(range(torch.cuda.device_count())):  # the caller's random state stays as it was
         torch.manual_seed(seed)
         return GPT2LMHeadModel(config)
+
+
+def embed(model: Any, tokenizer: Any, seed: int) -> None:
+    """Give a model an embedding for every token, those it lacks drawn around the mean of the others.
+
+    Args:
+        model: a transformers model; it is changed.
+        tokenizer: what it is to read, from `reserve`.
+        seed: of the draws.
+    """
+    import torch
+    from transformers.utils import logging
+
+    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+        with torch.random.fork_rng(range(torch.cuda.device_count())):
+            torch.manual_seed(seed)
+            told, _ = logging.get_verbosity(), logging.set_verbosity_error()  # it would explain how they are drawn
+            try:
+                model.resize_token_embeddings(len(tokenizer))
+            finally:
+                logging.set_verbosity(told)
 
 
 @contextmanager

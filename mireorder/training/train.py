@@ -15,12 +15,12 @@ from mireorder.files import require_empty, write_text
 from mireorder.ordering.plan import Plan
 from mireorder.restoring.restorer import FILE as PLAN_FILE
 from mireorder.standalone import write_standalone
-from mireorder.tokenizing.reserved import embed
 from mireorder.training.budget import Budget
 from mireorder.training.encoded import Encoded, encode_dataset, tokenizer_for
 from mireorder.training.presets import (
     PRESETS,
     build,
+    embed,
     halves,
     no_bars,
     pretrained,
