@@ -298,7 +298,7 @@ class Copying:
     def __post_init__(self) -> None:
         if not self.marks and self.policy.width is None:
             raise InputError(
-                "whole sentences can't be told from what follows them without marks", remedy="leave out --bare"
+                "whole sentences can't be told from what follows them without marks", remedy="leave out --unmarked"
             )
 
     def as_dict(self) -> dict[str, Any]:
