@@ -134,7 +134,7 @@ def test_files_and_counts_are_checked_where_there_is_a_manifest(sums):
 
 
 def test_rows_that_break_a_law_are_named_by_place(sums):
-    folder, plan, data = sums
+    _, plan, data = sums
     rows = data["train"].to_list()
     rows[4]["completion"], rows[5]["target"], rows[6]["permutation"] = "x", None, None
     checked = check(Dataset.from_list(rows), plan=plan)
@@ -149,7 +149,7 @@ def test_rows_that_can_not_be_checked_are_refused(sums, tmp_path):
         (data["train"].map(lambda row: {"permutation": str(row["permutation"])}), "no list of integers; save the rows"),
         (
             {"test": data["train"].map(lambda row: {"completion": [row["completion"]]})},
-            "test: .* no text; save the rows",
+            "test: .* no text; save",
         ),
     ):
         with pytest.raises(InputError, match=says):
