@@ -66,6 +66,46 @@ for line in ("--help", "fit sums.txt --split = --cutter digits --out plan", "app
     assert python(code + LOADED, tmp_path) == []
 
 
+ENGINES = {"numpy", "pyarrow", "numba", "scipy", "polars", "datasets"}
+STARTED = f"""
+import json, sys
+from mireorder.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit as ended:
+    assert not ended.code
+print()
+print(json.dumps([len(sys.modules), sorted(name for name in {ENGINES | HEAVY!r} if name in sys.modules)]))
+"""
+
+
+def started(line, folder, stdin=""):
+    """How many modules a command has loaded when it ends, and which engines are among them."""
+    command = [sys.executable, "-c", STARTED, *line.split()]
+    done = subprocess.run(command, cwd=folder, input=stdin, capture_output=True, text=True, check=True)
+    return done.stdout, json.loads(done.stdout.splitlines()[-1])
+
+
+def test_help_and_version_load_little_more_than_typer_and_rich(tmp_path):
+    typer = python("import json, sys, typer, rich; print(json.dumps(len(sys.modules)))", tmp_path)
+    for line in ("--help", "--version"):
+        _, (modules, engines) = started(line, tmp_path)
+        assert modules < 1.5 * typer and engines == []
+
+
+def test_restore_starts_on_the_standard_library(tmp_path):
+    lines = "".join(f"{a}+{b}={a + b}\n" for a in range(9) for b in range(9))
+    (tmp_path / "sums.txt").write_text(lines)
+    started("fit sums.txt --split = --cutter digits --policy reverse --out plan", tmp_path)
+    shown, (_, engines) = started("restore plan", tmp_path, "31\n80\n")
+    assert shown.startswith("13\n8\n") and engines == []
+
+
+def test_the_package_loads_nothing_until_a_name_is_used(tmp_path):
+    loaded = f"import json, sys, mireorder; print(json.dumps(sorted({ENGINES | HEAVY!r} & set(sys.modules))))"
+    assert python(loaded, tmp_path) == []
+
+
 def test_only_sft_imports_torch_and_its_company_at_the_top():
     rooms = {"training", "tokenizing", "evaluate"}
     files = [path for path in PACKAGE.rglob("*.py") if not rooms.intersection(path.relative_to(PACKAGE).parts)]

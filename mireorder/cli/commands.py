@@ -42,13 +42,12 @@ class Command(TyperCommand):
         self._module = module
 
     def make_context(self, *args: Any, **extra: Any) -> Any:
-        """Load the command, and parse its arguments."""
-        if self.callback is None:
-            module = import_module(f"mireorder.cli.{self._module}")
-            built = typer.Typer(rich_markup_mode=None, add_completion=False)
-            built.command()(spread(getattr(module, str(self.name))))
-            loaded = typer.main.get_command(built)
-            self.callback, self.params, self.help = loaded.callback, loaded.params, loaded.help
+        """Load the command, with the names that its options can have now, and parse its arguments."""
+        module = import_module(f"mireorder.cli.{self._module}")
+        built = typer.Typer(rich_markup_mode=None, add_completion=False)
+        built.command()(spread(getattr(module, str(self.name))))
+        loaded = typer.main.get_command(built)
+        self.callback, self.params, self.help = loaded.callback, loaded.params, loaded.help
         return super().make_context(*args, **extra)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
