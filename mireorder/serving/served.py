@@ -39,6 +39,14 @@ def restore_completion(completion: Mapping[str, Any], plan: Plan, prompt: str | 
     Returns:
         A copy with every choice's text (``text`` or ``message.content``) in natural order, and beside it
         ``mireorder``: ``verdict``, ``problem`` and the text as ``emitted``.
+
+    Example:
+        >>> from mireorder import fit
+        >>> rows = [{"question": f"{a}+{b}=", "answer": str(a + b)} for a in range(40) for b in range(40)]
+        >>> plan = fit(rows, source="question", target="answer", cutter="digits", order="reverse")
+        >>> completion = {"choices": [{"text": " 24", "finish_reason": "stop"}]}
+        >>> restore_completion(completion, plan)["choices"][0]["text"]
+        '42'
     """
     restored = deepcopy(dict(completion))
     for choice in restored.get("choices") or []:

@@ -45,6 +45,13 @@ def as_messages(
 
     Returns:
         ``prompt`` and ``completion``, lists of messages; trainers put the loss on the completion's.
+
+    Example:
+        >>> from mireorder import fit
+        >>> rows = [{"question": f"{a}+{b}=", "answer": str(a + b)} for a in range(40) for b in range(40)]
+        >>> plan = fit(rows, source="question", target="answer", cutter="digits", order="reverse")
+        >>> as_messages({"prompt": "40+2=", "completion": " 24"}, plan)["completion"]
+        [{'role': 'assistant', 'content': '24'}]
     """
     answer = row["completion"].removeprefix(plan.completion_start)
     return {
