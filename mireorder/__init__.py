@@ -5,6 +5,20 @@ model trained on that dataset emits, ``plan.restore`` brings back into natural o
 from can be kept: ``count``, ``count_like``, `Counts` and ``plan_of``.
 
 Names are loaded when they are first used, so that importing the package costs nothing.
+
+The method is from "Training LLMs Beyond Next Token Prediction: Filling the Mutual Information Gap"
+([arXiv 2511.00198](https://arxiv.org/abs/2511.00198)).
+
+| beside these names | modules |
+|---|---|
+| answers of servers and streams | `mireorder.serving.served`, `mireorder.serving.stream` |
+| conversations | `mireorder.tokenizing.chat` |
+| token ids | `mireorder.tokenizing.tokens`, `mireorder.tokenizing.reserved` |
+| training | `mireorder.training.train`, `mireorder.training.budget` |
+| generation | `mireorder.training.generate`, `mireorder.training.constrain` |
+| comparing orders | `mireorder.evaluate.compare`, `mireorder.evaluate.orders`, `mireorder.report.comparison` |
+| tables of your own | `mireorder.information.entropy`, `mireorder.information.mutual` |
+| pairs of token ids | `mireorder.counting.cooccurrence` |
 """
 
 from __future__ import annotations

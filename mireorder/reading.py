@@ -27,6 +27,11 @@ class Reading:
 
     Raises:
         InputError: column names are no tuple of texts, the separator is no text, or ``quotes`` is no truth value.
+
+    Example:
+        >>> from mireorder import Reading
+        >>> Reading(("title", "text"), ("label",), columns=("id", "title", "text", "label")).source
+        ('title', 'text')
     """
 
     source: tuple[str, ...] = ()

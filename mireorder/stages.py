@@ -71,6 +71,14 @@ def fit(
 
     Raises:
         InputError: the input can't be read, a row can't be cut, or a name is unknown.
+
+    Example:
+        >>> from mireorder import Order, fit
+        >>> rows = [{"question": f"{a}+{b}=", "answer": str(a + b)} for a in range(40) for b in range(40)]
+        >>> order = Order("max", criterion="pairwise")
+        >>> plan = fit(rows, source="question", target="answer", cutter="digits", order=order)
+        >>> plan.permutation, plan.in_words
+        ([0, 1], '10^1 10^0')
     """
     reading, asked = reading_of(source, target, separator, reading), order_of(order)
     cutter = complete(cutter, data, reading, moves=asked.moves)
@@ -116,6 +124,14 @@ def count(
 
     Raises:
         InputError: the input can't be read, a row can't be cut, or a name is unknown.
+
+    Example:
+        >>> from mireorder import Digits, count, count_like, plan_of
+        >>> rows = [{"question": f"{a}+{b}=", "answer": str(a + b)} for a in range(40) for b in range(40)]
+        >>> monday = count(rows[:1000], source="question", target="answer", cutter=Digits(width=2))
+        >>> tuesday = count_like(rows[1000:], monday)
+        >>> plan_of(monday.merge(tuesday)).rows
+        1600
     """
     reading = reading_of(source, target, separator, reading)
     first = made(criterion, CRITERIA, "criterion")
@@ -179,6 +195,13 @@ def plan_of(counts: Counts, order: Order | str = "max", *, workers: int | None =
 
     Raises:
         InputError: the counts don't say what the policy needs to know.
+
+    Example:
+        >>> from mireorder import count, plan_of
+        >>> rows = [{"question": f"{a}+{b}=", "answer": str(a + b)} for a in range(40) for b in range(40)]
+        >>> counts = count(rows, source="question", target="answer", cutter="digits", criterion="pairwise")
+        >>> plan_of(counts, "min").permutation
+        [1, 0]
     """
     asked = order_of(order)
     if asked.copying is not None:
@@ -235,6 +258,13 @@ def apply(
         InputError: the input can't be read, or a row does not fit the plan.
         PlanError: the plan's units are ids of another tokenizer, or the form is text.
         OutputError: the folder holds something else.
+
+    Example:
+        >>> from mireorder import apply, fit
+        >>> rows = [{"question": f"{a}+{b}=", "answer": str(a + b)} for a in range(40) for b in range(40)]
+        >>> plan = fit(rows, source="question", target="answer", cutter="digits", order="reverse")
+        >>> apply(rows, plan)["train"][47]["completion"]
+        ' 80'
     """
     one_of(form, FORMS, "form")
     shards = open_shards(data, reading or plan.reading)

@@ -69,7 +69,16 @@ class DigitsSurvey:
 
 @dataclass(frozen=True)
 class Digits(DigitsRestorer, Adapting):
-    """Cuts ``[+-]digits[.digits]`` into its characters. Arguments and errors are those of `DigitsRestorer`."""
+    """Cuts ``[+-]digits[.digits]`` into its characters. Arguments and errors are those of `DigitsRestorer`.
+
+    Example:
+        >>> from mireorder import Digits, fit
+        >>> rows = [{"question": f"{a}+{b}=", "answer": str(a + b)} for a in range(80) for b in range(80)]
+        >>> fit(rows, source="question", target="answer", cutter=Digits("right"), order="reverse").emit("42")
+        '24'
+        >>> fit(rows, source="question", target="answer", cutter=Digits("pad"), order="reverse").emit("42")
+        '240'
+    """
 
     def adapted(self, names: Sequence[str] | None, moves: bool) -> Digits:
         """Padded where units move, so that every row has the same slots; else targets stay as they are."""

@@ -47,6 +47,13 @@ class Fields(FieldsRestorer, Adapting):
     r"""Cuts the text of a JSON object into its top-level members (``"key": value``).
 
     Arguments are those of `FieldsRestorer`; rows with fields in another order are refused.
+
+    Example:
+        >>> from mireorder import Fields, fit
+        >>> rows = [{"order": "two teas", "call": '{"item": "tea", "number": 2}'}]
+        >>> plan = fit(rows, source="order", target="call", cutter=Fields(), order="reverse")
+        >>> plan.emit('{"item": "tea", "number": 2}')
+        '{"number": 2, "item": "tea"}'
     """
 
     def survey(self, batch: pa.RecordBatch) -> FieldsSurvey:

@@ -56,6 +56,15 @@ class Labels(LabelsRestorer, Adapting):
     With ``names`` the labels of the data may be names or ids (0-based lines of the names file). With several target
     columns each is one label, present where the column is 1 (also 1.0 and true). Arguments and errors are those of
     `LabelsRestorer`; there may be 10,000 labels.
+
+    Example:
+        >>> from mireorder import Labels, fit
+        >>> rows = [{"text": "what a day", "moods": ["joy"]}, {"text": "so it goes", "moods": ["calm", "joy"]}]
+        >>> plan = fit(rows, source="text", target="moods", cutter=Labels(), order="frequency")
+        >>> plan.emit(["calm", "joy"])
+        'joy, calm'
+        >>> plan.restore("joy, calm").text
+        'calm, joy'
     """
 
     def adapted(self, names: Sequence[str] | None, moves: bool) -> Labels:

@@ -8,4 +8,11 @@ from mireorder.restoring.placed import WordsRestorer
 
 @dataclass(frozen=True)
 class Words(WordsRestorer, Joined):
-    """Cuts a text at every space (U+0020) and nowhere else."""
+    """Cuts a text at every space (U+0020) and nowhere else.
+
+    Example:
+        >>> from mireorder import Words, fit
+        >>> rows = [{"question": "who?", "answer": "my old friend"}]
+        >>> fit(rows, source="question", target="answer", cutter=Words(), order="reverse").emit("my old friend")
+        'friend old my'
+    """

@@ -103,6 +103,16 @@ def check(
         OutputError: the folder holds no finished dataset.
         PlanError: there is no plan, or it can't be read.
         InputError: the rows can't be read, or a tokenizer is missing, or of no use.
+
+    Example:
+        >>> import tempfile
+        >>> from mireorder import apply, check, fit
+        >>> rows = [{"question": f"{a}+{b}=", "answer": str(a + b)} for a in range(40) for b in range(40)]
+        >>> plan = fit(rows, source="question", target="answer", cutter="digits", order="reverse")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     dataset = apply(rows, plan, out=folder)
+        ...     check(folder).ok
+        True
     """
     folder = Path(data) if isinstance(data, str | Path) else None
     written = folder if folder and (plan is None or (folder / manifest.FILE).is_file()) else None

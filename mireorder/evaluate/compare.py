@@ -170,6 +170,10 @@ def arms(policies: Sequence[str], criteria: Sequence[Criterion | str] = ("auto",
 
     Raises:
         MireorderError: two arms have one name, or policy ``explicit`` is named in place of its order.
+
+    Example:
+        >>> list(arms(["plain", "max"], ["joint", "pairwise"]))
+        ['plain', 'joint-max', 'pairwise-max']
     """
     found: dict[str, Order] = {}
     for named in policies:

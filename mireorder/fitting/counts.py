@@ -121,6 +121,15 @@ class Counts(CountedRows):
         first: counts of the criterion.
         second: counts of the tie-breaker, None without one.
         place: where they were loaded from, for errors.
+
+    Example:
+        >>> import tempfile
+        >>> from mireorder import Counts, count
+        >>> rows = [{"question": f"{a}+{b}=", "answer": str(a + b)} for a in range(40) for b in range(40)]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = count(rows, source="question", target="answer", cutter="digits").save(folder)
+        ...     Counts.load(folder).rows
+        1600
     """
 
     first: Tally

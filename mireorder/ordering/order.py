@@ -43,6 +43,17 @@ class Order:
     Raises:
         InputError: a name is unknown, a number can't be drawn, or two choices contradict each other. That is seen here,
             before anything is read.
+
+    Example:
+        >>> from mireorder import Order
+        >>> Order("max", criterion="pairwise", estimator="chao-shen").moves
+        True
+        >>> Order("best")
+        Traceback (most recent call last):
+            ...
+        mireorder.errors.InputError: there is no policy 'best'; ...
+        >>> Order(permutation=[2, 0, 1]).name
+        'explicit'
     """
 
     policy: str | Copying | None = None

@@ -90,6 +90,15 @@ class Plan(PlanRecord):
 
         Raises:
             InputError: the target can't be cut, or could not be restored; or the plan needs the source.
+
+        Example:
+            >>> from mireorder import fit
+            >>> rows = [{"question": f"{a}+{b}=", "answer": str(a + b)} for a in range(40) for b in range(40)]
+            >>> plan = fit(rows, source="question", target="answer", cutter="digits", order="reverse")
+            >>> plan.emit("42")
+            '24'
+            >>> plan.emit("7")
+            '70'
         """
         (emitted,) = self.emit_all([target], None if source is None else [source]).to_pylist()
         return emitted
@@ -118,6 +127,14 @@ class Plan(PlanRecord):
         Raises:
             InputError: a column is missing, or a row can't be used; names the row of the batch.
             PlanError: the plan's units are token ids, which have no text.
+
+        Example:
+            >>> from mireorder import fit
+            >>> rows = [{"question": f"{a}+{b}=", "answer": str(a + b)} for a in range(40) for b in range(40)]
+            >>> plan = fit(rows, source="question", target="answer", cutter="digits", order="reverse")
+            >>> batch = plan.transform({"question": ["1+6="], "answer": ["7"], "id": ["first"]})
+            >>> batch["prompt"], batch["completion"], batch["id"]
+            (['1+6='], [' 70'], ['first'])
         """
         return transform.transform(self, batch, reject)
 
@@ -128,6 +145,13 @@ class Plan(PlanRecord):
             batch: a dict of lists, or a pyarrow table or record batch.
             emitted: the column of what a model wrote.
             prompt: the column of what it answers; only kind ``causal`` needs it.
+
+        Example:
+            >>> from mireorder import fit
+            >>> rows = [{"question": f"{a}+{b}=", "answer": str(a + b)} for a in range(40) for b in range(40)]
+            >>> plan = fit(rows, source="question", target="answer", cutter="digits", order="reverse")
+            >>> plan.restore_batch({"completion": [" 70", "x"]})["verdict"]
+            ['complete', 'malformed']
         """
         return transform.restore_batch(self, batch, emitted, prompt)
 
@@ -149,6 +173,15 @@ class Plan(PlanRecord):
 
         Raises:
             PlanError: the plan's units are token ids, or the kind is ``causal`` and there is no prompt.
+
+        Example:
+            >>> from mireorder import fit
+            >>> rows = [{"question": f"{a}+{b}=", "answer": str(a + b)} for a in range(40) for b in range(40)]
+            >>> plan = fit(rows, source="question", target="answer", cutter="digits", order="reverse")
+            >>> plan.restore("70").text
+            '7'
+            >>> plan.restore("7").verdict
+            'cut short'
         """
         return self.restorer.restore(emitted, prompt)
 
@@ -200,6 +233,16 @@ class Plan(PlanRecord):
 
         Raises:
             PlanError: there is none, it can't be read, or it contradicts itself.
+
+        Example:
+            >>> import tempfile
+            >>> from mireorder import Plan, fit
+            >>> rows = [{"question": f"{a}+{b}=", "answer": str(a + b)} for a in range(40) for b in range(40)]
+            >>> plan = fit(rows, source="question", target="answer", cutter="digits", order="reverse")
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     path = plan.save(folder)
+            ...     Plan.load(folder) == plan
+            True
         """
         return cls.from_dict(*read_plan(folder))
 

@@ -23,6 +23,15 @@ def mixed(plans: Sequence[Plan], weights: Sequence[float]) -> Plan:
 
     Raises:
         InputError: the plans can't be mixed.
+
+    Example:
+        >>> from mireorder import Order, fit, mixed
+        >>> rows = [{"question": f"{a}+{b}=", "answer": str(a + b)} for a in range(40) for b in range(40)]
+        >>> columns = {"source": "question", "target": "answer", "cutter": "digits"}
+        >>> plans = [fit(rows, order=Order(policy, markers=True), **columns) for policy in ("plain", "shuffle")]
+        >>> plan = mixed(plans, weights=[1, 3])
+        >>> plan.restore(plan.emit("42", source="40+2=")).text
+        '42'
     """
     if len(plans) != len(weights) or not plans or min(weights) < 0 or sum(weights) <= 0:
         problem = f"{len(plans)} plans can't be mixed by {len(weights)} weights {list(weights)}"

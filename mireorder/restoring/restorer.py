@@ -71,6 +71,15 @@ class Restorer:
             kinds ``fixed`` and ``set``.
         highest: whether the slot of most evidence comes first.
         of_ids: whether units are ids, and there is no text to restore.
+
+    Example:
+        >>> import tempfile
+        >>> from mireorder import Restorer, fit
+        >>> rows = [{"question": f"{a}+{b}=", "answer": str(a + b)} for a in range(40) for b in range(40)]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = fit(rows, source="question", target="answer", cutter="digits", order="reverse").save(folder)
+        ...     Restorer.load(folder).restore("24").text
+        '42'
     """
 
     cutter: UnitsRestorer

@@ -68,6 +68,14 @@ def restore_completion(completion: Any, plan: Restoring, prompt: str | None = No
     Raises:
         InputError: it is no completion, or kind ``causal`` does not know a prompt like it.
         PlanError: kind ``causal`` needs a prompt and there is none, or the plan's units are token ids.
+
+    Example:
+        >>> from mireorder import fit
+        >>> rows = [{"question": f"{a}+{b}=", "answer": str(a + b)} for a in range(40) for b in range(40)]
+        >>> plan = fit(rows, source="question", target="answer", cutter="digits", order="reverse")
+        >>> completion = {"choices": [{"text": " 24", "finish_reason": "stop"}]}
+        >>> restore_completion(completion, plan)["choices"][0]["text"]
+        '42'
     """
     if hasattr(completion, "model_dump"):
         completion = completion.model_dump()

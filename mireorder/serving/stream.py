@@ -31,6 +31,15 @@ class Stream:
 
     Raises:
         PlanError, InputError: as `Restorer.restore` does where units are ids, or the prompt can't be used.
+
+    Example:
+        >>> from mireorder import Digits, fit
+        >>> rows = [{"question": f"{a}+{b}=", "answer": str(a + b)} for a in range(40) for b in range(40)]
+        >>> stream = Stream(fit(rows, source="question", target="answer", cutter="digits", order="plain"))
+        >>> [stream.feed(piece) for piece in ("4", "2")]
+        ['4', '2']
+        >>> stream.finish().text
+        '42'
     """
 
     def __init__(self, plan: Planned | Restorer, prompt: str | None = None) -> None:

@@ -49,6 +49,13 @@ def as_messages(
 
     Raises:
         InputError: the row is not of text form.
+
+    Example:
+        >>> from mireorder import fit
+        >>> rows = [{"question": f"{a}+{b}=", "answer": str(a + b)} for a in range(40) for b in range(40)]
+        >>> plan = fit(rows, source="question", target="answer", cutter="digits", order="reverse")
+        >>> as_messages({"prompt": "40+2=", "completion": " 24"}, plan)["completion"]
+        [{'role': 'assistant', 'content': '24'}]
     """
     if not all(isinstance(row.get(name), str) for name in ("prompt", "completion")):
         raise InputError(
