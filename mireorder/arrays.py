@@ -30,6 +30,11 @@ def empty_text(size: int) -> NDArray[np.uint8]:
     return np.frombuffer(pa.allocate_buffer(size), np.uint8)
 
 
+def text_bytes(text: str) -> NDArray[np.uint8]:
+    """The UTF-8 of a text, uint8, read-only."""
+    return np.frombuffer(text.encode(), np.uint8)
+
+
 def characters(data: NDArray[np.uint8]) -> pa.StringArray:
     """Strings of one byte each."""
     return string_array(_ascending(len(data) + 1), data)
@@ -110,7 +115,7 @@ def dressed(prefix: str, strings: pa.StringArray, suffix: str = "") -> pa.String
     """Every string with a text before and one behind it; null reads as ''."""
     if not prefix and not suffix:
         return strings
-    before, behind = (np.frombuffer(text.encode(), np.uint8) for text in (prefix, suffix))
+    before, behind = text_bytes(prefix), text_bytes(suffix)
     offsets, data = string_bytes(strings)
     bounds = offsets - offsets[0] + np.arange(len(offsets)) * (len(before) + len(behind))
     dressed = empty_text(bounds[-1])
@@ -120,7 +125,7 @@ def dressed(prefix: str, strings: pa.StringArray, suffix: str = "") -> pa.String
 
 def numerals(prefix: str, numbers: NDArray[np.int64]) -> pa.StringArray:
     """The prefix and each number, from 0 and ascending, in decimal digits."""
-    before = np.frombuffer(prefix.encode(), np.uint8)
+    before = text_bytes(prefix)
     most = len(str(numbers.max(initial=0)))
     bounds = [0, *np.searchsorted(numbers, 10 ** np.arange(1, most)).tolist(), len(numbers)]
     offsets = np.zeros(len(numbers) + 1, np.int64)

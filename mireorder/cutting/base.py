@@ -126,6 +126,14 @@ class ColumnCutter(Cutter, Protocol):
 
 
 @runtime_checkable
+class MarkedCutter(ColumnCutter, Protocol):
+    """A `ColumnCutter` whose units can stand behind markers."""
+
+    def are_units(self, texts: pa.StringArray) -> NDArray[np.bool_]:
+        """Whether each text is surely one unit as it stands, bool (texts,)."""
+
+
+@runtime_checkable
 class ByteCutter(Cutter, Protocol):
     """A cutter that can tell where targets stand in the data as it would cut them, a byte a unit."""
 

@@ -180,6 +180,12 @@ class Digits(DigitsRestorer, Adapting):
         copy_emitted(offsets, data, full if self.align == "pad" else 1, full, bounds, flat)
         return Splits(list_array(bounds, characters(flat[: bounds[-1]]), bounds[1:] > bounds[:-1]))
 
+    def are_units(self, texts: pa.StringArray) -> NDArray[np.bool_]:
+        """Those of one byte; `glue_all` refuses what is no character of a number."""
+        bounds, _ = string_buffers(texts)
+        single: NDArray[np.bool_] = np.diff(bounds) == 1
+        return single
+
     def glue_all(self, units: pa.ListArray) -> pa.StringArray:
         """The numbers, without padding and implied '+'; null where the characters make none."""
         there = valid_rows(units)

@@ -67,6 +67,11 @@ class Joined(Positional, TextRestorer):
         """The units between joiners; null where they are too many."""
         return Splits(self.not_too_many(pc.split_pattern(emitted, self.joiner)))
 
+    def are_units(self, texts: pa.StringArray) -> NDArray[np.bool_]:
+        """Those without a joiner."""
+        joins: NDArray[np.bool_] = pc.match_substring(texts, self.joiner).to_numpy(zero_copy_only=False)
+        return ~joins
+
     def glue_all(self, units: pa.ListArray) -> pa.StringArray:
         """The units with gaps between them."""
         return pc.binary_join(units, self.gap)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from mireorder.arrays import valid_rows
 from mireorder.cutting.base import NO_TARGET, Splits, text_column
@@ -30,6 +31,10 @@ class Pieces(PiecesRestorer, Joined):
     def split_all(self, emitted: pa.StringArray) -> Splits:
         """None: pieces are told by their markers, row by row."""
         return Splits(pa.nulls(len(emitted), pa.list_(pa.string())))
+
+    def are_units(self, texts: pa.StringArray) -> NDArray[np.bool_]:
+        """All of them: a piece is whatever stands behind its marker."""
+        return np.ones(len(texts), np.bool_)
 
     def units_of(self, batch: pa.RecordBatch) -> tuple[pa.ListArray, dict[int, str]]:
         """The pieces of every row, null where there is no target."""

@@ -125,6 +125,31 @@ class Evidence:
         )
         return orders
 
+    def replay(
+        self, source: pa.Array, offsets: Ints, data: NDArray[np.uint8], taken: Sequence[str], highest: bool
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """`orders`, found again while units are read, each a character.
+
+        Args:
+            source: strings (rows,).
+            offsets: int64 (rows + 1,): row ``r`` emits ``data[offsets[r]:offsets[r + 1]]``.
+            data: uint8 (units,), ASCII.
+            taken: the ASCII characters that can stand in each slot, in the order of their codes.
+            highest: whether most evidence comes first.
+
+        Returns:
+            uint8 (units,), in natural order; bool (rows,), whether the source is like those counted and every slot has
+            a unit that can stand there.
+        """
+        codes = np.full((len(taken), 128), -1, np.int32)
+        for slot, some in enumerate(taken):
+            for code, unit in enumerate(some):
+                codes[slot, ord(unit)] = code
+        natural, there = np.empty(len(data), np.uint8), np.diff(offsets) == len(taken)
+        there[list(self.misfits(source))] = False
+        _replay(offsets, data, self.of_sources(source), codes, self._starts, self.by_emitted, highest, natural, there)
+        return natural, there
+
     @cached_property
     def _starts(self) -> Ints:
         return np.concatenate([[0], np.cumsum(self.radices)[:-1]]).astype(np.int64)
@@ -225,5 +250,45 @@ def _order_by_evidence(
             orders[row, step] = best
             left[row, best] = False
             said = starts[best] + codes[row, best]
+            for slot in range(slots):
+                scores[row, slot] += by_emitted[said, slot]
+
+
+@kernel
+def _replay(
+    offsets: Ints,
+    data: NDArray[np.uint8],
+    scores: Ints,
+    codes: NDArray[np.int32],
+    starts: Ints,
+    by_emitted: Ints,
+    highest: bool,
+    natural: NDArray[np.uint8],
+    there: NDArray[np.bool_],
+) -> None:
+    """Put the units of every row that is ``there`` into their slots; not ``there`` is one with a unit of no code.
+
+    ``codes`` (slots, 128) are those of each ASCII character, -1 for none. ``scores`` are used up.
+    """
+    slots = len(codes)
+    left = np.empty(slots, np.bool_)
+    for row in range(len(there)):
+        left[:] = True
+        for step in range(slots if there[row] else 0):
+            best = -1
+            for slot in range(slots):
+                if left[slot] and (
+                    best < 0
+                    or (highest and scores[row, slot] > scores[row, best])
+                    or (not highest and scores[row, slot] < scores[row, best])
+                ):
+                    best = slot
+            unit = data[offsets[row] + step]
+            if codes[best, unit] < 0:
+                there[row] = False
+                break
+            left[best] = False
+            natural[offsets[row] + best] = unit
+            said = starts[best] + codes[best, unit]
             for slot in range(slots):
                 scores[row, slot] += by_emitted[said, slot]

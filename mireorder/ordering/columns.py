@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, Self, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from mireorder.arrays import list_offsets, valid_rows
-from mireorder.cutting.base import ColumnCutter, Cutter, FixedCutter
+from mireorder.arrays import any_of_rows, characters, list_array, list_offsets, string_buffers, valid_rows
+from mireorder.cutting.base import ColumnCutter, Cutter, FixedCutter, JoinedCutter, MarkedCutter
 from mireorder.errors import InputError
+from mireorder.information.evidence import Evidence
+from mireorder.ordering.copying.marks import Leads
+from mireorder.ordering.copying.unmarked import Unmarked
+from mireorder.ordering.marked import Markers
 from mireorder.ordering.permutation import Permutations, restrict, sound_rows
 from mireorder.ordering.record import PlanRecord
+from mireorder.restoring.causal import SourceEvidence
+from mireorder.restoring.copied import LeadsRestorer, UnmarkedRestorer
+from mireorder.restoring.marked import MarkersRestorer
 from mireorder.restoring.restorer import Restorer
-from mireorder.restoring.units import VERDICTS, Restored
+from mireorder.restoring.units import VERDICTS, CodedRestorer, Restored
 
 _MOST_BYTES = 2**31 - 1
 
@@ -76,40 +85,55 @@ def restore_rows(plan: PlanRecord, emitted: Any, prompts: Any = None) -> Restore
     """See `Plan.restore_all`."""
     plan.restorer.require_text()
     texts = string_column(emitted)
-    if plan.kind in ("fixed", "set"):
-        return restore_column(plan.restorer, texts)
-    asked = [None] * len(texts) if prompts is None else string_column(prompts).to_pylist()
-    if len(asked) != len(texts):
-        raise InputError(f"{len(asked):,} prompts for {len(texts):,} outputs", remedy="pass one each")
-    return RestoredRows.of([*_one_by_one(plan.restorer, texts.to_pylist(), asked)])
+    if prompts is not None and len(prompts) != len(texts):
+        raise InputError(f"{len(prompts):,} prompts for {len(texts):,} outputs", remedy="pass one each")
+    asked = string_column(prompts) if prompts is not None and plan.kind == "causal" else None
+    return restore_column(plan.restorer, texts, asked, plan.row_evidence)
 
 
-def _one_by_one(restorer: Restorer, texts: Sequence[str], asked: Sequence[str | None]) -> Iterator[Restored]:
-    for row, (text, prompt) in enumerate(zip(texts, asked, strict=True)):
-        try:
-            yield restorer.restore(text, prompt)
-        except InputError as error:
-            raise InputError(error.problem, row=row, remedy=error.remedy) from None
+def restore_column(
+    restorer: Restorer, texts: pa.StringArray, prompts: pa.StringArray | None = None, evidence: Evidence | None = None
+) -> RestoredRows:
+    """`Restorer.restore` of every text: the same answers.
 
-
-def restore_column(restorer: Restorer, texts: pa.StringArray) -> RestoredRows:
-    """`Restorer.restore` of every text: the same answers."""
-    text = _whole(restorer, without_start(texts, restorer.start))
+    Args:
+        restorer: the plan's.
+        texts: emissions.
+        prompts: what they answer, for kind ``causal``.
+        evidence: the plan's, for kind ``causal``.
+    """
+    text = _whole(restorer, without_start(texts, restorer.start), prompts, evidence)
     left = ~valid_rows(text)
     verdict, problem = np.zeros(len(texts), np.int8), pa.nulls(len(texts), pa.string())
     if left.any():
-        judged = [restorer.restore(emitted) for emitted in texts.filter(pa.array(left)).to_pylist()]
+        judged = [*_one_by_one(restorer, np.flatnonzero(left), texts, prompts)]
         text = pc.replace_with_mask(text, left, pa.array([r.text for r in judged], pa.string()))
         problem = pc.replace_with_mask(problem, left, pa.array([r.problem for r in judged], pa.string()))
         verdict[left] = [VERDICTS.index(r.verdict) for r in judged]
     return RestoredRows(text, pa.DictionaryArray.from_arrays(verdict, pa.array(VERDICTS)), problem)
 
 
+def _one_by_one(
+    restorer: Restorer, rows: NDArray[np.int64], texts: pa.StringArray, prompts: pa.StringArray | None
+) -> Iterator[Restored]:
+    taken = pa.array(rows)
+    asked = repeat(None) if prompts is None else prompts.take(taken).to_pylist()
+    for row, text, prompt in zip(rows.tolist(), texts.take(taken).to_pylist(), asked, strict=False):
+        try:
+            yield restorer.restore(text, prompt)
+        except InputError as error:
+            raise InputError(error.problem, row=row, remedy=error.remedy) from None
+
+
 def put_back(cutter: Cutter, emitted: pa.Array, permutations: pa.ListArray) -> pa.Array:
     """The natural target of every emission by a permutation of its own; null where that takes a closer look."""
     if not isinstance(cutter, ColumnCutter):
         return pa.nulls(len(emitted), emitted.type)
-    units = cutter.split_all(emitted).units
+    return put_units_back(cutter, cutter.split_all(emitted).units, permutations)
+
+
+def put_units_back(cutter: ColumnCutter, units: pa.ListArray, permutations: pa.ListArray) -> pa.Array:
+    """`put_back` of emissions that are split into units; null where they are."""
     fits = np.diff(list_offsets(units)) == np.diff(list_offsets(permutations))
     fits &= valid_rows(units) & sound_rows(permutations)
     order, units = Permutations.of(permutations.filter(pa.array(fits))), units.filter(pa.array(fits))
@@ -123,11 +147,17 @@ def natural_units(cutter: ColumnCutter, permutation: Sequence[int], emitted: pa.
     offsets = list_offsets(splits.units)
     if cutter.kind == "set":
         return restrict(range(slots), offsets, splits.slots).apply(splits.units)
-    fixed = cast(FixedCutter, cutter)
-    first = np.array([fixed.present(units).start for units in range(slots + 1)])
-    lengths = np.diff(offsets)
-    present = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - first[lengths], lengths)
+    first = np.repeat(offsets[:-1] - _first_slots(cutter, offsets), np.diff(offsets))
+    present = np.arange(offsets[-1]) - first
     return restrict(permutation, offsets, present.astype(np.int32)).inverse().apply(splits.units)
+
+
+def _first_slots(cutter: ColumnCutter, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """int64 (rows,): the first slot of a target of so many units; -1 where no target has as many."""
+    lengths = np.diff(offsets)
+    known = [cast(FixedCutter, cutter).present(units) for units in range(int(lengths.max(initial=0)) + 1)]
+    first = [present.start if len(present) == units else -1 for units, present in enumerate(known)]
+    return np.array(first, np.int64)[lengths]
 
 
 def string_column(texts: pa.Array | pa.ChunkedArray | Sequence[str]) -> pa.StringArray:
@@ -150,6 +180,13 @@ def string_column(texts: pa.Array | pa.ChunkedArray | Sequence[str]) -> pa.Strin
     return texts.cast(pa.string()).fill_null("")
 
 
+def without_end(texts: pa.StringArray, end: str) -> pa.StringArray:
+    """`str.removesuffix` of every text."""
+    if not end:
+        return texts
+    return pc.if_else(pc.ends_with(texts, end), pc.utf8_slice_codeunits(texts, 0, -len(end)), texts)
+
+
 def without_start(texts: pa.StringArray, start: str) -> pa.StringArray:
     """`str.removeprefix` of every text."""
     if not start:
@@ -157,9 +194,50 @@ def without_start(texts: pa.StringArray, start: str) -> pa.StringArray:
     return pc.if_else(pc.starts_with(texts, start), pc.utf8_slice_codeunits(texts, len(start)), texts)
 
 
-def _whole(restorer: Restorer, texts: pa.StringArray) -> pa.StringArray:
+def _whole(
+    restorer: Restorer,
+    texts: pa.StringArray,
+    prompts: pa.StringArray | None = None,
+    evidence: Evidence | None = None,
+) -> pa.StringArray:
     """The natural targets of texts that are surely whole, null for the others."""
-    cutter = restorer.cutter
-    if not isinstance(cutter, ColumnCutter):
+    cutter, written = restorer.cutter, restorer.written
+    if not isinstance(cutter, ColumnCutter) or (isinstance(written, SourceEvidence) and prompts is None):
         return pa.nulls(len(texts), pa.string())
-    return cutter.glue_all(natural_units(cutter, restorer.permutation, texts))
+    if written is None:
+        return cutter.glue_all(natural_units(cutter, restorer.permutation, texts))
+    if isinstance(written, MarkersRestorer):
+        return _marked(cutter, Markers(written.template), texts)
+    if isinstance(written, LeadsRestorer):
+        rest = Leads(written.template).without_copies(texts, cast(JoinedCutter, cutter).joiner)
+        return cutter.glue_all(cutter.split_all(rest).units)
+    if isinstance(written, UnmarkedRestorer):
+        rest = Unmarked(written.number, written.gap).without_copies(texts, cast(JoinedCutter, cutter).joiner)
+        return cutter.glue_all(cutter.split_all(rest).units)
+    source = without_end(cast(pa.StringArray, prompts), restorer.end)
+    return _replayed(cutter, cast(Evidence, evidence), restorer.highest, source, texts)
+
+
+def _marked(cutter: ColumnCutter, markers: Markers, texts: pa.StringArray) -> pa.StringArray:
+    """Units in the order of their slots, where each is one unit and a target can have these slots."""
+    if not isinstance(cutter, MarkedCutter):
+        return pa.nulls(len(texts), pa.string())
+    splits = markers.split_all(texts, len(cutter.slots))
+    offsets = list_offsets(splits.units)
+    foreign = any_of_rows(~cutter.are_units(splits.units.flatten()), offsets)
+    place = splits.slots - np.repeat(_first_slots(cutter, offsets), np.diff(offsets))
+    return put_units_back(cutter, splits.units, list_array(offsets, pa.array(place), ~foreign))
+
+
+def _replayed(
+    cutter: ColumnCutter, evidence: Evidence, highest: bool, source: pa.StringArray, texts: pa.StringArray
+) -> pa.StringArray:
+    """Units in the slots that come next by source and units before, where they can stand there."""
+    units = cutter.split_all(texts).units
+    bounds, data = string_buffers(units.flatten())
+    taken = [cast(CodedRestorer, cutter).taken(slot) for slot in range(len(cutter.slots))]
+    if not "".join(taken).isascii() or (np.diff(bounds) != 1).any() or data.max(initial=0) > 127:
+        return pa.nulls(len(texts), pa.string())
+    offsets = list_offsets(units)
+    natural, there = evidence.replay(source, offsets, data[bounds[0] :], taken, highest)
+    return cutter.glue_all(list_array(offsets, characters(natural), there))

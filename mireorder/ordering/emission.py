@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mireorder.arrays import dressed, list_array, tiled
-from mireorder.cutting.base import ByteCutter, Cut, FixedCutter, JoinedCutter
-from mireorder.ordering.columns import restore_rows
+from mireorder.arrays import dressed, list_array, list_offsets, tiled
+from mireorder.cutting.base import ByteCutter, ColumnCutter, Cut, FixedCutter, JoinedCutter
+from mireorder.ordering.columns import put_units_back, restore_rows
 from mireorder.ordering.copying.marks import Leads
 from mireorder.ordering.copying.policies import Copying
 from mireorder.ordering.marked import Markers
-from mireorder.ordering.permutation import is_permutation, moved_bytes
+from mireorder.ordering.permutation import is_permutation, last_steps, moved_bytes
 from mireorder.ordering.record import PlanRecord
 from mireorder.ordering.rows import row_orders
 
@@ -106,6 +106,31 @@ def moved_back(plan: PlanRecord, emitted: str, permutation: Sequence[int]) -> st
         return None
     slots = range(len(units)) if plan.kind == "set" else cast(FixedCutter, plan.cutter).present(len(units))
     return cast(str, plan.cutter.glue(slots, natural))
+
+
+def moved_back_all(plan: PlanRecord, emitted: pa.StringArray, permutations: pa.ListArray) -> pa.StringArray:
+    """`moved_back` of whole columns, for kinds ``marked`` and ``lead``; null where that takes a closer look."""
+    cutter = plan.cutter
+    if not isinstance(cutter, ColumnCutter):
+        return pa.nulls(len(emitted), pa.string())
+    if plan.kind == "marked":
+        units = Markers(cast(str, plan.markers)).split_all(emitted, len(plan.units)).units
+        return put_units_back(cutter, units, permutations)
+    joiner = cast(JoinedCutter, cutter).joiner
+    if plan.markers is None:
+        copying = cast(Copying, plan.copying)
+        units = copying.unmarked.units_all(emitted, joiner, padded=copying.policy.fills)
+    else:
+        leads, bare = Leads(plan.markers), emitted
+        for mark in (leads.opening, leads.closing):
+            bare = pc.replace_substring(bare, mark, "")
+        units = pc.split_pattern(bare, joiner)
+    offsets, (last, sound) = list_offsets(units), last_steps(permutations)
+    sound &= np.diff(offsets) == np.diff(list_offsets(permutations))
+    kept = np.repeat(sound, np.diff(offsets))
+    kept[kept] = last[np.repeat(sound, np.diff(list_offsets(permutations)))]
+    bounds = np.concatenate([[0], np.cumsum(kept)])[offsets]
+    return cutter.glue_all(list_array(bounds, units.flatten().filter(pa.array(kept)), sound))
 
 
 def in_natural_order(units: Sequence[Any], permutation: Sequence[int]) -> list[Any] | None:

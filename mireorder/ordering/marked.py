@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mireorder.arrays import list_array
-from mireorder.cutting.base import Cut
+from mireorder.arrays import empty_text, list_array, string_array, string_bytes, text_bytes
+from mireorder.cutting.base import Cut, Splits
+from mireorder.ordering.emitted import split_marked
 from mireorder.ordering.permutation import Permutations
-from mireorder.restoring.marked import MarkersRestorer
+from mireorder.restoring.marked import PLACE, MarkersRestorer
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,23 @@ class Markers(MarkersRestorer):
             int(row): f"a unit holds {self.opening!r}, which opens a marker; pass other --markers, or --reject"
             for row in cut.owner[held]
         }
+
+    def split_all(self, emitted: pa.StringArray, slots: int) -> Splits:
+        """`split` of every emission, with the slot of each unit; null where it might find a problem.
+
+        Args:
+            emitted: strings (rows,).
+            slots: how many there are.
+        """
+        offsets, data = string_bytes(emitted)
+        opening, _, closing = (text_bytes(part) for part in self.template.partition(PLACE))
+        size = int(offsets[-1] - offsets[0])
+        most = size // (len(opening) + 1 + len(closing))
+        bounds, unit_bounds = np.zeros(len(offsets), np.int64), np.zeros(most + 1, np.int64)
+        at_slot, text = np.empty(most, np.int32), empty_text(size)
+        split_marked(offsets, data, opening, closing, slots, bounds, at_slot, unit_bounds, text)
+        units = string_array(unit_bounds[: bounds[-1] + 1], text)
+        return Splits(list_array(bounds, units, bounds[1:] > bounds[:-1]), at_slot[: bounds[-1]])
 
     def write(self, cut: Cut, order: Permutations) -> pa.StringArray:
         """The text of each row: marker and unit, one after the other.

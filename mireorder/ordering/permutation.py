@@ -141,6 +141,24 @@ def sound_rows(lists: pa.Array) -> NDArray[np.bool_]:
     return _inverted(offsets, values)[1] & valid_rows(lists)
 
 
+def last_steps(lists: pa.Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Where slots that stand in a row more than once, as copies come before what they copy, stand for the last time.
+
+    Args:
+        lists: list or large_list of integers.
+
+    Returns:
+        bool (steps,), whether the step is its slot's last; bool (rows,), whether those are slots 0, 1, 2, ... in order.
+
+    Raises:
+        InputError: the column holds no lists of integers.
+    """
+    offsets, values = _steps(lists)
+    last, sound = np.zeros(len(values), np.bool_), valid_rows(lists)
+    _find_last(offsets, values, last, sound)
+    return last, sound
+
+
 def restrict(permutation: Sequence[int], offsets: NDArray[np.int64], slots: NDArray[np.int32]) -> Permutations:
     """The order of targets that have only some of the slots.
 
@@ -221,6 +239,26 @@ def _invert(
                 sound[row] = False
                 break
             inverse[start + slot] = step
+
+
+@kernel
+def _find_last(
+    offsets: NDArray[np.int64], values: NDArray[np.int32], last: NDArray[np.bool_], sound: NDArray[np.bool_]
+) -> None:
+    """``last`` turns True at the last step of each slot; ``sound`` False unless those are 0, 1, 2, ... in order."""
+    for row in range(len(sound)):
+        steps = offsets[row + 1] - offsets[row]
+        highest = values[offsets[row + 1] - 1] if steps else -1
+        expected = highest
+        for step in range(offsets[row + 1] - 1, offsets[row] - 1, -1):
+            slot = values[step]
+            if slot < 0 or slot < expected or slot > highest:
+                sound[row] = False
+                break
+            if slot == expected:
+                last[step] = True
+                expected -= 1
+        sound[row] &= expected == -1
 
 
 @kernel

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mireorder.arrays import list_array
+from mireorder.arrays import empty_text, list_array, string_array, string_bytes, text_bytes
 from mireorder.cutting.base import Cut, JoinedCutter
+from mireorder.ordering.emitted import drop_copies
 from mireorder.restoring.copied import LeadsRestorer
 
 Ints = NDArray[np.int64]
@@ -66,6 +67,17 @@ class Leads(LeadsRestorer):
         steps = np.concatenate([2 * np.arange(units) + 1, 2 * copies.before[of_copy]])
         slots = np.concatenate([cut.slots, cut.slots[spans]])[np.argsort(steps, kind="stable")]
         return text, list_array(cut.offsets + bounds[per_row], pa.array(slots, pa.int32()))
+
+    def without_copies(self, emitted: pa.StringArray, joiner: str) -> pa.StringArray:
+        """What is left of each emission, units and joiners; null where not every copy surely comes again."""
+        offsets, data = string_bytes(emitted)
+        opening, closing, between = (text_bytes(text) for text in (self.opening, self.closing, joiner))
+        most = int(np.diff(offsets).max(initial=0)) // (len(opening) + len(closing) + 1)
+        room = np.empty((most + 1, 3), np.int64)
+        bounds, text = np.zeros(len(offsets), np.int64), empty_text(int(offsets[-1] - offsets[0]))
+        there = np.ones(len(emitted), np.bool_)
+        drop_copies(offsets, data, opening, closing, between, room, bounds, text, there)
+        return string_array(bounds, text, there)
 
 
 def ranges(first: Ints, lengths: Ints) -> Ints:

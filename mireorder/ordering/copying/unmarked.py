@@ -16,10 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mireorder.arrays import list_array
+from mireorder.arrays import empty_text, list_array, list_offsets, string_array, string_bytes, text_bytes
 from mireorder.cutting.base import Cut, JoinedCutter
 from mireorder.errors import InputError
 from mireorder.ordering.copying.marks import Copies, ranges
+from mireorder.ordering.emitted import drop_opened
 from mireorder.restoring.copied import UnmarkedRestorer
 
 Ints = NDArray[np.int64]
@@ -67,3 +68,28 @@ class Unmarked(UnmarkedRestorer):
         slots = np.concatenate([cut.slots, cut.slots[spans]])[order[order < len(own) + len(spans)]]
         ends = cut.offsets + np.searchsorted(before, cut.offsets)
         return text, list_array(ends, pa.array(slots, pa.int32()))
+
+    def without_copies(self, emitted: pa.StringArray, joiner: str) -> pa.StringArray:
+        """What is left of each emission, units and joiners; null where not every copy surely comes again."""
+        offsets, data = string_bytes(emitted)
+        bounds, text = np.zeros(len(offsets), np.int64), empty_text(int(offsets[-1] - offsets[0]))
+        there = np.ones(len(emitted), np.bool_)
+        drop_opened(offsets, data, text_bytes(joiner), self.number, text_bytes(self.gap or ""), bounds, text, there)
+        return string_array(bounds, text, there)
+
+    def units_all(self, emitted: pa.StringArray, joiner: str, padded: bool) -> pa.ListArray:
+        """`units` of every emission."""
+        parts = list_array(np.arange(len(emitted) + 1), emitted)
+        if self.gap is not None:
+            parts = pc.split_pattern(emitted, self.gap)
+        lists = pc.split_pattern(parts.flatten(), joiner)
+        bounds, units = list_offsets(lists), lists.flatten()
+        part, first = np.repeat(np.arange(len(lists)), np.diff(bounds)), bounds[:-1]
+        place, filled = np.arange(len(units)) - first[part], pc.binary_length(units).to_numpy() > 0
+        opened = place < self.number
+        kept = filled[first][part]
+        if padded and len(units):
+            kept &= place <= np.maximum.reduceat(np.where(opened & filled, place, -1), first)[part]
+        kept |= ~opened
+        ends = np.concatenate([[0], np.cumsum(kept)])[bounds[list_offsets(parts)]]
+        return list_array(ends, units.filter(pa.array(kept)))
