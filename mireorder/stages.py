@@ -13,13 +13,13 @@ from typing import Any
 
 from mireorder.cutting import CUTTERS, Cutter
 from mireorder.cutting.batches import Prepare, Progress
-from mireorder.cutting.tokens import with_ids
 from mireorder.dataset.folder import load, write_folder
+from mireorder.dataset.forms import FORMS
 from mireorder.dataset.kept import NOTHING_KEPT, kept_columns
 from mireorder.dataset.reader import Shard, label_names, open_shards
 from mireorder.dataset.reorder import Reordering, reorder
-from mireorder.dataset.writer import FORMS, in_memory, schema
-from mireorder.errors import InputError, PlanError
+from mireorder.dataset.writer import in_memory, schema
+from mireorder.errors import InputError
 from mireorder.fitting.copies import with_copies
 from mireorder.fitting.counts import Counts
 from mireorder.fitting.planning import TieBreaker, plan_from
@@ -30,7 +30,6 @@ from mireorder.ordering.copying.policies import Copying
 from mireorder.ordering.order import Order, made, order_of
 from mireorder.ordering.plan import Plan
 from mireorder.reading import Reading
-from mireorder.restoring.restorer import split_between
 from mireorder.serialise import one_of
 
 
@@ -266,43 +265,17 @@ def apply(
         >>> apply(rows, plan)["train"][47]["completion"]
         ' 80'
     """
-    one_of(form, FORMS, "form")
     shards = open_shards(data, reading or plan.reading)
-    if max_tokens is not None and (form != "token" or max_tokens < 1):
-        problem = f"at most {max_tokens} tokens a row leave none" if form == "token" else "text form counts no tokens"
-        raise InputError(problem, remedy="pass --max-tokens with --form token, 1 or more")
-    encode, prepare, tokenizer_hash = None, None, None
-    if form == "text" and plan.tokenizer is not None:
-        raise PlanError("the plan's units are token ids, which have no text form; pass --form token --tokenizer ...")
-    if form != "token" and (reserve or tokenizer is not None):
-        what = "no tokens to reserve" if reserve else "no use for a tokenizer"
-        raise InputError(f"text form has {what}", remedy="pass --form token --tokenizer ...")
-    if form == "token":
-        from mireorder.tokenizing import reserved, tokens
-
-        if tokenizer is None:
-            raise InputError("token form needs a tokenizer", remedy="pass --tokenizer, a folder or a hub id")
-        tokenizer = tokens.load_tokenizer(tokenizer) if isinstance(tokenizer, str | Path) else tokenizer
-        tokenizer = reserved.reserve(tokenizer, plan) if reserve else tokenizer
-        encoder = tokens.Encoder.of(tokenizer)
-        encode = encoder.encode
-        if plan.tokenizer is not None:
-            encode = encoder.join
-            prepare, tokenizer_hash = _tokenized(tokenizer, plan.cutter, plan.between)
-            plan.require_tokenizer(str(tokenizer_hash))
+    written = one_of(form, FORMS, "form").made(plan, tokenizer, reserve, max_tokens)
     kept = kept_columns((shard.name, shard.others()) for shard in shards) if keep_columns else NOTHING_KEPT
-    reordering = Reordering(plan, encode, reject, progress, max_tokens, prepare, kept)
+    reordering = Reordering(plan, written, reject, progress, kept)
     if out is None:
         splits: dict[str, list[Shard]] = {}
         for shard in shards:
             splits.setdefault(shard.split, []).append(shard)
         reordered = {split: reorder(reordering, of, workers).batches for split, of in splits.items()}
-        return in_memory(schema(form, plan, kept), reordered)
-    companion = None
-    if form == "token":
-        companion = partial(tokens.save_beside, tokenizer)
-        tokenizer_hash = tokenizer_hash or tokens.fingerprint(tokenizer)
-    write_folder(reordering, shards, Path(out), tokenizer_hash, workers, companion)
+        return in_memory(schema(written, plan, kept), reordered)
+    write_folder(reordering, shards, Path(out), workers)
     return load(Path(out))
 
 
@@ -321,8 +294,7 @@ def _tokenized(tokenizer: Any, cutter: Cutter, between: str) -> tuple[Prepare | 
     from mireorder.tokenizing import tokens
 
     tokenizer = tokens.load_tokenizer(tokenizer) if isinstance(tokenizer, str | Path) else tokenizer
-    encode = partial(tokens.encode_targets, tokenizer=tokenizer, start=split_between(between)[1])
-    return partial(with_ids, encode=encode), tokens.fingerprint(tokenizer)
+    return tokens.prepared(tokenizer, between), tokens.fingerprint(tokenizer)
 
 
 def reading_of(

@@ -11,6 +11,8 @@ from test_dataset import READING, SUMS, characters, tamper
 from mireorder import InputError, OutputError, PlanError, Reading, apply, check, fit
 from mireorder.cutting import Digits, Labels, Tokens, Words
 from mireorder.dataset import check as module
+from mireorder.dataset import laws
+from mireorder.dataset.forms import token
 from mireorder.ordering.order import Order
 
 NAMES = ("a", "ab", "b c", "none of these")
@@ -68,8 +70,9 @@ def test_check_says_of_spoilt_rows_what_a_look_at_every_row_says(cutter, form, t
     found = check(tmp_path / "out")
     monkeypatch.setattr(module, "MOST_FAILURES", 10_000)
     everything = check(tmp_path / "out")
-    monkeypatch.setattr(module, "put_back", lambda _, emitted, __: pa.nulls(len(emitted), emitted.type))
-    monkeypatch.setattr(module, "_surely_labelled", lambda ids, *_: np.zeros(len(ids), bool))
+    for room in (laws, token):
+        monkeypatch.setattr(room, "put_back", lambda _, emitted, __: pa.nulls(len(emitted), emitted.type))
+    monkeypatch.setattr(token, "_surely_labelled", lambda ids, *_: np.zeros(len(ids), bool))
     slowly = check(tmp_path / "out")
     assert everything == slowly
     assert found.failures == slowly.failures[:20]

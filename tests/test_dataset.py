@@ -21,6 +21,7 @@ from xxhash import xxh3_128
 
 from mireorder import Digits, InputError, OutputError, Plan, Reading, apply, check, fit
 from mireorder.dataset.card import card
+from mireorder.dataset.forms.text import TextForm
 from mireorder.dataset.manifest import FILE as MANIFEST
 from mireorder.files import HashedFile, file_digest
 from mireorder.ordering.order import Order
@@ -90,7 +91,7 @@ def test_several_splits_are_named_by_the_card(inputs, plan, tmp_path):
 
 def test_labels_can_not_write_into_the_card(plan):
     units = ["a|b", "`<img src=x>`", "c\n# d"]
-    shown = card(replace(plan, units=units, permutation=[2, 0, 1]), "text", {"train": 1})
+    shown = card(replace(plan, units=units, permutation=[2, 0, 1]), TextForm(), {"train": 1})
     assert r"| order of a full target | `c # d a\|b '<img src=x>'` |" in shown.splitlines()
 
 

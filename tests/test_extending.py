@@ -1,4 +1,4 @@
-"""A policy and a cutter from outside the package: one function and one row, one class and one row (CONTRIBUTING.md)."""
+"""A policy, a cutter and a form from outside the package: the recipes of CONTRIBUTING.md."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,6 +12,8 @@ from datasets import Dataset
 from mireorder import InputError, Plan, apply, check, fit
 from mireorder.cutting import CUTTERS
 from mireorder.cutting.base import Adapting, Cut
+from mireorder.dataset.forms import FORMS
+from mireorder.dataset.forms.text import TextForm
 from mireorder.ordering.order import Order
 from mireorder.ordering.permutation import Permutations
 from mireorder.ordering.policies import POLICIES, Policy
@@ -163,3 +165,33 @@ def test_a_cutter_from_outside_refuses_rows_by_their_number(halves):
     plan = fit(SUMS, **COLUMNS, cutter="halves", order="reverse")
     with pytest.raises(InputError, match="row 1: target has not 2 characters"):
         apply(Dataset.from_dict({"q": ["1+1=", "9+9="], "a": ["02", "018"]}), plan)
+
+
+# --- a form ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Instructions(TextForm):
+    """Instruction and output, as some trainers call them."""
+
+    name: ClassVar[str] = "instructions"
+    columns: ClassVar[dict[str, str]] = {"instruction": "string", "output": "string"}
+    about: ClassVar[str] = "`instruction` and `output`: text"
+
+    def encoded(self, prompts, completions):
+        return {"instruction": prompts, "output": completions}, {}
+
+    def breaches(self, plan, columns):
+        return super().breaches(plan, columns | {"prompt": columns["instruction"], "completion": columns["output"]})
+
+
+def test_a_form_from_outside_is_written_checked_and_described(monkeypatch, tmp_path):
+    monkeypatch.setitem(FORMS, "instructions", Instructions)
+    plan = fit(SUMS, **COLUMNS, cutter="digits", order="reverse")
+    rows = apply(SUMS, plan, form="instructions", out=tmp_path / "d")["train"]
+    assert rows.column_names[:2] == ["instruction", "output"]
+    checked = check(tmp_path / "d")
+    assert checked.ok and checked.form == "instructions" and checked.passed["restored"] == len(SUMS)
+    assert "`instruction` and `output`: text" in (tmp_path / "d" / "README.md").read_text("utf-8")
+    with pytest.raises(InputError, match="did you mean 'instructions'"):
+        apply(SUMS, plan, form="instruction")

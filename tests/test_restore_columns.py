@@ -122,7 +122,9 @@ def test_rows_put_back_by_their_own_permutations_are_put_back_right_or_not_at_al
         assert back in (None, moved_back(plan, text, order))
 
 
-@pytest.mark.parametrize("name", [n for n, (plan, targets) in PLANS.items() if targets is not None and plan.kind != "causal"])
+@pytest.mark.parametrize(
+    "name", [n for n, (plan, targets) in PLANS.items() if targets is not None and plan.kind != "causal"]
+)
 @given(data=st.data())
 def test_what_a_plan_writes_is_put_back_by_columns_alone(name, data):
     plan, targets = PLANS[name]

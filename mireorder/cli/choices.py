@@ -37,7 +37,7 @@ def policies() -> Iterable[str]:
 
 def forms() -> Iterable[str]:
     """Names of forms."""
-    from mireorder.dataset.writer import FORMS
+    from mireorder.dataset.forms import FORMS
 
     return FORMS
 

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mireorder.dataset.forms import Form
 from mireorder.ordering.plan import Plan
 
-_USE = {
-    "text": "`prompt` and `completion`: text, the completion in the plan's order",
-    "token": "`input_ids` and `labels`: token ids, labels are -100 on the prompt",
-}
 
-
-def card(plan: Plan, form: str, rows: dict[str, int], kept: Sequence[str] = ()) -> str:
+def card(plan: Plan, form: Form, rows: dict[str, int], kept: Sequence[str] = ()) -> str:
     """Markdown of the card.
 
     Args:
         plan: the rows were reordered with.
-        form: ``text`` or ``token``.
+        form: that rows are written in.
         rows: split -> number of rows.
         kept: the columns of the input that stay.
     """
@@ -49,7 +45,7 @@ The targets of this dataset stand in another order than the natural one, so that
 |---|---|
 {splits}
 
-Columns: {_USE[form]}; `permutation` (step to slot), `row_id` (shard and row of the input), `target` (natural).
+Columns: {form.about}; `permutation` (step to slot), `row_id` (shard and row of the input), `target` (natural).
 {_kept(kept)}
 ```python
 from datasets import load_from_disk

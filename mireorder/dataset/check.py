@@ -7,46 +7,29 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mireorder.arrays import any_of_rows, equal_lists, list_array, list_offsets
-from mireorder.cutting.base import ColumnCutter
 from mireorder.cutting.batches import Progress
 from mireorder.cutting.source import hash_strings
 from mireorder.dataset import manifest
 from mireorder.dataset.folder import load
+from mireorder.dataset.forms import FORMS, Form
+from mireorder.dataset.laws import OF_ROWS, Breach, Columns
 from mireorder.dataset.reader import open_shards
-from mireorder.dataset.writer import FORMS
-from mireorder.errors import InputError, PlanError
+from mireorder.errors import InputError, PlanError, within
 from mireorder.files import file_digest
-from mireorder.ordering.columns import RestoredRows, natural_units, put_back, without_start
-from mireorder.ordering.emission import in_natural_order, is_order, moved_back
-from mireorder.ordering.permutation import is_permutation
 from mireorder.ordering.plan import Plan
 from mireorder.reading import Reading
 from mireorder.restoring.restorer import FILE
-from mireorder.restoring.units import Restored
 from mireorder.threads import map_ordered
 
 MOST_FAILURES = 20
 _BATCH_ROWS = 16_384
-_IGNORED = -100
-Breach = tuple[str, str, str]  # law, place, problem
-Columns = dict[str, pa.Array]
-LAWS = {
-    "files": "every file is there, with the hash and the plan of the manifest",
-    "rows": "every split has the rows of the manifest, and no row_id twice",
-    "permutation": "the permutation holds every slot once, those copied ahead once more for each copy",
-    "moved": "emitted units put back by the permutation, copies dropped, give the natural target",
-    "restored": "completion and prompt alone, restored by the plan, gives the natural target byte for byte",
-    "labels": "token form: -100 on the prompt, then the ids themselves, one EOS and last",
-    "tokenizer": "token form: the tokenizer beside the data is the one that the plan's units come from",
-}
 
 
 @dataclass
@@ -120,18 +103,24 @@ def check(
     entries = manifest.read(written) if written else []
     if tokenizer is None and folder and (folder / "tokenizer").is_dir():
         tokenizer = folder / "tokenizer"
-    form = entries[0].form if entries else "text" if tokenizer is None and plan.tokenizer is None else "token"
-    checked = Checked(str(folder or type(data).__name__), form)
+    of_text = tokenizer is None and plan.tokenizer is None
+    name = entries[0].form if entries else "text" if of_text else "token"
+    checked = Checked(str(folder or type(data).__name__), name)
     if written and not _check_files(checked, written, plan, entries):
         return checked  # rows of damaged files can't be read, nor believed
-    tokenizer = _tokenizer(checked, plan, tokenizer)
+    with within(checked.folder):
+        form = FORMS[name].loaded(plan, tokenizer)
+    if plan.tokenizer is not None:
+        checked.note(
+            "tokenizer", str(tokenizer), None if form.tokenizer_hash == plan.tokenizer else "is not the plan's"
+        )
     dataset = load(written) if written else {}
     checked.rows = dict.fromkeys(dataset, 0)
     if entries:
         _check_sizes(checked, entries, {split: len(rows) for split, rows in dataset.items()})
     hashes = []
     rows = _stored(dataset) if written else _read(data, form)
-    for split, batch in map_ordered(partial(_check_batch, plan, tokenizer), rows):
+    for split, batch in map_ordered(partial(_check_batch, plan, form), rows):
         broken = Counter(law for law, _, _ in batch.breaches)
         checked.rows[split] = checked.rows.get(split, 0) + batch.rows
         checked.passed.update({law: batch.rows - broken[law] for law in batch.laws if batch.rows > broken[law]})
@@ -164,26 +153,26 @@ def _stored(dataset: Any) -> Iterator[tuple[str, Columns]]:
             yield split, {name: table[name].combine_chunks() for name in table.column_names}
 
 
-def _read(data: Any, form: str) -> Iterator[tuple[str, Columns]]:
+def _read(data: Any, form: Form) -> Iterator[tuple[str, Columns]]:
     """The rows of any other; their ``row_id`` says where they stand."""
-    names = (*FORMS[form], "permutation")
+    names = (*form.columns, "permutation")
     for shard in open_shards(data, Reading(("target",), names)):
         done = 0
         for batch in shard.batches():
             columns = dict(zip(("target", *names), batch.columns, strict=True))
             places = [f"{shard.name}, row {row}" for row in range(done, done + batch.num_rows)]
-            yield shard.split, _filled(columns, shard.name) | {"row_id": pa.array(places, pa.string())}
+            yield shard.split, _filled(form, columns, shard.name) | {"row_id": pa.array(places, pa.string())}
             done += batch.num_rows
 
 
-def _filled(columns: Columns, shard: str) -> Columns:
+def _filled(form: Form, columns: Columns, shard: str) -> Columns:
     """The same, '' or an empty list where a value is missing: no law holds there.
 
     Raises:
         InputError: text stands for a list, as in CSV, or a list for text.
     """
     for name, column in columns.items():
-        is_text = name in ("target", *FORMS["text"])
+        is_text = name == "target" or form.columns.get(name) == "string"
         if pa.types.is_string(column.type) != is_text:
             problem = f"column {name!r} is {column.type}, no {'text' if is_text else 'list of integers'}"
             raise InputError(problem, shard=shard, remedy="save the rows as Parquet or JSON lines")
@@ -240,171 +229,7 @@ class _Batch:
     row_ids: NDArray[np.uint64]
 
 
-def _check_batch(plan: Plan, tokenizer: Any, rows: tuple[str, Columns]) -> tuple[str, _Batch]:
+def _check_batch(plan: Plan, form: Form, rows: tuple[str, Columns]) -> tuple[str, _Batch]:
     split, columns = rows
-    laws: tuple[str, ...] = ("permutation", "moved", "restored")
-    if plan.tokenizer is None:
-        breaches = list(
-            _check_orders(plan, columns, _completions(columns, tokenizer), _prompts(plan, columns, tokenizer))
-        )
-    else:
-        breaches = list(_check_id_orders(plan, columns, tokenizer))
-    if tokenizer is not None:
-        laws += ("labels",)
-        breaches += _check_labels(columns, tokenizer.eos_token_id)
+    laws, breaches = OF_ROWS + form.laws, form.breaches(plan, columns)
     return split, _Batch(len(columns["row_id"]), laws, breaches, hash_strings(columns["row_id"]))
-
-
-def _check_orders(
-    plan: Plan, columns: Columns, completions: pa.StringArray, prompts: pa.StringArray | None
-) -> Iterator[Breach]:
-    """Rows that are surely sound are told by kernels, the others by a closer look."""
-    targets, permutations = columns["target"], columns["permutation"]
-    restored = _restored(plan, completions, prompts)
-    moved = pa.nulls(len(targets), pa.string())
-    if plan.kind in ("fixed", "set", "causal"):
-        moved = put_back(plan.cutter, without_start(completions, plan.completion_start), permutations)
-    sound = pc.and_(pc.equal(moved, targets), pc.equal(restored.text, targets)).fill_null(False)
-    doubtful = ~sound.to_numpy(zero_copy_only=False)
-    doubtful[restored.incomplete] = True
-    for row in np.flatnonzero(doubtful).tolist():
-        row_id, completion, permutation, target = (
-            column[row].as_py() for column in (columns["row_id"], completions, permutations, targets)
-        )
-        text = moved_back(plan, completion.removeprefix(plan.completion_start), permutation)
-        if not is_order(plan, permutation):
-            yield "permutation", row_id, f"{permutation} is no permutation"
-        yield from _unmoved(row_id, text, target)
-        yield from _unrestored(row_id, completion, restored[row], target)
-
-
-def _restored(plan: Plan, completions: pa.StringArray, prompts: pa.StringArray | None) -> RestoredRows:
-    """`Plan.restore_all`; a row whose prompt does not fit the plan breaks the law, where elsewhere it is refused."""
-    try:
-        return plan.restore_all(completions, prompts)
-    except InputError:
-        assert prompts is not None  # noqa: S101 (only a prompt can be refused)
-    rows = []
-    for completion, prompt in zip(completions.to_pylist(), prompts.to_pylist(), strict=True):
-        try:
-            rows.append(plan.restore(completion, prompt))
-        except InputError as error:
-            rows.append(Restored("", "malformed", error.problem))
-    return RestoredRows.of(rows)
-
-
-def _check_id_orders(plan: Plan, columns: Columns, tokenizer: Any) -> Iterator[Breach]:
-    """`_check_orders` for units that are ids: what comes back is decoded, and nothing is encoded again."""
-    from mireorder.tokenizing.ids import decode
-    from mireorder.tokenizing.tokens import restore_ids, special_ids
-
-    targets, permutations = columns["target"], columns["permutation"]
-    emitted, start = _emitted_ids(columns["labels"]), plan.completion_start
-    moved = put_back(plan.cutter, emitted, permutations)
-    back = without_start(pa.array(decode(moved.fill_null([]).to_pylist(), tokenizer), pa.string()), start)
-    sound = equal_lists(moved, natural_units(cast(ColumnCutter, plan.cutter), plan.permutation, emitted))
-    sound &= pc.and_not(pc.equal(back, targets), pc.match_substring(back, "\ufffd")).to_numpy(zero_copy_only=False)
-    sound &= _surely_labelled(columns["input_ids"], columns["labels"], tokenizer.eos_token_id)
-    special = np.isin(emitted.flatten().to_numpy(), list(special_ids(tokenizer)))
-    sound &= ~any_of_rows(special, list_offsets(emitted))
-    for row in np.flatnonzero(~sound).tolist():
-        row_id, labels, permutation, target = (
-            column[row].as_py() for column in (columns["row_id"], columns["labels"], permutations, targets)
-        )
-        ids = [label for label in labels if label != _IGNORED]
-        natural = in_natural_order(ids[:-1], permutation)
-        moved_text = None if natural is None else decode([natural], tokenizer)[0].removeprefix(start)
-        if not is_permutation(permutation):
-            yield "permutation", row_id, f"{permutation} is no permutation"
-        yield from _unmoved(row_id, moved_text, target)
-        yield from _unrestored(row_id, ids[:-1], restore_ids(ids, tokenizer, plan)[1], target)
-
-
-def _unmoved(row_id: str, moved: str | None, target: str) -> Iterator[Breach]:
-    if moved != target:
-        yield "moved", row_id, f"put back {moved!r}, the target is {target!r}"
-
-
-def _unrestored(row_id: str, emitted: Any, restored: Restored, target: str) -> Iterator[Breach]:
-    if restored.verdict != "complete" or restored.text != target:
-        found = f"{restored.verdict}: {restored.problem}" if restored.problem else restored.verdict
-        problem = f"{emitted!r} restores to {restored.text!r} ({found}), the target is {target!r}"
-        yield "restored", row_id, problem
-
-
-def _tokenizer(checked: Checked, plan: Plan, given: Any) -> Any:
-    """The tokenizer of token form; None of text form."""
-    if (checked.form == "token") != (given is not None):
-        problem, remedy = ("needs a", "pass") if given is None else ("has no use for a", "leave out")
-        problem = f"{checked.form} form {problem} tokenizer"
-        raise InputError(problem, shard=checked.folder, remedy=f"{remedy} --tokenizer")
-    if given is None:
-        return None
-    from mireorder.tokenizing.tokens import fingerprint, load_tokenizer
-
-    tokenizer = load_tokenizer(given) if isinstance(given, str | Path) else given
-    if plan.tokenizer is not None:
-        same = fingerprint(tokenizer) == plan.tokenizer
-        checked.note("tokenizer", str(given), None if same else "is not the plan's")
-    return tokenizer
-
-
-def _completions(columns: Columns, tokenizer: Any) -> pa.StringArray:
-    """Completions as text; from the labels in token form."""
-    if tokenizer is None:
-        return columns["completion"]
-    from mireorder.tokenizing.ids import decode
-
-    return pa.array(decode(_emitted_ids(columns["labels"]).to_pylist(), tokenizer), pa.string())
-
-
-def _prompts(plan: Plan, columns: Columns, tokenizer: Any) -> pa.StringArray | None:
-    """Prompts as text, where restore needs them; in token form from the ids that are no labels."""
-    if plan.kind != "causal":
-        return None
-    if tokenizer is None:
-        return columns["prompt"]
-    from mireorder.tokenizing.ids import decode
-    from mireorder.tokenizing.tokens import special_ids
-
-    special = special_ids(tokenizer)
-    both = zip(columns["input_ids"].to_pylist(), columns["labels"].to_pylist(), strict=True)
-    read = [[i for i, at in zip(*row, strict=False) if at == _IGNORED and i not in special] for row in both]
-    return pa.array(decode(read, tokenizer), pa.string())
-
-
-def _emitted_ids(labels: pa.ListArray) -> pa.ListArray:
-    """The ids of each completion: its labels without those of the prompt and the EOS."""
-    offsets, ids = list_offsets(labels), labels.flatten().to_numpy()
-    kept = np.flatnonzero(ids != _IGNORED)
-    ends = np.searchsorted(kept, offsets)  # of the kept labels, where each row's begin
-    last = ends[1:][ends[1:] > ends[:-1]] - 1
-    lengths = np.maximum(np.diff(ends) - 1, 0)
-    return list_array(np.concatenate([[0], np.cumsum(lengths)]), pa.array(ids[np.delete(kept, last)]))
-
-
-def _check_labels(columns: Columns, eos: int) -> Iterator[Breach]:
-    doubtful = ~_surely_labelled(columns["input_ids"], columns["labels"], eos)
-    for row in np.flatnonzero(doubtful).tolist():
-        row_id, ids, labels = (columns[name][row].as_py() for name in ("row_id", "input_ids", "labels"))
-        start = next((at for at, label in enumerate(labels) if label != _IGNORED), len(labels))
-        if len(ids) != len(labels) or labels[start:] != ids[start:]:
-            yield "labels", row_id, "labels are not -100 on the prompt and the ids behind it"
-        elif labels.count(eos) != 1 or labels[-1] != eos:
-            yield "labels", row_id, "the completion does not end with its only EOS"
-
-
-def _surely_labelled(input_ids: pa.ListArray, labels: pa.ListArray, eos: int) -> NDArray[np.bool_]:
-    """Whether labels are -100, then the ids, of which the last alone is the EOS, bool (rows,)."""
-    offsets = list_offsets(labels)
-    if not np.array_equal(offsets, list_offsets(input_ids)):
-        return np.zeros(len(labels), np.bool_)
-    ids, labelled = input_ids.flatten().to_numpy(), labels.flatten().to_numpy()
-    lengths, kept = np.diff(offsets), labelled != _IGNORED
-    before = np.concatenate([[0], np.cumsum(kept)])[offsets]
-    start, last = offsets[1:] - np.diff(before), offsets[1:] - 1
-    at = np.arange(len(ids))
-    wrong = kept != (at >= np.repeat(start, lengths))
-    wrong |= kept & (ids != labelled)
-    wrong |= (labelled == eos) != (at == np.repeat(last, lengths))
-    return ~any_of_rows(wrong, offsets) & (lengths > 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from pathlib import Path
@@ -35,9 +35,7 @@ def write_folder(
     reordering: Reordering,
     shards: list[Shard],
     folder: Path,
-    tokenizer: str | None,
     workers: int | None,
-    companion: Callable[[Path], None] | None = None,
 ) -> None:
     """Reorder the shards into a dataset folder. Shards already there, from the same work, are kept.
 
@@ -47,9 +45,7 @@ def write_folder(
         reordering: how.
         shards: of all splits.
         folder: empty, absent, or left by an interrupted run of the same work.
-        tokenizer: its hash (token form).
         workers: threads; None takes one a core.
-        companion: writes what else belongs into the folder (the tokenizer), before it counts as finished.
 
     Raises:
         OutputError: the folder holds something else, was written from another input or plan, or has a name that
@@ -61,8 +57,8 @@ def write_folder(
         if shard.split in TAKEN:
             problem = f"split {shard.split} would lie in a folder that holds something else"
             raise InputError(problem, shard=shard.name, remedy="give it another name")
-    plan, form, kept = reordering.plan, "token" if reordering.encode else "text", reordering.kept
-    jobs = _jobs(shards, reordering, form, tokenizer)
+    plan, form, kept = reordering.plan, reordering.form, reordering.kept
+    jobs = _jobs(shards, reordering)
     existed = folder.exists()
     is_plans = (folder / FILE).exists() and not (folder / manifest.FILE).exists()
     _claim(folder, plan)
@@ -79,8 +75,7 @@ def write_folder(
         rows[entry.split] = rows.get(entry.split, 0) + entry.rows
         outputs.setdefault(entry.split, []).append(entry.output)
     write_standalone(folder)
-    if companion:
-        companion(folder)
+    form.save_beside(folder)
     finish(
         folder,
         features(form, plan, kept),
@@ -98,10 +93,9 @@ def _write_shards(
     workers: int | None,
 ) -> list[manifest.Entry]:
     """Write the shards that are not done. Returns the entries of all, in order."""
-    form = "token" if reordering.encode else "text"
     todo = [job for job in jobs if job[1].output not in done]
     at_once, within = shared(workers, len(todo))
-    arrow_schema = schema(form, reordering.plan, reordering.kept)
+    arrow_schema = schema(reordering.form, reordering.plan, reordering.kept)
 
     def write(job: Job) -> manifest.Entry:
         shards, entry = job
@@ -167,12 +161,12 @@ def _rejected(folder: Path, entry: manifest.Entry) -> Path:
     return folder / "rejected" / (entry.output.replace("/", "-").removesuffix(".arrow") + ".jsonl")
 
 
-def _jobs(shards: list[Shard], reordering: Reordering, form: str, tokenizer: str | None) -> list[Job]:
+def _jobs(shards: list[Shard], reordering: Reordering) -> list[Job]:
     """The input of every output shard, with the manifest row it will have; hashes are filled in later."""
     together = list(_together(shards))
     of = Counter(group[0].split for group in together)
     index: Counter[str] = Counter()
-    plan, most = reordering.plan.sha256, reordering.max_tokens
+    plan, form = reordering.plan.sha256, reordering.form
     kept = ", ".join(f"{column.name}: {column.type}" for column in reordering.kept.schema)
     jobs = []
     for group in together:
@@ -180,7 +174,14 @@ def _jobs(shards: list[Shard], reordering: Reordering, form: str, tokenizer: str
         output = shard_path(split, index[split], of[split])
         index[split] += 1
         names = some_of(shard.name for shard in group)
-        jobs.append((group, manifest.Entry(split, names, "", plan, form, tokenizer, 0, 0, output, "", most, kept)))
+        jobs.append(
+            (
+                group,
+                manifest.Entry(
+                    split, names, "", plan, form.name, form.tokenizer_hash, 0, 0, output, "", form.max_tokens, kept
+                ),
+            )
+        )
     return jobs
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,19 +13,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mireorder.arrays import dressed
-from mireorder.cutting.batches import BadRow, Batch, Prepare, Progress, cut_batch, placed, set_aside
+from mireorder.cutting.batches import BadRow, Batch, Progress, cut_batch, placed, set_aside
+from mireorder.dataset.forms import Form
 from mireorder.dataset.kept import NOTHING_KEPT, Kept
 from mireorder.dataset.reader import Shard, draw
 from mireorder.ordering.emission import Emission, emit, emit_laid_out, unrestored
 from mireorder.ordering.plan import Plan
 from mireorder.ordering.rows import misfits
 from mireorder.threads import map_drawn
-
-Encode = Callable[[pa.StringArray, pa.Array], tuple[pa.ListArray, pa.ListArray, dict[int, str]]]
-"""Prompts and completions to ``input_ids`` and ``labels`` (list<int32>) and, by row, why one can't be used.
-
-Completions are texts, or of cutter `tokens` lists of ids.
-"""
 
 
 @dataclass(frozen=True)
@@ -34,22 +29,16 @@ class Reordering:
 
     Args:
         plan: the order.
-        encode: prompts and completions to ``input_ids`` and ``labels`` (token form); None for text form.
+        form: how rows are written.
         reject: set rows aside that can't be cut or encoded.
         progress: called with the number of rows reordered, after each batch.
-        max_tokens: the most a row may have, its end included (token form); None sets no bound. A longer row is refused,
-            never clipped: a completion that lost its end could not be put back into natural order, and a target clipped
-            before it was ordered would be another target.
-        prepare: adds what the cutter needs beside source and target.
         kept: the columns of the input that stay beside those of the form.
     """
 
     plan: Plan
-    encode: Encode | None = None
+    form: Form
     reject: bool = False
     progress: Progress | None = None
-    max_tokens: int | None = None
-    prepare: Prepare | None = None
     kept: Kept = NOTHING_KEPT
 
 
@@ -101,7 +90,7 @@ def _reordered(reordering: Reordering, batch: Batch) -> tuple[pa.RecordBatch, ND
     plan, rows, numbers, bad = reordering.plan, batch.rows, batch.numbers, list[BadRow]()
     emission = emit_laid_out(plan, rows)
     if emission is None:
-        found = cut_batch(plan.cutter, batch, reordering.reject, misfits(plan), reordering.prepare)
+        found = cut_batch(plan.cutter, batch, reordering.reject, misfits(plan), reordering.form.prepare)
         rows, numbers, bad = found.batch, found.rows, found.bad
         emission = emit(plan, found.cut, rows)
     reordered, problems = _columns(reordering, emission, rows, batch.row_ids(numbers))
@@ -118,25 +107,10 @@ def _columns(
     """The output's columns, and why some of the rows can't be used."""
     plan, completions, target = reordering.plan, emission.completions, emission.natural
     prompts = dressed("", rows.column("source"), plan.prompt_end)
-    columns: dict[str, Any] = {"prompt": prompts, "completion": completions}
-    problems = unrestored(plan, prompts, completions, target) | emission.problems
-    if reordering.encode:
-        ids, labels, unencoded = reordering.encode(prompts, completions)
-        columns = {"input_ids": ids, "labels": labels}
-        problems = _too_long(ids, reordering.max_tokens) | unencoded | problems
-    columns |= {"permutation": emission.permutations, "row_id": row_id, "target": target}
-    return pa.record_batch(columns), problems
-
-
-def _too_long(input_ids: pa.ListArray, most: int | None) -> dict[int, str]:
-    if most is None:
-        return {}
-    lengths = np.diff(input_ids.offsets.to_numpy())
-    remedy = "shorten it, allow more, or pass --reject"
-    return {
-        row: f"the row has {lengths[row]:,} tokens, its end included, of which {most:,} are allowed; {remedy}"
-        for row in np.flatnonzero(lengths > most).tolist()
-    }
+    columns, unencoded = reordering.form.encoded(prompts, completions)
+    problems = unencoded | unrestored(plan, prompts, completions, target) | emission.problems
+    beside = {"permutation": emission.permutations, "row_id": row_id, "target": target}
+    return pa.record_batch(columns | beside), problems
 
 
 def _as_json(bad: BadRow, batch: Batch, others: pa.RecordBatch) -> str:

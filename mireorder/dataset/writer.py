@@ -11,26 +11,22 @@ from typing import Any
 
 import pyarrow as pa
 
+from mireorder.dataset.forms import Form
 from mireorder.dataset.kept import Kept
 from mireorder.files import HashedFile, atomic, write_text, write_texts
 from mireorder.ordering.plan import Plan
 
-FORMS: dict[str, dict[str, str]] = {
-    "text": {"prompt": "string", "completion": "string"},
-    "token": {"input_ids": "list<int32>", "labels": "list<int32>"},
-}
 
-
-def features(form: str, plan: Plan, kept: Kept) -> Any:
+def features(form: Form, plan: Plan, kept: Kept) -> Any:
     """The `datasets.Features` of that form by that plan: the same for every shard, an empty one too."""
     from datasets import Features, List, Value
 
     beside = {"permutation": f"list<{plan.slot_type}>", "row_id": "string", "target": "string"}
     types = {"string": Value("string"), "list<int32>": List(Value("int32")), "list<int8>": List(Value("int8"))}
-    return Features({name: types[kind] for name, kind in (FORMS[form] | beside).items()} | dict(kept.features))
+    return Features({name: types[kind] for name, kind in (dict(form.columns) | beside).items()} | dict(kept.features))
 
 
-def schema(form: str, plan: Plan, kept: Kept) -> pa.Schema:
+def schema(form: Form, plan: Plan, kept: Kept) -> pa.Schema:
     """The Arrow schema of `features`."""
     found: pa.Schema = features(form, plan, kept).arrow_schema
     return found

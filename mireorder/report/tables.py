@@ -11,7 +11,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from mireorder.dataset.check import LAWS, Checked
+from mireorder.dataset.check import Checked
+from mireorder.dataset.laws import LAWS
 from mireorder.information.significance import LEVEL
 from mireorder.ordering.greedy import Tie
 from mireorder.ordering.plan import Plan

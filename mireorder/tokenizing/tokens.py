@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
@@ -15,9 +16,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mireorder.arrays import list_array, list_offsets
+from mireorder.cutting.batches import Prepare
+from mireorder.cutting.tokens import with_ids
 from mireorder.errors import InputError, MireorderError
 from mireorder.jit import kernel
 from mireorder.ordering.plan import Plan
+from mireorder.restoring.restorer import split_between
 from mireorder.restoring.units import Restored
 from mireorder.tokenizing.ids import bare_ids, decode, flat, opening
 from mireorder.tokenizing.light import load_light
@@ -250,6 +254,17 @@ def encode_targets(targets: Sequence[str], tokenizer: Any, start: str) -> tuple[
         elif back.removeprefix(start) != text:
             problems[number] = _changed("target", text, back.removeprefix(start))
     return found, problems
+
+
+def prepared(tokenizer: Any, between: str) -> Prepare:
+    """What adds the ids of targets to a batch, for a cutter whose units are ids.
+
+    Args:
+        tokenizer: a transformers tokenizer.
+        between: text between source and target.
+    """
+    encode = partial(encode_targets, tokenizer=tokenizer, start=split_between(between)[1])
+    return partial(with_ids, encode=encode)
 
 
 def special_ids(tokenizer: Any) -> frozenset[int]:
