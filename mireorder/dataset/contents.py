@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from mireorder.dataset.formats import LINES, format_of
+from mireorder.dataset.formats import LINES, Format
 from mireorder.dataset.formats.arrow_files import batch_rows
 from mireorder.dataset.formats.json_rows import Row, batches_of, kinds_of
 from mireorder.dataset.formats.wanted import other_fields, wanted_columns
@@ -39,6 +39,7 @@ class File:
     """A file of any of the formats."""
 
     path: Path
+    format: Format
 
     @property
     def size(self) -> int:
@@ -47,16 +48,16 @@ class File:
 
     def batches(self, shard: str, reading: Reading, kept: Kept) -> Iterator[pa.RecordBatch]:
         """See `Content`."""
-        return format_of(self.path, shard, reading).read(self.path, shard, reading, kept)
+        return self.format.read(self.path, shard, reading, kept)
 
     def others(self, shard: str, reading: Reading) -> Found:
         """See `Content`."""
-        return format_of(self.path, shard, reading).others(self.path, shard, reading)
+        return self.format.others(self.path, shard, reading)
 
-    def named(self, shard: str, reading: Reading) -> Reading:
-        """The reading that names the columns of the batches: lines have none but source and target."""
-        is_lines = format_of(self.path, shard, reading) is LINES
-        return Reading(("source",), ("target",)) if is_lines else reading
+    @property
+    def is_lines(self) -> bool:
+        """Whether the batches have no columns but source and target, under these names."""
+        return self.format == LINES
 
 
 @dataclass(frozen=True)

@@ -129,10 +129,14 @@ def merged(one: Kind, other: Kind) -> Kind:
 
 def arrow_type(kind: Kind) -> pa.DataType:
     """The Arrow type that holds values of the kind."""
+    return _ARROW[kind] if isinstance(kind, str) else _nested_type(kind)
+
+
+def _nested_type(kind: Kind) -> pa.DataType:
     if isinstance(kind, str):
-        return _ARROW[kind]
+        return pa.string() if kind == "null" else _ARROW[kind]  # Arrow is not sure of lists of nulls
     if kind[0] == "arrow":
         return kind[1]
     if kind[0] == "list":
-        return pa.list_(arrow_type(kind[1]))
-    return pa.struct([(key, arrow_type(member)) for key, member in kind[1]])
+        return pa.list_(_nested_type(kind[1]))
+    return pa.struct([(key, _nested_type(member)) for key, member in kind[1]])

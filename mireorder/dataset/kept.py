@@ -131,7 +131,8 @@ def _one_feature_each(first: Mapping[str, str], schemas: Mapping[pa.Schema, str]
             known = features.setdefault(name, feature)
             if known != feature:
                 features[name] = _common(name, {there[name]: known, shard: feature})
-            there.setdefault(name, shard)
+            if features[name] != known or name not in there:
+                there[name] = shard
     return {name: features[name] for name in first}
 
 

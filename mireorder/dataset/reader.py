@@ -28,6 +28,7 @@ SHARD_ROWS = 1_000_000  # a dataset or table is cut into shards of this many row
 SPLIT_WORDS = {"train", "test", "dev", "val", "valid", "validation", "eval"}
 HUB_ID = re.compile(r"([\w-][\w.-]*/[\w-][\w.-]*)(?::([\w.+-]+))?")
 SPLIT_NAME = re.compile(r"\w+(\.\w+)*")  # as in `datasets`; it becomes a folder's, and must not lead out of another
+_OF_LINES = Reading(("source",), ("target",))
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,9 @@ class Shard:
 
     def rows(self, kept: Kept) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
         """`batches`, each with the kept columns of its rows beside it. Raises InputError as `batches` does."""
-        content = self._content
-        reading = content.named(self.name, self._reading) if isinstance(content, File) else self._reading
+        content, reading = self._content, self._reading
+        if isinstance(content, File) and content.is_lines:
+            reading = _OF_LINES
         for whole in content.batches(self.name, self._reading, kept):
             for start in range(0, whole.num_rows, BATCH_ROWS):
                 batch = whole.slice(start, BATCH_ROWS)
@@ -127,8 +129,8 @@ def open_shards(data: Any, reading: Reading) -> list[Shard]:
     for split, content in parts:
         if isinstance(content, Path):
             name = Path(os.path.relpath(content, folder)).as_posix()
-            format_of(content, name, reading)
-            shards.append(Shard(name, split or "train", File(content), reading))
+            file = File(content, format_of(content, name, reading))
+            shards.append(Shard(name, split or "train", file, reading))
         else:
             shards += _ranges(content, split or _own_split(content), reading)
     for name, count in Counter(shard.name for shard in shards).items():

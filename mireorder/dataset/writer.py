@@ -43,9 +43,16 @@ def write_shard(path: Path, batches: Iterable[pa.RecordBatch], arrow_schema: pa.
     rows = 0
     with atomic(path) as part, HashedFile(part) as sink, pa.ipc.new_stream(sink, arrow_schema) as stream:
         for batch in batches:
-            stream.write_batch(batch.cast(arrow_schema))
+            stream.write_batch(_fitted(batch, arrow_schema))
             rows += batch.num_rows
     return rows, sink.digest
+
+
+def _fitted(batch: pa.RecordBatch, arrow_schema: pa.Schema) -> pa.RecordBatch:
+    """The batch with the types of the schema; what has them is left alone, as Arrow can't cast all types."""
+    both = zip(batch.columns, arrow_schema, strict=True)
+    columns = [column if column.type == field.type else column.cast(field.type) for column, field in both]
+    return pa.RecordBatch.from_arrays(columns, schema=arrow_schema)
 
 
 def finish(
@@ -62,8 +69,8 @@ def finish(
     """
     from datasets import DatasetInfo
 
-    info = asdict(DatasetInfo(features=described))
-    info = {key: info[key] for key in sorted(info) if info[key] is not None}
+    info = {key: value for key, value in asdict(DatasetInfo()).items() if value is not None}
+    info["features"] = described.to_dict()
     texts = {folder / "README.md": card}
     for split, paths in shards.items():
         state: dict[str, Any] = {
@@ -89,7 +96,7 @@ def in_memory(arrow_schema: pa.Schema, splits: Mapping[str, Iterable[pa.RecordBa
     return DatasetDict(
         {
             split: Dataset(
-                InMemoryTable(pa.Table.from_batches([b.cast(arrow_schema) for b in batches], arrow_schema)),
+                InMemoryTable(pa.Table.from_batches([_fitted(b, arrow_schema) for b in batches], arrow_schema)),
                 split=NamedSplit(split),
             )
             for split, batches in splits.items()

@@ -116,21 +116,22 @@ def kinds_of(rows: Iterable[Row], reading: Reading) -> dict[str, Kind]:
     return kinds
 
 
-def own_text(row: str, name: str) -> str:
+def own_text(row: str, name: str, strict: bool) -> str:
     """The text of a member of a JSON object, as it stands.
 
     Args:
         row: the object, which is known to be JSON.
         name: of the member, which it is known to have.
+        strict: whether objects within the member must not repeat a key.
 
     Raises:
-        ValueError: an object within the member repeats a key.
+        ValueError: one does.
     """
     at = _space(row, 0) + 1
     while True:
         key, at = scanstring(row, _space(row, at) + 1, True)
         at = _space(row, _space(row, at) + 1)
-        _, end = (_STRICT if key == name else _PLAIN).raw_decode(row, at)
+        _, end = (_STRICT if strict and key == name else _PLAIN).raw_decode(row, at)
         if key == name:
             return row[at:end]
         at = _space(row, end) + 1
@@ -260,7 +261,7 @@ def _own_cell(value: Any, column: Column, name: str, row: str | None, shard: str
         is_objects = isinstance(value, list) and any(isinstance(item, dict | list) for item in value)
         if isinstance(value, int | float | dict) or is_objects or (column.is_json and isinstance(value, list)):
             try:
-                return _dumped(value) if row is None else own_text(row, name)
+                return _dumped(value) if row is None else own_text(row, name, strict=True)
             except (ValueError, TypeError) as error:
                 raise InputError(f"column {name!r}: {error}", shard=shard, row=number, remedy="mend the row") from None
     raise InputError(
@@ -294,7 +295,7 @@ def _json_text(row: Row, name: str) -> str | None:
     value = row.values.get(name)
     if value is None:
         return None
-    return _dumped(value) if row.text is None else own_text(row.text, name)
+    return _dumped(value) if row.text is None else own_text(row.text, name, strict=False)
 
 
 def _array(cells: list[Any], kind: pa.DataType, name: str, shard: str, first_row: int) -> pa.Array:

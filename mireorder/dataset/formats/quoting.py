@@ -2,7 +2,8 @@ r"""Whether the quotes of a file of tab-separated values are quoting, or charact
 
 Such a file has no way to say it. One that was written with quoting has no quotes but those around whole cells, and
 those within them, which are doubled; and only such cells hold tabs and line ends. So quotes are quoting where all of
-them obey this, and characters where one does not.
+them obey this, and characters where one does not. Lines that are whole rows if quotes are characters are taken as rows,
+so that two stray quotes do not make one cell of all that stands between them.
 """
 
 from __future__ import annotations

@@ -107,19 +107,28 @@ def read_lines(path: Path, shard: str, reading: Reading, kept: Kept) -> Iterator
     del kept  # lines have no other columns
     blank = 0  # lines since the last that is none
     for text in blocks(path, shard, line_is_row=True):
-        lines = cut_lines(text)
-        cut = pc.split_pattern(lines, reading.separator, max_splits=1)
-        is_cut = pc.equal(pc.list_value_length(cut), 2)
-        filled = np.flatnonzero(pc.or_(is_cut, pc.not_equal(pc.utf8_trim_whitespace(lines), "")))
-        rows = int(filled[-1]) + 1 if len(filled) else 0
-        if rows:
+        end, after = _last_row(text, str(reading.separator))
+        if end:
             if blank:
                 yield pa.record_batch({"source": pa.array([""] * blank), "target": pa.nulls(blank, pa.string())})
-            parts, first = cut.flatten(), cut.offsets[:rows]
-            second = pc.if_else(is_cut[:rows], pc.add(first, 1), None)
+            cut = pc.split_pattern(cut_lines(text[:end]), reading.separator, max_splits=1)
+            parts, first = cut.flatten(), cut.offsets[:-1]
+            second = pc.if_else(pc.equal(pc.list_value_length(cut), 2), pc.add(first, 1), None)
             yield pa.record_batch({"source": parts.take(first), "target": parts.take(second)})
             blank = 0
-        blank += len(lines) - rows
+        blank += after
+
+
+def _last_row(text: str, separator: str) -> tuple[int, int]:
+    """Where the last line ends that is not blank, and how many lines follow it."""
+    end, blank = len(text), 0
+    while end:
+        stop = end - text.endswith("\n", 0, end)
+        start = text.rfind("\n", 0, stop) + 1
+        if separator in (line := text[start:stop]) or line.strip():
+            break
+        end, blank = start, blank + 1
+    return end, blank
 
 
 def no_others(path: Path, shard: str, reading: Reading) -> pa.Schema:
