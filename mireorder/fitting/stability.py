@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ MOST_WORK = 3e10
 QUICK = 5e8
 """Nanoseconds that ordering the counts themselves by other estimators may take."""
 WAVERS = 0.5
+THREAD_SIZE = 1 << 15
+"""Size of a measure from which threads are of use: work on shorter arrays is Python's, one thread at a time."""
 
 PANEL = ("chao-wang-jost",)
 """Asked as well. Of the cheap ones this comes near on sparse tables and on full ones. Others can be further off than
@@ -119,13 +121,12 @@ def stability(
     def orders(score: Score, breaker: Score | None, names: Sequence[str]) -> list[list[int]]:
         """By each estimator; scores that several of them look at are found once."""
         score, breaker = _remembered(score), _remembered(breaker) if breaker else None
-        found = []
-        for name in names:
+        found = {}
+        for name in reversed(names):  # scores by those at the end hold those by the first two
             scored = partial(score, estimators=asked(name))
             broken = partial(breaker, estimators=asked(name)) if breaker else None
-            one = order(policy, slots, scored, broken, tie_breaker="", estimator=name)
-            found.append(one.permutation)
-        return found
+            found[name] = order(policy, slots, scored, broken, tie_breaker="", estimator=name).permutation
+        return [found[name] for name in names]
 
     def of_resample(resample: int) -> list[list[int]]:
         score = measure.resample(np.random.default_rng([seed, resample, 0]))
@@ -135,6 +136,8 @@ def stability(
     names = _panel(known, estimator, cost)
     if resamples is None:
         resamples = int(min(MOST, max(FEWEST, WORK // max(cost(names), 1.0))))
+    if max(some.size for some in (measure, second) if some) < THREAD_SIZE:
+        workers = 1
     found = np.array(list(map_ordered(of_resample, range(resamples), workers)))
     counted = {
         name: orders(measure.scores, second.scores if second else None, [name])[0]
@@ -179,10 +182,14 @@ def _quick(names: Sequence[str], cost: Callable[[Sequence[str]], float]) -> list
 
 
 def _remembered(score: Score) -> Score:
-    """The same scores, found once for each start of an order."""
+    """The same scores, found once for each start of an order; there may be more estimators than are asked for."""
+    known: dict[tuple[int, ...], tuple[set[str], Scores]] = {}
 
-    @cache
-    def known(emitted: tuple[int, ...], estimators: tuple[str, ...]) -> Scores:
-        return score(emitted, estimators)
+    def remembered(emitted: Sequence[int], estimators: Sequence[str] = ()) -> Scores:
+        by, found = known.get(tuple(emitted), (set(), None))
+        if found is None or not by.issuperset(estimators):
+            found = score(emitted, estimators)
+            known[tuple(emitted)] = set(estimators), found
+        return found
 
-    return lambda emitted, estimators=(): known(tuple(emitted), tuple(estimators))
+    return remembered

@@ -110,6 +110,11 @@ class SubsetMeasure(Measure):
             found += subsets * (1e5 + (1 + self.k) * rows + 2e4 * len(others) + 2 * effort(others))
         return found
 
+    @property
+    def size(self) -> int:
+        """Distinct rows."""
+        return len(self.table.counts)
+
     def _scores(self, search: Search, emitted: Sequence[int], estimators: Sequence[str] = ()) -> Scores:
         first = len(self.source_radices)
         inputs = [*range(first), *(first + k for k in emitted)]
