@@ -18,7 +18,7 @@ FEWEST, MOST, WORK = 5, 100, 3e9
 ENOUGH = 20
 """Resamples that are not given up for more estimators."""
 MOST_WORK = 3e10
-"""Nanoseconds that the fewest resamples may take before the plan's own estimator is left out."""
+"""Nanoseconds that the fewest resamples may take before the plan's own estimator is left out, then stability."""
 QUICK = 5e8
 """Nanoseconds that ordering the counts themselves by other estimators may take."""
 WAVERS = 0.5
@@ -101,7 +101,8 @@ def stability(
             plan's order are broken by the lowest slot.
         estimator: the plan's.
         known: the criterion's, plug-in and its correction first.
-        resamples: how many; None draws 100, or as many as take about three seconds of one core, but at least 5.
+        resamples: how many; None draws 100, or as many as take about three seconds of one core, but at least 5, and
+            none at all where 5 would take half a minute.
         seed: of the draws.
         workers: threads; the result is the same for any number.
     """
@@ -135,6 +136,10 @@ def stability(
 
     names = _panel(known, estimator, cost)
     if resamples is None:
+        seconds = FEWEST * cost(names) / 1e9
+        if seconds > MOST_WORK / 1e9:
+            problem = f"to order {FEWEST} resamples would take about {seconds:,.0f} s of one core"
+            return Stability(skipped=f"{problem}; pass --resamples {FEWEST} to have it done")
         resamples = int(min(MOST, max(FEWEST, WORK // max(cost(names), 1.0))))
     if max(some.size for some in (measure, second) if some) < THREAD_SIZE:
         workers = 1
