@@ -41,7 +41,8 @@ def sides(*counts):
 TABLES = {
     "two by two": [sides([3, 4], [2, 5])],
     "two by three": [sides([3, 4], [2, 2, 3])],
-    "by rows": [sides([2, 2, 1, 1, 1], [3, 4])],
+    "by rows": [sides([2, 2, 2, 1], [2, 3, 2])],
+    "by rows seen twice": [sides([2, 2, 1, 1, 1], [3, 4])],
     "by cells": [sides([3, 4], [2, 1, 4])],
     "one row alone": [sides([7], [2, 5])],
     "one column alone": [sides([1, 6], [7])],

@@ -98,8 +98,16 @@ def test_fewer_resamples_are_drawn_where_they_cost_much(monkeypatch):
     assert steadiness(measure, resamples=None).resamples == 100
     monkeypatch.setattr(type(measure), "replay_cost", lambda self, estimators: 1e8)
     assert steadiness(measure, resamples=None).resamples == 30
-    monkeypatch.setattr(type(measure), "replay_cost", lambda self, estimators: 1e12)
+    monkeypatch.setattr(type(measure), "replay_cost", lambda self, estimators: 5e9)
     assert steadiness(measure, resamples=None).resamples == 5
+    monkeypatch.setattr(type(measure), "replay_cost", lambda self, estimators: 1e12)
+    found = steadiness(measure, resamples=None)
+    assert found == Stability(skipped=found.skipped)
+    assert wavering(found) == [
+        "stability was not looked at: to order 5 resamples would take about 5,000 s of one core; pass --resamples 5 to "
+        "have it done"
+    ]
+    assert steadiness(measure, resamples=2).resamples == 2
 
 
 @pytest.mark.parametrize(

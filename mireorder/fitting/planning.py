@@ -153,8 +153,7 @@ def _by_scores(
         )
     warnings = measure.warnings + (second.warnings if second else [])
     warnings += [] if measure.degenerate else tested.warnings(slots)
-    if whole is None and asked.resamples != 0:
-        warnings += wavering(steady, measure, second.measure if second else None)
+    warnings += wavering(steady)
     evidence: Evidence | None = None
     if asked.row.criterion is not None:
         evidence = measure.evidence(tally.sources)

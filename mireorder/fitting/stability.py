@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,12 @@ FEWEST, MOST, WORK = 5, 100, 3e9
 ENOUGH = 20
 """Resamples that are not given up for more estimators."""
 MOST_WORK = 3e10
-"""Nanoseconds that the fewest resamples may take before the plan's own estimator is left out."""
+"""Nanoseconds that the fewest resamples may take before the plan's own estimator is left out, then stability."""
 QUICK = 5e8
 """Nanoseconds that ordering the counts themselves by other estimators may take."""
 WAVERS = 0.5
+THREAD_SIZE = 1 << 15
+"""Size of a measure from which threads are of use: work on shorter arrays is Python's, one thread at a time."""
 
 PANEL = ("chao-wang-jost",)
 """Asked as well. Of the cheap ones this comes near on sparse tables and on full ones. Others can be further off than
@@ -28,20 +30,16 @@ plug-in on either kind, so that their orders would tell of them and not of the d
 """
 
 
-def wavering(found: Stability, *measures: Measure | None) -> list[str]:
-    """A warning where the order is seldom found again, or where a measure can't be resampled."""
-    if _unresampled(*measures):
-        return ["stability was not looked at: a criterion can't be resampled"]
+def wavering(found: Stability) -> list[str]:
+    """A warning where the order is seldom found again, or where that was not looked at."""
+    if found.skipped:
+        return [f"stability was not looked at: {found.skipped}"]
     if found.same is None or found.same >= WAVERS:
         return []
     return [
         f"the order wavers: {found.same:.0%} of the orders of {found.resamples} resamples equal it; "
         "'mireorder inspect' shows which steps are sure"
     ]
-
-
-def _unresampled(*measures: Measure | None) -> bool:
-    return any(type(some).resample is Measure.resample for some in measures if some)
 
 
 def stability(
@@ -71,13 +69,16 @@ def stability(
             plan's order are broken by the lowest slot.
         estimator: the plan's.
         known: the criterion's, plug-in and its correction first.
-        resamples: how many; None draws 100, or as many as take about three seconds of one core, but at least 5.
+        resamples: how many; None draws 100, or as many as take about three seconds of one core, but at least 5, and
+            none at all where 5 would take half a minute.
         seed: of the draws.
         workers: threads; the result is the same for any number.
     """
     slots = len(permutation)
-    if resamples == 0 or not slots or _unresampled(measure, second):
+    if resamples == 0 or not slots:
         return Stability()
+    if any(type(some).resample is Measure.resample for some in (measure, second) if some):
+        return Stability(skipped="a criterion can't be resampled")
 
     def asked(name: str) -> tuple[str, ...]:
         """What to ask for besides: the first two stand in all scores."""
@@ -89,13 +90,12 @@ def stability(
     def orders(score: Score, breaker: Score | None, names: Sequence[str]) -> list[list[int]]:
         """By each estimator; scores that several of them look at are found once."""
         score, breaker = _remembered(score), _remembered(breaker) if breaker else None
-        found = []
-        for name in names:
+        found = {}
+        for name in reversed(names):  # scores by those at the end hold those by the first two
             scored = partial(score, estimators=asked(name))
             broken = partial(breaker, estimators=asked(name)) if breaker else None
-            one = greedy(choose, slots, scored, broken, tie_breaker="", estimator=name)
-            found.append(one.permutation)
-        return found
+            found[name] = greedy(choose, slots, scored, broken, tie_breaker="", estimator=name).permutation
+        return [found[name] for name in names]
 
     def of_resample(resample: int) -> list[list[int]]:
         score = measure.resample(np.random.default_rng([seed, resample, 0]))
@@ -104,7 +104,13 @@ def stability(
 
     names = _panel(known, estimator, cost)
     if resamples is None:
+        seconds = FEWEST * cost(names) / 1e9
+        if seconds > MOST_WORK / 1e9:
+            problem = f"to order {FEWEST} resamples would take about {seconds:,.0f} s of one core"
+            return Stability(skipped=f"{problem}; pass --resamples {FEWEST} to have it done")
         resamples = int(min(MOST, max(FEWEST, WORK // max(cost(names), 1.0))))
+    if max(some.size for some in (measure, second) if some) < THREAD_SIZE:
+        workers = 1
     found = np.array(list(map_ordered(of_resample, range(resamples), workers)))
     counted = {
         name: orders(measure.scores, second.scores if second else None, [name])[0]
@@ -149,10 +155,14 @@ def _quick(names: Sequence[str], cost: Callable[[Sequence[str]], float]) -> list
 
 
 def _remembered(score: Score) -> Score:
-    """The same scores, found once for each start of an order."""
+    """The same scores, found once for each start of an order; there may be more estimators than are asked for."""
+    known: dict[tuple[int, ...], tuple[set[str], Scores]] = {}
 
-    @cache
-    def known(emitted: tuple[int, ...], estimators: tuple[str, ...]) -> Scores:
-        return score(emitted, estimators)
+    def remembered(emitted: Sequence[int], estimators: Sequence[str] = ()) -> Scores:
+        by, found = known.get(tuple(emitted), (set(), None))
+        if found is None or not by.issuperset(estimators):
+            found = score(emitted, estimators)
+            known[tuple(emitted)] = set(estimators), found
+        return found
 
-    return lambda emitted, estimators=(): known(tuple(emitted), tuple(estimators))
+    return remembered

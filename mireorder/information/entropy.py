@@ -319,8 +319,8 @@ def _tail(decay: Floats, n: Floats) -> Floats:
 
 def _scaled_exp1(x: Floats) -> Floats:
     """``exp(x) E1(x)``, by its asymptotic series where exp(x) would overflow (Abramowitz and Stegun 5.1.51)."""
+    near, far = np.minimum(x, 50.0), np.maximum(x, 50.0)
     series = np.ones_like(x)
     for k in range(20, 0, -1):
-        series = 1 - k / np.maximum(x, 50.0) * series
-    near = np.minimum(x, 50.0)
-    return np.where(x > 50, series / np.maximum(x, 50.0), np.exp(near) * exp1(near))
+        series = 1 - k / far * series
+    return np.where(x > 50, series / far, np.exp(near) * exp1(near))

@@ -27,7 +27,7 @@ MOST_DRAWN = 999_999_999  # the largest population numpy draws from
 WIDE = 100  # standard deviation from which a hypergeometric count is as good as normal
 
 # Nanoseconds on one core of 2024, rounded: what a shuffle costs decides how many are drawn.
-_PAIR, _CELL, _ROW = 5, 150, 50
+_PAIR, _CELL, _ROW, _MOVE = 5, 150, 50, 15
 
 
 class Null:
@@ -60,13 +60,16 @@ class Null:
         """
         found = np.zeros(self.shuffles)
         rng = np.random.default_rng([self.seed, stream])
-        pairs, by_rows, by_cells = _kinds(tables)
+        pairs, by_rows, by_cells, by_few = _kinds(tables)
         if pairs:
             self._need(len(pairs))
             sides = np.array([(rows[0], columns[0], rows.sum()) for rows, columns in pairs], np.int64)
             _draw_pairs(sides, self._order, self._uniform, highest, found)
         for rows, columns in by_rows:
             found = _joined(found, _shuffle_rows(rows, columns, self.shuffles, rng)[None], highest)
+        for rows, columns in by_few:
+            few = np.append(rows[rows > 1], np.count_nonzero(rows == 1))
+            found = _joined(found, _draw_tables([(few, columns)], self.shuffles, rng, apart=True), highest)
         alike = defaultdict(list)
         for rows, columns in by_cells:
             alike[len(rows), len(columns)].append((rows, columns))
@@ -86,10 +89,8 @@ class Null:
 
 def cost(tables: Sequence[Marginals]) -> float:
     """Nanoseconds that one shuffle of these tables takes, about."""
-    pairs, by_rows, by_cells = _kinds(tables)
-    rows_shuffled = sum(int(rows[rows > 1].sum()) for rows, _ in by_rows)
-    cells_drawn = sum((len(rows) - 1) * (len(columns) - 1) for rows, columns in by_cells)
-    return float(_PAIR * len(pairs) + _ROW * rows_shuffled + _CELL * cells_drawn)
+    pairs, *others = _kinds(tables)
+    return float(_PAIR * len(pairs) + sum(min(_costs(*table)) for some in others for table in some))
 
 
 def log_chance(tables: Sequence[Marginals], bits: float, highest: bool) -> float:
@@ -152,22 +153,28 @@ class _Sides(NamedTuple):
         return self.sum(log_ways(self.counts, each)) - log_ways(most, others)
 
 
-def _kinds(tables: Sequence[Marginals]) -> tuple[list[Marginals], list[Marginals], list[Marginals]]:
-    """Two-by-two tables; those where shuffling rows costs less than drawing cells; the others.
+def _costs(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> tuple[float, float, float]:
+    """Nanoseconds of a shuffle, about: by moving rows, by drawing cells, and by drawing cells of rows seen twice."""
+    several, freedom = rows[rows > 1], len(columns) - 1
+    moved = _ROW * int(several.sum()) + _MOVE * int(rows.sum())
+    return moved, _CELL * (len(rows) - 1) * freedom, _CELL * len(several) * freedom
 
-    Tables with a single row or column have no MI and are in none of the three.
+
+def _kinds(tables: Sequence[Marginals]) -> tuple[list[Marginals], ...]:
+    """Two-by-two tables; the others by what shuffling them costs least: see `_costs`.
+
+    Tables with a single row or column have no MI and are in none of the four.
     """
     pairs: list[Marginals] = []
-    by_rows: list[Marginals] = []
-    by_cells: list[Marginals] = []
+    others: tuple[list[Marginals], ...] = [], [], []
     for table in tables:
         rows, columns = table
         if len(rows) == len(columns) == 2:
             pairs.append(table)
         elif min(len(rows), len(columns)) > 1:
-            cells = (len(rows) - 1) * (len(columns) - 1)
-            (by_rows if _ROW * rows[rows > 1].sum() < _CELL * cells else by_cells).append(table)
-    return pairs, by_rows, by_cells
+            costs = _costs(rows, columns)
+            others[costs.index(min(costs))].append(table)
+    return pairs, *others
 
 
 def _shuffle_rows(
@@ -186,8 +193,13 @@ def _shuffle_rows(
     return np.log2(total) + (bits - margins) / total
 
 
-def _draw_tables(tables: Sequence[Marginals], shuffles: int, rng: np.random.Generator) -> Floats:
-    """Bits (tables, shuffles) of tables of one shape, drawn column by column, cell by cell."""
+def _draw_tables(
+    tables: Sequence[Marginals], shuffles: int, rng: np.random.Generator, *, apart: bool = False
+) -> Floats:
+    """Bits (tables, shuffles) of tables of one shape, drawn column by column, cell by cell.
+
+    With ``apart``, the last row stands for many of a single count each, which are 0 however they fall.
+    """
     rows = np.array([r for r, _ in tables])[:, :, None]
     columns = np.array([c for _, c in tables])[:, :, None]
     total = rows.sum(1)
@@ -202,10 +214,12 @@ def _draw_tables(tables: Sequence[Marginals], shuffles: int, rng: np.random.Gene
             cells += n_log_n(drawn)
             left[:, row] -= drawn
             need = need - drawn
-        cells += n_log_n(need)
+        if not apart:
+            cells += n_log_n(need)
         left[:, -1] -= need
-    cells += n_log_n(left).sum(1)
-    return np.log2(total) + (cells - n_log_n(rows).sum(1) - n_log_n(columns).sum(1)) / total
+    counted = slice(-1 if apart else None)
+    cells += n_log_n(left[:, counted]).sum(1)
+    return np.log2(total) + (cells - n_log_n(rows[:, counted]).sum(1) - n_log_n(columns).sum(1)) / total
 
 
 def _hypergeometric(

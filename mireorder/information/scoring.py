@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,10 @@ from scipy.special import xlogy
 
 from mireorder.information.entropy import Entropy
 from mireorder.information.estimators import ENTROPIES
+from mireorder.jit import kernel
+
+SMALL = 1 << 18
+"""Cells of a table that is filled sooner than rows are sorted, even if most of it stays empty."""
 
 
 @dataclass(frozen=True)
@@ -35,28 +40,65 @@ class Estimate:
     effective: float
 
 
-def estimated_information(
-    x: NDArray[np.int64], y: NDArray[np.int64], z: NDArray[np.int64], weights: NDArray[np.int64]
-) -> Estimate:
-    """I(X; Y | Z) in bits from weighted rows (Cover and Thomas 2006, eq. 2.60).
+class Split(NamedTuple):
+    """What Y makes of the groups of Z, and of those of X and Z.
+
+    Attributes:
+        yz: int64 (rows,), ids 0.. of the distinct (y, z). Likewise xyz.
+        xyz: see yz.
+        n_yz: float64 (ids,), rows of each. Likewise n_xyz.
+        n_xyz: see n_yz.
+    """
+
+    yz: NDArray[np.int64]
+    xyz: NDArray[np.int64]
+    n_yz: NDArray[np.float64]
+    n_xyz: NDArray[np.float64]
+
+
+class Conditional:
+    """I(X; Y | Z) in bits from weighted rows (Cover and Thomas 2006, eq. 2.60), of one X and Z and any Y.
 
     Args:
-        x: int64 (rows,), group ids 0.. of X. Likewise y and z; all-zero z gives I(X; Y).
-        y: see x.
+        x: int64 (rows,), group ids 0.. of X. Likewise z; all-zero z gives I(X; Y).
         z: see x.
         weights: int64 (rows,), how often each row was seen.
     """
-    xz, yz = refine(z, x), refine(z, y)
-    xyz = refine(xz, y)
-    n_xyz, n_xz, n_yz, n_z = (np.bincount(ids, weights) for ids in (xyz, xz, yz, z))
-    total = weights.sum()
-    pointwise = np.log2(n_xyz[xyz] * n_z[z] / (n_xz[xz] * n_yz[yz]))
-    mean = float((weights * pointwise).sum() / total)
-    variance = float((weights * pointwise**2).sum() / total) - mean**2
-    cells = [int(np.count_nonzero(n)) for n in (n_xz, n_yz, n_xyz, n_z)]
-    bias = (cells[0] + cells[1] - cells[2] - cells[3]) / (2 * total * np.log(2))
-    noise = float(np.sqrt(max(variance, 0.0) / total))
-    return Estimate(max(mean, 0.0), float(mean + bias), noise, cells[2], float(np.exp2(entropy(n_xyz))))
+
+    def __init__(self, x: NDArray[np.int64], z: NDArray[np.int64], weights: NDArray[np.int64]) -> None:
+        self.z, self.xz, self.weights = z, refine(z, x), weights
+        self.n_z, self.n_xz = rows_of(z, weights), rows_of(self.xz, weights)
+        self._rows_z, self._rows_xz = self.n_z[z], self.n_xz[self.xz]
+
+    def split(self, y: NDArray[np.int64]) -> Split:
+        """By the group ids 0.. of Y, int64 (rows,)."""
+        yz, xyz = refine(self.z, y), refine(self.xz, y)
+        return Split(yz, xyz, rows_of(yz, self.weights), rows_of(xyz, self.weights))
+
+    def estimate(self, split: Split) -> Estimate:
+        """The estimate for that Y."""
+        yz, xyz, n_yz, n_xyz = split
+        total = self.weights.sum()
+        pointwise = np.log2(n_xyz[xyz] * self._rows_z / (self._rows_xz * n_yz[yz]))
+        mean = float((self.weights * pointwise).sum() / total)
+        variance = float((self.weights * pointwise**2).sum() / total) - mean**2
+        cells = [int(np.count_nonzero(n)) for n in (self.n_xz, n_yz, n_xyz, self.n_z)]
+        bias = (cells[0] + cells[1] - cells[2] - cells[3]) / (2 * total * np.log(2))
+        noise = float(np.sqrt(max(variance, 0.0) / total))
+        return Estimate(max(mean, 0.0), float(mean + bias), noise, cells[2], float(np.exp2(entropy(n_xyz))))
+
+
+def estimated_information(
+    x: NDArray[np.int64], y: NDArray[np.int64], z: NDArray[np.int64], weights: NDArray[np.int64]
+) -> Estimate:
+    """I(X; Y | Z) of a single Y: see `Conditional`."""
+    given = Conditional(x, z, weights)
+    return given.estimate(given.split(y))
+
+
+def rows_of(ids: NDArray[np.int64], weights: NDArray[np.int64]) -> NDArray[np.float64]:
+    """float64 (ids,): the weight of the rows with each id 0.. of ``ids`` (rows,)."""
+    return np.asarray(np.bincount(ids, weights), np.float64)
 
 
 def besides(estimators: Iterable[str]) -> dict[str, Entropy]:
@@ -75,20 +117,37 @@ def n_log_n(counts: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.float
     return xlogy(counts, counts) / np.log(2)
 
 
-def entropy(counts: NDArray[np.int64]) -> float:
+def entropy(counts: NDArray[np.int64] | NDArray[np.float64]) -> float:
     """Plug-in entropy in bits of counts (cells,), unchecked: `entropy.plug_in` without its care, for hot loops."""
     total = counts.sum()
     return float(np.log2(total) - n_log_n(counts).sum() / total) if total else 0.0
 
 
-def refine(groups: NDArray[np.int64], codes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """int64 (rows,): ids 0.. of the distinct pairs of group and code."""
-    if len(groups) == 0:
+def refine(groups: NDArray[np.int64], codes: NDArray[np.integer]) -> NDArray[np.int64]:
+    """int64 (rows,): ids 0.. of the distinct pairs of group and code, ascending with the pairs."""
+    rows = len(groups)
+    if rows == 0:
         return groups
-    keys = groups.astype(np.int64) * (int(codes.max()) + 1) + codes
-    cells = int(keys.max()) + 1
-    if cells > 4 * len(keys) + 1024:
-        return np.unique(keys, return_inverse=True)[1].astype(np.int64)
-    seen = np.zeros(cells, np.int64)
-    seen[keys] = 1
-    return (np.cumsum(seen) - 1)[keys]
+    radix = int(codes.max()) + 1
+    cells = (int(groups.max()) + 1) * radix
+    if cells > min(32 * rows, 4 * rows + SMALL) + 1024:
+        return np.unique(groups * radix + codes, return_inverse=True)[1].astype(np.int64)
+    ids = np.empty(rows, np.int64)
+    number_pairs(groups, codes.astype(np.int64, copy=False), radix, np.zeros(cells, np.int32), ids)
+    return ids
+
+
+@kernel
+def number_pairs(
+    groups: NDArray[np.int64], codes: NDArray[np.int64], radix: int, places: NDArray[np.int32], ids: NDArray[np.int64]
+) -> None:
+    """Number the pairs that occur, in ascending order. ``places`` is a 0 for each pair that there could be."""
+    for row in range(len(ids)):
+        places[groups[row] * radix + codes[row]] = 1
+    found = 0
+    for pair in range(len(places)):
+        occurs = places[pair]
+        places[pair] = found
+        found += occurs
+    for row in range(len(ids)):
+        ids[row] = places[groups[row] * radix + codes[row]]

@@ -38,6 +38,7 @@ class Stability:
         same: share of the orders that equal the plan's; None without resamples.
         same_by_estimator: the same, of the orders by each estimator.
         order_by_estimator: the permutation by each estimator on the counts themselves, not on resamples of them.
+        skipped: why nothing was drawn where it was asked for; not kept in the plan.
     """
 
     resamples: int = 0
@@ -45,6 +46,11 @@ class Stability:
     same: float | None = None
     same_by_estimator: dict[str, float] | None = None
     order_by_estimator: dict[str, list[int]] | None = None
+    skipped: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the plan's file."""
+        return {name: value for name, value in asdict(self).items() if name != "skipped"}
 
 
 @dataclass(frozen=True)
@@ -196,7 +202,7 @@ class PlanRecord:
             "reading": options_of(self.reading),
             "cutter": describe(self.cutter),
             "significance": self.significance.as_dict(),
-            "stability": asdict(self.stability),
+            "stability": self.stability.as_dict(),
             "ties": [asdict(tie) | {"slots": list(tie.slots)} for tie in self.ties],
             "copying": self.copying.as_dict() if self.copying else None,
             "evidence": self.row_evidence.as_dict() if self.row_evidence else None,

@@ -150,6 +150,11 @@ class Measure:
         return None
 
     @property
+    def size(self) -> int:
+        """Entries of the arrays that a score is made from: threads are worth it where they are long."""
+        return 0
+
+    @property
     def degenerate(self) -> bool:
         """Whether shuffled targets must score as high as these, which a warning then says."""
         return False

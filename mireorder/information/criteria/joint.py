@@ -19,14 +19,7 @@ from mireorder.information.estimators import ENTROPIES
 from mireorder.information.mutual import information_from_spectra
 from mireorder.information.null import Marginals
 from mireorder.information.resampling import resampled
-from mireorder.information.scoring import (
-    Estimate,
-    besides,
-    effort,
-    estimated_information,
-    n_log_n,
-    refine,
-)
+from mireorder.information.scoring import Conditional, Estimate, Split, besides, effort, n_log_n, refine, rows_of
 from mireorder.information.spectrum import Floats, Spectra, Spectrum
 
 NEARLY_UNIQUE = 0.9
@@ -100,6 +93,11 @@ class JointMeasure(Measure):
         slots, rows, others = len(self.radices), len(self._cells.counts), besides(estimators)
         score = 2e5 + 80 * rows + len(others) * (4e5 + 150 * rows) + 3 * effort(others)
         return 80.0 * len(self.table.counts) + slots * (slots + 1) / 2 * score
+
+    @property
+    def size(self) -> int:
+        """Rows of cells."""
+        return len(self._cells.counts)
 
     @property
     def degenerate(self) -> bool:
@@ -184,42 +182,56 @@ class _Cells:
 
     def scores(self, emitted: Sequence[int], estimators: Sequence[str] = ()) -> Scores:
         """I(S; t_i | t_K) of every slot left."""
-        given = np.zeros(len(self.codes), np.int64)
+        z = np.zeros(len(self.codes), np.int64)
         for slot in emitted:
-            given = refine(given, self.codes[:, slot])
+            z = refine(z, self.codes[:, slot])
         slots = self.codes.shape[1]
         left = [slot for slot in range(slots) if slot not in emitted]
-        found = {i: estimated_information(self.source, self.codes[:, i], given, self.counts) for i in left}
-        others = self._information(given, left, besides(estimators))
-        return Scores.of(slots, {i: self._unbundled(estimate) for i, estimate in found.items()}, others)
+        given, entropies = Conditional(self.source, z, self.counts), besides(estimators)
+        if left and len(given.n_z) == len(z):  # all is known: no slot can split what is one row
+            split = given.split(self.codes[:, left[0]])
+            found, splits = dict.fromkeys(left, self._unbundled(given.estimate(split))), [split] * len(left)
+        else:
+            splits = [given.split(self.codes[:, slot]) for slot in left]
+            found = {i: self._unbundled(given.estimate(split)) for i, split in zip(left, splits, strict=True)}
+        others = self._information(given, dict(zip(left, splits, strict=True)), entropies)
+        return Scores.of(slots, found, others)
 
     def _information(
-        self, given: NDArray[np.int64], left: Sequence[int], entropies: Mapping[str, Entropy]
+        self, given: Conditional, splits: Mapping[int, Split], entropies: Mapping[str, Entropy]
     ) -> dict[str, Floats]:
         """I(S; t_i | t_K) of the slots left, by each estimator."""
-        if not entropies or not left:
+        if not entropies or not splits:
             return {}
 
-        def seen(ids: NDArray[np.int64], counts: NDArray[np.int64]) -> Spectrum:
-            return Spectrum.of(np.bincount(ids, counts).astype(np.int64))
+        def seen(n: NDArray[np.float64]) -> Spectrum:
+            return Spectrum.of(n.astype(np.int64))
 
         def with_source(ids: NDArray[np.int64]) -> Spectrum:
-            return seen(ids[self.bundles :], self.counts[self.bundles :]).joined(self.alone)
+            return seen(rows_of(ids[self.bundles :], self.counts[self.bundles :])).joined(self.alone)
 
-        xz, yz = refine(given, self.source), [refine(given, self.codes[:, slot]) for slot in left]
         sources = int(self.source.max() + 1 - self.bundles + self.alone.times.sum())
-        values = np.array([len(np.unique(self.codes[:, slot])) for slot in left], np.float64)
-        groups = int(given.max()) + 1
+        values, groups = self._values[list(splits)], len(given.n_z)
         tables = (
-            Spectra.stacked([with_source(refine(xz, self.codes[:, slot])) for slot in left], values * sources * groups),
-            Spectra.stacked([with_source(xz)], sources * groups),
-            Spectra.stacked([seen(ids, self.counts) for ids in yz], values * groups),
-            Spectra.stacked([seen(given, self.counts)], groups) if groups > 1 else None,
+            Spectra.stacked([with_source(split.xyz) for split in splits.values()], values * sources * groups),
+            Spectra.stacked([with_source(given.xz)], sources * groups),
+            Spectra.stacked([seen(split.n_yz) for split in splits.values()], values * groups),
+            Spectra.stacked([seen(given.n_z)], groups) if groups > 1 else None,
         )
         return {name: information_from_spectra(*tables, entropy) for name, entropy in entropies.items()}
 
+    @cached_property
+    def _values(self) -> Floats:
+        """How many codes each slot has."""
+        return np.array([len(np.unique(column)) for column in self.codes.T], np.float64)
+
     def _unbundled(self, estimate: Estimate) -> Estimate:
+        more, times = self._bundled
+        return replace(estimate, support=estimate.support + more, effective=estimate.effective * times)
+
+    @cached_property
+    def _bundled(self) -> tuple[int, float]:
+        """How many more sources than bundles there are, and how many times as many cells that comes to."""
         bundled = self.counts[: self.bundles]
         lost = float(n_log_n(bundled).sum() - self.alone.times @ n_log_n(self.alone.values)) / int(self.counts.sum())
-        more = int(self.alone.times.sum()) - self.bundles
-        return replace(estimate, support=estimate.support + more, effective=estimate.effective * float(np.exp2(lost)))
+        return int(self.alone.times.sum()) - self.bundles, float(np.exp2(lost))

@@ -122,6 +122,11 @@ class PresenceMeasure(Measure):
             found += slots * slots * self.words * effort(others)
         return found
 
+    @property
+    def size(self) -> int:
+        """Entries of all words."""
+        return len(self._counts)
+
     def _scores(
         self,
         rows: NDArray[np.int64],

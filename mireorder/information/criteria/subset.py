@@ -101,14 +101,25 @@ class SubsetMeasure(Measure):
         return partial(self._scores, Search(self._search.codes, counts))
 
     def replay_cost(self, estimators: Sequence[str] = ()) -> float:
-        """Of the table of each subset and slot, were none left out."""
-        slots, rows, others = len(self.radices), len(self._search.weights), besides(estimators)
-        inputs = len(self.source_radices) + slots - 1
-        found = 100.0 * rows + comb(inputs, self.k) * slots / 2 * (1e5 + (1 + self.k) * rows)
+        """Of the table of each subset and slot, were none left out; plug-in and its correction order apart."""
+        slots, rows, others = len(self.radices), self.size, besides(estimators)
+        dense, cells = self._search.dense(self.k + 1)
+        table = 1.2 * rows + 0.5 * cells + 500 if dense else 2e5 + 60 * (1 + self.k) * rows
+        found = 100 * rows + 2 * (self._subsets(self.k) * table + 8e4 * slots * (slots + 1) / 2 + 5e5 * slots)
         if others:
-            subsets = sum(comb(inputs, size) for size in range(1, self.k + 1)) * slots / 2
+            subsets = sum(self._subsets(size) for size in range(1, self.k + 1))
             found += subsets * (1e5 + (1 + self.k) * rows + 2e4 * len(others) + 2 * effort(others))
         return found
+
+    @property
+    def size(self) -> int:
+        """Distinct rows."""
+        return len(self.table.counts)
+
+    def _subsets(self, size: int) -> int:
+        """Pairs of a slot and a subset of that size, of the sources and the slots emitted before it."""
+        first = len(self.source_radices)
+        return comb(first + len(self.radices), size + 1) - comb(first, size + 1)
 
     def _scores(self, search: Search, emitted: Sequence[int], estimators: Sequence[str] = ()) -> Scores:
         first = len(self.source_radices)
