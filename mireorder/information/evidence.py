@@ -162,7 +162,7 @@ class Evidence:
             rows, values = present_words(source, self.source.words)
         else:
             radices = np.array(self.source.radices, np.int64)
-            codes = number_codes(source, self.source)  # of rows without `misfits`
+            codes = np.clip(number_codes(source, self.source), 0, radices - 1)  # of `misfits`, which are left out
             rows = np.repeat(np.arange(len(source)), codes.shape[1])
             values = (codes + np.cumsum(radices) - radices).ravel()
         ones = np.ones(len(rows), np.int64)
