@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mireorder.errors import InputError
 from mireorder.information.criteria import Measure
 
-MOST_SLOTS = 5
+MOST_TRAINED = 5
 """Slots of which every order can be tried: 120 orders."""
 
 
@@ -32,9 +32,9 @@ def every_order(slots: int) -> list[tuple[int, ...]]:
     """All permutations of so many slots, in lexical order.
 
     Raises:
-        InputError: there are more than `MOST_SLOTS`.
+        InputError: there are more than `MOST_TRAINED`.
     """
-    if slots > MOST_SLOTS:
+    if slots > MOST_TRAINED:
         remedy = "take fewer digits"
         raise InputError(f"{slots} slots have {math.factorial(slots):,} orders, too many to train", remedy=remedy)
     return list(permutations(range(slots)))

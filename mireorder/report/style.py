@@ -44,7 +44,7 @@ def grid(axes: Any, axis: str) -> None:
     axes.set_axisbelow(True)
 
 
-def save(figure: Any, path: str | Path) -> None:
+def save_figure(figure: Any, path: str | Path) -> None:
     """Write a figure, in the format of its suffix. Raises InputError if that is none of `PICTURES`."""
     require_picture(path)
     figure.savefig(str(path), dpi=150)
