@@ -1,4 +1,4 @@
-"""Does the score know? Every order of a few digits is trained, and each score of an order held against what it reached.
+"""Does the score know? Every order of a few digits is trained, its scores are compared with what it reached.
 
 Run it: ``python -m pipelines.orders mul --out mul-orders/``.
 """

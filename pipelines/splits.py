@@ -13,7 +13,7 @@ from mireorder.dataset.reader import open_shards
 from mireorder.errors import InputError
 
 SPLITS = {"train": "train", "test": "test", "dev": "validation", "valid": "validation", "validation": "validation"}
-HELD_OUT = 10  # one text in so many is held out where the data has no test split
+HELD_OUT = 10  # one text in ten is held out where the data has no test split
 MADE_UP = "Weather reports that were made up on the spot"  # the story of rows that are not read
 
 SplitRows = dict[str, list[Any]]

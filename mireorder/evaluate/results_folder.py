@@ -30,7 +30,7 @@ def code_version() -> str:
 
 
 class ResultsFolder:
-    """The folder of a comparison, new or taken up again.
+    """The folder of a comparison, new or resumed.
 
     Args:
         folder: where it lies.

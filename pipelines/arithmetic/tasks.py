@@ -95,18 +95,18 @@ TASKS = {
     "log": ArithmeticTask(f"the decimal logarithm of a number to {DECIMALS} decimals, `log0035=1.5441`", 1, 1, _log),
     "gcd": ArithmeticTask("the greatest common divisor of two numbers, `gcd35,07=07`", 2, 1, _gcd),
     "chicken": ArithmeticTask(
-        "how many chickens and rabbits have so many heads and legs, `heads035legs094=2312`", 2, 0, _chickens
+        "how many chickens and rabbits there are, given their heads and legs, `heads035legs094=2312`", 2, 0, _chickens
     ),
 }
 
 
 def questions(task: ArithmeticTask, digits: int, rows: int, seed: int = 0) -> list[Question]:
-    """All questions of so many digits, or a sample of them.
+    """All questions of numbers of a given length, or a sample of them.
 
     Args:
         task: the kind of question.
         digits: of each number; shorter ones are zero-padded.
-        rows: how many at most; if there are more questions, so many are drawn, none twice.
+        rows: how many at most; of more questions this number is drawn, none twice.
         seed: of the draw.
 
     Returns:

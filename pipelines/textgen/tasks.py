@@ -25,7 +25,7 @@ class TextTask:
     Attributes:
         story: what it is.
         hub: what ``datasets.load_dataset`` takes for it.
-        source: column of the text that is summarised; None where there are lines of articles to go on with.
+        source: column of the text that is summarised; None where lines of articles are continued.
         target: column of the summary or summaries.
         between: text between source and target.
     """
