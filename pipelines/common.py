@@ -141,7 +141,7 @@ def apply_all(folder: Path, data: Mapping[str, Any], plans: Mapping[str, Plan], 
     return datasets
 
 
-def train(folder: Path, prepared: Mapping[str, tuple[Plan, Any]], setup: Setup) -> Comparison:
+def train_all(folder: Path, prepared: Mapping[str, tuple[Plan, Any]], setup: Setup) -> Comparison:
     """Train on every order and compare, in ``comparison/``, with its page; a killed run resumes.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Does the score know? Every order of a few digits is trained, and each score of an order held against what it reached.
+"""Does the score know? Every order of a few digits is trained, its scores are compared with what it reached.
 
 Run it: ``python -m pipelines.orders mul --out mul-orders/``.
 """
@@ -23,8 +23,8 @@ from mireorder.files import write_text
 from mireorder.ordering.order import Order
 from mireorder.report.comparison import markdown_table
 from pipelines import options
-from pipelines.arithmetic.tasks import CUTTER, READING, TASKS, Row, questions, split, write_rows
-from pipelines.common import FULL, OUT, SMALL, main_of, open_folder, train
+from pipelines.arithmetic.tasks import CUTTER, READING, TASKS, Question, questions, split, write_lines
+from pipelines.common import FULL, OUT, SMALL, main_of, open_folder, train_all
 from pipelines.pages import Part, again, compared, made_by, write_page
 from pipelines.splits import digest
 
@@ -61,12 +61,12 @@ def main(
     splits = split(questions(asked, digits, scale.rows))
     orders = every_order(max(len(row.answer) for row in splits["train"]))
     open_folder(out, f"orders of {task}", f"{digits}-digit numbers", replace(scale, seeds=0), digest(splits))
-    paths = write_rows(out, splits)
+    paths = write_lines(out, splits)
     prepared = {}
     for order in orders:
         plan = fit(paths, reading=READING, cutter=CUTTER, order=Order(permutation=order, criterion=None))
         prepared["".join(map(str, order))] = (plan, apply(paths, plan))
-    comparison = train(out, prepared, replace(scale.setup, keep_models=False))
+    comparison = train_all(out, prepared, replace(scale.setup, keep_models=False))
     scores = scores_of(orders, paths["train"], splits["train"])
     found = correlations(scores, reached(comparison))
     table = [{"order": list(order)} | {name: of[order] for name, of in scores.items()} for order in orders]
@@ -78,7 +78,7 @@ def main(
     OUT.print(write_page(out, title, [*parts, *made_by(again("orders"), FOLDER), compared(out)]))
 
 
-def scores_of(orders: Sequence[Slots], train_file: Path, rows: Sequence[Row]) -> dict[str, dict[Slots, float]]:
+def scores_of(orders: Sequence[Slots], train_file: Path, rows: Sequence[Question]) -> dict[str, dict[Slots, float]]:
     """Every score of every order; the more, the better the order should be.
 
     Args:

@@ -26,12 +26,12 @@ FOLDER = {
 }
 PICTURE = "figures/metrics.png"
 
-Record = dict[str, Any]
+MetricRow = dict[str, Any]
 Columns = Mapping[str, tuple[str, str]]  # metric -> title and format
 Part = str | Sequence[str]  # of a page: a paragraph, or the lines of a table
 
 
-def write_metrics(folder: Path, rows: Sequence[Record], figure: Columns) -> None:
+def write_metrics(folder: Path, rows: Sequence[MetricRow], figure: Columns) -> None:
     """All numbers, ``metrics.parquet``, and a picture of some of them.
 
     Args:
@@ -51,7 +51,7 @@ def write_metrics(folder: Path, rows: Sequence[Record], figure: Columns) -> None
     dots(rows, titles, folder / PICTURE, shares)
 
 
-def results(rows: Sequence[Record], columns: Columns) -> list[Part]:
+def results(rows: Sequence[MetricRow], columns: Columns) -> list[Part]:
     """The parts of a page that show the metrics: each order, how it differs from ``plain``, and the picture.
 
     Args:
@@ -70,7 +70,7 @@ def results(rows: Sequence[Record], columns: Columns) -> list[Part]:
     return [*parts, f"![every order and seed]({PICTURE})"]
 
 
-def table(rows: Sequence[Record], columns: Columns) -> list[str]:
+def table(rows: Sequence[MetricRow], columns: Columns) -> list[str]:
     """A Markdown table with a line per order: the mean over the seeds, and each seed where they differ.
 
     Args:
@@ -89,7 +89,7 @@ def table(rows: Sequence[Record], columns: Columns) -> list[str]:
     return markdown_table(["order", *(title for title, _ in shown.values())], lines)
 
 
-def differences(rows: Sequence[Record], columns: Columns) -> list[str]:
+def differences(rows: Sequence[MetricRow], columns: Columns) -> list[str]:
     """A Markdown table of how each order differs from ``plain``, with the 95% bootstrap interval over the seeds.
 
     Args:
@@ -99,7 +99,7 @@ def differences(rows: Sequence[Record], columns: Columns) -> list[str]:
     Returns:
         Its lines; none where there is one seed, no order named ``plain``, or no difference.
     """
-    runs: dict[str, dict[int, Record]] = {}
+    runs: dict[str, dict[int, MetricRow]] = {}
     for row in rows:
         runs.setdefault(row["order"], {})[row["seed"]] = row
     base = next((name for name in runs if "plain" in name.split("+")), None)
@@ -136,7 +136,7 @@ def origin(dataset: Path, plan: Plan) -> dict[str, str]:
     return {"plan": plan.sha256, "dataset": manifest.hexdigest(), "code": code_version()}
 
 
-def origins(rows: Sequence[Record]) -> list[Part]:
+def origins(rows: Sequence[MetricRow]) -> list[Part]:
     """The parts of a page that say where its numbers come from: rows with what `origin` gave."""
     found = {(row["order"], row["code"]): row for row in rows if row.get("plan")}
     cells = [[row["order"], row["plan"][:12], row["dataset"][:12], row["code"]] for row in found.values()]
@@ -147,7 +147,7 @@ def origins(rows: Sequence[Record]) -> list[Part]:
     ]
 
 
-def _measured(rows: Sequence[Record], columns: Columns) -> dict[str, tuple[str, str]]:
+def _measured(rows: Sequence[MetricRow], columns: Columns) -> dict[str, tuple[str, str]]:
     """The columns that the rows have; some can't be had everywhere."""
     return {metric: how for metric, how in columns.items() if rows[0].get(metric) is not None}
 

@@ -13,10 +13,10 @@ from mireorder.dataset.reader import open_shards
 from mireorder.errors import InputError
 
 SPLITS = {"train": "train", "test": "test", "dev": "validation", "valid": "validation", "validation": "validation"}
-HELD_OUT = 10  # one text in so many is held out where the data has no test split
+HELD_OUT = 10  # one text in ten is held out where the data has no test split
 MADE_UP = "Weather reports that were made up on the spot"  # the story of rows that are not read
 
-Splits = dict[str, list[Any]]
+SplitRows = dict[str, list[Any]]
 
 
 def named_splits(data: str) -> Any:
@@ -32,14 +32,14 @@ def named_splits(data: str) -> Any:
     return data.split(",") if "," in data else data
 
 
-def read(data: Any, reading: Reading) -> Iterator[tuple[str, Any]]:
+def read_batches(data: Any, reading: Reading) -> Iterator[tuple[str, Any]]:
     """Split and record batch (``source``, and ``target`` or the label columns), shard by shard."""
     for shard in open_shards(data, reading):
         for batch in shard.batches():
             yield shard.split, batch
 
 
-def hold_out(splits: Mapping[str, Sequence[Any]], rows: int, test_rows: int) -> Splits:
+def hold_out(splits: Mapping[str, Sequence[Any]], rows: int, test_rows: int) -> SplitRows:
     """Rows to learn from and rows to measure on; no text that is measured on is learnt.
 
     Args:

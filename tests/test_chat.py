@@ -26,7 +26,7 @@ from mireorder.tokenizing.chat import as_messages, end_of_turn, render
 from mireorder.tokenizing.tokens import IGNORED, load_tokenizer, restore_ids
 from mireorder.training.generate import RestoringPipeline, load_pipeline
 from mireorder.training.presets import build
-from mireorder.training.train import save
+from mireorder.training.train import save_model
 
 TURN = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>\n{% endfor %}"
 OPENING = "{% if add_generation_prompt %}<|assistant|>{% endif %}"
@@ -249,7 +249,7 @@ CHATS = [[SYSTEM, {"role": "user", "content": prompt}] for prompt, _ in FACTS]
 @pytest.mark.slow
 def test_a_chat_is_answered_in_natural_order_up_to_its_end_of_turn(trainer, tmp_path):
     plan_file = plan_of(ORDER).save(tmp_path)
-    save(trainer.model, trainer.processing_class, plan_file, tmp_path / "model", len("0480") + 2)
+    save_model(trainer.model, trainer.processing_class, plan_file, tmp_path / "model", len("0480") + 2)
     pipeline = load_pipeline(tmp_path / "model", device="cpu")
     answers = [records[0] for records in pipeline(CHATS, batch_size=4)]
     assert [answer["generated_text"] for answer in answers] == [target for _, target in FACTS]

@@ -89,8 +89,8 @@ READ = """
 import json
 from pipelines.multilabel import tasks as labels
 from pipelines.textgen import tasks as texts
-read = {name: labels.read_rows(task, None, 9) for name, task in labels.TASKS.items() if task.hub}
-read |= {name: texts.read_rows(task, None, 9, 9) for name, task in texts.TASKS.items()}
+read = {name: labels.read_labelled(task, None, 9) for name, task in labels.TASKS.items() if task.hub}
+read |= {name: texts.read_pairs(task, None, 9, 9) for name, task in texts.TASKS.items()}
 print(json.dumps(read, default=lambda row: list(vars(row).values())[:2]))
 """
 

@@ -17,17 +17,14 @@ from models import tiny
 from mireorder import InputError, OutputError, Plan, check
 from mireorder.evaluate.rouge import has_rouge
 from pipelines.multilabel import __main__ as multilabel
-from pipelines.multilabel.tasks import EMOTIONS, as_record, named, written
+from pipelines.multilabel.tasks import EMOTIONS, LabelledText, as_record, labels_of, read_labelled, written
 from pipelines.multilabel.tasks import TASKS as LABELLED
-from pipelines.multilabel.tasks import Row as Labelled
-from pipelines.multilabel.tasks import read_rows as read_labelled
 from pipelines.pages import differences, results, table
 from pipelines.splits import hold_out, named_splits
 from pipelines.teaching import Teaching
 from pipelines.textgen import __main__ as textgen
 from pipelines.textgen.tasks import TASKS as TEXTS
-from pipelines.textgen.tasks import Row, passages
-from pipelines.textgen.tasks import read_rows as read_texts
+from pipelines.textgen.tasks import TextPair, cut_articles, read_pairs
 
 ROOT = Path(__file__).parents[1]
 
@@ -59,7 +56,7 @@ def test_labels_end_to_end(form, tmp_path):
 
 
 def test_text_end_to_end(tmp_path):
-    textgen.main("xsum", tmp_path / "out", policies=",".join(textgen.POLICIES), small=True, steps=3)
+    textgen.main("xsum", tmp_path / "out", policies=",".join(textgen.ARMS), small=True, steps=3)
     out = tmp_path / "out"
     metrics = pl.read_parquet(out / "metrics.parquet")
     assert metrics["order"].to_list() == ["plain", "lead", "lead-unmarked", "lookahead", "lookahead-unmarked"]
@@ -205,9 +202,9 @@ PAPERS = (
 def test_kaggle_files_are_read(tmp_path):
     (tmp_path / "toxic.csv").write_text(TOXIC)
     found = read_labelled(LABELLED["toxic"], str(tmp_path / "toxic.csv"), 2)
-    assert found == {"train": [Labelled('you "fool"', ("toxic", "insult")), Labelled("hi", ())]}
+    assert found == {"train": [LabelledText('you "fool"', ("toxic", "insult")), LabelledText("hi", ())]}
     (tmp_path / "train.csv").write_text(PAPERS)
-    papers = [Labelled("Knots We tie, and untie.", ("Computer Science", "Mathematics"))]
+    papers = [LabelledText("Knots We tie, and untie.", ("Computer Science", "Mathematics"))]
     assert read_labelled(LABELLED["papers"], str(tmp_path / "train.csv"), 9) == {"train": papers}
     with pytest.raises(InputError, match=r"no copy of PaperAbstract on the hub is known; pass --data"):
         read_labelled(LABELLED["papers"], None, 9)
@@ -221,8 +218,8 @@ def test_goemotions_is_read_by_split_and_as_a_hub_dataset_has_it(tmp_path):
     (tmp_path / "files" / "dev.tsv").write_text("so sad\t25\tec\n")
     (tmp_path / "files" / "labels.txt").write_text("admiration\n")
     expected = {
-        "train": [Labelled("thanks a lot", ("admiration", "gratitude"))],
-        "validation": [Labelled("so sad", ("sadness",))],
+        "train": [LabelledText("thanks a lot", ("admiration", "gratitude"))],
+        "validation": [LabelledText("so sad", ("sadness",))],
     }
     assert read_labelled(LABELLED["emotions"], str(tmp_path / "files"), 99) == expected
     features = Features(
@@ -246,11 +243,11 @@ def test_bad_labels_are_refused(tmp_path):
 @pytest.mark.parametrize("labels", [(), ("joy",), ("joy", "fear")])
 @pytest.mark.parametrize("form", ["list", "each"])
 def test_both_forms_name_the_same_labels(form, labels):
-    target = as_record(Labelled("x", labels), form, ("joy", "anger", "fear"))["labels"]
+    target = as_record(LabelledText("x", labels), form, ("joy", "anger", "fear"))["labels"]
     text = target if isinstance(target, str) else ", ".join(target) or "none"
     assert written(target) == text
-    assert named({"verdict": "complete", "generated_text": text}, form) == set(labels)
-    assert named({"verdict": "cut short", "generated_text": text}, form) is None
+    assert labels_of({"verdict": "complete", "generated_text": text}, form) == set(labels)
+    assert labels_of({"verdict": "cut short", "generated_text": text}, form) is None
 
 
 WIKI = [
@@ -267,32 +264,32 @@ WIKI = [
 
 
 def test_articles_are_cut_into_passages_with_what_stands_before():
-    found = list(passages(WIKI, 8, 3))
+    found = list(cut_articles(WIKI, 8, 3))
     assert found == [
-        Row("= Knots =", ("A knot is tied .",)),  # the last full stop in the second half of 8 words
-        Row("= Knots = is tied .", ("It holds well and long .",)),
-        Row("= Knots = and long .", ("Then it is cut",)),
-        Row("= Knots = it is cut", ("= = Use = =",)),
-        Row("= Knots = Use = =", ("In ships .",)),
-        Row("= Sails =", ("White .",)),
+        TextPair("= Knots =", ("A knot is tied .",)),  # the last full stop in the second half of 8 words
+        TextPair("= Knots = is tied .", ("It holds well and long .",)),
+        TextPair("= Knots = and long .", ("Then it is cut",)),
+        TextPair("= Knots = it is cut", ("= = Use = =",)),
+        TextPair("= Knots = Use = =", ("In ships .",)),
+        TextPair("= Sails =", ("White .",)),
     ]
     words = [word for line in WIKI for word in line.split() if not line.startswith(" = ") or "= =" in line]
     for limit in (1, 2, 5, 100):
-        rows = list(passages(WIKI, limit, 3))
+        rows = list(cut_articles(WIKI, limit, 3))
         assert [word for row in rows for word in row.targets[0].split()] == words  # nothing is lost
         assert max(len(row.targets[0].split()) for row in rows) <= limit
 
 
 def test_summaries_are_read_from_columns_of_text_and_of_lists(tmp_path):
     (tmp_path / "news.jsonl").write_text('{"document": "It rained.\\nA lot.", "summary": "Rain."}\n', "utf-8")
-    assert read_texts(TEXTS["xsum"], str(tmp_path / "news.jsonl"), 9, 9) == {
-        "train": [Row("It rained. A lot.", ("Rain.",))]
+    assert read_pairs(TEXTS["xsum"], str(tmp_path / "news.jsonl"), 9, 9) == {
+        "train": [TextPair("It rained. A lot.", ("Rain.",))]
     }
     (tmp_path / "tldr.jsonl").write_text(
         '{"source": ["We do.", "It works."], "target": ["cafe\\u0301", "Second one here."]}\n', "utf-8"
     )
-    assert read_texts(TEXTS["scitldr"], str(tmp_path / "tldr.jsonl"), 2, 3) == {
-        "train": [Row("We do. It", ("café", "Second one"))]
+    assert read_pairs(TEXTS["scitldr"], str(tmp_path / "tldr.jsonl"), 2, 3) == {
+        "train": [TextPair("We do. It", ("café", "Second one"))]
     }
 
 
@@ -305,18 +302,18 @@ def test_without_a_network_the_remedy_is_named(task, monkeypatch):
 
     monkeypatch.setattr(datasets, "load_dataset", offline)
     with pytest.raises(InputError, match=r"can't be loaded from the hub \(ConnectionError: no network\); pass --data"):
-        read_texts(TEXTS[task], None, 9, 9)
+        read_pairs(TEXTS[task], None, 9, 9)
 
 
 def test_no_text_is_learnt_that_is_measured():
-    rows = [Row(f"text {number % 50}", (str(number),)) for number in range(200)]
+    rows = [TextPair(f"text {number % 50}", (str(number),)) for number in range(200)]
     held = hold_out({"train": rows}, 1000, 1000)
     assert not {row.text for row in held["train"]} & {row.text for row in held["test"]}
     assert len(held["train"]) + len(held["test"]) == 200
     assert hold_out({"train": rows}, 1000, 1000) == held
     given = hold_out({"train": rows, "validation": rows[:1], "test": rows[1:3]}, 10, 1)
     assert len(given["train"]) == 10 and len(given["test"]) == 1 and given["test"][0] in rows[1:3]
-    passages_of = [Row(f"text {number}", ("x",), f"= Article {number % 20} =") for number in range(400)]
+    passages_of = [TextPair(f"text {number}", ("x",), f"= Article {number % 20} =") for number in range(400)]
     apart = hold_out({"train": passages_of}, 1000, 1000)
     assert not {row.article for row in apart["train"]} & {row.article for row in apart["test"]}
     with pytest.raises(InputError, match="there are no rows"):
@@ -336,18 +333,18 @@ def test_splits_are_found_by_the_names_of_files(tmp_path):
     task = TEXTS["wikitext"]
     for name in ("train", "valid"):
         (tmp_path / f"{name}.txt").write_text("\n = A = \n b c .\n")
-    row = Row("= A =", ("b c .",))
-    assert read_texts(task, str(tmp_path), 9, 9) == {"train": [row], "validation": [row]}
-    assert read_texts(task, f"train={tmp_path}/train.txt,test={tmp_path}/valid.txt", 9, 9) == {
+    row = TextPair("= A =", ("b c .",))
+    assert read_pairs(task, str(tmp_path), 9, 9) == {"train": [row], "validation": [row]}
+    assert read_pairs(task, f"train={tmp_path}/train.txt,test={tmp_path}/valid.txt", 9, 9) == {
         "train": [row],
         "test": [row],
     }
-    assert read_texts(task, str(tmp_path / "train.txt"), 9, 9) == {"train": [row]}
+    assert read_pairs(task, str(tmp_path / "train.txt"), 9, 9) == {"train": [row]}
     with pytest.raises(InputError, match="can't be read"):
-        read_texts(task, "owner/name", 9, 9)
+        read_pairs(task, "owner/name", 9, 9)
     (tmp_path / "labels.txt").write_text("joy\nanger\n")
     with pytest.raises(InputError, match="no line is a title"):
-        read_texts(task, str(tmp_path / "labels.txt"), 9, 9)
+        read_pairs(task, str(tmp_path / "labels.txt"), 9, 9)
 
 
 def test_tables_show_the_mean_and_every_seed_where_they_differ():
@@ -402,10 +399,10 @@ def test_the_real_data_is_read(real):
         "validation": 5_426,
         "test": 5_427,
     }
-    tldr = read_texts(TEXTS["scitldr"], str(real / "scitldr"), 64, 64)
+    tldr = read_pairs(TEXTS["scitldr"], str(real / "scitldr"), 64, 64)
     assert {split: len(rows) for split, rows in tldr.items()} == {"train": 1_992, "validation": 619, "test": 618}
     assert any(len(row.targets) > 1 for row in tldr["test"])
-    wiki = read_texts(TEXTS["wikitext"], str(real / "wikitext2"), 64, 64)
+    wiki = read_pairs(TEXTS["wikitext"], str(real / "wikitext2"), 64, 64)
     lost = Path(real / "wikitext2" / "test.txt").read_text("utf-8").split()
     kept = sum(len(row.targets[0].split()) for row in wiki["test"])
     assert 0.98 < kept / len(lost) <= 1  # all but the titles

@@ -21,7 +21,7 @@ from mireorder.tokenizing.characters import character_tokenizer
 from mireorder.tokenizing.tokens import IGNORED, encode, encode_prompts, load_tokenizer
 from mireorder.training.budget import Budget
 from mireorder.training.encoded import encode_dataset
-from mireorder.training.loop import _by_position, batch_loss, greedy, shuffled_batches, to_rows, train_steps
+from mireorder.training.loop import _by_position, batch_loss, greedy_answers, shuffled_batches, to_rows, train_steps
 from mireorder.training.presets import PRESETS, build, pretrained
 from mireorder.training.small import SmallGpt, is_small
 from mireorder.training.train import SLACK, _trainer, train
@@ -171,7 +171,7 @@ def test_greedy_agrees_with_generate_for_prompts_of_any_length():
     tokenizer = character_tokenizer(["0123456789+="])
     model = build("tiny", tokenizer, 16, seed=0)
     prompts = encode_prompts(["1+1=", "10+1=", "3+4=", "="], tokenizer)
-    for prompt, answer in zip(prompts, greedy(model, prompts, tokenizer.eos_token_id, 6), strict=True):
+    for prompt, answer in zip(prompts, greedy_answers(model, prompts, tokenizer.eos_token_id, 6), strict=True):
         expected = model.generate(torch.tensor([prompt]), do_sample=False, max_new_tokens=6)[0, len(prompt) :]
         assert answer == expected.tolist()
 

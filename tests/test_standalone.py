@@ -578,11 +578,11 @@ def test_a_model_has_it(sums, tmp_path):
     pytest.importorskip("trl")
     from mireorder.tokenizing.characters import character_tokenizer
     from mireorder.training.presets import build
-    from mireorder.training.train import save
+    from mireorder.training.train import save_model
 
     _, plan = sums
     tokenizer = character_tokenizer(["0123456789+="])
-    save(build("tiny", tokenizer, 8, seed=0), tokenizer, plan.save(tmp_path / "plan"), tmp_path / "model", 4)
+    save_model(build("tiny", tokenizer, 8, seed=0), tokenizer, plan.save(tmp_path / "plan"), tmp_path / "model", 4)
     assert (tmp_path / "model" / FILE).read_text("utf-8") == standalone()
     from transformers import AutoModelForCausalLM
 

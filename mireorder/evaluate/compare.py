@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from mireorder.errors import InputError, MireorderError
 from mireorder.evaluate.held_out import JobData, split_rows, write_job_data
 from mireorder.evaluate.outcomes import Outcome, outcomes_of
-from mireorder.evaluate.results_folder import Record, code_version
-from mireorder.evaluate.worker import Job, Row, run_all
+from mireorder.evaluate.results_folder import ResultsFolder, code_version
+from mireorder.evaluate.worker import Job, ResultRow, run_all
 from mireorder.ordering.order import Order
 from mireorder.ordering.policies import policy_of
 from mireorder.reading import Reading
@@ -86,7 +86,7 @@ class Comparison:
 
     folder: Path
     setup: Setup
-    rows: list[Row] = field(repr=False)
+    rows: list[ResultRow] = field(repr=False)
     outcomes: list[Outcome]
     train_rows: int
     held_out_rows: int
@@ -101,7 +101,7 @@ def compare(
     *,
     reading: Reading,
     cutter: Cutter | str,
-    progress: Callable[[Row], None] | None = None,
+    progress: Callable[[ResultRow], None] | None = None,
     **fit_options: Any,
 ) -> Comparison:
     """Fit and apply each policy to the same data, train the same model on each, and measure.
@@ -223,7 +223,7 @@ def compare_prepared(
     out: str | Path,
     setup: Setup | None = None,
     *,
-    progress: Callable[[Row], None] | None = None,
+    progress: Callable[[ResultRow], None] | None = None,
 ) -> Comparison:
     """Train the same model on datasets that are already reordered, and measure.
 
@@ -250,15 +250,15 @@ def compare_prepared(
     _refuse_arms(list(prepared))
     with tempfile.TemporaryDirectory(prefix="mireorder-") as scratch:
         data = {model: write_job_data(prepared, Path(scratch, str(i)), model) for i, model in enumerate(setup.models)}
-        record = Record(out, _content(prepared, data, setup))
+        results = ResultsFolder(out, _content(prepared, data, setup))
         jobs = _jobs(prepared, data, out, setup)
-        run_all([job for job in jobs if not record.is_finished(job)], setup.workers, progress, record.finish)
-    rows = [row for job in jobs for row in record.rows(job)]
+        run_all([job for job in jobs if not results.is_finished(job)], setup.workers, progress, results.finish)
+    rows = [row for job in jobs for row in results.rows(job)]
     first = next(iter(data[setup.models[0]].values()))
     plans = {arm: plan for arm, (plan, _) in prepared.items()}
     for arm, plan in plans.items():
         plan.save(out / "plans" / arm)
-    record.write_results(rows)
+    results.write_results(rows)
     return Comparison(out, setup, rows, outcomes_of(rows), first.train_rows, first.held_out_rows, plans)
 
 

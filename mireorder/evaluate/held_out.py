@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from mireorder.dataset.reader import open_shards
 from mireorder.errors import MireorderError
-from mireorder.evaluate.worker import write_rows
+from mireorder.evaluate.worker import write_encoded
 from mireorder.reading import Reading
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def write_job_data(prepared: Mapping[str, tuple["Plan", Any]], folder: Path, mod
         described = json.dumps(held_out)
         (place / "held_out.json").write_text(described, encoding="utf-8")
         dataset = hashlib.sha256(described.encode())
-        for array in write_rows(place / "rows.npz", one.input_ids, one.labels):
+        for array in write_encoded(place / "rows.npz", one.input_ids, one.labels):
             dataset.update(array.tobytes())
         plan.save(place)
         tokenizer.save_pretrained(place / "tokenizer")

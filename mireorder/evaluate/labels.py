@@ -9,7 +9,7 @@ from statistics import fmean
 
 from mireorder.errors import InputError
 
-Labels = Collection[str]
+LabelSet = Collection[str]
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class LabelScores:
         }
 
 
-def score_labels(answers: Sequence[Labels | None], targets: Sequence[Labels], names: Sequence[str]) -> LabelScores:
+def score_labels(answers: Sequence[LabelSet | None], targets: Sequence[LabelSet], names: Sequence[str]) -> LabelScores:
     """Compare label sets.
 
     Args:

@@ -1,4 +1,4 @@
-"""Does a score know? A scalar for a whole order, and every order of a few slots to hold it against."""
+"""Scores of whole orders, and every order of a few slots, to compare scores with what orders reach."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mireorder.errors import InputError
 from mireorder.information.criteria import Measure
 
-MOST_SLOTS = 5
+MOST_TRAINED = 5
 """Slots of which every order can be tried: 120 orders."""
 
 
@@ -23,18 +23,18 @@ def area(gains: Sequence[float]) -> float:
         gains: what each step adds, in bits.
 
     Returns:
-        The mean of the curve over the steps, in bits; 0 of no steps.
+        The mean of the curve over the steps, in bits; 0 without steps.
     """
     return float(np.cumsum(gains).mean()) if len(gains) else 0.0
 
 
 def every_order(slots: int) -> list[tuple[int, ...]]:
-    """All permutations of so many slots, in lexical order.
+    """All permutations of a number of slots, in lexical order.
 
     Raises:
-        InputError: there are more than `MOST_SLOTS`.
+        InputError: there are more than `MOST_TRAINED`.
     """
-    if slots > MOST_SLOTS:
+    if slots > MOST_TRAINED:
         remedy = "take fewer digits"
         raise InputError(f"{slots} slots have {math.factorial(slots):,} orders, too many to train", remedy=remedy)
     return list(permutations(range(slots)))

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
-from typing import Any
 
 from mireorder.evaluate.statistics import Interval, difference, first_at, mean_of
+from mireorder.evaluate.worker import ResultRow
 
 GOAL = 0.9
 """The share of right answers whose first step is reported."""
-
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ class Outcome:
         return median(steps) if len(steps) == len(self.reached) else None
 
 
-def outcomes_of(rows: Sequence[Row]) -> list[Outcome]:
+def outcomes_of(rows: Sequence[ResultRow]) -> list[Outcome]:
     """The outcome of every model and arm.
 
     Args:
@@ -84,7 +82,11 @@ def outcomes_of(rows: Sequence[Row]) -> list[Outcome]:
 
 
 def _outcome(
-    arm: str, first: str, rows: Sequence[Row], ends: dict[str, list[Row]], by_tokens: dict[str, list[Row]]
+    arm: str,
+    first: str,
+    rows: Sequence[ResultRow],
+    ends: dict[str, list[ResultRow]],
+    by_tokens: dict[str, list[ResultRow]],
 ) -> Outcome:
     end = ends[arm]
     matches, first_matches = _matches(end), _matches(ends[first])
@@ -104,17 +106,17 @@ def _outcome(
     )
 
 
-def _at_end(rows: Sequence[Row], arm: str, match: str) -> list[Row]:
+def _at_end(rows: Sequence[ResultRow], arm: str, match: str) -> list[ResultRow]:
     """The last row of each run, by seed."""
     ends = [row for row in rows if (row["arm"], row["match"]) == (arm, match) and row["step"] == row["steps"]]
     return sorted(ends, key=lambda row: row["seed"])
 
 
-def _matches(ends: Sequence[Row]) -> tuple[float, ...]:
+def _matches(ends: Sequence[ResultRow]) -> tuple[float, ...]:
     return tuple(row["exact_match"] for row in ends)
 
 
-def _reached(rows: Sequence[Row], arm: str, seed: int) -> int | None:
+def _reached(rows: Sequence[ResultRow], arm: str, seed: int) -> int | None:
     curve = [row for row in rows if (row["arm"], row["match"], row["seed"]) == (arm, "steps", seed)]
     return first_at([row["step"] for row in curve], [row["exact_match"] for row in curve], GOAL)
 

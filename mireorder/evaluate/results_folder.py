@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mireorder.errors import OutputError
-from mireorder.evaluate.worker import Job, Row
+from mireorder.evaluate.worker import Job, ResultRow
 from mireorder.files import require_empty, write_text
 
 FILE, RUNS, RESULTS = "comparison.json", "runs", "results.parquet"
@@ -29,8 +29,8 @@ def code_version() -> str:
     return f"mireorder {version('mireorder')} {source.hexdigest()[:12]}"
 
 
-class Record:
-    """The folder of a comparison, new or taken up again.
+class ResultsFolder:
+    """The folder of a comparison, new or resumed.
 
     Args:
         folder: where it lies.
@@ -53,15 +53,15 @@ class Record:
         """Whether the rows of a run are here, and its model if it is kept."""
         return self._path(job).is_file() and (job.save is None or Path(job.save).is_dir())
 
-    def rows(self, job: Job) -> list[Row]:
+    def rows(self, job: Job) -> list[ResultRow]:
         """The rows of a finished run."""
         return [json.loads(line) for line in self._path(job).read_text(encoding="utf-8").splitlines()]
 
-    def finish(self, job: Job, rows: Sequence[Row]) -> None:
+    def finish(self, job: Job, rows: Sequence[ResultRow]) -> None:
         """Keep the rows of a run."""
         write_text(self._path(job), "".join(json.dumps(row) + "\n" for row in rows))
 
-    def write_results(self, rows: Sequence[Row]) -> Path:
+    def write_results(self, rows: Sequence[ResultRow]) -> Path:
         """All rows as one Parquet file; lists are those of slots and steps. Returns the file."""
         import polars as pl
 

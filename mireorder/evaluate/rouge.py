@@ -8,7 +8,7 @@ from statistics import fmean
 
 from mireorder.errors import MireorderError
 
-KINDS = ("rouge1", "rouge2", "rougeL")
+ROUGES = ("rouge1", "rouge2", "rougeL")
 
 
 def has_rouge() -> bool:
@@ -33,6 +33,6 @@ def rouge(answers: Sequence[str], references: Sequence[Sequence[str]]) -> dict[s
         raise MireorderError("ROUGE needs rouge-score, which this Python does not have; pip install 'mireorder[rouge]'")
     from rouge_score.rouge_scorer import RougeScorer
 
-    scorer = RougeScorer(list(KINDS), use_stemmer=True)
+    scorer = RougeScorer(list(ROUGES), use_stemmer=True)
     found = [scorer.score_multi(list(true), answer) for answer, true in zip(answers, references, strict=True)]
-    return {kind: fmean(of[kind].fmeasure for of in found) if found else 0.0 for kind in KINDS}
+    return {kind: fmean(of[kind].fmeasure for of in found) if found else 0.0 for kind in ROUGES}

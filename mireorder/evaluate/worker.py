@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from mireorder.errors import MireorderError
 from mireorder.restoring.units import VERDICTS
 
-Row = dict[str, Any]
+ResultRow = dict[str, Any]
 POLL = 0.2  # seconds between looks at Ctrl-C
 PER_GPU = 4  # workers that share a card where all models are presets: a small one alone leaves most of it idle
 
@@ -69,8 +69,8 @@ class Job:
 def run_all(
     jobs: Sequence[Job],
     workers: int | None,
-    progress: Callable[[Row], None] | None,
-    finished: Callable[[Job, list[Row]], None],
+    progress: Callable[[ResultRow], None] | None,
+    finished: Callable[[Job, list[ResultRow]], None],
 ) -> None:
     """Run jobs in worker processes, in their order.
 
@@ -119,7 +119,7 @@ class _Worker:
         self._process: subprocess.Popen[str] | None = None
         self._stopped = Event()
 
-    def run(self, job: Job, progress: Callable[[Row], None] | None) -> list[Row]:
+    def run(self, job: Job, progress: Callable[[ResultRow], None] | None) -> list[ResultRow]:
         """The rows of a job. Raises MireorderError if it fails."""
         if self._stopped.is_set():
             raise MireorderError(f"{job.name}: stopped, as another run failed")
@@ -127,7 +127,7 @@ class _Worker:
         if self._stopped.is_set():  # while it was started
             process.kill()
         assert process.stdin and process.stdout  # noqa: S101 (both are pipes)
-        rows: list[Row] = []
+        rows: list[ResultRow] = []
         try:
             print(json.dumps(asdict(job)), file=process.stdin, flush=True)
             for line in process.stdout:
@@ -179,7 +179,7 @@ def default_workers(models: Collection[str]) -> int:
     return min(cores, per_card * torch.cuda.device_count()) if torch.cuda.is_available() else cores
 
 
-def run(job: Job, worker: int = 0) -> Iterator[Row]:
+def run(job: Job, worker: int = 0) -> Iterator[ResultRow]:
     """Train one model and measure it on the held-out rows as it learns.
 
     Args:
@@ -202,7 +202,7 @@ def run(job: Job, worker: int = 0) -> Iterator[Row]:
     from mireorder.training.budget import Budget
     from mireorder.training.loop import shuffled_batches, to_rows, train_steps
     from mireorder.training.presets import PRESETS, build, pretrained, refuse_adapter
-    from mireorder.training.train import SLACK, save
+    from mireorder.training.train import SLACK, save_model
 
     device = f"cuda:{worker % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(1)
@@ -213,7 +213,7 @@ def run(job: Job, worker: int = 0) -> Iterator[Row]:
     refuse_adapter(model, job.model)
     model.to(device)
     torch.manual_seed(job.seed)  # a model of the hub may drop out
-    rows = to_rows(*_read_rows(data / "rows.npz"), device)
+    rows = to_rows(*_read_encoded(data / "rows.npz"), device)
     seen = np.zeros(2, np.int64)
 
     def counted() -> Iterator[NDArray[np.int64]]:
@@ -232,17 +232,17 @@ def run(job: Job, worker: int = 0) -> Iterator[Row]:
             yield named | progress | {"loss": mean} | _measure(model, tokenizer, plan, held_out)
             losses.clear()
     if job.save:
-        save(model, tokenizer, data / FILE, Path(job.save), held_out["longest_completion"])
+        save_model(model, tokenizer, data / FILE, Path(job.save), held_out["longest_completion"])
 
 
-def _measure(model: Any, tokenizer: Any, plan: Any, held_out: dict[str, Any]) -> Row:
+def _measure(model: Any, tokenizer: Any, plan: Any, held_out: dict[str, Any]) -> ResultRow:
     from mireorder.evaluate.metrics import score, slot_accuracy, units_by_slot
     from mireorder.tokenizing.tokens import restore_all_ids
-    from mireorder.training.loop import greedy
+    from mireorder.training.loop import greedy_answers
     from mireorder.training.train import SLACK
 
     limit = held_out["longest_completion"] + SLACK
-    emitted = greedy(model, held_out["prompts"], tokenizer.eos_token_id, limit)
+    emitted = greedy_answers(model, held_out["prompts"], tokenizer.eos_token_id, limit)
     _, restored = restore_all_ids(emitted, tokenizer, plan, prompts=held_out["prompt_texts"])
     measured = score([r.text for r in restored], held_out["targets"], [r.verdict for r in restored])
     answers = units_by_slot(plan, [r.text if r.verdict == "complete" else None for r in restored])
@@ -256,7 +256,7 @@ def _measure(model: Any, tokenizer: Any, plan: Any, held_out: dict[str, Any]) ->
     }
 
 
-def write_rows(
+def write_encoded(
     file: Path, input_ids: Sequence[Sequence[int]], labels: Sequence[Sequence[int]]
 ) -> tuple[NDArray[np.int64], ...]:
     """Write encoded rows for a worker.
@@ -275,7 +275,7 @@ def write_rows(
     return lengths, ids, targets
 
 
-def _read_rows(file: Path) -> tuple[list[list[int]], list[list[int]]]:
+def _read_encoded(file: Path) -> tuple[list[list[int]], list[list[int]]]:
     with np.load(file) as arrays:
         cuts = np.cumsum(arrays["lengths"])[:-1]
         input_ids, labels = (

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from mireorder.report.style import COLOURS, framed, grid, new_figure, save
+from mireorder.report.style import COLOURS, framed, grid, new_figure, save_figure
 
 
 def dots(
@@ -42,4 +42,4 @@ def dots(
             axes.set_xlim(left=max(0.0, axes.get_xlim()[0]))
         framed(axes, ("bottom",))
     panels[0].invert_yaxis()
-    save(figure, path)
+    save_figure(figure, path)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mireorder.report.style import COLOURS, FAINT, INK, framed, grid, new_figure, save
+from mireorder.report.style import COLOURS, FAINT, INK, framed, grid, new_figure, save_figure
 
 
 def accuracy_curves(results: Sequence[Mapping[str, Any]], path: str | Path, title: str | None = None) -> None:
@@ -46,7 +46,7 @@ def accuracy_curves(results: Sequence[Mapping[str, Any]], path: str | Path, titl
     axes.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")
     grid(axes, "y")
     framed(axes, ("left", "bottom"))
-    save(figure, path)
+    save_figure(figure, path)
 
 
 def score_heatmap(
@@ -99,7 +99,7 @@ def score_heatmap(
     bar.set_label("bits")
     bar.outline.set_visible(False)
     framed(axes, ())
-    save(figure, path)
+    save_figure(figure, path)
 
 
 def _curves(axes: Any, rows: Sequence[Mapping[str, Any]], colour: Any, seeds: bool) -> float:

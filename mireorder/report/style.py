@@ -8,7 +8,7 @@ from typing import Any
 
 from mireorder.errors import InputError, MireorderError
 
-# Okabe and Ito's palette, told apart with any colour vision; black and yellow left out.
+# Okabe and Ito's palette, distinguishable with any colour vision; black and yellow left out.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"]
 INK, FAINT = "#222222", "#8a8a8a"
 PICTURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".eps", ".ps", ".svgz")
@@ -22,7 +22,7 @@ def require_picture(path: str | Path) -> None:
 
 
 def new_figure(width: float, height: float) -> Any:
-    """A white figure of so many inches. Raises MireorderError if matplotlib is missing."""
+    """A white figure, its size in inches. Raises MireorderError if matplotlib is missing."""
     try:
         from matplotlib.figure import Figure  # the object API: no pyplot, no display, no global state
     except ImportError as error:
@@ -44,7 +44,7 @@ def grid(axes: Any, axis: str) -> None:
     axes.set_axisbelow(True)
 
 
-def save(figure: Any, path: str | Path) -> None:
+def save_figure(figure: Any, path: str | Path) -> None:
     """Write a figure, in the format of its suffix. Raises InputError if that is none of `PICTURES`."""
     require_picture(path)
     figure.savefig(str(path), dpi=150)

@@ -15,7 +15,7 @@ from mireorder.training.budget import Budget
 from mireorder.training.encoded import encode_dataset, tokenizer_for
 from mireorder.training.loop import shuffled_batches, to_rows, train_steps
 from mireorder.training.presets import PRESETS, build, embed
-from mireorder.training.train import SLACK, TRAINING_FILE, save
+from mireorder.training.train import SLACK, TRAINING_FILE, save_model
 
 LOGGED = 100  # entries of the losses, about
 
@@ -69,7 +69,7 @@ def train_from_scratch(
             since = []
             if progress is not None:
                 progress(step)
-    save(network, encoded.tokenizer, dataset / PLAN_FILE, out, encoded.longest_completion)
+    save_model(network, encoded.tokenizer, dataset / PLAN_FILE, out, encoded.longest_completion)
     record = {"model": model, "budget": asdict(budget), "losses": losses, "rows": len(rows.lengths), "device": device}
     write_text(out / TRAINING_FILE, json.dumps(record, indent=1) + "\n")
     return losses

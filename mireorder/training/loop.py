@@ -156,7 +156,9 @@ def batch_loss(model: Any, rows: EncodedRows, batch: NDArray[np.int64]) -> Any:
     return cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED)
 
 
-def greedy(model: Any, prompts: Sequence[Sequence[int]], eos: int, limit: int, chunk: int = 1024) -> list[list[int]]:
+def greedy_answers(
+    model: Any, prompts: Sequence[Sequence[int]], eos: int, limit: int, chunk: int = 1024
+) -> list[list[int]]:
     """Continue every prompt with the likeliest token, again and again.
 
     Prompts of one length go through the model together, so there is no padding to mask.

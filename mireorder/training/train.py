@@ -33,7 +33,7 @@ SLACK = 4  # tokens a model may emit beyond the longest completion it saw, so th
 
 TRAINING_FILE = "training.json"
 
-Progress = Callable[[int, int, float], None]
+StepProgress = Callable[[int, int, float], None]
 """Called as ``progress(step, steps, loss)`` while a model trains."""
 
 
@@ -69,7 +69,7 @@ def train(
     lora: bool = False,
     four_bit: bool = False,
     log_every: int | None = None,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
 ) -> Trained:
     """Train a model on a dataset that ``mireorder apply`` wrote, and keep the plan with it.
 
@@ -101,7 +101,7 @@ def train(
         trainer.add_callback(_reporter(progress))
         trainer.train()
         held_out = trainer.evaluate()["eval_loss"] if encoded.held_out is not None else None
-        save(trainer.model, encoded.tokenizer, folder / PLAN_FILE, out, encoded.longest_completion)
+        save_model(trainer.model, encoded.tokenizer, folder / PLAN_FILE, out, encoded.longest_completion)
     trained = Trained(
         folder=out,
         losses=[(log["step"], log["loss"]) for log in trainer.state.log_history if "loss" in log],
@@ -128,7 +128,7 @@ def _free() -> None:
         torch.cuda.empty_cache()
 
 
-def save(model: Any, tokenizer: Any, plan_file: Path, out: Path, longest_completion: int) -> None:
+def save_model(model: Any, tokenizer: Any, plan_file: Path, out: Path, longest_completion: int) -> None:
     """Write a model's folder: weights, tokenizer, plan and its `restore.py`, and how to generate with it.
 
     Args:
@@ -231,7 +231,7 @@ def _trainer(
     return trainer
 
 
-def _reporter(progress: Progress | None) -> Any:
+def _reporter(progress: StepProgress | None) -> Any:
     from transformers import TrainerCallback
 
     class Reporter(TrainerCallback):  # type: ignore[misc]

@@ -12,8 +12,8 @@ import typer
 from mireorder.errors import InputError
 from mireorder.evaluate.compare import arms
 from pipelines import options
-from pipelines.arithmetic.tasks import CUTTER, READING, TASKS, Row, questions, read_files, split, write_rows
-from pipelines.common import FULL, SMALL, apply_all, fit_all, main_of, open_folder, train
+from pipelines.arithmetic.tasks import CUTTER, READING, TASKS, Question, questions, read_files, split, write_lines
+from pipelines.common import FULL, SMALL, apply_all, fit_all, main_of, open_folder, train_all
 from pipelines.pages import compared, made_by, sizes, write_page
 from pipelines.splits import digest
 
@@ -64,12 +64,12 @@ def main(
         splits = split(questions(TASKS[task], digits, scale.rows))
         what = f"{digits}-digit numbers, {scale.rows} rows at most"
     open_folder(out, task, what, replace(scale, seeds=0), digest(splits))
-    paths = write_rows(out, splits)
+    paths = write_lines(out, splits)
     taken = {"reading": READING, "cutter": CUTTER}
     chosen = arms(scale.policies, scale.criteria, resamples=scale.resamples)
     plans = fit_all(out, paths, {name: taken | {"order": order} for name, order in chosen.items()})
     datasets = apply_all(out, paths, plans)
-    train(out, {name: (plan, datasets[name]) for name, plan in plans.items()}, scale.setup)
+    train_all(out, {name: (plan, datasets[name]) for name, plan in plans.items()}, scale.setup)
     parts = [
         f"{story[0].upper()}{story[1:]}; {what}.",
         f"{sizes(splits)}, of questions that are not trained on in any spelling.",
@@ -88,7 +88,7 @@ def _again(task: str, out: Path, small: bool, changes: dict[str, Any]) -> str:
     return shlex.join(words)
 
 
-def _read(folder: Path, task: str) -> dict[str, list[Row]]:
+def _read(folder: Path, task: str) -> dict[str, list[Question]]:
     found = {"add": "add_3digit", "mul": "mul_2digit"}
     if task not in found:
         raise InputError(f"there are no files of {task}", remedy="take add or mul, or leave --files out")

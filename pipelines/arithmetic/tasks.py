@@ -21,7 +21,7 @@ _LINE = re.compile(r"(\d+)([+*])(\d+)=(\d*)")
 
 
 @dataclass(frozen=True)
-class Row:
+class Question:
     """A question and its answer.
 
     Attributes:
@@ -41,7 +41,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Task:
+class ArithmeticTask:
     """A kind of question.
 
     Attributes:
@@ -54,35 +54,35 @@ class Task:
     story: str
     operands: int
     least: int
-    row: Callable[[Sequence[int], int], Row]
+    row: Callable[[Sequence[int], int], Question]
 
 
-def _add(numbers: Sequence[int], digits: int) -> Row:
+def _add(numbers: Sequence[int], digits: int) -> Question:
     a, b = numbers
-    return Row(f"{a:0{digits}}+{b:0{digits}}", f"{a + b:0{digits + 1}}", (min(a, b), max(a, b)))
+    return Question(f"{a:0{digits}}+{b:0{digits}}", f"{a + b:0{digits + 1}}", (min(a, b), max(a, b)))
 
 
-def _multiply(numbers: Sequence[int], digits: int) -> Row:
+def _multiply(numbers: Sequence[int], digits: int) -> Question:
     a, b = numbers
-    return Row(f"{a:0{digits}}*{b:0{digits}}", f"{a * b:0{2 * digits}}", (min(a, b), max(a, b)))
+    return Question(f"{a:0{digits}}*{b:0{digits}}", f"{a * b:0{2 * digits}}", (min(a, b), max(a, b)))
 
 
-def _log(numbers: Sequence[int], digits: int) -> Row:
+def _log(numbers: Sequence[int], digits: int) -> Question:
     (a,) = numbers
     whole = len(str(digits - 1))
     value = Decimal(a).log10().quantize(Decimal(1).scaleb(-DECIMALS))  # exact, so rounded as by hand
-    return Row(f"log{a:0{digits}}", f"{value:0{whole + 1 + DECIMALS}}", (a,))
+    return Question(f"log{a:0{digits}}", f"{value:0{whole + 1 + DECIMALS}}", (a,))
 
 
-def _gcd(numbers: Sequence[int], digits: int) -> Row:
+def _gcd(numbers: Sequence[int], digits: int) -> Question:
     a, b = numbers
-    return Row(f"gcd{a:0{digits}},{b:0{digits}}", f"{math.gcd(a, b):0{digits}}", (min(a, b), max(a, b)))
+    return Question(f"gcd{a:0{digits}},{b:0{digits}}", f"{math.gcd(a, b):0{digits}}", (min(a, b), max(a, b)))
 
 
-def _chickens(numbers: Sequence[int], digits: int) -> Row:
+def _chickens(numbers: Sequence[int], digits: int) -> Question:
     chickens, rabbits = numbers
     heads, legs = chickens + rabbits, 2 * chickens + 4 * rabbits
-    return Row(
+    return Question(
         f"heads{heads:0{digits + 1}}legs{legs:0{digits + 1}}",
         f"{chickens:0{digits}}{rabbits:0{digits}}",
         (chickens, rabbits),
@@ -90,23 +90,23 @@ def _chickens(numbers: Sequence[int], digits: int) -> Row:
 
 
 TASKS = {
-    "add": Task("the sum of two numbers, `35+07=042`", 2, 0, _add),
-    "mul": Task("the product of two numbers, `35*07=0245`", 2, 0, _multiply),
-    "log": Task(f"the decimal logarithm of a number to {DECIMALS} decimals, `log0035=1.5441`", 1, 1, _log),
-    "gcd": Task("the greatest common divisor of two numbers, `gcd35,07=07`", 2, 1, _gcd),
-    "chicken": Task(
-        "how many chickens and rabbits have so many heads and legs, `heads035legs094=2312`", 2, 0, _chickens
+    "add": ArithmeticTask("the sum of two numbers, `35+07=042`", 2, 0, _add),
+    "mul": ArithmeticTask("the product of two numbers, `35*07=0245`", 2, 0, _multiply),
+    "log": ArithmeticTask(f"the decimal logarithm of a number to {DECIMALS} decimals, `log0035=1.5441`", 1, 1, _log),
+    "gcd": ArithmeticTask("the greatest common divisor of two numbers, `gcd35,07=07`", 2, 1, _gcd),
+    "chicken": ArithmeticTask(
+        "how many chickens and rabbits there are, given their heads and legs, `heads035legs094=2312`", 2, 0, _chickens
     ),
 }
 
 
-def questions(task: Task, digits: int, rows: int, seed: int = 0) -> list[Row]:
-    """All questions of so many digits, or a sample of them.
+def questions(task: ArithmeticTask, digits: int, rows: int, seed: int = 0) -> list[Question]:
+    """All questions of numbers of a given length, or a sample of them.
 
     Args:
         task: the kind of question.
         digits: of each number; shorter ones are zero-padded.
-        rows: how many at most; if there are more questions, so many are drawn, none twice.
+        rows: how many at most; of more questions this number is drawn, none twice.
         seed: of the draw.
 
     Returns:
@@ -119,7 +119,7 @@ def questions(task: Task, digits: int, rows: int, seed: int = 0) -> list[Row]:
     return [task.row([task.least + number // place % numbers for place in places], digits) for number in chosen]
 
 
-def split(rows: Sequence[Row], seed: int = 0) -> dict[str, list[Row]]:
+def split(rows: Sequence[Question], seed: int = 0) -> dict[str, list[Question]]:
     """Hold questions out whole: a tenth of the rows or about 1,000, and no test question is trained on in any spelling.
 
     Args:
@@ -151,7 +151,7 @@ def split(rows: Sequence[Row], seed: int = 0) -> dict[str, list[Row]]:
     return {"train": learnt, "test": [row for row in rows if row.key in held_out]}
 
 
-def read_files(train: Path, test: Path) -> dict[str, list[Row]]:
+def read_files(train: Path, test: Path) -> dict[str, list[Question]]:
     """The files of "Teaching Arithmetic to Small Transformers" as they are: lines ``12*34=408``, not padded.
 
     A test line without an answer, as there are, gets it. A training line whose question is in the test file, in
@@ -169,7 +169,7 @@ def read_files(train: Path, test: Path) -> dict[str, list[Row]]:
     return splits | {"train": [row for row in splits["train"] if row.key not in held_out]}
 
 
-def write_rows(folder: Path, splits: Mapping[str, Sequence[Row]]) -> dict[str, Path]:
+def write_lines(folder: Path, splits: Mapping[str, Sequence[Question]]) -> dict[str, Path]:
     """The rows as lines, one file a split, in ``data/``."""
     paths = {name: folder / "data" / f"{name}.txt" for name in splits}
     for name, rows in splits.items():
@@ -177,7 +177,7 @@ def write_rows(folder: Path, splits: Mapping[str, Sequence[Row]]) -> dict[str, P
     return paths
 
 
-def _read(file: Path) -> list[Row]:
+def _read(file: Path) -> list[Question]:
     rows = []
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines()):
         found = _LINE.fullmatch(line.strip())
@@ -188,5 +188,5 @@ def _read(file: Path) -> list[Row]:
         answer = str(a + b if found[2] == "+" else a * b)
         if found[4] not in ("", answer):
             raise InputError(f"{line!r} should end in {answer}", shard=str(file), row=number, remedy="mend the line")
-        rows.append(Row(f"{found[1]}{found[2]}{found[3]}", answer, (min(a, b), max(a, b))))
+        rows.append(Question(f"{found[1]}{found[2]}{found[3]}", answer, (min(a, b), max(a, b))))
     return rows

@@ -19,11 +19,11 @@ from mireorder.ordering.policies import POLICIES
 from mireorder.report.comparison import markdown_table
 from pipelines import options
 from pipelines.common import OUT, apply_all, fit_all, main_of, open_folder
-from pipelines.multilabel.tasks import TASKS, Task, as_record, made_up, named, read_rows, written
+from pipelines.multilabel.tasks import TASKS, LabelTask, as_record, labels_of, made_up_labelled, read_labelled, written
 from pipelines.pages import (
     FOLDER,
+    MetricRow,
     Part,
-    Record,
     again,
     made_by,
     origin,
@@ -33,7 +33,7 @@ from pipelines.pages import (
     write_metrics,
     write_page,
 )
-from pipelines.splits import MADE_UP, Splits, digest, hold_out, write_data
+from pipelines.splits import MADE_UP, SplitRows, digest, hold_out, write_data
 from pipelines.teaching import SMALL, Teaching, answers_of, teach
 
 FULL = Teaching(steps=2000)
@@ -53,7 +53,7 @@ NOTE = (
     "that is neither there nor predicted as 0. An answer that is cut short or malformed names no label, and all of its "
     "decisions count as wrong."
 )
-Scores = dict[tuple[str, int], LabelScores]  # of an order and a seed
+RunScores = dict[tuple[str, int], LabelScores]  # of an order and a seed
 
 
 def main(
@@ -122,13 +122,15 @@ def _refuse(form: str, policies: Sequence[str]) -> None:
         raise InputError(f"policy {min(by_row)} orders the labels that a row has", remedy="pass --form list")
 
 
-def _rows(task: Task, data: str | None, words: int, rows: int, test_rows: int, *, make: bool) -> tuple[Task, Splits]:
+def _rows(
+    task: LabelTask, data: str | None, words: int, rows: int, test_rows: int, *, make: bool
+) -> tuple[LabelTask, SplitRows]:
     """The task, and its rows or made up ones: some to learn from, some to measure on."""
     if make:
-        names, found = made_up(rows + 10 * test_rows)
+        names, found = made_up_labelled(rows + 10 * test_rows)
         task = replace(task, story=MADE_UP, names=names)
     else:
-        found = read_rows(task, data, words)
+        found = read_labelled(task, data, words)
     return task, hold_out(found, rows, test_rows)
 
 
@@ -145,13 +147,13 @@ def _arms(policies: Sequence[str], cutter: Any, looked_at: int, small: bool) -> 
 
 def _measure(
     out: Path,
-    splits: Splits,
+    splits: SplitRows,
     plans: dict[str, Plan],
     teaching: Teaching,
     form: str,
     names: Sequence[str],
     constrain: bool,
-) -> Scores:
+) -> RunScores:
     """Scores of every order and seed; the first line is that of an answer that is always the same."""
     from mireorder.training.generate import load_pipeline
 
@@ -161,12 +163,12 @@ def _measure(
     for name, seed, model in teach(out, list(plans), teaching):
         asked = [row.text for row in splits["test"]]
         answers = answers_of(load_pipeline(model, constrained=constrain), asked, plans[name])
-        found = scores[name, seed] = score_labels([named(answer, form) for answer in answers], truth, names)
+        found = scores[name, seed] = score_labels([labels_of(answer, form) for answer in answers], truth, names)
         OUT.print(f"{name}, seed {seed}: micro F1 {found.micro_f1:.3f}, whole sets {found.subset_accuracy:.1%}")
     return scores
 
 
-def _metrics(out: Path, scores: Scores, plans: dict[str, Plan]) -> list[Record]:
+def _metrics(out: Path, scores: RunScores, plans: dict[str, Plan]) -> list[MetricRow]:
     """A row of every order and seed, and what its numbers can be traced to; the commonest set has no plan."""
     return [
         {"order": name, "seed": seed}
@@ -176,7 +178,7 @@ def _metrics(out: Path, scores: Scores, plans: dict[str, Plan]) -> list[Record]:
     ]
 
 
-def _write(out: Path, scores: Scores, metrics: Sequence[Record]) -> None:
+def _write(out: Path, scores: RunScores, metrics: Sequence[MetricRow]) -> None:
     """``metrics.parquet`` and its picture, and ``labels.parquet``: the same of every label by itself."""
     import polars as pl
 
@@ -189,7 +191,7 @@ def _write(out: Path, scores: Scores, metrics: Sequence[Record]) -> None:
     pl.DataFrame(of_labels).write_parquet(out / "labels.parquet")
 
 
-def _about(story: str, splits: Splits, form: str, scores: Scores) -> str:
+def _about(story: str, splits: SplitRows, form: str, scores: RunScores) -> str:
     """What was learnt."""
     several = next(iter(scores.values())).several
     what = "the labels there are, as a list" if form == "list" else "yes or no for every label, as JSON"
@@ -199,7 +201,7 @@ def _about(story: str, splits: Splits, form: str, scores: Scores) -> str:
     )
 
 
-def _parts(scores: Scores, plans: dict[str, Plan], metrics: Sequence[Record]) -> list[Part]:
+def _parts(scores: RunScores, plans: dict[str, Plan], metrics: Sequence[MetricRow]) -> list[Part]:
     orders = [
         [name,
          plan.in_words if POLICIES[plan.policy].rows else ", ".join(plan.units[slot] for slot in plan.permutation),
@@ -219,7 +221,7 @@ def _parts(scores: Scores, plans: dict[str, Plan], metrics: Sequence[Record]) ->
     ]
 
 
-def _by_label(scores: Scores) -> list[str]:
+def _by_label(scores: RunScores) -> list[str]:
     orders: dict[str, list[LabelScores]] = {}
     for (name, _), of in scores.items():
         orders.setdefault(name, []).append(of)

@@ -13,7 +13,7 @@ from typing import Any
 from mireorder import Labels, Reading
 from mireorder.errors import InputError
 from mireorder.stages import complete
-from pipelines.splits import Splits, named_splits, read
+from pipelines.splits import SplitRows, named_splits, read_batches
 
 WIDTH = 8
 EMOTIONS = (
@@ -25,7 +25,7 @@ SUBJECTS = "Computer Science,Physics,Mathematics,Statistics,Quantitative Biology
 
 
 @dataclass(frozen=True)
-class Task:
+class LabelTask:
     """A dataset.
 
     Attributes:
@@ -47,21 +47,21 @@ class Task:
 
 _TOXIC = ("toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate")
 TASKS = {
-    "toxic": Task(
+    "toxic": LabelTask(
         "ToxicComment: comments of Wikipedia's talk pages with 6 labels, of which most have none",
         "monology/jigsaw",
         ("comment_text",),
         _TOXIC,
         _TOXIC,
     ),
-    "papers": Task(
+    "papers": LabelTask(
         "PaperAbstract: titles and abstracts of papers with 6 subjects",
         None,
         ("TITLE", "ABSTRACT"),
         tuple(SUBJECTS.split(",")),
         tuple(SUBJECTS.split(",")),
     ),
-    "emotions": Task(
+    "emotions": LabelTask(
         "GoEmotions: comments of Reddit with 28 emotions",
         "google-research-datasets/go_emotions:simplified",
         ("text",),
@@ -73,14 +73,14 @@ TASKS = {
 
 
 @dataclass(frozen=True)
-class Row:
+class LabelledText:
     """A text and its labels, in canonical order."""
 
     text: str
     labels: tuple[str, ...]
 
 
-def read_rows(task: Task, data: str | None, words: int) -> Splits:
+def read_labelled(task: LabelTask, data: str | None, words: int) -> SplitRows:
     """The rows of a dataset.
 
     Args:
@@ -104,19 +104,19 @@ def read_rows(task: Task, data: str | None, words: int) -> Splits:
     headless = all(Path(str(file)).suffix == ".tsv" for file in files)
     reading = Reading(task.source, task.target, columns=task.columns if headless else None)
     cutter = complete(Labels(names=task.names), found, reading)
-    splits: Splits = {}
-    for split, batch in read(found, reading):
+    splits: SplitRows = {}
+    for split, batch in read_batches(found, reading):
         cut = cutter.cut(batch)
         for row, problem in sorted(cut.problems.items()):
             raise InputError(problem.partition(";")[0], shard=split, row=row, remedy="mend it, or leave the row out")
         bounds, units = cut.offsets.tolist(), cut.units.to_pylist()
         texts = [" ".join((text or "").split()[:words])[: words * WIDTH] for text in batch.column("source").to_pylist()]
         sets = [tuple(units[start:end]) for start, end in pairwise(bounds)]
-        splits.setdefault(split, []).extend(Row(*pair) for pair in zip(texts, sets, strict=True) if pair[0])
+        splits.setdefault(split, []).extend(LabelledText(*pair) for pair in zip(texts, sets, strict=True) if pair[0])
     return splits
 
 
-def made_up(rows: int, seed: int = 0) -> tuple[tuple[str, ...], Splits]:
+def made_up_labelled(rows: int, seed: int = 0) -> tuple[tuple[str, ...], SplitRows]:
     """Weather reports with the labels that their words stand for: names and rows, for runs of seconds."""
     said = {
         "rain": "wet umbrella puddle",
@@ -132,11 +132,11 @@ def made_up(rows: int, seed: int = 0) -> tuple[tuple[str, ...], Splits]:
         labels = tuple(name for name in said if draw.random() < often[name])
         words = [draw.choice(said[name].split()) for name in labels] + draw.sample(filler, 4)
         draw.shuffle(words)
-        made.append(Row(" ".join(words), labels))
+        made.append(LabelledText(" ".join(words), labels))
     return tuple(said), {"train": made}
 
 
-def as_record(row: Row, form: str, names: Sequence[str]) -> dict[str, Any]:
+def as_record(row: LabelledText, form: str, names: Sequence[str]) -> dict[str, Any]:
     """A row as it is ordered: a list of labels, or yes or no for each as the text of a JSON object."""
     if form == "list":
         return {"text": row.text, "labels": list(row.labels)}
@@ -148,7 +148,7 @@ def written(labels: list[str] | str) -> str:
     return labels if isinstance(labels, str) else Labels().joiner.join(labels) or Labels().empty
 
 
-def named(answer: dict[str, Any], form: str) -> set[str] | None:
+def labels_of(answer: dict[str, Any], form: str) -> set[str] | None:
     """The labels that a restored answer names; None if it is no whole answer."""
     if answer["verdict"] != "complete":
         return None

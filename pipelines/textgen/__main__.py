@@ -20,8 +20,8 @@ from pipelines import options
 from pipelines.common import OUT, apply_all, fit_all, main_of, open_folder
 from pipelines.pages import (
     FOLDER,
+    MetricRow,
     Part,
-    Record,
     again,
     made_by,
     origin,
@@ -31,13 +31,13 @@ from pipelines.pages import (
     write_metrics,
     write_page,
 )
-from pipelines.splits import MADE_UP, Splits, digest, hold_out, write_data
+from pipelines.splits import MADE_UP, SplitRows, digest, hold_out, write_data
 from pipelines.teaching import SMALL, Teaching, answers_of, teach
-from pipelines.textgen.tasks import TASKS, Task, made_up, read_rows
+from pipelines.textgen.tasks import TASKS, TextTask, made_up_pairs, read_pairs
 
 FULL = Teaching(steps=1500)  # about once through WikiText-2
 SMALL_SIZES = 300, 30, 200  # rows, test rows, words looked at
-POLICIES = ("plain", "lead", "lead-unmarked", "lookahead", "lookahead-unmarked")
+ARMS = ("plain", "lead", "lead-unmarked", "lookahead", "lookahead-unmarked")
 COLUMNS = {
     "perplexity": ("perplexity, all", ".2f"),
     "bits_per_byte": ("bits per byte, all", ".4f"),
@@ -70,7 +70,7 @@ def main(
     task: Annotated[str, typer.Argument(help=f"one of {', '.join(TASKS)}")],
     out: options.Out,
     data: options.Data = None,
-    policies: Annotated[str, typer.Option(help=",".join(POLICIES))] = "plain,lead,lead-unmarked,lookahead",
+    policies: Annotated[str, typer.Option(help=",".join(ARMS))] = "plain,lead,lead-unmarked,lookahead",
     unmarked: Annotated[bool, typer.Option("--unmarked", help="all copies are without marks")] = False,
     copies: Annotated[int, typer.Option(help="words copied to the front of a sentence (lead)", min=1)] = 1,
     span: Annotated[int, typer.Option(help="words of the span that is copied (lookahead)", min=1)] = 4,
@@ -108,9 +108,9 @@ def main(
     if small:
         rows, test_rows, looked_at = map(min, (rows, test_rows, looked_at), SMALL_SIZES)
     if small and data is None:
-        dataset, found = replace(dataset, story=MADE_UP), made_up(rows + 10 * test_rows)
+        dataset, found = replace(dataset, story=MADE_UP), made_up_pairs(rows + 10 * test_rows)
     else:
-        found = read_rows(dataset, data, words, context)
+        found = read_pairs(dataset, data, words, context)
     splits = hold_out(found, rows, test_rows)
     texts = (f"{row.text}{dataset.between}{row.targets[0]}" for row in splits["train"])
     tokenizer = teaching.load_tokenizer(texts)  # before anything is written: the model's name may be wrong
@@ -131,12 +131,12 @@ def _copying(name: str, unmarked: bool, copies: int, span: int) -> Copying | Non
     policy, dash, how = name.partition("-")
     known: dict[str, Lead | Lookahead | None] = {"plain": None, "lead": Lead(copies), "lookahead": Lookahead(span)}
     if policy not in known or how not in ("", "unmarked") or (dash and policy == "plain"):
-        raise InputError(f"there is no policy {name!r} here", remedy=f"name some of {','.join(POLICIES)}")
+        raise InputError(f"there is no policy {name!r} here", remedy=f"name some of {','.join(ARMS)}")
     found = known[policy]
     return None if found is None else Copying(found, marks=not (unmarked or how))
 
 
-def _arms(copying: dict[str, Copying | None], task: Task, looked_at: int) -> dict[str, dict[str, Any]]:
+def _arms(copying: dict[str, Copying | None], task: TextTask, looked_at: int) -> dict[str, dict[str, Any]]:
     common = {"reading": Reading(("text",), ("target",)), "cutter": "words", "between": task.between}
     associating = Associating(words=looked_at)
     return {
@@ -145,7 +145,9 @@ def _arms(copying: dict[str, Copying | None], task: Task, looked_at: int) -> dic
     }
 
 
-def _measure(out: Path, task: Task, splits: Splits, plans: dict[str, Plan], teaching: Teaching) -> list[Record]:
+def _measure(
+    out: Path, task: TextTask, splits: SplitRows, plans: dict[str, Plan], teaching: Teaching
+) -> list[MetricRow]:
     from datasets import load_from_disk
 
     from mireorder.evaluate.surprise import surprise_of
@@ -154,7 +156,7 @@ def _measure(out: Path, task: Task, splits: Splits, plans: dict[str, Plan], teac
     metrics = []
     for name, seed, model in teach(out, list(plans), teaching):
         pipeline, rows = load_pipeline(model), load_from_disk(str(out / "datasets" / name))["test"]
-        found: Record = {"order": name, "seed": seed} | origin(out / "datasets" / name, plans[name])
+        found: MetricRow = {"order": name, "seed": seed} | origin(out / "datasets" / name, plans[name])
         found |= surprise_of(pipeline.model, pipeline.tokenizer, plans[name], rows).as_dict()
         if task.summarises:
             found |= _summaries(pipeline, plans[name], splits["test"])
@@ -165,7 +167,7 @@ def _measure(out: Path, task: Task, splits: Splits, plans: dict[str, Plan], teac
     return metrics
 
 
-def _summaries(pipeline: Any, plan: Plan, rows: Sequence[Any]) -> Record:
+def _summaries(pipeline: Any, plan: Plan, rows: Sequence[Any]) -> MetricRow:
     """ROUGE of the restored summaries, None where it can't be had, and the share of them that is whole."""
     answers = answers_of(pipeline, [row.text for row in rows], plan)
     whole = sum(answer["verdict"] == "complete" for answer in answers) / len(rows)
@@ -173,7 +175,7 @@ def _summaries(pipeline: Any, plan: Plan, rows: Sequence[Any]) -> Record:
     return (rouge(texts, references) if has_rouge() else {}) | {"whole": whole}
 
 
-def _parts(metrics: list[Record], plans: dict[str, Plan], summarises: bool) -> list[Part]:
+def _parts(metrics: list[MetricRow], plans: dict[str, Plan], summarises: bool) -> list[Part]:
     return [
         *results(metrics, COLUMNS),
         NOTE,

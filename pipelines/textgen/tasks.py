@@ -12,20 +12,20 @@ from unicodedata import normalize
 
 from mireorder import Reading
 from mireorder.errors import InputError
-from pipelines.splits import SPLITS, Splits, named_splits, read
+from pipelines.splits import SPLITS, SplitRows, named_splits, read_batches
 
 TITLE = re.compile(r" = [^=](.*[^=])? = ?")
 ENDS = frozenset({".", "?", "!"})
 
 
 @dataclass(frozen=True)
-class Task:
+class TextTask:
     """A dataset.
 
     Attributes:
         story: what it is.
         hub: what ``datasets.load_dataset`` takes for it.
-        source: column of the text that is summarised; None where there are lines of articles to go on with.
+        source: column of the text that is summarised; None where lines of articles are continued.
         target: column of the summary or summaries.
         between: text between source and target.
     """
@@ -45,21 +45,21 @@ class Task:
 # These two have loading scripts, which `datasets` no longer runs; the hub keeps their rows as Parquet beside them.
 _PARQUET = {"revision": "refs/convert/parquet"}
 TASKS = {
-    "wikitext": Task(
+    "wikitext": TextTask(
         "WikiText-2: passages of Wikipedia's articles, each given its title and the words before",
         {"path": "Salesforce/wikitext", "name": "wikitext-2-raw-v1"},
         None,
         "text",
         " ",
     ),
-    "xsum": Task(
+    "xsum": TextTask(
         "XSum: articles of the BBC and the sentence that sums each up",
         {"path": "EdinburghNLP/xsum", "data_dir": "default"} | _PARQUET,
         "document",
         "summary",
         "\nsummary: ",
     ),
-    "scitldr": Task(
+    "scitldr": TextTask(
         "SciTLDR: abstracts of papers and the sentence that sums each up",
         {"path": "allenai/scitldr", "data_dir": "Abstract"} | _PARQUET,
         "source",
@@ -70,7 +70,7 @@ TASKS = {
 
 
 @dataclass(frozen=True)
-class Row:
+class TextPair:
     """A text and what is to follow it; several summaries may be true, and the first is the target.
 
     Attributes:
@@ -89,7 +89,7 @@ class Row:
         return {"text": self.text, "target": self.targets[0]}
 
 
-def read_rows(task: Task, data: str | None, words: int, context: int) -> Splits:
+def read_pairs(task: TextTask, data: str | None, words: int, context: int) -> SplitRows:
     """The rows of a dataset.
 
     Args:
@@ -110,18 +110,18 @@ def read_rows(task: Task, data: str | None, words: int, context: int) -> Splits:
         lines = _lines(found) if data else {split: found[split][task.target] for split in found}
         if not any(TITLE.fullmatch(line.rstrip("\n")) for of in lines.values() for line in of):
             raise InputError("no line is a title such as ` = Rain = `", remedy="pass WikiText's files")
-        return {SPLITS.get(split, split): list(passages(of, words, context)) for split, of in lines.items()}
-    splits: Splits = {}
-    for split, batch in read(found, Reading((str(task.source),), (task.target,))):
+        return {SPLITS.get(split, split): list(cut_articles(of, words, context)) for split, of in lines.items()}
+    splits: SplitRows = {}
+    for split, batch in read_batches(found, Reading((str(task.source),), (task.target,))):
         for text, target in zip(batch.column("source").to_pylist(), batch.column("target").to_pylist(), strict=True):
             targets = [_plain(one, words) for one in ([target] if isinstance(target, str) else target or [])]
-            row = Row(_plain(text or "", context), tuple(filter(None, targets)))
+            row = TextPair(_plain(text or "", context), tuple(filter(None, targets)))
             if row.text and row.targets:
                 splits.setdefault(split, []).append(row)
     return splits
 
 
-def passages(lines: Iterable[str], words: int, context: int) -> Iterator[Row]:
+def cut_articles(lines: Iterable[str], words: int, context: int) -> Iterator[TextPair]:
     """Articles cut into passages, each with its title and the words before it.
 
     Args:
@@ -140,11 +140,11 @@ def passages(lines: Iterable[str], words: int, context: int) -> Iterator[Row]:
             half = [i + 1 for i in range(min(len(left), words)) if left[i] in ENDS and i >= words // 2]
             end = len(left) if len(left) <= words else half[-1] if half else words
             read = " ".join([title, *(before[-context:] if context else ())])
-            yield Row(read.strip() or "=", (" ".join(left[:end]),), title)
+            yield TextPair(read.strip() or "=", (" ".join(left[:end]),), title)
             before, left = [*before, *left[:end]][-max(context, 1) :], left[end:]
 
 
-def made_up(rows: int, seed: int = 0) -> Splits:
+def made_up_pairs(rows: int, seed: int = 0) -> SplitRows:
     """Two sentences that follow from the weather, for runs of seconds."""
     draw = random.Random(seed)
     brings = {"rain": ("umbrella", "wet"), "sun": ("hat", "warm"), "snow": ("sledge", "white")}
@@ -154,7 +154,7 @@ def made_up(rows: int, seed: int = 0) -> Splits:
         thing, look = brings[kind]
         who, where = draw.choice(["we", "they", "people"]), draw.choice(["town", "park", "street"])
         target = f"In the {where} {who} had a {thing}. So the {where} was {look} all day."
-        made.append(Row(f"there was {kind} on day {day}", (target,)))
+        made.append(TextPair(f"there was {kind} on day {day}", (target,)))
     return {"train": made}
 
 
