@@ -1,6 +1,7 @@
 """README.md and docs/: links lead somewhere, tables say what the code says, numbers are those that were measured."""
 
 import re
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -129,6 +130,23 @@ def test_everything_missed_is_said():
     )
     said = numbers_of(PAGES["docs/speed.md"].partition("## What is missed")[2])
     assert [number for number in map(float, missed) if number not in said] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_names_of_the_package_are_there(page):
+    for name in set(re.findall(r"`mireorder\.([\w.]+)`", PAGES[page])) - {"json"}:
+        module, _, attribute = f"mireorder.{name}".rpartition(".")
+        assert hasattr(import_module(module), attribute) or find_spec(f"mireorder.{name}"), name
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_options_are_there(page):
+    """Of commands, or of pipelines: each is a parameter, or stands in its source as it is written."""
+    sources = [*(ROOT / "mireorder/cli").glob("*.py"), *(ROOT / "pipelines").rglob("*.py")]
+    known = "".join(path.read_text("utf-8") for path in sources)
+    words = set(re.findall(r"\w+", known))
+    said = set(re.findall(r"(?<![\w-])--([a-z][a-z-]*)", PAGES[page])) - {"help", "install-completion"}
+    assert {name for name in said if name.replace("-", "_") not in words and f"--{name}" not in known} == set()
 
 
 def test_the_api_reference_is_of_modules_that_are_there():
