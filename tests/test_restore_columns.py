@@ -33,7 +33,12 @@ PLANS |= {
     "ahead, aa": (ahead(Spans(width=9, delimiter="aa"), Lookahead(1), by_sentence=False), st.text("ab", max_size=9)),
     "ahead, marks that overlap": (
         plan_of(
-            Words(width=9), range(9), kind="lead", policy="lookahead", markers="<<{}<", copying=CASES["ahead, words"][0].entries()["copying"]
+            Words(width=9),
+            range(9),
+            kind="lead",
+            policy="lookahead",
+            markers="<<{}<",
+            copying=CASES["ahead, words"][0].entries()["copying"],
         ),
         TEXT,
     ),
