@@ -20,6 +20,7 @@ from mireorder.cutting.batches import Progress
 from mireorder.cutting.source import hash_strings
 from mireorder.dataset import manifest
 from mireorder.dataset.folder import load
+from mireorder.dataset.writer import BESIDE, FORMS
 from mireorder.errors import InputError, OutputError
 from mireorder.files import file_digest
 from mireorder.ordering.columns import RestoredRows, natural_units, put_back, without_start
@@ -104,7 +105,8 @@ def check(folder: str | Path, progress: Progress | None = None) -> Checked:
     hashes = []
     for split, rows in dataset.items():
         checked.rows[split] = len(rows)
-        batches = rows.with_format("arrow").iter(batch_size=_BATCH_ROWS)
+        own = [name for name in rows.column_names if name in FORMS[checked.form] or name in BESIDE]
+        batches = rows.select_columns(own).with_format("arrow").iter(batch_size=_BATCH_ROWS)
         for batch in map_ordered(partial(_check_batch, plan, tokenizer), batches):
             broken = Counter(law for law, _, _ in batch.breaches)
             checked.passed.update({law: batch.rows - broken[law] for law in batch.laws if batch.rows > broken[law]})
