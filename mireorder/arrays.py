@@ -191,8 +191,17 @@ def _plain(array: pa.Array, keep_labels: bool) -> pa.Array:
         return pa.ListArray.from_arrays(offsets, values, mask=array.is_null())
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return _number_text(array)
-    text = array.dictionary_decode() if pa.types.is_dictionary(kind) else array
-    return text.cast(pa.string())
+    return decoded(array).cast(pa.string())
+
+
+def decoded(array: pa.Array) -> pa.Array:
+    """The values of a dictionary's array, texts in views as plain ones; any other array as it is."""
+    if not pa.types.is_dictionary(array.type):
+        return array
+    values = array.dictionary
+    if pa.types.is_string_view(values.type):  # which can't be taken from
+        values = values.cast(pa.large_string())
+    return values.take(array.indices)
 
 
 def _number_text(numbers: pa.Array) -> pa.StringArray:

@@ -106,6 +106,10 @@ class Stream:
         for batch in self._batches(shard, reading, kept):
             yield batch
             count += batch.num_rows
+        self._note(count, shard)
+
+    def _note(self, count: int, shard: str) -> None:
+        """Note the rows of a whole pass."""
         if self._count is not None and self._count != count:
             problem = f"had {self._count:,} rows when it was first read, now {count:,}"
             remedy = "a stream is read several times: make it a Dataset, or save it to files"
@@ -129,7 +133,16 @@ class Stream:
         """See `Content`. Without features, the whole stream is read."""
         if self.rows.features is not None:
             return other_fields(self.rows.features.arrow_schema, reading)
-        kinds = kinds_of(self._rows(), reading)
+        rows = 0
+
+        def counted() -> Iterator[Row]:
+            nonlocal rows
+            for row in self._rows():
+                yield row
+                rows += 1
+
+        kinds = kinds_of(counted(), reading)
+        self._note(rows, shard)
         for name, kind in kinds.items():
             if kind == OTHER:
                 problem = f"the stream does not tell the type of column {name!r}"
@@ -187,7 +200,9 @@ def as_table(data: Any) -> pa.Table | None:
     library = type(data).__module__.partition(".")[0]
     if type(data).__name__ != "DataFrame" or library not in ("pandas", "polars"):
         return None
-    return pa.table(data) if library == "polars" else _of_pandas(data)
+    if library == "pandas":
+        return _of_pandas(data)
+    return pa.RecordBatchReader.from_stream(data).read_all()  # pa.table would import pandas to see that it is none
 
 
 def _of_pandas(frame: Any) -> pa.Table:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mireorder.arrays import decoded
 from mireorder.dataset.json_kinds import JSON, Kind, arrow_type, merged
 from mireorder.errors import InputError
 
@@ -206,4 +207,4 @@ def as_type(array: pa.Array, kind: pa.DataType) -> pa.Array:
         lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
         offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int64())
         array = pa.LargeListArray.from_arrays(offsets, array.flatten(), mask=array.is_null())
-    return array.cast(kind)
+    return decoded(array).cast(kind)

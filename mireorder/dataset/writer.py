@@ -17,11 +17,15 @@ from mireorder.files import HashedFile, atomic, write_text, write_texts
 from mireorder.ordering.plan import Plan
 
 
+BESIDE = ("permutation", "row_id", "target")
+"""Columns of every form."""
+
+
 def features(form: Form, plan: Plan, kept: Kept) -> Any:
     """The `datasets.Features` of that form by that plan: the same for every shard, an empty one too."""
     from datasets import Features, List, Value
 
-    beside = {"permutation": f"list<{plan.slot_type}>", "row_id": "string", "target": "string"}
+    beside = dict(zip(BESIDE, (f"list<{plan.slot_type}>", "string", "string"), strict=True))
     types = {"string": Value("string"), "list<int32>": List(Value("int32")), "list<int8>": List(Value("int8"))}
     return Features({name: types[kind] for name, kind in (dict(form.columns) | beside).items()} | dict(kept.features))
 
