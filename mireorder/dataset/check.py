@@ -119,7 +119,7 @@ def check(
     if entries:
         _check_sizes(checked, entries, {split: len(rows) for split, rows in dataset.items()})
     hashes = []
-    rows = _stored(dataset) if written else _read(data, form)
+    rows = _stored(dataset, form) if written else _read(data, form)
     for split, batch in map_ordered(partial(_check_batch, plan, form), rows):
         broken = Counter(law for law, _, _ in batch.breaches)
         checked.rows[split] = checked.rows.get(split, 0) + batch.rows
@@ -146,11 +146,12 @@ def _plan(folder: Path | None, plan: Plan | str | Path | None) -> Plan:
     raise PlanError(f"{place}there is no plan here; pass the plan of the dataset it came from (--plan)")
 
 
-def _stored(dataset: Any) -> Iterator[tuple[str, Columns]]:
-    """The rows of a dataset that `apply` wrote."""
+def _stored(dataset: Any, form: Form) -> Iterator[tuple[str, Columns]]:
+    """The rows of a dataset that `apply` wrote, without the columns that it kept."""
+    names = [*form.columns, "permutation", "target", "row_id"]
     for split, rows in dataset.items():
-        for table in rows.with_format("arrow").iter(batch_size=_BATCH_ROWS):
-            yield split, {name: table[name].combine_chunks() for name in table.column_names}
+        for table in rows.select_columns(names).with_format("arrow").iter(batch_size=_BATCH_ROWS):
+            yield split, {name: table[name].combine_chunks() for name in names}
 
 
 def _read(data: Any, form: Form) -> Iterator[tuple[str, Columns]]:
