@@ -167,6 +167,20 @@ def test_empty_files_yield_no_batches(tmp_path, content):
     assert rows_of(write_stream(tmp_path / "a.arrow", table)) == []
 
 
+@pytest.mark.parametrize(
+    "reading",
+    [
+        Reading(("q",), ("a",), separator="="),
+        Reading((), ("a",), separator="="),
+        Reading(columns=("q", "a"), separator="="),
+    ],
+)
+def test_lines_have_no_columns_to_name(tmp_path, reading):
+    path = write(tmp_path / "a.txt", "1=1\n")
+    with pytest.raises(InputError, match=r"^a\.txt: lines of text have no columns to name.*; leave out --source"):
+        open_shards(str(path), reading)
+
+
 def test_reading_does_not_import_datasets_or_torch(tmp_path):
     path = write(tmp_path / "a.txt", "1=1\n")
     code = (
