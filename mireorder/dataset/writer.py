@@ -16,7 +16,6 @@ from mireorder.dataset.kept import Kept
 from mireorder.files import HashedFile, atomic, write_text, write_texts
 from mireorder.ordering.plan import Plan
 
-
 BESIDE = ("permutation", "row_id", "target")
 """Columns of every form."""
 
