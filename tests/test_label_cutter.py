@@ -1,7 +1,9 @@
 """Cutter labels is lossless, whatever labels are read from, or refuses the row and says why."""
 
+import json
 from itertools import chain
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -9,7 +11,10 @@ from hypothesis import strategies as st
 from lossless import batch_of, check_lossless, permutations_of, settled
 
 from mireorder.cutting import Labels
+from mireorder.cutting.lists import lists_of
 from mireorder.errors import InputError
+from mireorder.reading import Reading, source_and_target
+from mireorder.serialise import describe, make
 
 letters = st.characters(categories=["L", "N", "S", "P"], exclude_characters=",")
 label = st.lists(st.text(letters, min_size=1, max_size=4), min_size=1, max_size=2).map(" ".join)
@@ -150,3 +155,107 @@ def test_the_word_for_none_is_a_set_without_labels():
     assert cutter.slots == ("a", "b") and cut.offsets.tolist() == [0, 2, 2, 2, 2]
     assert sorted(cut.problems) == [2, 3] and "write 'none' where there are no labels" in cut.problems[2]
     assert cutter.natural(cut, batch).to_pylist()[:2] == ["a, b", "none"]
+
+
+# Lists written as text
+
+list_items = st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=5), max_size=4)
+
+
+@given(st.lists(list_items, max_size=5), st.sampled_from([repr, json.dumps]))
+def test_lists_are_read_as_python_and_json_write_them(rows, written):
+    assert lists_of(pa.array([written(row) for row in rows], pa.string())).to_pylist() == rows
+
+
+@given(st.lists(st.lists(st.integers(0, 999), max_size=40), max_size=4))
+def test_lists_of_integers_are_read_as_python_json_and_numpy_write_them(rows):
+    for written in (repr, json.dumps, lambda row: str(np.array(row, int)), lambda row: repr([*map(np.int64, row)])):
+        texts = pa.array([written(row) for row in rows], pa.string())
+        assert lists_of(texts).to_pylist() == [[*map(str, row)] for row in rows]
+
+
+NO_LISTS = [
+    *("", "x", "[sic]", "[a, b]", "['a',]", "['a'", "'a']", "[1.5]", "[None]", "[nan]", "['a' 'b', 'c']"),
+    *("['\\q']", "['a''b']", "[['a']]", "['\\ud800']", "[__import__('os')]", "['a'] x", "(1, 2)", '["a" + "b"]'),
+]
+
+
+@pytest.mark.parametrize("text", NO_LISTS)
+def test_what_is_no_list_of_texts_or_integers_is_none(text):
+    assert lists_of(pa.array([text])).to_pylist() == [None]
+
+
+@pytest.mark.parametrize(
+    ("texts", "rows"),
+    [
+        (["['calm', 'glad']", "['sad']", "[]"], [["calm", "glad"], ["sad"], []]),
+        (["[3 0 7]", "[1]"], [["0", "3", "7"], ["1"]]),
+        (['["a b", "c"]', " [] "], [["a b", "c"], []]),
+        (["['it\\'s']", '["it\'s"]'], [["it's"], ["it's"]]),
+    ],
+)
+def test_a_column_of_lists_in_text_is_read_as_the_lists(texts, rows):
+    batch = batch_of(texts)
+    cutter = settled(Labels(), batch)
+    assert cutter.names == tuple(sorted({name for row in rows for name in row})) and cutter.lists
+    cut = cutter.cut(batch)
+    assert not cut.problems
+    assert cutter.natural(cut, batch).to_pylist() == [canonical(cutter.names, row) for row in rows]
+    named = settled(Labels(("n", *cutter.names)), batch)
+    assert named.lists and not named.cut(batch).problems
+
+
+def test_ids_of_names_are_read_from_lists_in_text():
+    batch = batch_of(["[2 0]", "[]", "[1]"])
+    cutter = settled(Labels(("joy", "fear", "rage")), batch)
+    assert cutter.natural(cutter.cut(batch), batch).to_pylist() == ["joy, rage", "none", "fear"]
+
+
+def test_lists_and_other_texts_are_not_mixed():
+    batch = batch_of(["['a', 'b']", "['a']", "a, b", None, ""])
+    cutter = settled(Labels(), batch)
+    assert cutter.names == ("a", "b")
+    problems = cutter.cut(batch).problems
+    assert sorted(problems) == [2, 3, 4] and "write '[]' where there are no labels" in problems[4]
+    assert problems[2] == "target 'a, b' is no list of texts or integers, as most are; mend it or pass --reject"
+    batch = batch_of(["a, b", "b", "['a']", "[a, b]", "[c]"])
+    cutter = settled(Labels(), batch)
+    assert cutter.names == ("[c]", "a", "b") and not cutter.lists
+    problems = cutter.cut(batch).problems
+    assert sorted(problems) == [2, 3] and "target '[a, b]' is written as a list, unlike others" in problems[3]
+
+
+def test_how_labels_are_written_is_part_of_the_plan_only_if_it_is_unusual():
+    assert describe(Labels(("a",))).keys() == {"name", "names", "delimiter", "joiner", "empty"}
+    unusual = Labels(("a",), lists=True, missing=0)
+    assert make(describe(unusual), {"labels": Labels}) == unusual
+
+
+# Label columns
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.float64(), pa.float32()])
+def test_ones_and_zeros_may_be_written_as_floats(kind):
+    cells = ["1.0", "0.0", "1", "0", "1.", "0.00"] if kind == pa.string() else [1.0, 0.0, 1, 0, 1, 0]
+    columns = {"source": pa.array([""] * 6), "a": pa.array(cells, kind), "b": pa.array(["0"] * 6)}
+    batch = source_and_target(pa.record_batch(columns), "d", Reading(("source",), ("a", "b")))
+    cutter = Labels(("a", "b"))
+    cut = cutter.cut(batch)
+    assert not cut.problems and cutter.natural(cut, batch).to_pylist() == ["a", "none"] * 3
+
+
+def test_empty_cells_of_label_columns_are_refused_or_zero_if_asked():
+    cells = {"a": ["1", "", " ", None], "b": [1.0, float("nan"), 0.0, None]}
+    columns = {"source": pa.array(["x"] * 4), "a": pa.array(cells["a"]), "b": pa.array(cells["b"])}
+    batch = source_and_target(pa.record_batch(columns), "d", Reading(("source",), ("a", "b")))
+    problems = Labels(("a", "b")).cut(batch).problems
+    assert sorted(problems) == [1, 2, 3]
+    assert problems[1] == "column 'a' holds '', not 0 or 1; fill it in, pass --missing 0 or --reject"
+    cutter = Labels(("a", "b"), missing=0)
+    assert cutter.natural(cutter.cut(batch), batch).to_pylist() == ["a, b", "none", "none", "none"]
+    with pytest.raises(InputError, match="a missing label can't count as 1; pass 0"):
+        Labels(missing=1)
+    assert (
+        "holds '2', not 0 or 1; mend it"
+        in Labels(("a", "b"), missing=0).cut(pa.record_batch({"source": ["x"], "a": ["2"], "b": ["0"]})).problems[0]
+    )

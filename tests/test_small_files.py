@@ -1,0 +1,124 @@
+"""Many small files: read together and written together, each row still known by its own file."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_reading import write
+
+from mireorder import InputError, OutputError, Reading, apply, check, fit
+from mireorder.cutting import batches
+from mireorder.cutting.batches import put_together
+from mireorder.dataset.manifest import FILE as MANIFEST
+
+LINES = Reading(separator="=")
+SUMS = [f"{a}+{b}={a + b:02d}\n" for a in range(20) for b in range(10)]
+
+
+def files_of(folder, suffix="txt", rows=5):
+    """The sums, a few in each file."""
+    folder.mkdir(exist_ok=True)
+    for start in range(0, len(SUMS), rows):
+        part = [line.strip().split("=") for line in SUMS[start : start + rows]]
+        path = folder / f"{start:03d}.{suffix}"
+        if suffix == "txt":
+            write(path, "".join("=".join(row) + "\n" for row in part))
+        elif suffix == "jsonl":
+            write(path, "".join(json.dumps({"q": q, "a": a, "id": q}) + "\n" for q, a in part))
+        else:
+            pq.write_table(pa.table({"q": [q for q, _ in part], "a": [a for _, a in part]}), path)
+    return folder
+
+
+@pytest.mark.parametrize("suffix", ["txt", "jsonl", "parquet"])
+def test_small_files_make_one_shard_and_the_plan_of_one_file(tmp_path, suffix):
+    whole = write(tmp_path / "whole.txt", "".join(SUMS))
+    reading = LINES if suffix == "txt" else Reading(("q",), ("a",))
+    data = files_of(tmp_path / "in", suffix)
+    plan, expected = fit(data, reading=reading, cutter="digits"), fit(whole, reading=LINES, cutter="digits")
+    assert (plan.permutation, plan.scores, plan.source_fingerprint) == (
+        expected.permutation,
+        expected.scores,
+        expected.source_fingerprint,
+    )
+    written = apply(data, plan, out=tmp_path / "out")["train"]
+    assert [path.name for path in (tmp_path / "out" / "train").glob("*.arrow")] == ["data-00000-of-00001.arrow"]
+    assert written["row_id"][:] == [f"{i // 5 * 5:03d}.{suffix}:{i % 5}" for i in range(len(SUMS))]
+    assert written["target"][:] == [line.strip().split("=")[1] for line in SUMS]
+    assert apply(data, plan)["train"].to_list() == written.to_list() and check(tmp_path / "out").ok
+    (entry,) = map(json.loads, (tmp_path / "out" / MANIFEST).read_text().splitlines())
+    assert entry["input"] == f"000.{suffix}, 005.{suffix}, 010.{suffix} and 37 more" and entry["rows"] == len(SUMS)
+
+
+def test_shards_are_bounded_and_never_mix_splits(tmp_path, monkeypatch):
+    data = files_of(tmp_path / "in")
+    size = (data / "000.txt").stat().st_size
+    monkeypatch.setattr("mireorder.dataset.folder.TOGETHER_BYTES", 10 * size)
+    large = write(tmp_path / "large.txt", "".join(SUMS))
+    plan = fit(large, reading=LINES, cutter="digits")
+    apply({"train": [data, large], "test": files_of(tmp_path / "more", rows=100)}, plan, out=tmp_path / "out")
+    entries = [json.loads(line) for line in (tmp_path / "out" / MANIFEST).read_text().splitlines()]
+    assert [entry["rows"] for entry in entries if entry["input"] == "large.txt"] == [len(SUMS)]
+    assert all(entry["rows"] <= 60 for entry in entries if entry["input"] != "large.txt")
+    assert [entry["split"] for entry in entries].count("test") == 1 and 4 < len(entries) < 12
+
+
+def test_a_rerun_redoes_what_is_missing_and_refuses_changed_files(tmp_path, monkeypatch):
+    data, out = files_of(tmp_path / "in"), tmp_path / "out"
+    monkeypatch.setattr("mireorder.dataset.folder.TOGETHER_BYTES", 400)
+    plan = fit(data, reading=LINES, cutter="digits")
+    rows = apply(data, plan, out=out)["train"].to_list()
+    shards = sorted(out.rglob("*.arrow"))
+    stamps = [path.stat().st_mtime_ns for path in shards]
+    shards[1].unlink()
+    assert apply(data, plan, out=out)["train"].to_list() == rows
+    again = [path.stat().st_mtime_ns for path in shards]
+    assert [a == b for a, b in zip(stamps, again, strict=True)] == [i != 1 for i in range(len(shards))]
+    write(data / "005.txt", "1+1=20\n" * 5)
+    with pytest.raises(OutputError, match=r"another content of 000\.txt, 005\.txt, 010\.txt and \d+ more: its"):
+        apply(data, plan, out=out)
+
+
+@pytest.mark.parametrize("what", ["fit", "apply"])
+def test_a_bad_row_is_named_by_its_own_file(tmp_path, what):
+    data = files_of(tmp_path / "in")
+    plan = fit(data, reading=LINES, cutter="digits")
+    write(data / "015.txt", "1+1=02\n1+2=three\n")
+    with pytest.raises(InputError, match=r"^015\.txt, row 1: target 'three' is not a number"):
+        fit(data, reading=LINES, cutter="digits") if what == "fit" else apply(data, plan)
+    written = apply(data, plan, out=tmp_path / "out", reject=True)["train"]
+    assert "015.txt:0" in written["row_id"][:] and "015.txt:1" not in written["row_id"][:]
+    (file,) = (tmp_path / "out" / "rejected").iterdir()
+    assert json.loads(file.read_text())["row_id"] == "015.txt:1"
+
+
+batch_sizes = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 6)), max_size=12)
+
+
+@given(batch_sizes, st.integers(1, 5), st.integers(1, 12), st.booleans())
+def test_rows_put_together_keep_their_order_and_places(sizes, few, together, with_others):
+    sizes = sorted(sizes, key=lambda part: part[0])  # shard after shard
+    found, expected, seen = [], [], {}
+    drawn = []
+    for shard, size in sizes:
+        numbers = range(seen.get(shard, 0), seen.get(shard, 0) + size)
+        seen[shard] = numbers.stop
+        expected += [(shard, number) for number in numbers]
+        own = pa.record_batch({"source": pa.array([f"{shard}:{number}" for number in numbers], pa.string())})
+        others = pa.record_batch({"n": pa.array(numbers, pa.int64())} if with_others else {})
+        drawn.append((shard, (own, others)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batches, "FEW_ROWS", few)
+        patch.setattr(batches, "TOGETHER_ROWS", together)
+        for batch, others in put_together(iter(drawn), 1 << 20):
+            assert batch.rows.num_rows
+            assert batch.row_ids(batch.numbers).to_pylist() == batch.rows["source"].to_pylist()
+            odd = batch.numbers[1::2]
+            assert batch.row_ids(odd).to_pylist() == batch.rows["source"].to_pylist()[1::2]
+            places = [batch.place(int(number)) for number in batch.numbers]
+            assert not with_others or others["n"].to_pylist() == [number for _, number in places]
+            found += places
+    assert found == expected
