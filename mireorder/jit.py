@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import update_wrapper
 from threading import Lock
+from types import FunctionType
 from typing import Any
 
 _COMPILING = Lock()
@@ -14,7 +15,8 @@ class Kernel:
     """A loop over arrays, compiled by numba for all threads at once (it releases the GIL).
 
     It never checks a division by 0. Numba is imported with the first call of any kernel: it takes longer than most of
-    what needs no kernel. A kernel can't call another.
+    what needs no kernel. Kernels that it calls by their names are compiled with it: keep them in one file, as machine
+    code that is kept does not see a change in another.
 
     Machine code goes beside the source, or to the user's cache folder; where neither can be written, as in a container
     whose disk is read-only, each process compiles it anew.
@@ -35,6 +37,10 @@ class Kernel:
         from numba import njit
 
         options, loop = {"nogil": True, "error_model": "numpy"}, self.__wrapped__  # type: ignore[attr-defined]
+        known = {name: loop.__globals__.get(name) for name in loop.__code__.co_names}
+        called = {name: found._compile() for name, found in known.items() if isinstance(found, Kernel)}
+        if called:
+            loop = FunctionType(loop.__code__, loop.__globals__ | called)
         with _COMPILING:  # a second thread would do the same work again
             if self.compiled is None:
                 try:

@@ -25,7 +25,7 @@ from mireorder.dataset.writer import FORMS
 from mireorder.errors import InputError, PlanError
 from mireorder.files import file_digest
 from mireorder.ordering.columns import RestoredRows, natural_units, put_back, without_start
-from mireorder.ordering.emission import in_natural_order, is_order, moved_back
+from mireorder.ordering.emission import in_natural_order, is_order, moved_back, moved_back_all
 from mireorder.ordering.permutation import is_permutation
 from mireorder.ordering.plan import Plan
 from mireorder.reading import Reading
@@ -261,9 +261,11 @@ def _check_orders(
     """Rows that are surely sound are told by kernels, the others by a closer look."""
     targets, permutations = columns["target"], columns["permutation"]
     restored = _restored(plan, completions, prompts)
-    moved = pa.nulls(len(targets), pa.string())
-    if plan.kind in ("fixed", "set", "causal"):
-        moved = put_back(plan.cutter, without_start(completions, plan.completion_start), permutations)
+    emitted = without_start(completions, plan.completion_start)
+    if plan.kind in ("marked", "lead"):
+        moved = moved_back_all(plan, emitted, permutations)
+    else:
+        moved = put_back(plan.cutter, emitted, permutations)
     sound = pc.and_(pc.equal(moved, targets), pc.equal(restored.text, targets)).fill_null(False)
     doubtful = ~sound.to_numpy(zero_copy_only=False)
     doubtful[restored.incomplete] = True
