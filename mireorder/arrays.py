@@ -93,6 +93,12 @@ def equal_lists(a: pa.ListArray, b: pa.ListArray) -> NDArray[np.bool_]:
     return same
 
 
+def ranges(first: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The numbers ``first[i] .. first[i] + lengths[i] - 1`` of every i, one after the other."""
+    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64) if len(lengths) else lengths
+    return np.repeat(first - starts, lengths) + np.arange(int(lengths.sum()))
+
+
 def any_of_rows(flags: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Whether any of ``flags[offsets[r]:offsets[r + 1]]`` is set, bool (rows,)."""
     before = np.concatenate([[0], np.cumsum(flags)])[offsets]
@@ -121,6 +127,25 @@ def dressed(prefix: str, strings: pa.StringArray, suffix: str = "") -> pa.String
     dressed = empty_text(bounds[-1])
     _dress(before, offsets, data, behind, dressed)
     return string_array(bounds, dressed)
+
+
+def undressed(prefix: str, strings: pa.StringArray, suffix: str = "") -> pa.StringArray:
+    """`str.removeprefix` and then `str.removesuffix` of every string; null reads as ''."""
+    if not prefix and not suffix:
+        return strings
+    offsets, data = string_bytes(strings)
+    bounds, bare = np.zeros(len(offsets), np.int64), empty_text(int(offsets[-1] - offsets[0]))
+    _undress(text_bytes(prefix), offsets, data, text_bytes(suffix), bounds, bare)
+    return string_array(bounds, bare)
+
+
+def holding(strings: pa.StringArray, text: str) -> NDArray[np.bool_]:
+    """Whether each string holds a text, bool (strings,)."""
+    offsets, data = string_bytes(strings)
+    if text.encode() not in data[offsets[0] : offsets[-1]].tobytes():  # nor in two of them, as is usual
+        return np.zeros(len(strings), np.bool_)
+    held: NDArray[np.bool_] = pc.match_substring(strings, text).to_numpy(zero_copy_only=False)
+    return held
 
 
 def numerals(prefix: str, numbers: NDArray[np.int64]) -> pa.StringArray:
@@ -251,3 +276,32 @@ def _dress(
         for i in range(len(behind)):
             text[to + i] = behind[i]
         to += len(behind)
+
+
+@kernel
+def _undress(
+    before: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    data: NDArray[np.uint8],
+    behind: NDArray[np.uint8],
+    bounds: NDArray[np.int64],
+    text: NDArray[np.uint8],
+) -> None:
+    """Write each string of ``data`` without ``before`` and ``behind`` into ``text``; where it ends into ``bounds``."""
+    to = 0
+    for row in range(len(offsets) - 1):
+        start, end = offsets[row], offsets[row + 1]
+        same = end - start >= len(before)
+        for i in range(len(before) if same else 0):
+            same &= data[start + i] == before[i]
+        if same:
+            start += len(before)
+        same = end - start >= len(behind)
+        for i in range(len(behind) if same else 0):
+            same &= data[end - len(behind) + i] == behind[i]
+        if same:
+            end -= len(behind)
+        for i in range(end - start):
+            text[to + i] = data[start + i]
+        to += end - start
+        bounds[row + 1] = to

@@ -43,6 +43,11 @@ class Cut:
         """int64 (units,): the row of each unit."""
         return np.repeat(np.arange(self.rows), np.diff(self.offsets))
 
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """int64 (units,): the place of each unit in its row, from 0."""
+        return np.arange(len(self.slots)) - np.repeat(self.offsets[:-1], np.diff(self.offsets))
+
     def take(self, rows: NDArray[np.int64]) -> Cut:
         """The cut of these rows alone, ascending, which all could be cut."""
         kept = np.isin(self.owner, rows)

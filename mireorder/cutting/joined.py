@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from mireorder.arrays import holding
 from mireorder.cutting.base import NO_TARGET, Cut, Splits, text_column
 from mireorder.cutting.positional import Positional
 from mireorder.cutting.source import hash_strings
@@ -69,8 +70,7 @@ class Joined(Positional, TextRestorer):
 
     def are_units(self, texts: pa.StringArray) -> NDArray[np.bool_]:
         """Those without a joiner."""
-        joins: NDArray[np.bool_] = pc.match_substring(texts, self.joiner).to_numpy(zero_copy_only=False)
-        return ~joins
+        return ~holding(texts, self.joiner)
 
     def glue_all(self, units: pa.ListArray) -> pa.StringArray:
         """The units with gaps between them."""

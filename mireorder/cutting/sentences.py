@@ -24,6 +24,9 @@ from mireorder.restoring.placed import SentencesRestorer
 # as many as there are bytes: by Unicode's White_Space property, the characters of two and of three bytes.
 _WIDE = {"[\u0085\u00a0]": "  ", "[\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]": "   "}
 _SPACE = ord(" ")
+# Texts of English letters, digits, spaces and commas, and at most one mark at their very end, are one sentence in any
+# language, and short ones are found to be so in a tenth of the time that sentencex takes to say it.
+_ONE_SENTENCE = "^[A-Za-z0-9, ]{0,400}[.!?]?$"
 
 
 @dataclass(frozen=True)
@@ -37,15 +40,25 @@ class Sentences(SentencesRestorer, Joined):
         """The sentences of each text."""
         texts = target.fill_null("")
         starts, data = string_bytes(texts)
-        gaps = _single_spaces(starts, data, *self._ends(texts, starts))
+        several = np.flatnonzero(~pc.match_substring_regex(texts, _ONE_SENTENCE).to_numpy(zero_copy_only=False))
+        row, ends = self._ends(texts.take(pa.array(several)), starts[several], starts[several + 1])
+        gaps = _single_spaces(starts, data, several[row], ends)
         kept = np.delete(data[starts[0] : starts[-1]], gaps - starts[0])
         units = np.sort(np.concatenate([starts[:-1], gaps + 1]))  # where they begin
         bounds = np.append(units - starts[0] - np.searchsorted(gaps, units), len(kept))
         rows = np.arange(len(starts)) + np.searchsorted(gaps, starts)
         return pa.ListArray.from_arrays(pa.array(rows, pa.int32()), string_array(bounds, kept), mask=target.is_null())
 
-    def _ends(self, texts: pa.StringArray, starts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Row of each sentence that another follows, and where in the data it ends."""
+    def _ends(
+        self, texts: pa.StringArray, starts: NDArray[np.int64], stops: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Text of each sentence that another follows, and where in the data it ends.
+
+        Args:
+            texts: strings (texts,).
+            starts: int64 (texts,), where in the data each begins.
+            stops: int64 (texts,), where each ends.
+        """
         segment = _splitter()
         shown = texts
         for wide, spaces in _WIDE.items():
@@ -55,8 +68,8 @@ class Sentences(SentencesRestorer, Joined):
         lengths = np.diff(string_bytes(pa.array(chain.from_iterable(found), pa.string()))[0])
         row, last = np.repeat(np.arange(len(found)), counts), np.cumsum(counts)
         total = np.concatenate([[0], np.cumsum(lengths)])
-        ends = total[1:] + (starts[:-1] - total[last - counts])[row]
-        short = np.flatnonzero(total[last] - total[last - counts] != np.diff(starts))
+        ends = total[1:] + (starts - total[last - counts])[row]
+        short = np.flatnonzero(total[last] - total[last - counts] != stops - starts)
         for text in short.tolist():
             ends[last[text] - counts[text] : last[text]] = starts[text] + _found(shown[text].as_py(), found[text])
         followed = np.ones(len(row), np.bool_)

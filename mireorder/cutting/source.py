@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mireorder.arrays import string_bytes
+from mireorder.arrays import list_offsets, ranges, string_bytes
 from mireorder.errors import InputError
 from mireorder.jit import kernel
 
@@ -226,12 +227,21 @@ def survey_words(source: pa.Array) -> WordsSurvey:
 
 
 def present_words(source: pa.Array, words: tuple[str, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Row and index into ``words`` of every word present, once a row."""
+    """Row and index into ``words`` of every word present, once a row, ascending."""
     import polars as pl
 
+    pieces = pc.split_pattern(source.fill_null(""), " ")  # a word stands within one, and most occur again and again
+    coded = pieces.flatten().dictionary_encode()
     index = pl.DataFrame({"word": words, "index": np.arange(len(words), dtype=np.int64)})
-    found = _words(source).join(index, on="word", how="inner")
-    return found["row"].to_numpy().astype(np.int64), found["index"].to_numpy()
+    found = _words(coded.dictionary).join(index, on="word", how="inner").sort("row", "index")
+    bounds = np.searchsorted(found["row"].to_numpy(), np.arange(len(coded.dictionary) + 1)).astype(np.int64)
+    at = coded.indices.to_numpy()
+    lengths = np.diff(bounds)[at]
+    row = np.repeat(np.repeat(np.arange(len(source)), np.diff(list_offsets(pieces))), lengths)
+    both = row * len(words) + found["index"].to_numpy()[ranges(bounds[at], lengths)]
+    both.sort()
+    row, word = np.divmod(both[np.diff(both, prepend=-1) > 0], max(len(words), 1))
+    return row, word
 
 
 def _words(source: pa.Array) -> pl.DataFrame:

@@ -24,6 +24,12 @@ from mireorder.dataset.reader import open_shards
 from mireorder.dataset.writer import BESIDE
 from mireorder.errors import InputError, PlanError, within
 from mireorder.files import file_digest
+<<<<<<< HEAD
+=======
+from mireorder.ordering.columns import RestoredRows, natural_units, put_back, without_start
+from mireorder.ordering.emission import in_natural_order, is_order, moved_back, moved_back_all
+from mireorder.ordering.permutation import is_permutation
+>>>>>>> columns
 from mireorder.ordering.plan import Plan
 from mireorder.reading import Reading
 from mireorder.restoring.restorer import FILE
@@ -234,3 +240,163 @@ def _check_batch(plan: Plan, form: Form, rows: tuple[str, Columns]) -> tuple[str
     split, columns = rows
     laws, breaches = OF_ROWS + form.laws, form.breaches(plan, columns)
     return split, _Batch(len(columns["row_id"]), laws, breaches, hash_strings(columns["row_id"]))
+<<<<<<< HEAD
+=======
+
+
+def _check_orders(
+    plan: Plan, columns: Columns, completions: pa.StringArray, prompts: pa.StringArray | None
+) -> Iterator[Breach]:
+    """Rows that are surely sound are told by kernels, the others by a closer look."""
+    targets, permutations = columns["target"], columns["permutation"]
+    restored = _restored(plan, completions, prompts)
+    emitted = without_start(completions, plan.completion_start)
+    if plan.kind in ("marked", "lead"):
+        moved = moved_back_all(plan, emitted, permutations)
+    else:
+        moved = put_back(plan.cutter, emitted, permutations)
+    sound = pc.and_(pc.equal(moved, targets), pc.equal(restored.text, targets)).fill_null(False)
+    doubtful = ~sound.to_numpy(zero_copy_only=False)
+    doubtful[restored.incomplete] = True
+    for row in np.flatnonzero(doubtful).tolist():
+        row_id, completion, permutation, target = (
+            column[row].as_py() for column in (columns["row_id"], completions, permutations, targets)
+        )
+        text = moved_back(plan, completion.removeprefix(plan.completion_start), permutation)
+        if not is_order(plan, permutation):
+            yield "permutation", row_id, f"{permutation} is no permutation"
+        yield from _unmoved(row_id, text, target)
+        yield from _unrestored(row_id, completion, restored[row], target)
+
+
+def _restored(plan: Plan, completions: pa.StringArray, prompts: pa.StringArray | None) -> RestoredRows:
+    """`Plan.restore_all`; a row whose prompt does not fit the plan breaks the law, where elsewhere it is refused."""
+    try:
+        return plan.restore_all(completions, prompts)
+    except InputError:
+        assert prompts is not None  # noqa: S101 (only a prompt can be refused)
+    rows = []
+    for completion, prompt in zip(completions.to_pylist(), prompts.to_pylist(), strict=True):
+        try:
+            rows.append(plan.restore(completion, prompt))
+        except InputError as error:
+            rows.append(Restored("", "malformed", error.problem))
+    return RestoredRows.of(rows)
+
+
+def _check_id_orders(plan: Plan, columns: Columns, tokenizer: Any) -> Iterator[Breach]:
+    """`_check_orders` for units that are ids: what comes back is decoded, and nothing is encoded again."""
+    from mireorder.tokenizing.ids import decode
+    from mireorder.tokenizing.tokens import restore_ids, special_ids
+
+    targets, permutations = columns["target"], columns["permutation"]
+    emitted, start = _emitted_ids(columns["labels"]), plan.completion_start
+    moved = put_back(plan.cutter, emitted, permutations)
+    back = without_start(pa.array(decode(moved.fill_null([]).to_pylist(), tokenizer), pa.string()), start)
+    sound = equal_lists(moved, natural_units(cast(ColumnCutter, plan.cutter), plan.permutation, emitted))
+    sound &= pc.and_not(pc.equal(back, targets), pc.match_substring(back, "\ufffd")).to_numpy(zero_copy_only=False)
+    sound &= _surely_labelled(columns["input_ids"], columns["labels"], tokenizer.eos_token_id)
+    special = np.isin(emitted.flatten().to_numpy(), list(special_ids(tokenizer)))
+    sound &= ~any_of_rows(special, list_offsets(emitted))
+    for row in np.flatnonzero(~sound).tolist():
+        row_id, labels, permutation, target = (
+            column[row].as_py() for column in (columns["row_id"], columns["labels"], permutations, targets)
+        )
+        ids = [label for label in labels if label != _IGNORED]
+        natural = in_natural_order(ids[:-1], permutation)
+        moved_text = None if natural is None else decode([natural], tokenizer)[0].removeprefix(start)
+        if not is_permutation(permutation):
+            yield "permutation", row_id, f"{permutation} is no permutation"
+        yield from _unmoved(row_id, moved_text, target)
+        yield from _unrestored(row_id, ids[:-1], restore_ids(ids, tokenizer, plan)[1], target)
+
+
+def _unmoved(row_id: str, moved: str | None, target: str) -> Iterator[Breach]:
+    if moved != target:
+        yield "moved", row_id, f"put back {moved!r}, the target is {target!r}"
+
+
+def _unrestored(row_id: str, emitted: Any, restored: Restored, target: str) -> Iterator[Breach]:
+    if restored.verdict != "complete" or restored.text != target:
+        found = f"{restored.verdict}: {restored.problem}" if restored.problem else restored.verdict
+        problem = f"{emitted!r} restores to {restored.text!r} ({found}), the target is {target!r}"
+        yield "restored", row_id, problem
+
+
+def _tokenizer(checked: Checked, plan: Plan, given: Any) -> Any:
+    """The tokenizer of token form; None of text form."""
+    if (checked.form == "token") != (given is not None):
+        problem, remedy = ("needs a", "pass") if given is None else ("has no use for a", "leave out")
+        problem = f"{checked.form} form {problem} tokenizer"
+        raise InputError(problem, shard=checked.folder, remedy=f"{remedy} --tokenizer")
+    if given is None:
+        return None
+    from mireorder.tokenizing.tokens import fingerprint, load_tokenizer
+
+    tokenizer = load_tokenizer(given) if isinstance(given, str | Path) else given
+    if plan.tokenizer is not None:
+        same = fingerprint(tokenizer) == plan.tokenizer
+        checked.note("tokenizer", str(given), None if same else "is not the plan's")
+    return tokenizer
+
+
+def _completions(columns: Columns, tokenizer: Any) -> pa.StringArray:
+    """Completions as text; from the labels in token form."""
+    if tokenizer is None:
+        return columns["completion"]
+    from mireorder.tokenizing.ids import decode
+
+    return pa.array(decode(_emitted_ids(columns["labels"]).to_pylist(), tokenizer), pa.string())
+
+
+def _prompts(plan: Plan, columns: Columns, tokenizer: Any) -> pa.StringArray | None:
+    """Prompts as text, where restore needs them; in token form from the ids that are no labels."""
+    if plan.kind != "causal":
+        return None
+    if tokenizer is None:
+        return columns["prompt"]
+    from mireorder.tokenizing.ids import decode
+    from mireorder.tokenizing.tokens import special_ids
+
+    special = special_ids(tokenizer)
+    both = zip(columns["input_ids"].to_pylist(), columns["labels"].to_pylist(), strict=True)
+    read = [[i for i, at in zip(*row, strict=False) if at == _IGNORED and i not in special] for row in both]
+    return pa.array(decode(read, tokenizer), pa.string())
+
+
+def _emitted_ids(labels: pa.ListArray) -> pa.ListArray:
+    """The ids of each completion: its labels without those of the prompt and the EOS."""
+    offsets, ids = list_offsets(labels), labels.flatten().to_numpy()
+    kept = np.flatnonzero(ids != _IGNORED)
+    ends = np.searchsorted(kept, offsets)  # of the kept labels, where each row's begin
+    last = ends[1:][ends[1:] > ends[:-1]] - 1
+    lengths = np.maximum(np.diff(ends) - 1, 0)
+    return list_array(np.concatenate([[0], np.cumsum(lengths)]), pa.array(ids[np.delete(kept, last)]))
+
+
+def _check_labels(columns: Columns, eos: int) -> Iterator[Breach]:
+    doubtful = ~_surely_labelled(columns["input_ids"], columns["labels"], eos)
+    for row in np.flatnonzero(doubtful).tolist():
+        row_id, ids, labels = (columns[name][row].as_py() for name in ("row_id", "input_ids", "labels"))
+        start = next((at for at, label in enumerate(labels) if label != _IGNORED), len(labels))
+        if len(ids) != len(labels) or labels[start:] != ids[start:]:
+            yield "labels", row_id, "labels are not -100 on the prompt and the ids behind it"
+        elif labels.count(eos) != 1 or labels[-1] != eos:
+            yield "labels", row_id, "the completion does not end with its only EOS"
+
+
+def _surely_labelled(input_ids: pa.ListArray, labels: pa.ListArray, eos: int) -> NDArray[np.bool_]:
+    """Whether labels are -100, then the ids, of which the last alone is the EOS, bool (rows,)."""
+    offsets = list_offsets(labels)
+    if not np.array_equal(offsets, list_offsets(input_ids)):
+        return np.zeros(len(labels), np.bool_)
+    ids, labelled = input_ids.flatten().to_numpy(), labels.flatten().to_numpy()
+    lengths, kept = np.diff(offsets), labelled != _IGNORED
+    before = np.concatenate([[0], np.cumsum(kept)])[offsets]
+    start, last = offsets[1:] - np.diff(before), offsets[1:] - 1
+    at = np.arange(len(ids))
+    wrong = kept != (at >= np.repeat(start, lengths))
+    wrong |= kept & (ids != labelled)
+    wrong |= (labelled == eos) != (at == np.repeat(last, lengths))
+    return ~any_of_rows(wrong, offsets) & (lengths > 0)
+>>>>>>> columns

@@ -93,8 +93,9 @@ def count_pairs_before(
 def _looked_up(strings: pa.Array, words: tuple[str, ...]) -> tuple[NDArray[np.int32], Ints]:
     """Distinct words of each string, ascending, and their bounds (strings + 1,)."""
     at, word = present_words(strings, words)
-    order = np.lexsort((word, at))
-    return word[order].astype(np.int32), np.searchsorted(at[order], np.arange(len(strings) + 1)).astype(np.int64)
+    bounds = np.zeros(len(strings) + 1, np.int64)
+    np.cumsum(np.bincount(at, minlength=len(strings)), out=bounds[1:])
+    return word.astype(np.int32), bounds
 
 
 def _tables(batch: Passages, words: int, memory: int | None, workers: int | None) -> Iterator[KeyTable]:

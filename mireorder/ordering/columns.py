@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mireorder.arrays import any_of_rows, characters, list_array, list_offsets, string_buffers, valid_rows
+from mireorder.arrays import any_of_rows, characters, list_array, list_offsets, string_buffers, undressed, valid_rows
 from mireorder.cutting.base import ColumnCutter, Cutter, FixedCutter, JoinedCutter, MarkedCutter
 from mireorder.errors import InputError
 from mireorder.information.evidence import Evidence
@@ -180,18 +180,9 @@ def string_column(texts: pa.Array | pa.ChunkedArray | Sequence[str]) -> pa.Strin
     return texts.cast(pa.string()).fill_null("")
 
 
-def without_end(texts: pa.StringArray, end: str) -> pa.StringArray:
-    """`str.removesuffix` of every text."""
-    if not end:
-        return texts
-    return pc.if_else(pc.ends_with(texts, end), pc.utf8_slice_codeunits(texts, 0, -len(end)), texts)
-
-
 def without_start(texts: pa.StringArray, start: str) -> pa.StringArray:
     """`str.removeprefix` of every text."""
-    if not start:
-        return texts
-    return pc.if_else(pc.starts_with(texts, start), pc.utf8_slice_codeunits(texts, len(start)), texts)
+    return undressed(start, texts)
 
 
 def _whole(
@@ -214,7 +205,7 @@ def _whole(
     if isinstance(written, UnmarkedRestorer):
         rest = Unmarked(written.number, written.gap).without_copies(texts, cast(JoinedCutter, cutter).joiner)
         return cutter.glue_all(cutter.split_all(rest).units)
-    source = without_end(cast(pa.StringArray, prompts), restorer.end)
+    source = undressed("", cast(pa.StringArray, prompts), restorer.end)
     return _replayed(cutter, cast(Evidence, evidence), restorer.highest, source, texts)
 
 

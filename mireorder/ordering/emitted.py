@@ -1,6 +1,6 @@
-"""Kernels that read whole columns of emissions: text is cut at markers, and copies are dropped.
+"""Kernels that write and read whole columns of emissions: units with copies ahead, units behind markers.
 
-What is not surely whole is left out: a closer look at the row says what is wrong with it.
+Of what is read, what is not surely whole is left out: a closer look at the row says what is wrong with it.
 """
 
 from __future__ import annotations
@@ -27,6 +27,65 @@ def find_text(data: Bytes, text: Bytes, at: int, end: int) -> int:
                 return at
         at += 1
     return -1
+
+
+@kernel
+def copy_text(data: Bytes, at: int, end: int, text: Bytes, to: int) -> int:
+    """Copy ``data[at:end]`` to ``text[to:]``. Returns where it ends there."""
+    for i in range(end - at):
+        text[to + i] = data[at + i]
+    return to + end - at
+
+
+@kernel
+def write_copies(
+    offsets: Ints,
+    unit_bounds: Ints,
+    data: Bytes,
+    before: Ints,
+    first: Ints,
+    last: Ints,
+    is_head: NDArray[np.bool_],
+    joiner: Bytes,
+    opening: Bytes,
+    closing: Bytes,
+    gap: Bytes,
+    number: int,
+    bounds: Ints,
+    text: Bytes,
+    step_bounds: Ints,
+    steps: NDArray[np.int32],
+) -> None:
+    """Write the units of each row, joined, into ``text``, and where it ends into ``bounds``.
+
+    The units ``first`` to ``last`` are copied ahead of the unit ``before``, between the marks. A head follows a
+    ``gap``, if there is one, and is opened by ``number`` units: those copied, then empty ones. ``steps`` gets the place
+    in its row of each unit written, but for empty ones; ``step_bounds`` where those of a row end.
+    """
+    to, count, copy = 0, 0, 0
+    for row in range(len(bounds) - 1):
+        for unit in range(offsets[row], offsets[row + 1]):
+            if unit > offsets[row]:
+                between = gap if is_head[unit] and len(gap) else joiner
+                to = copy_text(between, 0, len(between), text, to)
+            opened = count
+            while copy < len(before) and before[copy] == unit:
+                to = copy_text(opening, 0, len(opening), text, to)
+                for own in range(first[copy], last[copy] + 1):
+                    if own > first[copy]:
+                        to = copy_text(joiner, 0, len(joiner), text, to)
+                    to = copy_text(data, unit_bounds[own], unit_bounds[own + 1], text, to)
+                    steps[count] = own - offsets[row]
+                    count += 1
+                to = copy_text(closing, 0, len(closing), text, to)
+                to = copy_text(joiner, 0, len(joiner), text, to)
+                copy += 1
+            for _ in range(number - count + opened if is_head[unit] else 0):
+                to = copy_text(joiner, 0, len(joiner), text, to)
+            to = copy_text(data, unit_bounds[unit], unit_bounds[unit + 1], text, to)
+            steps[count] = unit - offsets[row]
+            count += 1
+        bounds[row + 1], step_bounds[row + 1] = to, count
 
 
 @kernel
@@ -65,9 +124,7 @@ def split_marked(
                 stop = find_text(data, opening, at, end)
                 if stop < 0:
                     stop = end
-                for i in range(stop - at):
-                    text[to + i] = data[at + i]
-                to += stop - at
+                to = copy_text(data, at, stop, text, to)
                 at = stop
                 at_slot[count] = slot
                 count += 1
@@ -86,7 +143,7 @@ def drop_copies(
     opening: Bytes,
     closing: Bytes,
     joiner: Bytes,
-    copies: NDArray[np.int64],
+    copies: Ints,
     bounds: Ints,
     text: Bytes,
     there: NDArray[np.bool_],
@@ -106,9 +163,7 @@ def drop_copies(
             more = start >= 0
             stop = start if more else end
             whole = find_text(data, closing, at, stop) < 0
-            for i in range(stop - at):
-                text[to + i] = data[at + i]
-            to += stop - at
+            to = copy_text(data, at, stop, text, to)
             if more and whole:
                 body, close = start + len(opening), find_text(data, closing, start, end)
                 at = close + len(closing) + len(joiner)
@@ -121,19 +176,14 @@ def drop_copies(
                     found += 1
         limit = to  # what comes before the next place with copies
         for copy in range(found - 1, -1, -1):
-            place, body, length = copies[copy, 0], copies[copy, 1], copies[copy, 2] - copies[copy, 1]
-            if copy < found - 1 and place < copies[copy + 1, 0]:
+            at, body, close = copies[copy, 0], copies[copy, 1], copies[copy, 2]
+            if copy < found - 1 and at < copies[copy + 1, 0]:
                 limit = copies[copy + 1, 0]
-            last = limit - len(joiner) if limit < to else to
-            at, again = place, False
-            while at + length <= last and not again:
-                same = 0
-                while same < length and text[at + same] == data[body + same]:
-                    same += 1
-                behind = at + length
-                again = same == length and (
-                    behind == last or find_text(text, joiner, behind, min(behind + len(joiner), last)) >= 0
-                )
+            last, again = limit - len(joiner) if limit < to else to, False
+            while at + close - body <= last and not again:
+                behind = at + close - body
+                if find_text(text, data[body:close], at, behind) == at:
+                    again = behind == last or find_text(text, joiner, behind, min(behind + len(joiner), last)) >= 0
                 at = find_text(text, joiner, at, last)
                 at = last if at < 0 else at + len(joiner)
             whole &= again
@@ -180,21 +230,14 @@ def drop_opened(
                     behind = find_text(data, joiner, other, stop)
                     if behind < 0:
                         behind = stop
-                    same = 0
-                    while same < length and other + same < behind and data[other + same] == data[at + same]:
-                        same += 1
-                    again = same == length and other + same == behind
+                    again = behind - other == length and find_text(data, data[at : at + length], other, behind) == other
                     other = behind + len(joiner)
                 whole = again
                 at += length + len(joiner)
             if whole:
-                for i in range(stop - rest):
-                    text[to + i] = data[rest + i]
-                to += stop - rest
+                to = copy_text(data, rest, stop, text, to)
                 if more:
-                    for i in range(len(joiner)):
-                        text[to + i] = joiner[i]
-                    to += len(joiner)
+                    to = copy_text(joiner, 0, len(joiner), text, to)
                 at = stop + len(gap)
         there[row] = whole
         if not whole:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mireorder.arrays import empty_text, list_array, string_array, string_bytes, text_bytes
+from mireorder.arrays import empty_text, holding, joined, list_array, string_array, string_bytes, text_bytes
 from mireorder.cutting.base import Cut, Splits
 from mireorder.ordering.emitted import split_marked
 from mireorder.ordering.permutation import Permutations
@@ -21,11 +21,9 @@ class Markers(MarkersRestorer):
 
     def problems(self, cut: Cut) -> dict[int, str]:
         """Row of a batch -> why its units can't be told from markers, and the remedy."""
-        held = pc.match_substring(cut.units, self.opening).to_numpy(zero_copy_only=False)
-        return {
-            int(row): f"a unit holds {self.opening!r}, which opens a marker; pass other --markers, or --reject"
-            for row in cut.owner[held]
-        }
+        held = cut.owner[holding(cut.units, self.opening)].tolist()
+        problem = f"a unit holds {self.opening!r}, which opens a marker; pass other --markers, or --reject"
+        return dict.fromkeys(held, problem)
 
     def split_all(self, emitted: pa.StringArray, slots: int) -> Splits:
         """`split` of every emission, with the slot of each unit; null where it might find a problem.
@@ -53,4 +51,4 @@ class Markers(MarkersRestorer):
         """
         markers = pa.array(self.of(int(cut.slots.max(initial=-1)) + 1), pa.string())
         marked = pc.binary_join_element_wise(markers.take(pa.array(cut.slots)), cut.units, "")
-        return pc.binary_join(order.apply(list_array(cut.offsets, marked)), "")
+        return joined(order.apply(list_array(cut.offsets, marked)))

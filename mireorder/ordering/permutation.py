@@ -177,6 +177,18 @@ def restrict(permutation: Sequence[int], offsets: NDArray[np.int64], slots: NDAr
     return Permutations(offsets, values)
 
 
+def sorted_rows(offsets: NDArray[np.int64], numbers: NDArray[np.uint64]) -> Permutations:
+    """The order of every row by its numbers, ascending; of equal ones the first comes first.
+
+    Args:
+        offsets: int64 (rows + 1,), from 0: row ``r`` has the numbers ``numbers[offsets[r]:offsets[r + 1]]``.
+        numbers: uint64 (units,).
+    """
+    values = np.empty(len(numbers), np.int32)
+    _sort_rows(offsets, numbers, np.empty(int(np.diff(offsets).max(initial=0)), np.int32), values)
+    return Permutations(offsets, values)
+
+
 def _steps(lists: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """Offsets and values of a list column; what no slot can be (null, out of 32 bits) becomes what none is."""
     offsets = _offsets(lists)
@@ -345,3 +357,33 @@ def _restrict(
                 values[to] = place_at[at]
                 place_at[at] = -1
                 to += 1
+
+
+@kernel
+def _sort_rows(
+    offsets: NDArray[np.int64], numbers: NDArray[np.uint64], room: NDArray[np.int32], values: NDArray[np.int32]
+) -> None:
+    """Sort the places of every row by their numbers: runs are merged, twice as long each time, by way of ``room``."""
+    for row in range(len(offsets) - 1):
+        start = offsets[row]
+        length = offsets[row + 1] - start
+        for place in range(length):
+            values[start + place] = place
+        run = 1
+        while run < length:
+            for first in range(0, length, 2 * run):
+                middle, end = min(first + run, length), min(first + 2 * run, length)
+                left, right = first, middle
+                for to in range(first, end):
+                    if right == end or (
+                        left < middle
+                        and numbers[start + values[start + left]] <= numbers[start + values[start + right]]
+                    ):
+                        room[to] = values[start + left]
+                        left += 1
+                    else:
+                        room[to] = values[start + right]
+                        right += 1
+            for place in range(length):
+                values[start + place] = room[place]
+            run *= 2

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mireorder.cutting.base import Cut, Cutter
 from mireorder.cutting.draws import of_units
 from mireorder.information.evidence import Evidence
-from mireorder.ordering.permutation import Permutations
+from mireorder.ordering.permutation import Permutations, sorted_rows
 
 Ints = NDArray[np.int64]
 
@@ -47,7 +47,7 @@ RowOrder = Callable[[Seen], Permutations]
 def shuffled_orders(seen: Seen) -> Permutations:
     """Another random order in every row: a pure function of seed, source and target."""
     draws = of_units(seen.cut, seen.source, seen.natural, seen.seed)
-    return _within_rows(seen.cut, np.lexsort((draws, seen.cut.owner)))
+    return sorted_rows(seen.cut.offsets, draws)
 
 
 def by_evidence(seen: Seen, highest: bool) -> Permutations:

@@ -6,16 +6,15 @@ lookahead spans (Trelawney, arXiv 2504.11336) copy several units that follow one
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mireorder.arrays import empty_text, list_array, string_array, string_bytes, text_bytes
+from mireorder.arrays import empty_text, holding, list_array, string_array, string_bytes, text_bytes
 from mireorder.cutting.base import Cut, JoinedCutter
-from mireorder.ordering.emitted import drop_copies
+from mireorder.ordering.emitted import drop_copies, write_copies
 from mireorder.restoring.copied import LeadsRestorer
 
 Ints = NDArray[np.int64]
@@ -44,29 +43,15 @@ class Leads(LeadsRestorer):
         """Row of a batch -> why its units can't be told from copies, and the remedy."""
         found: dict[int, str] = {}
         for mark in (self.opening, self.closing):
-            held = pc.match_substring(cut.units, mark).to_numpy(zero_copy_only=False)
-            problem = f"a unit holds {mark!r}, which marks a copy; pass other --markers, or --reject"
-            found |= dict.fromkeys(cut.owner[held].tolist(), problem)
+            held = cut.owner[holding(cut.units, mark)].tolist()
+            found |= dict.fromkeys(
+                held, f"a unit holds {mark!r}, which marks a copy; pass other --markers, or --reject"
+            )
         return found
 
     def write(self, cutter: JoinedCutter, cut: Cut, copies: Copies) -> tuple[pa.StringArray, pa.ListArray]:
-        """The text of each row with its copies, and the slots by step: those of copies stand twice."""
-        lengths = copies.last - copies.first + 1
-        spans = ranges(copies.first, lengths)
-        bounds = np.concatenate([[0], np.cumsum(lengths)])
-        bodies = cutter.emit(list_array(bounds, cut.units.take(pa.array(spans))))
-        marked = pc.binary_join_element_wise(self.opening, bodies, self.closing, "")
-        units = len(cut.slots)
-        # A copy sorts before the unit it is put before, and copies in one place stay as they are.
-        place = np.concatenate([2 * np.arange(units) + 1, 2 * copies.before])
-        order = np.argsort(place, kind="stable")
-        pieces = pa.concat_arrays([cut.units, marked]).take(pa.array(order))
-        per_row = np.searchsorted(copies.before, cut.offsets)  # copies before each row
-        text = cutter.emit(list_array(cut.offsets + per_row, pieces))
-        of_copy = np.repeat(np.arange(len(lengths)), lengths)
-        steps = np.concatenate([2 * np.arange(units) + 1, 2 * copies.before[of_copy]])
-        slots = np.concatenate([cut.slots, cut.slots[spans]])[np.argsort(steps, kind="stable")]
-        return text, list_array(cut.offsets + bounds[per_row], pa.array(slots, pa.int32()))
+        """The text of each row with its copies, and units by step as places in the row: those copied stand twice."""
+        return with_copies(cut, copies, Around(cutter.joiner, self.opening, self.closing))
 
     def without_copies(self, emitted: pa.StringArray, joiner: str) -> pa.StringArray:
         """What is left of each emission, units and joiners; null where not every copy surely comes again."""
@@ -80,7 +65,42 @@ class Leads(LeadsRestorer):
         return string_array(bounds, text, there)
 
 
-def ranges(first: Ints, lengths: Ints) -> Ints:
-    """The numbers ``first[i] .. first[i] + lengths[i] - 1`` of every i, one after the other."""
-    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64) if len(lengths) else lengths
-    return np.repeat(first - starts, lengths) + np.arange(int(lengths.sum()))
+@dataclass(frozen=True)
+class Around:
+    """What stands around copies and units.
+
+    Attributes:
+        joiner: between units, of a copy too, and behind each copy.
+        opening: before each copy.
+        closing: behind its units.
+        number: units that every part opens with: those copied, then empty ones.
+        gap: between parts, in place of the joiner; '' for a joiner.
+        heads: int64 (parts,), the first unit of each part; needed for ``number`` and ``gap``.
+    """
+
+    joiner: str
+    opening: str = ""
+    closing: str = ""
+    number: int = 0
+    gap: str = ""
+    heads: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+
+
+def with_copies(cut: Cut, copies: Copies, around: Around) -> tuple[pa.StringArray, pa.ListArray]:
+    """The text of each row with its copies, and units by step as places in the row: those copied stand twice."""
+    bounds, data = string_bytes(cut.units)
+    units = len(cut.slots)
+    is_head = np.zeros(units, np.bool_)
+    is_head[around.heads] = True
+    marks = [text_bytes(mark) for mark in (around.joiner, around.opening, around.closing, around.gap)]
+    joiner, opening, closing, gap = map(len, marks)
+    lengths = copies.last - copies.first + 1
+    most = bounds[-1] - bounds[0] + max(joiner, gap) * units + around.number * joiner * len(around.heads)
+    most += (bounds[copies.last + 1] - bounds[copies.first] + joiner * lengths + opening + closing).sum()
+    text, steps = empty_text(int(most)), np.empty(units + int(lengths.sum()), np.int32)
+    ends, step_ends = np.zeros((2, cut.rows + 1), np.int64)
+    write_copies(
+        cut.offsets, bounds, data, copies.before, copies.first, copies.last, is_head, *marks, around.number,
+        ends, text, step_ends, steps
+    )  # fmt: skip
+    return string_array(ends, text), list_array(step_ends, pa.array(steps))

@@ -20,6 +20,7 @@ from mireorder.cutting.sentences import Sentences
 from mireorder.errors import InputError
 from mireorder.information.association import Association, Scored
 from mireorder.information.passages import Passages, passages
+from mireorder.jit import kernel
 from mireorder.ordering.copying.marks import Copies
 from mireorder.ordering.copying.unmarked import Unmarked
 from mireorder.serialise import describe, make
@@ -37,7 +38,7 @@ class Parts(NamedTuple):
         source: strings (rows,).
         target: the natural targets, strings (rows,).
         heads: int64 (parts,), ascending: the first unit of each part.
-        sentences: int64 (sentences,), ascending: the first unit of each sentence.
+        sentences: int64 (sentences,), ascending: the first unit of each sentence; empty where nothing is said of them.
     """
 
     cut: Cut
@@ -46,10 +47,15 @@ class Parts(NamedTuple):
     heads: Ints
     sentences: Ints
 
+    @property
+    def owner(self) -> Ints:
+        """int64 (units,): the part of each unit."""
+        return np.repeat(np.arange(len(self.heads)), np.diff(np.append(self.heads, len(self.cut.slots))))
+
 
 def row_heads(cut: Cut) -> Ints:
     """int64 (rows that have units,): the first unit of each."""
-    return np.unique(cut.offsets[:-1][np.diff(cut.offsets) > 0])
+    return cut.offsets[:-1][np.diff(cut.offsets) > 0]
 
 
 def sentence_heads(cut: Cut, sentences: pa.ListArray, joiner: str) -> Ints:
@@ -119,19 +125,12 @@ class Lead:
             parts: the rows.
             scored: of all units, given what stands before their part.
         """
-        heads = parts.heads
         assert scored is not None  # noqa: S101 (it needs scores)
-        units = np.union1d(np.flatnonzero(scored.scores > 0), heads)
-        part = np.searchsorted(heads, units, "right") - 1
-        scores = np.where(np.isin(units, heads), np.iinfo(np.int64).max, scored.scores[units])
-        order = np.lexsort((units, -scores, part))  # a part's head, then its units by score
-        units, part = units[order], part[order]
-        word = part * (int(scored.words.max(initial=0)) + 2) + scored.words[units] + 1  # of that part
-        first = np.sort(np.unique(word, return_index=True)[1])
-        units, part = units[first], part[first]
-        rank = np.arange(len(units)) - np.searchsorted(part, part)
-        chosen = (rank > 0) & (rank <= self.copies)
-        return Copies(heads[part[chosen]], units[chosen], units[chosen])
+        heads = np.append(parts.heads, len(parts.cut.slots))
+        most = int(np.minimum(np.diff(heads) - 1, self.copies).sum())
+        before, units = np.empty((2, most), np.int64)
+        found = _choose_units(heads, scored.scores, scored.words, self.copies, before, units)
+        return Copies(before[:found], units[:found], units[:found])
 
 
 @dataclass(frozen=True)
@@ -192,9 +191,11 @@ class Lookahead:
             total = np.concatenate([[0], np.cumsum(np.maximum(scored.scores, 0))])
             worth = total[last + 1] - total[first]
             first, last, worth = (column[worth > 0] for column in (first, last, worth))
-        part = np.searchsorted(parts.heads, first, "right") - 1
-        order = np.lexsort((first, -worth, part))
-        chosen = order[np.unique(part[order], return_index=True)[1]]
+        part = parts.owner[first]
+        starts = np.flatnonzero(np.diff(part, prepend=-1))
+        highest = np.maximum.reduceat(worth, starts) if len(starts) else worth
+        best = np.flatnonzero(worth == np.repeat(highest, np.diff(np.append(starts, len(part)))))
+        chosen = best[np.diff(part[best], prepend=-1) > 0]  # the first of each part
         return Copies(parts.heads[part[chosen]], first[chosen], last[chosen])
 
     def _spans(self, parts: Parts) -> tuple[Ints, Ints]:
@@ -205,9 +206,9 @@ class Lookahead:
         else:
             first = np.arange(end - self.units + 1)
             last = first + self.units - 1
-        part = np.searchsorted(parts.heads, first, "right") - 1
+        part = parts.owner[first]
         # A copy that begins with an empty unit could be empty, and then nothing would stand between the marks.
-        filled = pc.binary_length(parts.cut.units.take(pa.array(first))).to_numpy() > 0
+        filled = pc.binary_length(parts.cut.units).to_numpy()[first] > 0
         fits = (first > parts.heads[part]) & (last < np.append(parts.heads[1:], end)[part]) & filled
         return first[fits], last[fits]
 
@@ -336,6 +337,8 @@ class Copying:
         Raises:
             InputError: sentences are no whole units.
         """
+        if not self.by_sentence and self.policy.width is not None:
+            return Parts(cut, source, target, row_heads(cut), np.zeros(0, np.int64))
         sentences = np.arange(len(cut.slots))
         if cutter.name == "words":
             sentences = sentence_heads(cut, Sentences(language=self.language).pieces(target), cutter.joiner)
@@ -357,3 +360,29 @@ class Copying:
     def unmarked(self) -> Unmarked:
         """How copies are written without marks."""
         return Unmarked.of({"policy": describe(self.policy), "by_sentence": self.by_sentence})
+
+
+@kernel
+def _choose_units(heads: Ints, scores: Ints, words: NDArray[np.int32], most: int, before: Ints, units: Ints) -> int:
+    """Note up to ``most`` units of each part, the highest scores above 0 first, each of another word than those noted.
+
+    ``heads`` ends with the number of units. ``before`` gets the part's head, whose word counts as noted. Returns how
+    many units were noted.
+    """
+    count = 0
+    for part in range(len(heads) - 1):
+        head, first = heads[part], count
+        while count - first < most:
+            best = -1
+            for unit in range(head + 1, heads[part + 1]):
+                if scores[unit] > (0 if best < 0 else scores[best]):
+                    new = words[unit] != words[head]
+                    for noted in range(first, count):
+                        new &= words[unit] != words[units[noted]]
+                    if new:
+                        best = unit
+            if best < 0:
+                break
+            before[count], units[count] = head, best
+            count += 1
+    return count

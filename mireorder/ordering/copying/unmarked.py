@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mireorder.arrays import empty_text, list_array, list_offsets, string_array, string_bytes, text_bytes
+from mireorder.arrays import empty_text, holding, list_array, list_offsets, string_array, string_bytes, text_bytes
 from mireorder.cutting.base import Cut, JoinedCutter
 from mireorder.errors import InputError
-from mireorder.ordering.copying.marks import Copies, ranges
+from mireorder.ordering.copying.marks import Around, Copies, with_copies
 from mireorder.ordering.emitted import drop_opened
 from mireorder.restoring.copied import UnmarkedRestorer
 
@@ -38,13 +38,12 @@ class Unmarked(UnmarkedRestorer):
             raise InputError(
                 f"{self.gap!r} can't part sentences where {cutter.joiner!r} joins units", remedy="copy behind marks"
             )
-        texts = cutter.emit(list_array(cut.offsets, cut.units))
-        held = pc.indices_nonzero(pc.match_substring(texts, self.gap)).to_pylist()
+        held = cut.owner[holding(cut.units, self.gap)].tolist()
         problem = f"target holds {self.gap!r}, which parts sentences where copies have no marks"
         return dict.fromkeys(held, f"{problem}; copy behind marks, or to the front of whole targets, or --reject")
 
     def write(self, cutter: JoinedCutter, cut: Cut, heads: Ints, copies: Copies) -> tuple[pa.StringArray, pa.ListArray]:
-        """The text of each row with its copies, and the slots by step: those of copies stand twice.
+        """The text of each row with its copies, and units by step as places in the row: those copied stand twice.
 
         Args:
             cutter: the rows'.
@@ -52,22 +51,8 @@ class Unmarked(UnmarkedRestorer):
             heads: int64 (parts,), ascending: the first unit of each part.
             copies: put before heads, no more than ``number`` of a part.
         """
-        lengths = copies.last - copies.first + 1
-        spans, before = ranges(copies.first, lengths), np.repeat(copies.before, lengths)
-        missing = self.number - np.bincount(np.searchsorted(heads, before), minlength=len(heads))
-        own = np.arange(len(cut.slots))
-        # What a part opens with sorts before its head: units copied, as they are, then empty ones.
-        place = np.concatenate([2 * own + 1, 2 * before, np.repeat(2 * heads, missing)])
-        order = np.argsort(place, kind="stable")
-        pieces = pa.concat_arrays(
-            [cut.units, cut.units.take(pa.array(spans)), pa.array([""] * int(missing.sum()), pa.string())]
-        )
-        bounds = np.append(heads, len(own)) + self.number * np.arange(len(heads) + 1)
-        texts = cutter.emit(list_array(bounds, pieces.take(pa.array(order))))
-        text = pc.binary_join(list_array(np.searchsorted(heads, cut.offsets), texts), self.gap or "")
-        slots = np.concatenate([cut.slots, cut.slots[spans]])[order[order < len(own) + len(spans)]]
-        ends = cut.offsets + np.searchsorted(before, cut.offsets)
-        return text, list_array(ends, pa.array(slots, pa.int32()))
+        around = Around(cutter.joiner, number=self.number, gap=self.gap or "", heads=heads)
+        return with_copies(cut, copies, around)
 
     def without_copies(self, emitted: pa.StringArray, joiner: str) -> pa.StringArray:
         """What is left of each emission, units and joiners; null where not every copy surely comes again."""
