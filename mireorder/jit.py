@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import update_wrapper
-<<<<<<< HEAD
 from threading import RLock
-=======
-from threading import Lock
->>>>>>> columns
 from types import FunctionType
 from typing import Any
 
@@ -19,12 +15,7 @@ class Kernel:
     """A loop over arrays, compiled by numba for all threads at once (it releases the GIL).
 
     It never checks a division by 0. Numba is imported with the first call of any kernel: it takes longer than most of
-<<<<<<< HEAD
     what needs no kernel. A kernel may call others.
-=======
-    what needs no kernel. Kernels that it calls by their names are compiled with it: keep them in one file, as machine
-    code that is kept does not see a change in another.
->>>>>>> columns
 
     Machine code goes beside the source, or to the user's cache folder; where neither can be written, as in a container
     whose disk is read-only, each process compiles it anew.
@@ -44,15 +35,7 @@ class Kernel:
     def _compile(self) -> Any:
         from numba import njit
 
-<<<<<<< HEAD
         options = {"nogil": True, "error_model": "numpy"}
-=======
-        options, loop = {"nogil": True, "error_model": "numpy"}, self.__wrapped__  # type: ignore[attr-defined]
-        known = {name: loop.__globals__.get(name) for name in loop.__code__.co_names}
-        called = {name: found._compile() for name, found in known.items() if isinstance(found, Kernel)}
-        if called:
-            loop = FunctionType(loop.__code__, loop.__globals__ | called)
->>>>>>> columns
         with _COMPILING:  # a second thread would do the same work again
             if self.compiled is None:
                 loop = _with_compiled(self.__wrapped__)  # type: ignore[attr-defined]

@@ -32,21 +32,7 @@ PLANS |= {
     "marked, aa": (marked(Spans(width=4, delimiter="aa"), "<{}>"), st.text("ab", max_size=9)),
     "marked, more than ten": (marked(Words(width=12), "<{}>"), st.text("ab ", max_size=14)),
     "ahead, aa": (ahead(Spans(width=9, delimiter="aa"), Lookahead(1), by_sentence=False), st.text("ab", max_size=9)),
-<<<<<<< HEAD
-    "ahead, marks that overlap": (
-        plan_of(
-            Words(width=9),
-            range(9),
-            kind="lead",
-            policy="lookahead",
-            markers="<<{}<",
-            copying=CASES["ahead, words"][0].entries()["copying"],
-        ),
-        TEXT,
-    ),
-=======
     "ahead, marks that overlap": (replace(CASES["ahead, words"][0], markers="<<{}<"), TEXT),
->>>>>>> columns
     "ahead, few": (ahead(Words(width=3), Lookahead(1), by_sentence=False), TEXT),
     "ahead, sentences": (ahead(Words(width=12), Lookahead(1)), st.sampled_from(["It was. It is so.", "A b c. D e! F"])),
     "bare, aa": (ahead(Spans(width=9, delimiter="aa"), Lead(2), by_sentence=False, marks=False), None),

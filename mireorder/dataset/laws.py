@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from mireorder.errors import InputError
 from mireorder.ordering.columns import RestoredRows, put_back, without_start
-from mireorder.ordering.emission import is_order, moved_back
+from mireorder.ordering.emission import is_order, moved_back, moved_back_all
 from mireorder.ordering.plan import Plan
 from mireorder.restoring.units import Restored
 
@@ -36,9 +36,11 @@ def text_breaches(
     """Rows that are surely sound are told by kernels, the others by a closer look."""
     targets, permutations = columns["target"], columns["permutation"]
     restored = _restored(plan, completions, prompts)
-    moved = pa.nulls(len(targets), pa.string())
-    if plan.kind in ("fixed", "set", "causal"):
-        moved = put_back(plan.cutter, without_start(completions, plan.completion_start), permutations)
+    emitted = without_start(completions, plan.completion_start)
+    if plan.kind in ("marked", "lead"):
+        moved = moved_back_all(plan, emitted, permutations)
+    else:
+        moved = put_back(plan.cutter, emitted, permutations)
     sound = pc.and_(pc.equal(moved, targets), pc.equal(restored.text, targets)).fill_null(False)
     doubtful = ~sound.to_numpy(zero_copy_only=False)
     doubtful[restored.incomplete] = True
