@@ -109,6 +109,17 @@ def test_arrays_of_objects_are_text_and_flat_ones_are_lists(tmp_path):
     assert refusal(path).startswith("c.jsonl, row 0: column 'a' holds [0.5], where a list of text alone is expected")
 
 
+@pytest.mark.parametrize("line", ["7", "null", "[]", '"x"', "true"])
+def test_lines_that_are_no_objects_are_refused_by_row(tmp_path, line):
+    rows = ['{"q": "1", "a": "2"}', " " + '{"q": "1", "a": "2"}' + " ", line]
+    assert refusal(write(tmp_path / "a.jsonl", "\r\n".join(rows))).startswith("a.jsonl, row 2: not a JSON object")
+    if line != "[]":  # which is an array without rows
+        assert refusal(write(tmp_path / "b.jsonl", line + "\n")).startswith("b.jsonl, row 0: not a JSON object")
+    assert refusal(write(tmp_path / "c.jsonl", rows[0] + " 7\n")).startswith(
+        "c.jsonl, row 0: malformed JSON (Extra data"
+    )
+
+
 # One array
 
 

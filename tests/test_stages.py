@@ -1,5 +1,6 @@
 """Fit and apply: the plan does not depend on how the rows are cut into files, and every order can be undone."""
 
+import csv
 import json
 import os
 import random
@@ -154,8 +155,9 @@ def test_real_goemotions(real, tmp_path):
     plan = fit(str(file), reading=reading, cutter=cutter, order=Order(criterion="presence", shuffles=0))
     rows = apply_and_prove(str(file), plan, tmp_path / "out", 43_410)
     place = [names[slot] for slot in plan.permutation].index
-    for line, row in zip(file.read_text().splitlines(), rows, strict=True):
-        text, ids, _ = line.split("\t")
+    with file.open(encoding="utf-8", newline="") as lines:  # its cells with quotes are quoted, all of them
+        records = list(csv.reader(lines, delimiter="\t"))
+    for (text, ids, _), row in zip(records, rows, strict=True):
         labels = [names[int(label)] for label in ids.split(",")]
         assert row["prompt"] == text
         assert row["completion"] == " " + ", ".join(sorted(labels, key=place))

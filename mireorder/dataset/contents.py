@@ -127,7 +127,7 @@ class Stream:
             yield from table.combine_chunks().to_batches()
 
     def _rows(self) -> Iterator[Row]:
-        return (Row(None, dict(row)) for row in self.rows.with_format(None))
+        return ((None, dict(row)) for row in self.rows.with_format(None))
 
     def others(self, shard: str, reading: Reading) -> Found:
         """See `Content`. Without features, the whole stream is read."""
@@ -178,7 +178,7 @@ class Records:
             if not isinstance(row, Mapping):
                 problem = f"{type(row).__name__} is no dict from column to value"
                 raise InputError(problem, shard=shard, row=number, remedy="make each row one")
-            yield Row(None, {name: value.tolist() if _is_numpy(value) else value for name, value in row.items()})
+            yield None, {name: value.tolist() if _is_numpy(value) else value for name, value in row.items()}
 
 
 def _is_numpy(value: Any) -> bool:

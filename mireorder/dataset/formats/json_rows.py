@@ -19,12 +19,8 @@ from mireorder.dataset.kept import Kept
 from mireorder.errors import InputError
 from mireorder.reading import Reading
 
-
-class Row(NamedTuple):
-    """A row, and the JSON text that it was read from, if it was read from one."""
-
-    text: str | None
-    values: dict[str, Any]
+Row = tuple[str | None, dict[str, Any]]
+"""The JSON text that a row was read from, if it was read from one, and its values."""
 
 
 class Column(NamedTuple):
@@ -34,6 +30,8 @@ class Column(NamedTuple):
     is_json: bool = False
 
 
+_ENDS = frozenset({"\n", "\r\n", ""})  # of lines
+_EXACTLY = frozenset({str, int, bool, type(None)})  # types of values that no digit of theirs is lost of
 _TEXT = Column(pa.string())
 _OPENS = ("[", ",")
 _MAY_FOLLOW = {"": "[", "[": "]", ",": "", "value": ",]", "]": ""}  # marks that may stand behind a mark or a value
@@ -70,7 +68,7 @@ def read_json(path: Path, shard: str, reading: Reading, kept: Kept) -> Iterator[
 
 def others_of_json(path: Path, shard: str, reading: Reading) -> dict[str, Kind]:
     """The kinds of the columns that are no source or target; the whole file is read."""
-    return kinds_of(_rows(path, shard, _EXACT), reading)
+    return kinds_of(_rows(path, shard), reading)
 
 
 def batches_of(
@@ -107,12 +105,17 @@ def kinds_of(rows: Iterable[Row], reading: Reading) -> dict[str, Kind]:
     own = {*reading.source, *reading.target}
     kinds: dict[str, Kind] = {}
     for line, values in rows:
+        others = [name for name in values if name not in own]
+        if line is not None and any(type(values[name]) not in _EXACTLY for name in others):
+            values = _EXACT.decode(line)  # which takes longer
         escaped = line is None or "\\ud" in line or "\\uD" in line
-        for name, value in values.items():
-            if name not in own:
+        for name in others:
+            if (value := values[name]) is not None:
                 kind = kind_of(value, escaped)
                 known = kinds.get(name, "null")
                 kinds[name] = known if known == kind else merged(known, kind)
+            elif name not in kinds:
+                kinds[name] = "null"
     return kinds
 
 
@@ -141,38 +144,39 @@ def _space(row: str, at: int) -> int:
     return int(WHITESPACE.match(row, at).end())
 
 
-def _rows(path: Path, shard: str, decoder: json.JSONDecoder = _CAREFUL) -> Iterator[Row]:
+def _rows(path: Path, shard: str) -> Iterator[Row]:
     """The rows of a file, each an object without repeated keys."""
-    read = _elements if text.begins_with(path, shard, b"[") else _lines
-    for number, (row, values) in enumerate(read(path, shard, decoder)):
-        if type(values) is not dict:
-            problem = values.problem if isinstance(values, Repeated) else "not a JSON object"
-            raise InputError(problem, shard=shard, row=number, remedy=_REMEDY)
-        yield Row(row, values)
+    return (_elements if text.begins_with(path, shard, b"[") else _lines)(path, shard)
 
 
-def _lines(path: Path, shard: str, decoder: json.JSONDecoder) -> Iterator[tuple[str, Any]]:
+def _lines(path: Path, shard: str) -> Iterator[Row]:
     row = keys = 0
     for line in text.text_lines(path, shard):
         # Where a line has as many colons as the object has keys, no key is repeated, as each has one of its own.
-        colons = line.count(":")
-        fast = colons == keys and decoder is _CAREFUL
+        fast = line.count(":") == keys
         try:
-            values = (_PLAIN if fast else decoder).decode(line)
-            if fast and len(values) != keys:
-                values = decoder.decode(line)
+            start = 0 if line[0] == "{" else _space(line, 0)
+            values, end = (_PLAIN if fast else _CAREFUL).raw_decode(line, start)
+            if line[end:] not in _ENDS or (fast and (type(values) is not dict or len(values) != keys)):
+                values = _CAREFUL.decode(line)
         except (ValueError, RecursionError) as error:
             if line.isspace():
                 continue
             if "\r" in line.rstrip():
                 raise text.carriage_return(shard, row) from None
             raise InputError(f"malformed JSON ({error})", shard=shard, row=row, remedy=_REMEDY) from error
-        keys = len(values) if isinstance(values, dict) else 0
+        if type(values) is not dict:
+            raise _no_row(values, shard, row)
         yield line, values
-        row += 1
+        row, keys = row + 1, len(values)
 
 
-def _elements(path: Path, shard: str, decoder: json.JSONDecoder) -> Iterator[tuple[str, Any]]:
+def _no_row(values: Any, shard: str, row: int) -> InputError:
+    problem = values.problem if isinstance(values, Repeated) else "not a JSON object"
+    return InputError(problem, shard=shard, row=row, remedy=_REMEDY)
+
+
+def _elements(path: Path, shard: str) -> Iterator[Row]:
     """The elements of a top-level array, one after the other: little more than one of them is held."""
     held, before, row = "", "", 0
     for part in chain(text.blocks(path, shard, whole_lines=False), [None]):
@@ -185,12 +189,14 @@ def _elements(path: Path, shard: str, decoder: json.JSONDecoder) -> Iterator[tup
             try:
                 if before not in _OPENS:
                     raise ValueError(f"{held[start : start + 20]!r} where a comma or the end is expected")
-                values, end = decoder.raw_decode(held, start)
+                values, end = _CAREFUL.raw_decode(held, start)
             except (ValueError, RecursionError) as error:
                 if part is not None and before in _OPENS and len(held) - start < ELEMENT_CHARACTERS:
                     break  # its end may be still to come
                 problem = f"malformed JSON ({getattr(error, 'msg', error)})"
                 raise InputError(problem, shard=shard, row=row, remedy=_REMEDY) from error
+            if type(values) is not dict:
+                raise _no_row(values, shard, row)
             yield held[start:end], values
             before, at, row = "value", end, row + 1
         else:
@@ -241,9 +247,9 @@ def _own_array(name: str, column: Column, chunk: Sequence[Row], shard: str, star
     exact = {pa.string(): str, pa.int64(): int, pa.bool_(): bool}.get(column.kind)
     cells = [
         value
-        if (value := row.values.get(name)) is None or type(value) is exact
-        else _own_cell(value, column, name, row.text, shard, start + i)
-        for i, row in enumerate(chunk)
+        if (value := values.get(name)) is None or type(value) is exact
+        else _own_cell(value, column, name, line, shard, start + i)
+        for i, (line, values) in enumerate(chunk)
     ]
     return _array(cells, column.kind, name, shard, start)
 
@@ -287,15 +293,16 @@ def _dumped(value: Any) -> str | None:
 
 
 def _value(row: Row, name: str) -> Any:
-    return row.values.get(name)
+    return row[1].get(name)
 
 
 def _json_text(row: Row, name: str) -> str | None:
     """The text of a value that is kept as it stands."""
-    value = row.values.get(name)
+    line, values = row
+    value = values.get(name)
     if value is None:
         return None
-    return _dumped(value) if row.text is None else own_text(row.text, name, strict=False)
+    return _dumped(value) if line is None else own_text(line, name, strict=False)
 
 
 def _array(cells: list[Any], kind: pa.DataType, name: str, shard: str, first_row: int) -> pa.Array:
