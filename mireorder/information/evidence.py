@@ -145,7 +145,7 @@ class Evidence:
         for slot, some in enumerate(taken):
             for code, unit in enumerate(some):
                 codes[slot, ord(unit)] = code
-        natural, there = np.empty(len(data), np.uint8), np.diff(offsets) == len(taken)
+        natural, there = np.zeros(len(data), np.uint8), np.diff(offsets) == len(taken)
         there[list(self.misfits(source))] = False
         _replay(offsets, data, self.of_sources(source), codes, self._starts, self.by_emitted, highest, natural, there)
         return natural, there

@@ -23,12 +23,13 @@ import corrected
 import dense_counts
 import first_use
 import fitting
+import single_rows
 import sparse_counts
 import training
 from contest import MB, Case, Outcome, time_all, weigh
 
 HERE = Path(__file__).parent
-GROUPS = [dense_counts, sparse_counts, corrected, fitting, applying, first_use, training]
+GROUPS = [dense_counts, sparse_counts, corrected, fitting, applying, single_rows, first_use, training]
 CASES: dict[str, Case] = {case.name: case for group in GROUPS for case in group.CASES}
 LIBRARIES = [
     "mireorder",
