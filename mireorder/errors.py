@@ -1,11 +1,11 @@
-"""The errors a user can mend: each names the place, the problem and the remedy."""
+"""The errors a user can fix: each names the place, the problem and the remedy."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 
 class MireorderError(Exception):
-    """A problem the user can mend. The CLI prints its text and exits with 2."""
+    """A problem the user can fix. The CLI prints its text and exits with 2."""
 
 
 class InputError(MireorderError):

@@ -26,7 +26,7 @@ class Reading:
             what the file shows: quoting, unless one of its quotes can be none.
 
     Raises:
-        InputError: column names are no tuple of texts, the separator is no text, or ``quotes`` is no truth value.
+        InputError: column names are no tuple of texts, the separator is not text, or ``quotes`` is no truth value.
 
     Example:
         >>> from mireorder import Reading
@@ -64,7 +64,7 @@ def source_and_target(batch: pa.RecordBatch, shard: str, reading: Reading) -> pa
         where the target has several columns. Nulls stay null.
 
     Raises:
-        InputError: a column's type is of no use, or a label column is called ``source``.
+        InputError: a column's type can't be read, or a label column is called ``source``.
     """
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -239,7 +239,7 @@ def apply(
         max_tokens: for token form: the most a row may have, prompt, completion and end together, so that no trainer
             has to cut it. A longer row is refused, or set aside; None sets no bound. In another order a row may have
             another number of tokens.
-        out: folder to write to; None keeps the dataset in memory. An interrupted run is taken up again.
+        out: folder to write to; None keeps the dataset in memory. An interrupted run resumes.
         reading: where the columns have other names than those the plan was fitted on.
         keep_columns: write the other columns of the input, too, as they are: all but those of source and target (and
             the label columns that make a target), which the form's own hold. They have one type in all shards and
@@ -306,11 +306,13 @@ def reading_of(
     """How rows are read, from the arguments of `fit`.
 
     Raises:
-        InputError: ``reading`` stands beside others, or nothing is named; or columns beside a separator.
+        InputError: ``reading`` is given together with others, or nothing is named; or columns beside a separator.
     """
     if reading is not None:
         if source is not None or target is not None or separator is not None:
-            raise InputError("reading stands beside source, target or separator", remedy="pass one or the other")
+            raise InputError(
+                "reading is given together with source, target or separator", remedy="pass one or the other"
+            )
         return reading
     return Reading(_names(source), _names(target), separator)
 

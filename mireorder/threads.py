@@ -132,7 +132,7 @@ def map_drawn(work: Callable[[T], R], items: Iterable[T], workers: int | None = 
 
 
 def shared(workers: int | None, items: int) -> tuple[int, int]:
-    """Threads for so many items, and threads within each of them.
+    """Threads for N items, and threads within each of them.
 
     Args:
         workers: threads in all; None takes one a core.

@@ -166,7 +166,7 @@ def train_all(folder: Path, prepared: Mapping[str, tuple[Plan, Any]], setup: Set
 
 
 def main_of(command: Any) -> None:
-    """Run a pipeline's command; errors the user can mend are printed and end it with 2."""
+    """Run a pipeline's command; errors the user can fix are printed and end it with 2."""
     import typer
 
     try:

@@ -97,7 +97,7 @@ def test_a_row_that_can_not_be_cut_is_named_as_it_lies_in_its_file(tmp_path):
     lines = [f"{row}*1={row}" for row in range(40)]
     lines[27] = "27*1=27 or so"
     (tmp_path / "mul.txt").write_text("\n".join(lines))
-    with pytest.raises(InputError, match=r"mul.txt, row 27: .*; mend it, or leave the row out") as refused:
+    with pytest.raises(InputError, match=r"mul.txt, row 27: .*; fix it, or leave the row out") as refused:
         orders, reading = arms(["plain", "max"]), Reading(separator="=")
         compare(tmp_path / "mul.txt", orders, tmp_path / "out", reading=reading, cutter="digits")
     assert "reject" not in str(refused.value)

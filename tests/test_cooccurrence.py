@@ -165,10 +165,10 @@ def test_lists_that_hold_no_ids_are_refused_with_their_place(rows, problem):
     [
         ([0, 2, 4], [0, 1, 2, 5], r"row 1: id 5 at place 1 lies outside \[0, 5\)"),
         ([0, 0, 2], [0, -1], "row 1: id -1 at place 1 lies outside"),
-        ([0, 2, 1, 3], [0, 1, 2], "row 1: offsets 2 to 1 are no part of 3 ids"),
-        ([0, 2, 9], [0, 1, 2], "row 1: offsets 2 to 9 are no part of 3 ids"),
-        ([-1, 2], [0, 1, 2], "row 0: offsets -1 to 2 are no part of 3 ids"),
-        ([7], [0, 1, 2], "row 0: offsets 7 to 7 are no part of 3 ids"),
+        ([0, 2, 1, 3], [0, 1, 2], "row 1: offsets 2 to 1 are not part of 3 ids"),
+        ([0, 2, 9], [0, 1, 2], "row 1: offsets 2 to 9 are not part of 3 ids"),
+        ([-1, 2], [0, 1, 2], "row 0: offsets -1 to 2 are not part of 3 ids"),
+        ([7], [0, 1, 2], "row 0: offsets 7 to 7 are not part of 3 ids"),
         ([], [0], "there are no offsets"),
     ],
 )

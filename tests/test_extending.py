@@ -100,7 +100,7 @@ class Halves(Traits, Adapting):
     def cut(self, batch):
         target, half = batch.column("target"), self.width // 2
         bad = pc.fill_null(pc.not_equal(pc.utf8_length(target), self.width), True).to_numpy(zero_copy_only=False)
-        problems = dict.fromkeys(np.flatnonzero(bad).tolist(), f"target has not {self.width} characters; mend it")
+        problems = dict.fromkeys(np.flatnonzero(bad).tolist(), f"target has not {self.width} characters; fix it")
         kept = target.filter(pa.array(~bad))
         parts = [pc.utf8_slice_codeunits(kept, 0, half), pc.utf8_slice_codeunits(kept, half)]
         units = [part[row].as_py() for row in range(len(kept)) for part in parts]

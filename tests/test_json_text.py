@@ -81,7 +81,7 @@ def test_an_object_in_any_order_is_restored_to_its_bytes(tmp_path):
     [
         ('{"q": "1", "a": "2", "q": "3"}', "key 'q' is repeated"),
         ('{"q": "1", "a": "2", "x": 1, "\\u0078": 1}', "key 'x' is repeated"),
-        ('{"q": "1", "a": {"t": 1, "t": 2}}', "column 'a': key 't' is repeated; mend the row"),
+        ('{"q": "1", "a": {"t": 1, "t": 2}}', "column 'a': key 't' is repeated; fix the row"),
         ('{"q": "1", "a": {"t": [{"u": {}, "v": 1, "u": 2}]}}', "column 'a': key 'u' is repeated"),
         ('{"q": "1", "a": [{"t": 1, "t": 2}]}', "column 'a': key 't' is repeated"),
     ],

@@ -173,7 +173,7 @@ def test_marked_units_come_back_from_any_order(align, data):
         ("<", "cut short", "???", "'<' stands where a marker should"),
         ("<2>4<0>0", "cut short", "0?4", "the unit of slot 1 was not emitted"),
         ("<2>4<0>0<1", "cut short", "0?4", "it stops within a marker"),
-        ("<2>4<0>0<1x", "malformed", "0?4", "'<1x' is no marker"),
+        ("<2>4<0>0<1x", "malformed", "0?4", "'<1x' is not a marker"),
         ("<2>4<2>5<1>8", "malformed", "??4", "marker '<2>' is repeated"),
         ("<2>4<3>5<1>8", "malformed", "??4", "marker '<3>' is of no slot"),
         ("<02>4<0>0<1>8", "malformed", "0?8", "'<02>4' stands where a marker should"),

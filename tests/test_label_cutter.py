@@ -110,7 +110,9 @@ def test_a_word_for_no_labels_that_could_not_be_told_apart_is_refused(empty):
 
 def test_a_label_that_reads_like_the_word_for_none_is_refused_also_where_labels_are_those_seen():
     survey = Labels(empty="joy").survey(batch_of([["fear"], ["joy"], []], pa.list_(pa.string())))
-    with pytest.raises(InputError, match=r"label 'joy' can't be told apart .* reads 'joy'; rename it, or pass another"):
+    with pytest.raises(
+        InputError, match=r"label 'joy' can't be distinguished .* reads 'joy'; rename it, or pass another"
+    ):
         Labels(empty="joy").settle(survey)
     assert Labels(empty="joyless").settle(survey).names == ("fear", "joy")
     assert Labels(joiner="; ", empty="no, none").settle(survey).split("no, none").units == []
@@ -217,7 +219,7 @@ def test_lists_and_other_texts_are_not_mixed():
     assert cutter.names == ("a", "b")
     problems = cutter.cut(batch).problems
     assert sorted(problems) == [2, 3, 4] and "write '[]' where there are no labels" in problems[4]
-    assert problems[2] == "target 'a, b' is no list of texts or integers, as most are; mend it or pass --reject"
+    assert problems[2] == "target 'a, b' is not a list of texts or integers, as most are; fix it or pass --reject"
     batch = batch_of(["a, b", "b", "['a']", "[a, b]", "[c]"])
     cutter = settled(Labels(), batch)
     assert cutter.names == ("[c]", "a", "b") and not cutter.lists
@@ -256,6 +258,6 @@ def test_empty_cells_of_label_columns_are_refused_or_zero_if_asked():
     with pytest.raises(InputError, match="a missing label can't count as 1; pass 0"):
         Labels(missing=1)
     assert (
-        "holds '2', not 0 or 1; mend it"
+        "holds '2', not 0 or 1; fix it"
         in Labels(("a", "b"), missing=0).cut(pa.record_batch({"source": ["x"], "a": ["2"], "b": ["0"]})).problems[0]
     )

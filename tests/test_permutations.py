@@ -99,7 +99,7 @@ WRONG = [[0, 0], [1, 2], [0, 2], [-1, 0], [1], None, [None], [0, None], [2**31, 
 def test_the_first_row_that_is_no_permutation_is_named(wrong, before, after):
     rows = column([*before, wrong, *after], pa.list_(pa.int64()))
     assert sound_rows(rows).tolist() == [r is not None and is_sound(r) for r in rows.to_pylist()]
-    with pytest.raises(InputError, match="is no permutation") as refused:
+    with pytest.raises(InputError, match="is not a permutation") as refused:
         Permutations.of(rows)
     assert refused.value.row == len(before) and str(wrong) in refused.value.problem
 

@@ -99,7 +99,7 @@ def test_the_files_of_teaching_arithmetic_are_read_as_they_are(real, tmp_path):
     with pytest.raises(InputError, match=r"bad\.txt, row 1: '2\*2=5' should end in 4"):
         read_files(bad, bad)
     bad.write_text("1*1=1\n\n")
-    with pytest.raises(InputError, match=r"row 1: '' is no sum or product"):
+    with pytest.raises(InputError, match=r"row 1: '' is not a sum or product"):
         read_files(bad, bad)
 
 

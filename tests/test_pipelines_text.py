@@ -236,7 +236,7 @@ def test_goemotions_is_read_by_split_and_as_a_hub_dataset_has_it(tmp_path):
 
 def test_bad_labels_are_refused(tmp_path):
     (tmp_path / "toxic.csv").write_text(TOXIC.replace("1,0,0,0,1,0", "2,0,0,0,1,0"))
-    with pytest.raises(InputError, match="row 0: column 'toxic' holds '2', not 0 or 1; mend it"):
+    with pytest.raises(InputError, match="row 0: column 'toxic' holds '2', not 0 or 1; fix it"):
         read_labelled(LABELLED["toxic"], str(tmp_path / "toxic.csv"), 9)
 
 

@@ -394,7 +394,7 @@ def test_what_can_not_be_emitted_is_refused_in_one_line():
     plan = products()
     with pytest.raises(m.InputError, match=r"the batch: has no column 'a', only q, b; rename"):
         plan.transform({"q": ["1"], "b": ["1"]})
-    with pytest.raises(m.InputError, match=r"DataFrame is no batch of rows; pass a dict of lists"):
+    with pytest.raises(m.InputError, match=r"DataFrame is not a batch of rows; pass a dict of lists"):
         plan.transform(pl.DataFrame({"q": ["1"], "a": ["1"]}))
     with pytest.raises(m.InputError, match="has no column 'completion'"):
         plan.restore_batch({"text": ["0480"]})

@@ -152,7 +152,7 @@ def test_lines_are_cut_as_by_partition(tmp_path_factory, lines, separator, end, 
     closed = last_end or not lines or lines[-1] == ""
     content = end.join(lines) + (end if closed and lines else "")
     write(path, b"\xef\xbb\xbf" * (block % 2) + content.encode())
-    if block % 2 == 0 and content.startswith("\ufeff"):  # a byte order mark is no text
+    if block % 2 == 0 and content.startswith("\ufeff"):  # a byte order mark is not text
         lines[0] = lines[0][1:]
         lines = [] if content == "\ufeff" else lines
     cuts = [line.partition(separator) for line in lines]
@@ -218,7 +218,7 @@ def test_broken_quoting_is_refused_with_its_row(tmp_path, text, row):
 def test_ragged_rows_are_refused_with_their_row(tmp_path, monkeypatch, suffix, comma, block):
     monkeypatch.setattr(formats, "BLOCK_BYTES", block)
     path = write(tmp_path / f"a{suffix}", "q,a\n1,1\n2,2\n3\n".replace(",", comma))
-    assert refusal(path).startswith(f"a{suffix}, row 2: 1 fields where there are 2 columns; mend the row")
+    assert refusal(path).startswith(f"a{suffix}, row 2: 1 fields where there are 2 columns; fix the row")
     path = write(tmp_path / f"b{suffix}", "1,1,1\n".replace(",", comma))
     message = refusal(path, Reading(("q",), ("a",), columns=("q", "a")))
     assert message.startswith(f"b{suffix}, row 0: 3 fields where there are 2 columns")

@@ -87,7 +87,7 @@ def test_codes_of_another_type_are_refused(wrong):
 
 @pytest.mark.parametrize("pairs", [[(0, 2)], [(-1, 0)], [(1, 1)], [(0, 1), (0, 7)]])
 def test_pairs_of_columns_that_are_not_there_are_refused(pairs):
-    with pytest.raises(InputError, match=r"\(-?\d, -?\d\) is no pair of 2 columns"):
+    with pytest.raises(InputError, match=r"\(-?\d, -?\d\) is not a pair of 2 columns"):
         PairTables.of(codes([0, 1]), pairs, (2, 2))
 
 
@@ -96,8 +96,8 @@ def test_pairs_of_columns_that_are_not_there_are_refused(pairs):
     [
         (numbers(0, 5, 6, 9), "row 2: key 6 stands for no codes of"),
         (np.zeros((1, 2), np.uint64), r"keys of 2 words, but columns of .* take 1"),
-        (np.zeros(3, np.uint64), "keys are no uint64"),
-        (np.zeros((1, 1), np.int64), "keys are no uint64"),
+        (np.zeros(3, np.uint64), "keys are not uint64"),
+        (np.zeros((1, 1), np.int64), "keys are not uint64"),
     ],
 )
 def test_keys_that_stand_for_no_codes_are_refused(keys, says):
@@ -133,7 +133,7 @@ def test_counts_that_do_not_fit_the_keys_or_64_bits_are_refused(counts, says):
     "keys", [np.zeros(3, np.uint64), np.array([[-1]]), np.zeros((1, 1)), np.zeros((1, 0), np.uint64)]
 )
 def test_keys_of_another_shape_or_type_are_refused(keys):
-    with pytest.raises(InputError, match="keys are no uint64"):
+    with pytest.raises(InputError, match="keys are not uint64"):
         KeyTable.of(keys)
 
 

@@ -396,5 +396,5 @@ def test_the_lean_loop_trains_what_the_trainer_trains(tmp_path):
     assert set(answer) >= {"generated_text", "verdict"}
     with pytest.raises(OutputError, match="not empty"):
         train_from_scratch(data, "nano", tmp_path / "lean", budget)
-    with pytest.raises(MireorderError, match="is no preset"):
+    with pytest.raises(MireorderError, match="is not a preset"):
         train_from_scratch(data, "owner/name", tmp_path / "new", budget)

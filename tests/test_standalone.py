@@ -454,7 +454,7 @@ GOOD = json.loads(CASES["padded"][0].to_json())
         (json.dumps(GOOD | {"permutation": [0, 1.0, 2, 3]}), "permutation and cutter do not fit together"),
         (json.dumps(GOOD | {"kind": "set"}), "kind 'set' and cutter digits do not fit together"),
         (json.dumps(GOOD | {"kind": "causal"}), "TypeError"),
-        (json.dumps(GOOD | {"kind": "marked", "markers": "{}"}), "can't be told from what they mark"),
+        (json.dumps(GOOD | {"kind": "marked", "markers": "{}"}), "can't be distinguished from what they mark"),
         (json.dumps(GOOD | {"kind": "lead", "markers": "<{}>"}), "joiner"),
     ],
 )
@@ -495,8 +495,8 @@ def test_spoilt_plans_are_refused_or_restore_without_raising(name, bundled, tmp_
 @pytest.mark.parametrize(
     ("arguments", "lines", "problem"),
     [
-        (["--strings"], "x\n", "standard input, line 1: 'x' is no JSON string; leave out --strings"),
-        (["--strings"], "1\n", "'1' is no JSON string"),
+        (["--strings"], "x\n", "standard input, line 1: 'x' is not a JSON string; leave out --strings"),
+        (["--strings"], "1\n", "'1' is not a JSON string"),
         (["--ids"], "[1]\n", "the plan's units are text; leave out --ids"),
         (["--prompts", "nowhere"], "x\n", "nowhere: can't be read"),
         (["--prompts", __file__], "x\n" * 9999, "prompts for more answers; pass a prompt for each line"),
@@ -519,7 +519,7 @@ def test_the_kind_causal_needs_prompts_and_units_that_are_ids_need_ids(bundled, 
         "error: the plan's units are token ids; pass --ids\n",
     )
     status, said = run_here(bundled, monkeypatch, capsys, tmp_path / "ids", "--ids", lines='[1]\n[1, "2"]\n')
-    assert status == 2 and """line 2: '[1, "2"]' is no JSON list of ids; write it as [5, 17, 3]""" in said
+    assert status == 2 and """line 2: '[1, "2"]' is not a JSON list of ids; write it as [5, 17, 3]""" in said
 
 
 def test_a_plan_of_text_restores_no_ids(bundled, tmp_path):

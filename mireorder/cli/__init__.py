@@ -21,7 +21,7 @@ KEPT = {
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; problems the user can mend are printed without a traceback."""
+    """Run the command line; problems the user can fix are printed without a traceback."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         with _notes():

@@ -268,7 +268,7 @@ class Choice:
         try:
             return None if self.order is None else [int(slot) for slot in self.order.split(",")]
         except ValueError:
-            problem = f"{self.order!r} is no order"
+            problem = f"{self.order!r} is not an order"
             raise InputError(problem, remedy="write it as 2,1,3,0: slots by step") from None
 
     def _moves(self) -> str | None:
@@ -286,7 +286,7 @@ class Choice:
         try:
             number = None if self.copies in (None, "all") else int(str(self.copies))
         except ValueError:
-            raise InputError(f"--copies {self.copies!r} is no number", remedy="pass a number, or all") from None
+            raise InputError(f"--copies {self.copies!r} is not a number", remedy="pass a number, or all") from None
         if self.policy == "lead":
             if self.place is not None or self.copies == "all":
                 raise InputError("policy lead copies single units", remedy="pass --policy lookahead")
@@ -384,5 +384,5 @@ def memory(text: str | None) -> int | None:
         return None
     found = re.fullmatch(r"(\d+)\s*([KMGT]?)B?", text.strip(), re.IGNORECASE)
     if not found:
-        raise InputError(f"{text!r} is no amount of memory", remedy="write it as 512MB or 2GB")
+        raise InputError(f"{text!r} is not an amount of memory", remedy="write it as 512MB or 2GB")
     return int(found[1]) << {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}[found[2].upper()]

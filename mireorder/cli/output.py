@@ -47,7 +47,7 @@ class Incomplete:
 
 @contextmanager
 def rows_bar(what: str) -> Iterator[Callable[[int], None]]:
-    """A bar that counts rows, of which nobody knows how many there are."""
+    """A bar that counts rows, whose number is unknown."""
     from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = SpinnerColumn(), TextColumn("{task.description} {task.completed:,.0f} rows"), TimeElapsedColumn()

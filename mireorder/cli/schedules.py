@@ -68,4 +68,4 @@ def _numbers(text: str | None, plans: int) -> list[float]:
     try:
         return [1.0] * plans if text is None else [float(number) for number in text.split(",")]
     except ValueError:
-        raise InputError(f"{text!r} are no weights", remedy="write them as 3,1: a number for each plan") from None
+        raise InputError(f"{text!r} are not weights", remedy="write them as 3,1: a number for each plan") from None

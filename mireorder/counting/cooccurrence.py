@@ -83,7 +83,7 @@ def _checked(offsets: NDArray[np.int64], ids: NDArray[np.int32], vocabulary: int
 
 
 def _parts(rows: PartRows, pairs: int) -> list[slice]:
-    """Places of first ids that open about so many pairs at most, at least one."""
+    """Places of first ids that open at most about N pairs, at least one."""
     pairs = min(pairs, PAIRS_AT_ONCE)
     return list(slices(int(rows.offsets[-1]), max(1, pairs // rows.window), int(rows.offsets[0])))
 
@@ -92,11 +92,11 @@ def rows_of_ids(rows: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """Offsets int64 (n + 1,) and ids int32 of a list array; the ids of a list of int32 are not copied.
 
     Raises:
-        InputError: the array is no list of integers, a row or an id is null, or an id lies outside [0, 2^31).
+        InputError: the array is not a list of integers, a row or an id is null, or an id lies outside [0, 2^31).
     """
     kind = rows.type
     if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)) or not pa.types.is_integer(kind.value_type):
-        raise InputError(f"{kind} is no list of integers", remedy="pass token ids, a list a row")
+        raise InputError(f"{kind} is not a list of integers", remedy="pass token ids, a list a row")
     if rows.null_count:
         raise InputError("the row is null", row=rows.is_null().index(True).as_py(), remedy="drop it, or make it empty")
     offsets = rows.offsets.to_numpy().astype(np.int64, copy=False)
@@ -104,7 +104,7 @@ def rows_of_ids(rows: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     nulls = rows.values.slice(first, last - first).is_null()
     if nulls.true_count:
         at = first + nulls.index(True).as_py()
-        raise InputError("an id is null", row=row_of(offsets, at), remedy="drop the row, or mend it")
+        raise InputError("an id is null", row=row_of(offsets, at), remedy="drop the row, or fix it")
     ids = (rows.values.fill_null(0) if rows.values.null_count else rows.values).to_numpy()
     if ids.dtype != np.int32:
         _refuse_out_of_range(offsets, ids, MOST_IDS)
@@ -121,7 +121,9 @@ def _refuse_ragged(offsets: NDArray[np.int64], ids: int) -> None:
         row = int(wrong.argmax()) if len(wrong) else 0
         start, end = int(offsets[row]), int(offsets[min(row + 1, len(offsets) - 1)])
         raise InputError(
-            f"offsets {start:,} to {end:,} are no part of {ids:,} ids", row=row, remedy="offsets must ascend within ids"
+            f"offsets {start:,} to {end:,} are not part of {ids:,} ids",
+            row=row,
+            remedy="offsets must ascend within ids",
         )
 
 

@@ -23,7 +23,7 @@ from mireorder.counting.kernels import (
 from mireorder.errors import InputError
 from mireorder.threads import map_all
 
-CACHED_ROWS = 1 << 16  # what a kernel makes of so many stays in cache, and its call costs little beside
+CACHED_ROWS = 1 << 16  # a kernel's results of this many rows stay in cache, and its call costs little in comparison
 PARALLEL_KEYS = 1 << 18  # fewer are merged before a second thread has begun
 
 Columns = NDArray[np.int32] | Sequence[NDArray[np.int32]]
@@ -182,7 +182,7 @@ class KeyTable:
         return type(self)(keys[:, None], counts)
 
     def bounds(self, parts: int) -> NDArray[np.uint64]:
-        """First words that split this table into so many parts of about equal size."""
+        """First words that split this table into N parts of about equal size."""
         return self.keys[np.linspace(0, len(self.keys), parts + 1).astype(np.int64)[1:-1], 0]
 
     def slices(self, bounds: NDArray[np.uint64]) -> list[KeyTable]:
@@ -213,7 +213,7 @@ def columns_of(codes: Columns, radices: Sequence[int]) -> list[NDArray[np.int32]
 
 
 def slices(rows: int, step: int | None = None, start: int = 0) -> Iterator[slice]:
-    """Rows from start on that are worked on at once: so many, or as many as stay in cache."""
+    """Rows from start on that are worked on at once: as many as asked for, or as many as stay in cache."""
     step = step or CACHED_ROWS
     return (slice(first, min(first + step, rows)) for first in range(start, rows, step))
 
@@ -272,7 +272,7 @@ def refuse_negative(counts: NDArray[np.int64]) -> None:
 
 
 def _checked(counts: NDArray[Any], keys: int) -> NDArray[np.int64]:
-    """Counts of so many keys, int64 (keys,)."""
+    """Counts of N keys, int64 (keys,)."""
     if counts.dtype.kind not in "iu":
         raise InputError(f"counts are {counts.dtype}, not integers", remedy="convert them with .astype(np.int64)")
     if counts.shape != (keys,):
@@ -286,7 +286,7 @@ def _checked(counts: NDArray[Any], keys: int) -> NDArray[np.int64]:
 
 def _refuse_other_keys(keys: NDArray[np.uint64]) -> None:
     if keys.ndim != 2 or keys.shape[1] == 0 or keys.dtype != np.uint64:
-        problem = f"keys are no uint64 (rows, words), but {keys.dtype} of shape {keys.shape}"
+        problem = f"keys are not uint64 (rows, words), but {keys.dtype} of shape {keys.shape}"
         raise InputError(problem, remedy="make them by Packing.pack")
 
 

@@ -57,7 +57,9 @@ class Layout:
         columns = range(len(self.radices))
         for a, b in self.pairs:
             if a not in columns or b not in columns or a == b:
-                raise InputError(f"({a}, {b}) is no pair of {len(columns)} columns", remedy="name two, counted from 0")
+                raise InputError(
+                    f"({a}, {b}) is not a pair of {len(columns)} columns", remedy="name two, counted from 0"
+                )
 
     @cached_property
     def blocks(self) -> list[list[int]]:

@@ -1,4 +1,4 @@
-"""Cut the rows of a batch, and tell apart those that can't be cut."""
+"""Cut the rows of a batch, and set apart those that can't be cut."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Prepare = Callable[[pa.RecordBatch], pa.RecordBatch]
 FEW_ROWS = 1_024  # a batch of fewer is put together with others
 TOGETHER_ROWS = 8_192  # until there are so many
 Misfits = Callable[[pa.RecordBatch, Cut], dict[int, str]]
-"""0-based row of the batch -> why a row that can be cut is of no use, and the remedy."""
+"""0-based row of the batch -> why a row that can be cut can't be used, and the remedy."""
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ class Fields(FieldsRestorer, Adapting):
                 slots += at
                 units += found.members
             else:
-                problems[row] = f"{problem}; mend it or pass --reject"
+                problems[row] = f"{problem}; fix it or pass --reject"
             offsets.append(len(units))
         return Cut(np.array(offsets, np.int64), np.array(slots, np.int32), pa.array(units, pa.string()), problems)
 

@@ -29,7 +29,7 @@ class Joined(Positional, TextRestorer):
         return pc.split_pattern(target, self.gap)
 
     def units_of(self, batch: pa.RecordBatch) -> tuple[pa.ListArray, dict[int, str]]:
-        """The units of every row, null where there is no target or its units could not be told apart once emitted."""
+        """The units of every row, null where there is no target or its emission could not be cut."""
         target = text_column(batch, self.name)
         lists = self.pieces(target)
         problems = dict.fromkeys(_where(target.is_null()), f"{NO_TARGET}; fill it in or pass --reject")
@@ -41,7 +41,7 @@ class Joined(Positional, TextRestorer):
         wrong = np.unique(owner[_where(pc.match_substring(ahead, self.joiner))])
         option = "--delimiter" if self.joiner == self.gap else "--joiner"
         problem = (
-            f"{self.joiner!r} stands within one of the target's {self.name}, so that they could not be told apart "
+            f"{self.joiner!r} stands within one of the target's {self.name}, so that they could not be distinguished "
             f"where it joins them; choose another {option} or pass --reject"
         )
         problems |= dict.fromkeys(wrong.tolist(), problem)

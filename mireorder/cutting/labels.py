@@ -28,9 +28,9 @@ class LabelsSurvey:
     """The labels seen, as written in the data.
 
     Attributes:
-        seen: in list columns, or in texts that are no lists.
+        seen: in list columns, or in texts that are not lists.
         listed: in texts that show lists.
-        texts: texts that are no lists.
+        texts: texts that are not lists.
         lists: texts that show lists.
     """
 
@@ -182,7 +182,7 @@ class Labels(LabelsRestorer, Adapting):
             nothing = "[]" if self.lists else self.empty
             return f"target is empty; write {nothing!r} where there are no labels, or pass --reject"
         if self.lists:
-            return f"target {text[:40]!r} is no list of texts or integers, as most are; mend it or pass --reject"
+            return f"target {text[:40]!r} is not a list of texts or integers, as most are; fix it or pass --reject"
         return f"target {text[:40]!r} is written as a list, unlike others; write all as lists, with quotes, or none"
 
     def _from_list(
@@ -222,7 +222,7 @@ class Labels(LabelsRestorer, Adapting):
             column = np.array([*_TRUTH.values(), -1], np.int8)[value.to_numpy(zero_copy_only=False)]
             for row in np.flatnonzero(column < 0).tolist():
                 found = batch.column(name)[row].as_py()
-                remedy = "mend it or pass --reject" if found else "fill it in, pass --missing 0 or --reject"
+                remedy = "fix it or pass --reject" if found else "fill it in, pass --missing 0 or --reject"
                 problems.setdefault(row, f"column {name!r} holds {found!r}, not 0 or 1; {remedy}")
             truth[:, slot] = column == 1
         owner, slots = np.nonzero(truth)

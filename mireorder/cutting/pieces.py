@@ -29,7 +29,7 @@ class Pieces(PiecesRestorer, Joined):
     """
 
     def split_all(self, emitted: pa.StringArray) -> Splits:
-        """None: pieces are told by their markers, row by row."""
+        """None: pieces are recognised by their markers, row by row."""
         return Splits(pa.nulls(len(emitted), pa.list_(pa.string())))
 
     def are_units(self, texts: pa.StringArray) -> NDArray[np.bool_]:

@@ -26,8 +26,8 @@ class UnitsSurvey:
 
     Attributes:
         longest: units of the longest target.
-        units: how often each distinct unit was seen, by its key; empty where units are not told apart.
-        vocabulary: how many are told apart.
+        units: how often each distinct unit was seen, by its key; empty where units are not distinguished.
+        vocabulary: how many are distinguished.
     """
 
     longest: int = 0
@@ -54,7 +54,7 @@ class Positional(PlacesRestorer, Adapting, ABC):
     """
 
     def uncounted(self) -> Self:
-        """Units that nobody counts need not be distinguished."""
+        """Units that are not counted need not be distinguished."""
         return replace(self, vocabulary=0)
 
     @abstractmethod
@@ -102,7 +102,7 @@ class Positional(PlacesRestorer, Adapting, ABC):
         return present_codes(cut, at.astype(np.int32), len(self.slots))
 
     def radices(self, survey: UnitsSurvey) -> tuple[int, ...]:
-        """2 codes more than there are units told apart."""
+        """2 codes more than units that are distinguished."""
         return (2 + len(self._known(survey)),) * len(self.slots)
 
     def _known(self, survey: UnitsSurvey) -> NDArray[np.uint64]:

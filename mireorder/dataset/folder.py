@@ -1,4 +1,4 @@
-"""A reordered dataset's folder: written shard by shard, taken up again where it was left."""
+"""A reordered dataset's folder: written shard by shard, resumed where it stopped."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def _write_shards(
     if not any(entry.rows for entry in entries):
         remedy = "name a file that has some"
         if any(entry.rejected for entry in entries):
-            remedy = f"{folder / 'rejected'} says what is wrong with each; mend the input or fit another plan"
+            remedy = f"{folder / 'rejected'} says what is wrong with each; fix the input or fit another plan"
         names = some_of(shard.name for shards, _ in jobs for shard in shards)
         raise InputError("there are no rows to write", shard=names, remedy=remedy)
     manifest.write(folder, entries)

@@ -54,7 +54,7 @@ def kind_of(value: Any, escaped: bool = False) -> Kind:
 
     Args:
         value: as parsed, with `exact_float` and `Repeated`; or any Python object.
-        escaped: whether strings may hold half a surrogate pair, which is no text.
+        escaped: whether strings may hold half a surrogate pair, which is not text.
     """
     if isinstance(value, list | tuple):
         return _list_of(_kind_of_items(value, escaped))

@@ -33,7 +33,7 @@ OF_ROWS = ("permutation", "moved", "restored")
 def text_breaches(
     plan: Plan, columns: Columns, completions: pa.StringArray, prompts: pa.StringArray | None
 ) -> Iterator[Breach]:
-    """Rows that are surely sound are told by kernels, the others by a closer look."""
+    """Kernels find the rows that are surely sound; the others get a closer look."""
     targets, permutations = columns["target"], columns["permutation"]
     restored = _restored(plan, completions, prompts)
     emitted = without_start(completions, plan.completion_start)
@@ -50,7 +50,7 @@ def text_breaches(
         )
         text = moved_back(plan, completion.removeprefix(plan.completion_start), permutation)
         if not is_order(plan, permutation):
-            yield "permutation", row_id, f"{permutation} is no permutation"
+            yield "permutation", row_id, f"{permutation} is not a permutation"
         yield from unmoved(row_id, text, target)
         yield from unrestored_rows(row_id, completion, restored[row], target)
 

@@ -65,7 +65,7 @@ class Shard:
             `string`; lists are `list<string>` or `list<int64>`; nulls stay null. Batches may be slices.
 
         Raises:
-            InputError: the content is damaged, a column is missing, or its type is of no use.
+            InputError: the content is damaged, a column is missing, or its type can't be read.
         """
         return (own for own, _ in self.rows(NOTHING_KEPT))
 

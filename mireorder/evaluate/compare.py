@@ -38,7 +38,7 @@ class Setup:
         seeds: runs per arm and model; run ``s`` has the same initial weights and row order under every arm.
         budget: steps, batch size and learning rate of each run; its seed is not used. None takes 2,000 steps.
         evaluations: how often each run is measured at most, evenly spread, the last time at its end.
-        workers: processes at a time; None takes one per core, on GPUs four per card, or one if a model is no preset.
+        workers: processes at a time; None takes one per core, on GPUs four per card, or one if a model is not a preset.
         keep_models: keep the first seed's model of each arm, under ``models/`` in the output folder.
     """
 
@@ -153,7 +153,7 @@ def _refuse_rows(data: Any, reading: Reading, cutter: Cutter) -> None:
         if error.row is None:
             raise
         problem, _, _ = error.problem.partition(";")  # behind it stands what `fit` offers: to set rows aside
-        raise InputError(problem, shard=error.shard, row=error.row, remedy="mend it, or leave the row out") from None
+        raise InputError(problem, shard=error.shard, row=error.row, remedy="fix it, or leave the row out") from None
 
 
 def arms(policies: Sequence[str], criteria: Sequence[Criterion | str] = ("auto",), **asked: Any) -> dict[str, Order]:

@@ -96,8 +96,8 @@ def score_labels(answers: Sequence[LabelSet | None], targets: Sequence[LabelSet]
     """Compare label sets.
 
     Args:
-        answers: the predicted sets; None for an answer that is no whole set (cut short, malformed). It names no label,
-            and each of its decisions counts as wrong.
+        answers: the predicted sets; None for an answer that is not a whole set (cut short, malformed). It names no
+            label, and each of its decisions counts as wrong.
         targets: the true sets, one per answer.
         names: every label, at least one; the table has them in this order.
 
@@ -113,7 +113,7 @@ def score_labels(answers: Sequence[LabelSet | None], targets: Sequence[LabelSet]
     for row, labels in [*enumerate(answers), *enumerate(targets)]:
         if unknown := set(labels or ()) - known:
             problem = f"label {min(unknown)!r} is not among the {len(known)} names"
-            raise InputError(problem, row=row, remedy="name every label, or mend the set")
+            raise InputError(problem, row=row, remedy="name every label, or fix the set")
     pairs = [(None if a is None else frozenset(a), frozenset(t)) for a, t in zip(answers, targets, strict=True)]
     support = Counter(name for _, target in pairs for name in target)
     predicted = Counter(name for answer, _ in pairs for name in answer or ())

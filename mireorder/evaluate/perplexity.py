@@ -5,7 +5,7 @@ A text x is written as y: x with leads l copied to the front of its sentences. A
 
 given
     the nats of the natural tokens alone, each given all that stands before it, leads included: ``-log p(x | l)``. The
-    leads cost nothing in it. A word that was announced costs next to nothing when it comes, so this falls even where a
+    leads cost nothing in it. A word that was announced costs almost nothing when it comes, so this falls even where a
     model has learnt nothing but to copy. A gain here alone proves nothing.
 all
     the nats of every token, leads and marks included: ``-log p(x, l)``. As p(x) is the sum of p(x, l) over all leads,

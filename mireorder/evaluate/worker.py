@@ -165,7 +165,7 @@ class _Worker:
 
 
 def default_workers(models: Collection[str]) -> int:
-    """One a core that this process may use; on GPUs four per card, or one if a model is no preset: it may fill a card.
+    """One a core that this process may use; on GPUs four per card, or one if a model is not a preset.
 
     Args:
         models: presets, model folders or hub ids.

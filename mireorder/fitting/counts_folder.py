@@ -67,7 +67,7 @@ def read_counts(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     except (OSError, ValueError) as error:
         raise InputError(f"not readable counts ({error})", shard=str(path), remedy=AGAIN) from None
     if not isinstance(content, dict) or not {"format", "library", "arrays", "sha256"} <= content.keys():
-        raise InputError("these are no counts of mireorder", shard=str(path), remedy=AGAIN)
+        raise InputError("these are not counts that mireorder wrote", shard=str(path), remedy=AGAIN)
     if content["format"] != FORMAT:
         raise InputError(
             f"counts of format {content['format']!r}, written by {content['library']}; this version reads {FORMAT}",

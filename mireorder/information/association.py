@@ -112,7 +112,7 @@ class Association:
 
     @cached_property
     def _scored(self) -> NDArray[np.bool_]:
-        """Of each word, whether it is no stop word."""
+        """Of each word, whether it is not a stop word."""
         return ~np.isin(np.array(self.words), self.stop_words)
 
 

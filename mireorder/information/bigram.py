@@ -31,7 +31,7 @@ CELLS_AT_ONCE = 1 << 21  # logits held at a time
 FEWEST_BATCHES = 16  # a pass, so that few sources are no reason for few steps
 RATE, SLOWEST = 0.05, 0.002  # step size of Adam: halved whenever held-out bits stop falling
 MOST_PASSES, PATIENCE = 400, 4
-WORTHWHILE = 1e-3  # what a pass must add to the bits gained over p(t), or it is as good as none
+WORTHWHILE = 1e-3  # what a pass must add to the bits gained over p(t), or it counts as none
 SAFE = 60.0  # logits that neither overflow nor vanish in single precision
 SPREAD = 0.3  # standard deviation of the right layer at the start
 
@@ -341,7 +341,7 @@ def _adam(gradient: Singles, first: Singles, second: Singles, rows: Ints | slice
 
 
 def _blocks(sources: Ints, targets: int, fewest: int) -> list[Ints]:
-    """Sources in as many parts as memory asks for, and at least ``fewest``, if there are so many."""
+    """Sources in as many parts as memory asks for, and at least ``fewest``, if there are that many."""
     size = max(1, min(CELLS_AT_ONCE // targets, -(-len(sources) // fewest)))
     return [sources[first : first + size] for first in range(0, len(sources), size)]
 
@@ -357,7 +357,7 @@ def _group_of(groups: Sequence[int]) -> Ints:
 
 
 def _checked_held(held: Ints, counts: Ints) -> Ints:
-    """Counts held out, refused where they are no part of the counts."""
+    """Counts held out, refused where they are not part of the counts."""
     if held.shape != counts.shape:
         raise InputError(f"{len(held)} counts held out of {len(counts)} bigrams", remedy="pass one a bigram")
     wrong = (held < 0) | (held > counts)

@@ -147,7 +147,7 @@ def james_stein(counts: Counts, cells: ArrayLike | None = None) -> Floats:
 def grassberger(counts: Counts, cells: ArrayLike | None = None) -> Floats:
     """``log N - sum n/N (psi(n) + (-1)^n / (n + 1))`` nats (Grassberger 1988, Phys. Lett. A 128, 369).
 
-    This is the estimator of 1988 that goes by the name; the paper of 2003 (arXiv physics/0307138) refines the second
+    This is the estimator of 1988 of this name; the paper of 2003 (arXiv physics/0307138) refines the second
     term. Singletons only: log N + 1.077 nats. One symbol only: within 3/2N nats of 0, on either side.
 
     Args:

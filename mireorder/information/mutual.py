@@ -187,7 +187,7 @@ def information_from_spectra(
 
 
 def _entropies(counts: ArrayLike, variables: int, kept: Sequence[tuple[int, ...]], entropy: Entropy) -> list[Floats]:
-    """Entropies (...) of the marginals over the kept of so many last axes; the first is the whole joint table."""
+    """Entropies (...) of the marginals over the kept of the last N axes; the first is the whole joint table."""
     joint = checked_counts(counts)
     if not 1 <= variables <= joint.ndim:
         raise InputError(f"joint counts of {variables} variables can't have shape {joint.shape}")

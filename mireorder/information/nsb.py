@@ -18,7 +18,7 @@ NEGLIGIBLE = 28.0
 POINTS, RESOLVED, ROUNDS = 24, 10, 16
 """Points of a grid that zooms in on the peak, how many of them it must cover in the end, how often to zoom."""
 AGREEMENT, DOUBLINGS = 1e-9, 7
-"""The grid is doubled until two results agree to so many nats; by then the finer one is exact to about the square."""
+"""The grid is doubled until two results agree to this many nats; the finer one is then exact to about its square."""
 WORKSPACE = 1 << 17
 """Terms computed at once."""
 

@@ -80,7 +80,7 @@ class Null:
         return found
 
     def _need(self, pairs: int) -> None:
-        """Sorted uniform numbers for so many two-by-two tables, and the shuffle each belongs to."""
+        """Sorted uniform numbers for N two-by-two tables, and the shuffle each belongs to."""
         if len(self._order) < pairs:
             uniform = np.random.default_rng([self.seed]).random((pairs, self.shuffles))
             self._order = np.argsort(uniform, axis=1).astype(np.int32)
@@ -94,7 +94,7 @@ def cost(tables: Sequence[Marginals]) -> float:
 
 
 def log_chance(tables: Sequence[Marginals], bits: float, highest: bool) -> float:
-    """Natural log of a bound on the chance that shuffled targets reach so many bits.
+    """Natural log of a bound on the chance that shuffled targets reach this number of bits.
 
     With g(n) = ln n! - n ln n + n, at least 0, a table of margins a, b and MI I nats is drawn with a chance
     ``prod a! prod b! / (N! prod n!)``, at most ``exp(sum g(a) + sum g(b) - g(N) - N I)``; and at most

@@ -20,7 +20,7 @@ from mireorder.threads import map_ordered
 Ints = NDArray[np.int64]
 
 PAIRS_AT_ONCE = 1 << 22
-HELD_OUT = 10  # one row in so many
+HELD_OUT = 10  # one row in N
 
 
 class Passages(NamedTuple):
@@ -99,7 +99,7 @@ def _looked_up(strings: pa.Array, words: tuple[str, ...]) -> tuple[NDArray[np.in
 
 
 def _tables(batch: Passages, words: int, memory: int | None, workers: int | None) -> Iterator[KeyTable]:
-    """Counts of a few sentences each, so that only so many pairs are held at a time."""
+    """Counts of a few sentences each, so that few pairs are held at a time."""
     sizes = np.zeros(len(batch.heads) - 1, np.int64)
     _count_before(batch, words, sizes)
     # A part is held by the merge (three times over) or waits for it, and every thread works on one more.

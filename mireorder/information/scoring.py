@@ -1,6 +1,6 @@
 """The mutual information behind a score: its value, first-order correction, noise and support, from weighted rows.
 
-What other estimators make of the same tables is a matter of `mutual.information_from_spectra`.
+What other estimators make of the same tables is the task of `mutual.information_from_spectra`.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class Significance:
         shown = ", ".join(weak[:8]) + (f" and {len(weak) - 8} more" if len(weak) > 8 else "")
         return [
             f"within noise (q > {LEVEL}, {self.shuffles} shuffles): {shown}; shuffled targets score as high, so these "
-            "scores are no sign that the slots depend on the source"
+            "scores do not show that the slots depend on the source"
         ]
 
 
@@ -106,7 +106,7 @@ def p_values(measure: Measure, first: Scores, shuffles: int | None, seed: int) -
 
 
 def enough(slots: int, nanoseconds: float) -> int:
-    """How many shuffles to draw where nobody says.
+    """How many shuffles to draw where none is given.
 
     40 a slot less one, so that a single slot that no shuffle reaches has a q-value of 1/40; where shuffling all slots
     takes long, as many as take about half a second, but at least 19.

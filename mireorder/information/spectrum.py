@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 BATCH_CELLS = 1 << 17
 """Cells worked on at once: their temporaries stay in cache."""
 LONG_TABLE = 4096
-"""A table of so many cells is worked on by itself."""
+"""A table of this many cells or more is worked on alone."""
 
 
 class Spectrum(NamedTuple):

@@ -251,7 +251,7 @@ class Search:
         return cells <= self._most_cells, cells
 
     def _dense(self, columns: Sequence[int]) -> bool:
-        """Whether there are few cells for so many rows."""
+        """Whether there are few cells per row."""
         return float(np.prod(self.radices[list(columns)], dtype=np.float64)) <= self._most_cells
 
     @property

@@ -177,7 +177,7 @@ def unrestored(
         return {}
     restored = restore_rows(plan, completions, prompts)
     lost = pc.or_(pc.not_equal(restored.text, natural), pc.not_equal(restored.verdict.indices, 0))
-    remedy = "pass other --markers, mend the target, or pass --reject"
+    remedy = "pass other --markers, fix the target, or pass --reject"
     return {
         row: f"the target would come back as {restored[row].text[:40]!r} ({restored[row].problem}); {remedy}"
         for row in pc.indices_nonzero(lost).to_pylist()

@@ -47,7 +47,7 @@ def kind_of(cutter: UnitsRestorer, policy: str, marked: bool) -> str:
     if marked:
         return "marked"
     if cutter.needs_markers:
-        raise InputError(f"nothing in an output would part {cutter.name}", remedy="pass --marked")
+        raise InputError(f"nothing in an output separates {cutter.name}", remedy="pass --marked")
     if "fixed" in kinds:
         return "fixed"
     if "causal" not in kinds:

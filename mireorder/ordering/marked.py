@@ -20,7 +20,7 @@ class Markers(MarkersRestorer):
     """The markers of slots. Arguments and errors are those of `MarkersRestorer`."""
 
     def problems(self, cut: Cut) -> dict[int, str]:
-        """Row of a batch -> why its units can't be told from markers, and the remedy."""
+        """Row of a batch -> why its units can't be distinguished from markers, and the remedy."""
         held = cut.owner[holding(cut.units, self.opening)].tolist()
         problem = f"a unit holds {self.opening!r}, which opens a marker; pass other --markers, or --reject"
         return dict.fromkeys(held, problem)

@@ -74,7 +74,7 @@ class Order:
             raise InputError(f"policy {self.name} and a permutation contradict each other", remedy="pass one of them")
         if self.permutation is not None and not is_permutation(self.permutation):
             raise InputError(
-                f"{list(self.permutation)} is no permutation",
+                f"{list(self.permutation)} is not a permutation",
                 remedy="name every slot once, from 0, in the order wanted",
             )
         policy_of(self.name)

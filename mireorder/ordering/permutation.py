@@ -46,13 +46,13 @@ class Permutations:
             lists: list or large_list of integers.
 
         Raises:
-            InputError: a row is no permutation (names the first), or the column holds no lists of integers.
+            InputError: a row is not a permutation (names the first), or the column holds no lists of integers.
         """
         offsets, values = _steps(lists)
         sound = _inverted(offsets, values)[1] & valid_rows(lists)
         if not sound.all():
             row = int(np.argmin(sound))
-            raise InputError(f"{lists[row].as_py()} is no permutation", row=row, remedy=_REMEDY)
+            raise InputError(f"{lists[row].as_py()} is not a permutation", row=row, remedy=_REMEDY)
         return cls(offsets, values)
 
     def __len__(self) -> int:
@@ -81,7 +81,7 @@ class Permutations:
             Lists of the same type.
 
         Raises:
-            InputError: they differ in rows, or in the length of a row; or these are no lists.
+            InputError: they differ in rows, or in the length of a row; or these are not lists.
         """
         offsets = _offsets(lists)
         _require_lengths(self.offsets, offsets)

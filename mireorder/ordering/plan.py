@@ -260,7 +260,7 @@ class Plan(PlanRecord):
         return plan
 
     def _agrees(self) -> bool:
-        """Whether the entries fit together; raises what `from_dict` catches where one is of no use."""
+        """Whether the entries fit together; raises what `from_dict` catches where one can't be used."""
         agree = is_permutation(self.permutation) and len(self.permutation) == len(self.cutter.slots)
         agree = agree and self.kind == kind_of(self.cutter, self.policy, self.kind == "marked")
         agree = agree and (self.copying is not None) == (self.kind == "lead")

@@ -225,7 +225,7 @@ def record_of(content: dict[str, Any], place: str) -> dict[str, Any]:
         place: named in errors.
 
     Raises:
-        PlanError: entries are missing, unknown, or of no use.
+        PlanError: entries are missing, unknown, or unusable.
     """
     missing, unknown = FILE_ENTRIES - content.keys(), content.keys() - FILE_ENTRIES
     if missing or unknown:

@@ -43,7 +43,7 @@ def mixed(plans: Sequence[Plan], weights: Sequence[float]) -> Plan:
     for plan, _ in taken:
         if plan.kind not in ("set", "marked"):
             raise InputError(
-                f"rows of policy {plan.policy}, kind {plan.kind}, can't be told from those of other policies",
+                f"rows of policy {plan.policy}, kind {plan.kind}, can't be distinguished from those of other policies",
                 remedy="fit the plans with --marked, or give each phase one policy",
             )
         differ = [name for name in SHARED if getattr(plan, name) != getattr(first, name)]

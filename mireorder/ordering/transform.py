@@ -179,7 +179,7 @@ def _with_ids(rows: pa.RecordBatch) -> pa.RecordBatch:
 def _columns(batch: Any, names: Iterable[str], remedy: str) -> list[Any]:
     """The columns of a batch that are looked at."""
     if not isinstance(batch, Mapping | pa.Table | pa.RecordBatch):
-        problem = f"{type(batch).__name__} is no batch of rows"
+        problem = f"{type(batch).__name__} is not a batch of rows"
         raise InputError(problem, remedy="pass a dict of lists, or a pyarrow table")
     known = list(batch) if isinstance(batch, Mapping) else batch.column_names
     missing = [name for name in names if name not in known]

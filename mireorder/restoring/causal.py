@@ -86,7 +86,7 @@ class SourceEvidence:
         """From a plan.
 
         Raises:
-            KeyError, TypeError, ValueError: it is no evidence from numbers, or contradicts itself.
+            KeyError, TypeError, ValueError: it is not evidence from numbers, or contradicts itself.
         """
         digits, radices = (_whole(content[name], range(_64_BITS)) for name in ("digits", "radices"))
         templates = [int(template, 16) for template in content["templates"]]
@@ -184,7 +184,7 @@ def template_hash(source: str) -> int:
 def _whole(numbers: Any, within: range) -> list[int]:
     """A list of whole numbers in a range. Raises TypeError or ValueError on anything else."""
     if not isinstance(numbers, list) or any(type(number) is not int for number in numbers):
-        raise TypeError(f"{str(numbers)[:40]} are no whole numbers")
+        raise TypeError(f"{str(numbers)[:40]} are not whole numbers")
     if any(number not in within for number in numbers):
         raise ValueError(f"one of {str(numbers)[:40]} is out of range")
     return numbers

@@ -63,8 +63,8 @@ class UnmarkedRestorer:
         require_types(self)
         if self.number < 1 or (self.gap is not None and len(self.gap) != 1):
             raise InputError(
-                f"no restore could tell {self.number} copied units, or parts {self.gap!r} apart, from what follows",
-                remedy="copy at least 1 unit, and part sentences by one character",
+                f"no restore could distinguish {self.number} copied units, or parts {self.gap!r} from what follows",
+                remedy="copy at least 1 unit, and separate sentences by one character",
             )
 
     @classmethod
@@ -133,7 +133,7 @@ def pieces(emitted: str, leads: LeadsRestorer, joiner: str) -> Iterator[tuple[st
         elif end < 0:
             problem, cut_short = "it stops within a copy", True
         elif leads.opening in body or not body:
-            problem = f"{body[:40]!r} is no copy"
+            problem = f"{body[:40]!r} is not a copy"
         elif not emitted.startswith(joiner, after):
             behind = emitted[after:]
             cut_short = joiner.startswith(behind)

@@ -111,7 +111,7 @@ class DigitsRestorer(Traits):
         return range(full - units, full) if self.align == "right" else range(units)
 
     def misplaced(self, slots: Sequence[int], units: Sequence[str]) -> str | None:
-        """Why units in these slots are no number (a sign among the digits, two points), or None."""
+        """Why units in these slots do not form a number (a sign among the digits, two points), or None."""
         if self.align != "pad":
             text = "".join(units)
             return None if _is_number(text.replace(UNKNOWN, "0")) else f"{text!r} is not a number"

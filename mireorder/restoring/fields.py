@@ -93,7 +93,7 @@ def scan_object(text: str) -> ScannedObject:
             if text[at] != '"':
                 raise ValueError
             key, at = scanstring(text, at + 1, True)
-            key.encode()  # half a surrogate pair is no text: a ValueError
+            key.encode()  # half a surrogate pair is not text: a ValueError
             at = _skip(text, at)
             if text[at] != ":":
                 raise ValueError

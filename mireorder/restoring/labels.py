@@ -54,7 +54,7 @@ class LabelsRestorer(Traits):
             ahead = (name + self.joiner.rstrip())[:-1]  # where the joiner must not be met before its time
             if self.joiner.strip() in ahead or name != name.strip() or name in ("", self.empty):
                 raise InputError(
-                    f"label {name!r} can't be told apart in a text joined by {self.joiner!r} where a row "
+                    f"label {name!r} can't be distinguished in a text joined by {self.joiner!r} where a row "
                     f"without labels reads {self.empty!r}",
                     remedy="rename it, or pass another word for empty",
                 )

@@ -31,7 +31,7 @@ class MarkersRestorer:
         opening, place, closing = self.template.partition(PLACE)
         if not place or not opening.strip() or not closing.strip() or opening[-1:].isdigit() or closing[:1].isdigit():
             raise InputError(
-                f"markers {self.template!r} can't be told from what they mark",
+                f"markers {self.template!r} can't be distinguished from what they mark",
                 remedy="write them as '<{}>', with {} for the slot",
             )
 
@@ -41,7 +41,7 @@ class MarkersRestorer:
         return self.template.partition(PLACE)[0]
 
     def of(self, slots: int) -> list[str]:
-        """The markers of so many slots."""
+        """The markers of N slots."""
         return [self.template.replace(PLACE, str(slot)) for slot in range(slots)]
 
     def split(self, text: str, slots: int) -> Split:
@@ -67,7 +67,7 @@ class MarkersRestorer:
             if self.opening in unit:
                 whole, broken = unit[: unit.index(self.opening)], unit[unit.index(self.opening) :]
                 short = place == len(units) - 1 and self._begins(broken, slots, at)
-                problem = "it stops within a marker" if short else f"{broken[:40]!r} is no marker"
+                problem = "it stops within a marker" if short else f"{broken[:40]!r} is not a marker"
                 return Split([*units[:place], whole], at[: place + 1], problem, cut_short=short)
             taken.add(slot)
         return Split(units, at)

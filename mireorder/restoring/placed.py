@@ -22,7 +22,7 @@ class PlacesRestorer(Traits):
         align: whether slots are counted from the first unit (``left``: '1', '2', ...) or from the last
             (``right``: ..., '-2', '-1').
         width: number of slots; None takes the units of the longest target. Longer rows are refused.
-        vocabulary: how many units are told apart when they are counted, the commonest; all others count as one.
+        vocabulary: how many units are counted separately, the commonest; all others count as one.
 
     Raises:
         InputError: an option is of another type, out of range, or unknown.
@@ -62,7 +62,7 @@ class PlacesRestorer(Traits):
         return None
 
     def too_many(self, units: int) -> str | None:
-        """Why so many units can't be an emission, or None."""
+        """Why this number of units can't be an emission, or None."""
         full = len(self.slots)
         return None if units <= full else f"{units} {self.name} were emitted, at most {full} make a target"
 
@@ -191,7 +191,7 @@ class SpansRestorer(TextRestorer):
 
 @dataclass(frozen=True)
 class PiecesRestorer(TextRestorer):
-    """Pieces of a text that nothing parts: a target has all of them, and only markers can tell them apart.
+    """Pieces of a text that nothing separates: a target has all of them, and only markers can distinguish them.
 
     Args:
         width: how many pieces.

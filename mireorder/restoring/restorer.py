@@ -67,7 +67,7 @@ class Restorer:
         permutation: the plan's, over all slots.
         start: the white space that opens a completion.
         end: what ends a prompt, behind the source.
-        written: what else the kind goes by: markers (``marked``), copies (``lead``), evidence (``causal``); None for
+        written: what else the kind reads: markers (``marked``), copies (``lead``), evidence (``causal``); None for
             kinds ``fixed`` and ``set``.
         highest: whether the slot of most evidence comes first.
         of_ids: whether units are ids, and there is no text to restore.
@@ -150,7 +150,7 @@ class Restorer:
 
         Raises:
             PlanError: the plan's units are token ids, or the kind is ``causal`` and there is no prompt.
-            InputError: emission or prompt are no text; or the kind is ``causal`` and the prompt is unlike those that
+            InputError: emission or prompt are not text; or the kind is ``causal`` and the prompt is unlike those that
                 the plan was fitted on, so that the order does not follow from it.
         """
         if not isinstance(emitted, str):

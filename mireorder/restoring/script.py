@@ -185,11 +185,11 @@ def json_string(line: str, number: int) -> str:
         number: its number, from 1.
 
     Raises:
-        InputError: it is no JSON string.
+        InputError: it is not a JSON string.
     """
     text = _json(line)
     if not isinstance(text, str):
-        raise InputError(f"{line[:40]!r} is no JSON string", shard=_place(number), remedy="leave out --strings")
+        raise InputError(f"{line[:40]!r} is not a JSON string", shard=_place(number), remedy="leave out --strings")
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -197,7 +197,9 @@ def _ids(line: str, number: int) -> list[int]:
     """What a JSON list of ids says."""
     ids = _json(line)
     if not isinstance(ids, list) or any(type(token) is not int for token in ids):
-        raise InputError(f"{line[:40]!r} is no JSON list of ids", shard=_place(number), remedy="write it as [5, 17, 3]")
+        raise InputError(
+            f"{line[:40]!r} is not a JSON list of ids", shard=_place(number), remedy="write it as [5, 17, 3]"
+        )
     return ids
 
 

@@ -193,7 +193,7 @@ class Marked:
 
 
 class Leading:
-    """Kind ``lead`` behind marks: all that is no copy is passed on as it comes."""
+    """Kind ``lead`` behind marks: all that is not a copy is passed on as it comes."""
 
     def __init__(self, cutter: JoinedRestorer, leads: LeadsRestorer) -> None:
         self._gaps, self._joiner = Gaps(cutter), cutter.joiner

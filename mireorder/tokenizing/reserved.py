@@ -11,8 +11,8 @@ from mireorder.ordering.plan import Plan
 def reserve(tokenizer: Any, plan: Plan) -> Any:
     """Add the marks that a plan writes to a tokenizer, as tokens that are text.
 
-    They are no special tokens: decoding keeps them, and restore finds them. A model needs an embedding for each that is
-    new (`mireorder.training.presets.embed`).
+    They are not special tokens: decoding keeps them, and restore finds them. A model needs an embedding for each
+    that is new (`mireorder.training.presets.embed`).
 
     Args:
         tokenizer: a transformers tokenizer; it stays as it is.

@@ -242,7 +242,7 @@ def encode_targets(targets: Sequence[str], tokenizer: Any, start: str) -> tuple[
             both are encoded together, as in ordinary training.
 
     Returns:
-        The ids of every completion, and the targets by their number whose ids are of no use: why, and the remedy.
+        The ids of every completion, and the targets by their number whose ids can't be used: why, and the remedy.
         Some tokenizers normalise what they read (Qwen2.5's to NFC), and a special token as text would end the answer.
     """
     found = [ids for some in bare_ids([start + text for text in targets], tokenizer) for ids in some]
@@ -268,7 +268,7 @@ def prepared(tokenizer: Any, between: str) -> Prepare:
 
 
 def special_ids(tokenizer: Any) -> frozenset[int]:
-    """The ids of tokens that are no text, such as the EOS."""
+    """The ids of tokens that are not text, such as the EOS."""
     added = {token for token, described in tokenizer.added_tokens_decoder.items() if described.special}
     return frozenset(added.union(tokenizer.all_special_ids))
 
@@ -324,7 +324,7 @@ def _restore_units(ids: Sequence[int], tokenizer: Any, plan: Plan) -> Restored:
     problem, special = found.problem, special_ids(tokenizer).intersection(ids)
     if problem is None and special:
         problem = f"the special token {tokenizer.convert_ids_to_tokens(min(special))!r} stands in the answer"
-    # Decoders write U+FFFD for bytes that are no character; a token of that very character comes back as it is.
+    # Decoders write U+FFFD for bytes that form no character; a token of that very character comes back as it is.
     if problem is None and "\ufffd" in text and list(bare_ids([text], tokenizer)) != [[found.ids]]:
         problem = "the ids in natural order are bytes that make no text"
     verdict = "malformed" if problem else found.verdict
@@ -336,7 +336,7 @@ def _changed(what: str, text: str, back: str) -> str:
     text, back = text[max(at - MOST_QUOTED // 2, 0) :], back[max(at - MOST_QUOTED // 2, 0) :]
     alike = normalize("NFC", text) == normalize("NFC", back)
     quoted = [ascii(t) if alike else repr(t) for t in (text[:MOST_QUOTED], back[:MOST_QUOTED])]
-    remedy = "write targets in Unicode form NFC" if alike else "mend the target"
+    remedy = "write targets in Unicode form NFC" if alike else "fix the target"
     return (
         f"the tokenizer turns the {what} {quoted[0]} into {quoted[1]}, so the target could never be restored; "
         f"{remedy}, or take another tokenizer"

@@ -125,7 +125,7 @@ class RestorableLogits(LogitsProcessor):  # type: ignore[misc]
 def _belongs(cutter: Cutter, text: str) -> bool:
     """Whether the white space at the end may be part of an emission.
 
-    Restore forgives more, and a model could go on writing it for ever.
+    Restore forgives more, and a model could write it without end.
     """
     if isinstance(cutter, Labels):
         written = cutter.joiner.join(cutter.split(text).units)

@@ -188,7 +188,7 @@ def _encode_split(split: Any, name: str, tokenizer: Any, scratch: Path) -> Any:
             features=datasets.Features({"input_ids": ints, "labels": ints}),
             cache_file_name=str(scratch / f"{name}.arrow"),  # by default it would lie among the user's shards
             load_from_cache_file=False,
-            new_fingerprint=f"mireorder-{name}",  # else the tokenizer is pickled to name a cache nobody reads
+            new_fingerprint=f"mireorder-{name}",  # else the tokenizer is pickled to name a cache that is never read
         )
     finally:
         if quiet:

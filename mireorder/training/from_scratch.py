@@ -48,10 +48,10 @@ def train_from_scratch(
         (step, mean loss of the steps since the last entry).
 
     Raises:
-        MireorderError: it is no preset, or ``out`` is not empty.
+        MireorderError: it is not a preset, or ``out`` is not empty.
     """
     if model not in PRESETS:
-        raise MireorderError(f"{model} is no preset ({', '.join(PRESETS)}), and is not trained from scratch")
+        raise MireorderError(f"{model} is not a preset ({', '.join(PRESETS)}), and is not trained from scratch")
     require_empty(out)
     with tempfile.TemporaryDirectory(prefix="mireorder-") as scratch:
         encoded = encode_dataset(dataset, tokenizer_for(dataset, model), Path(scratch))

@@ -58,7 +58,7 @@ def to_rows(input_ids: Sequence[Sequence[int]], labels: Sequence[Sequence[int]],
 
 
 def shuffled_batches(rows: int, batch_size: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """Draw batches for ever, every row once per epoch.
+    """Draw batches without end, every row once per epoch.
 
     Args:
         rows: how many there are.

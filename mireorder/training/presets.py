@@ -36,7 +36,7 @@ PRESETS = {
 
 
 def refuse_unknown(name: str) -> None:
-    """Raise MireorderError if a name is no preset, no folder, and no model of the hub; torch is not loaded for it.
+    """Raise MireorderError if a name is not a preset, no folder, and no model of the hub; torch is not loaded for it.
 
     Ids of the hub are ``owner/name``, and loading tells whether there is such a model. Few have no owner, such as
     ``gpt2``: any other name is looked up here, since it may be a preset that is misspelt.
@@ -186,7 +186,7 @@ def pretrained(path_or_id: str, *, half: bool = False, four_bit: bool = False) -
         The model, in evaluation mode as transformers loads it.
 
     Raises:
-        MireorderError: it is neither a preset nor a model that can be loaded, or 4 bits are not to be had here.
+        MireorderError: it is neither a preset nor a model that can be loaded, or 4 bits are not available here.
     """
     import torch
     from transformers import AutoModelForCausalLM

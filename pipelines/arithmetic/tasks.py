@@ -162,7 +162,7 @@ def read_files(train: Path, test: Path) -> dict[str, list[Question]]:
         test: file to measure on.
 
     Raises:
-        InputError: a line is no sum or product, or its answer is wrong.
+        InputError: a line is not a sum or product, or its answer is wrong.
     """
     splits = {"train": _read(train), "test": _read(test)}
     held_out = {row.key for row in splits["test"]}
@@ -183,10 +183,10 @@ def _read(file: Path) -> list[Question]:
         found = _LINE.fullmatch(line.strip())
         if not found:
             remedy = "name a file of lines such as 12*34=408"
-            raise InputError(f"{line!r} is no sum or product", shard=str(file), row=number, remedy=remedy)
+            raise InputError(f"{line!r} is not a sum or product", shard=str(file), row=number, remedy=remedy)
         a, b = int(found[1]), int(found[3])
         answer = str(a + b if found[2] == "+" else a * b)
         if found[4] not in ("", answer):
-            raise InputError(f"{line!r} should end in {answer}", shard=str(file), row=number, remedy="mend the line")
+            raise InputError(f"{line!r} should end in {answer}", shard=str(file), row=number, remedy="fix the line")
         rows.append(Question(f"{found[1]}{found[2]}{found[3]}", answer, (min(a, b), max(a, b))))
     return rows

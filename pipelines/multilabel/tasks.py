@@ -93,7 +93,7 @@ def read_labelled(task: LabelTask, data: str | None, words: int) -> SplitRows:
         Split -> rows. Texts that are empty are left out.
 
     Raises:
-        InputError: it can't be read, or a row has labels that are no labels of it.
+        InputError: it can't be read, or a row has labels that are not labels of it.
     """
     if data is None and task.hub is None:
         raise InputError(
@@ -108,7 +108,7 @@ def read_labelled(task: LabelTask, data: str | None, words: int) -> SplitRows:
     for split, batch in read_batches(found, reading):
         cut = cutter.cut(batch)
         for row, problem in sorted(cut.problems.items()):
-            raise InputError(problem.partition(";")[0], shard=split, row=row, remedy="mend it, or leave the row out")
+            raise InputError(problem.partition(";")[0], shard=split, row=row, remedy="fix it, or leave the row out")
         bounds, units = cut.offsets.tolist(), cut.units.to_pylist()
         texts = [" ".join((text or "").split()[:words])[: words * WIDTH] for text in batch.column("source").to_pylist()]
         sets = [tuple(units[start:end]) for start, end in pairwise(bounds)]
@@ -149,7 +149,7 @@ def written(labels: list[str] | str) -> str:
 
 
 def labels_of(answer: dict[str, Any], form: str) -> set[str] | None:
-    """The labels that a restored answer names; None if it is no whole answer."""
+    """The labels that a restored answer names; None if it is not a whole answer."""
     if answer["verdict"] != "complete":
         return None
     text = answer["generated_text"]

@@ -56,7 +56,7 @@ NOTE = (
     "text, and what can be compared between orders. It is loose by what the model is unsure of about the leads once it "
     "has read the text; for spans taken at random that includes the draw. *Leads given* counts the natural tokens "
     "alone, each given what stands before it, leads included: the paper's reading. A word that was announced costs "
-    "next to nothing when it comes, so this falls even where a model has learnt nothing but to copy. A gain in *leads "
+    "almost nothing when it comes, so this falls even where a model has learnt nothing but to copy. A gain in *leads "
     "given* alone therefore proves nothing: only one in *all* says that the text is modelled better."
 )
 TOKENS = (

@@ -33,7 +33,7 @@ class Layout(NamedTuple):
 
 
 def read_delimited(path: Path, shard: str, reading: Reading, kept: Kept, delimiter: str) -> Iterator[pa.RecordBatch]:
-    """Read rows of cells; blank lines are no rows, and all cells are text.
+    """Read rows of cells; blank lines are skipped, and all cells are text.
 
     Args:
         path: the file.
@@ -165,7 +165,7 @@ def _broken(error: csv.Error, shard: str, row: int) -> InputError:
 
 def _ragged(width: int, expected: int, shard: str, row: int) -> InputError:
     problem = f"{width} fields where there are {expected} columns"
-    remedy = "mend the row, or quote its text; or pass --quotes, or --plain-quotes, if quotes are taken wrongly"
+    remedy = "fix the row, or quote its text; or pass --quotes, or --plain-quotes, if quotes are taken wrongly"
     return InputError(problem, shard=shard, row=row, remedy=remedy)
 
 

@@ -269,7 +269,7 @@ def _own_cell(value: Any, column: Column, name: str, row: str | None, shard: str
             try:
                 return _dumped(value) if row is None else own_text(row, name, strict=True)
             except (ValueError, TypeError) as error:
-                raise InputError(f"column {name!r}: {error}", shard=shard, row=number, remedy="mend the row") from None
+                raise InputError(f"column {name!r}: {error}", shard=shard, row=number, remedy="fix the row") from None
     raise InputError(
         f"column {name!r} holds {json.dumps(value, default=repr)[:60]}, where {_in_words(kind)} is expected",
         shard=shard,
@@ -316,5 +316,5 @@ def _array(cells: list[Any], kind: pa.DataType, name: str, shard: str, first_row
                 pa.array([cell], kind)
             except refusals as error:
                 problem = f"column {name!r} can't be held as {kind} ({error})"
-                raise InputError(problem, shard=shard, row=first_row + i, remedy="mend the value") from error
+                raise InputError(problem, shard=shard, row=first_row + i, remedy="fix the value") from error
         raise

@@ -138,13 +138,13 @@ def _id_breaches(plan: Plan, columns: Columns, tokenizer: Any) -> Iterator[Breac
         natural = in_natural_order(ids[:-1], permutation)
         moved_text = None if natural is None else decode([natural], tokenizer)[0].removeprefix(start)
         if not is_permutation(permutation):
-            yield "permutation", row_id, f"{permutation} is no permutation"
+            yield "permutation", row_id, f"{permutation} is not a permutation"
         yield from unmoved(row_id, moved_text, target)
         yield from unrestored_rows(row_id, ids[:-1], restore_ids(ids, tokenizer, plan)[1], target)
 
 
 def _prompts(columns: Columns, tokenizer: Any) -> pa.StringArray:
-    """Prompts as text, from the ids that are no labels."""
+    """Prompts as text, from the ids that are not labels."""
     special = special_ids(tokenizer)
     both = zip(columns["input_ids"].to_pylist(), columns["labels"].to_pylist(), strict=True)
     read = [[i for i, at in zip(*row, strict=False) if at == IGNORED and i not in special] for row in both]

@@ -107,8 +107,8 @@ class Measure:
     def scores(self, emitted: Sequence[int], estimators: Sequence[str] = ()) -> Scores:
         """Scores of the slots left when ``emitted`` are given. The only method that every measure must have.
 
-        Estimators of entropy that need to know how many symbols there are (`SHRINKING` and NSB) are told those seen: a
-        source, a subset of units and the units emitted are one symbol each, and a cell is any combination of symbols.
+        Estimators of entropy that need the number of symbols (`SHRINKING` and NSB) are given the number seen: a source,
+        a subset of units and the units emitted are one symbol each; a cell is any combination of symbols.
 
         Args:
             emitted: slots.

@@ -29,9 +29,9 @@ NEARLY_UNIQUE = 0.9
 class Joint:
     """Mutual information of the source and slot i, given the slots already emitted.
 
-    A source is known by its hash, so that nobody knows how many there could be. Estimators that want to know are told
+    A source is known by its hash, so the number of possible sources is unknown. Estimators that need it are given
     how many were seen, and that each could have come with any target: where nearly every source is seen once, the cells
-    not seen are so many that the shrinking ones and NSB find next to no information.
+    not seen outnumber the others so far that the shrinking ones and NSB find almost no information.
 
     Example:
         >>> from mireorder import Joint, Order, fit
@@ -121,7 +121,7 @@ class JointMeasure(Measure):
         return self._cells_of(self.table.counts)
 
     def _cells_of(self, counts: NDArray[np.int64]) -> _Cells:
-        """Cells of the distinct (source, target), seen so many times each."""
+        """Cells of the distinct (source, target), with how often each was seen."""
         one, bundle, codes = self._bundles
         sums = np.bincount(bundle, counts[one]).astype(np.int64)
         ids = np.concatenate([np.arange(len(sums)), len(sums) + self._source[~one]])
@@ -163,14 +163,14 @@ class _Cells:
 
     Of a source in a bundle the whole target is known. So it adds ``log p(t_K) / p(t_K, t_i)`` to the plug-in
     information whether it stands alone or in the bundle, and a cell each to (S, t_K) and (S, t_K, t_i), which
-    Miller-Madow takes from each other: both stay the same, and rows become few. Any other estimator is told the counts
+    Miller-Madow takes from each other: both stay the same, and rows become few. Any other estimator gets the counts
     that these cells have, which are the counts of the sources.
 
     Attributes:
         source: int64 (rows,), ids 0.. of bundles and of the other sources.
         codes: int64 (rows, slots), the targets' units.
         counts: int64 (rows,).
-        bundles: the first so many rows are bundles.
+        bundles: the number of first rows that are bundles.
         alone: how often the sources in them were seen.
     """
 

@@ -95,7 +95,7 @@ class PresenceMeasure(Measure):
         """What the words of one source, and the labels emitted, say about each label: pointwise information.
 
         Raises:
-            InputError: the target's units are no labels.
+            InputError: the target's units are not labels.
         """
         if set(self.radices) != {2}:
             raise InputError("evidence for single units is kept of labels only", remedy="pass --cutter labels")

@@ -40,7 +40,7 @@ class Leads(LeadsRestorer):
     """How copies are written. Arguments and errors are those of `LeadsRestorer`."""
 
     def problems(self, cut: Cut) -> dict[int, str]:
-        """Row of a batch -> why its units can't be told from copies, and the remedy."""
+        """Row of a batch -> why its units can't be distinguished from copies, and the remedy."""
         found: dict[int, str] = {}
         for mark in (self.opening, self.closing):
             held = cut.owner[holding(cut.units, mark)].tolist()

@@ -67,7 +67,7 @@ def sentence_heads(cut: Cut, sentences: pa.ListArray, joiner: str) -> Ints:
         joiner: of the cutter, so that a sentence has one unit more than joiners.
 
     Raises:
-        InputError: sentences are no whole units.
+        InputError: sentences are not whole units.
     """
     units = pc.count_substring(sentences.flatten(), joiner).to_numpy().astype(np.int64) + 1
     bounds = np.concatenate([[0], np.cumsum(units)])
@@ -299,7 +299,8 @@ class Copying:
     def __post_init__(self) -> None:
         if not self.marks and self.policy.width is None:
             raise InputError(
-                "whole sentences can't be told from what follows them without marks", remedy="leave out --unmarked"
+                "whole sentences can't be distinguished from what follows them without marks",
+                remedy="leave out --unmarked",
             )
 
     def as_dict(self) -> dict[str, Any]:
@@ -335,7 +336,7 @@ class Copying:
             target: the natural targets, strings (rows,).
 
         Raises:
-            InputError: sentences are no whole units.
+            InputError: sentences are not whole units.
         """
         if not self.by_sentence and self.policy.width is not None:
             return Parts(cut, source, target, row_heads(cut), np.zeros(0, np.int64))

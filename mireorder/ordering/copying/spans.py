@@ -14,7 +14,7 @@ Span = tuple[int, int]
 
 
 def copied_spans(plan: PlanRecord, completion: str) -> list[Span]:
-    """The spans of a completion that are no part of its natural target.
+    """The spans of a completion that are not part of its natural target.
 
     Without them the completion reads as that of policy ``plain``: the gap before a copy goes with it, and what follows
     keeps its own, so that its tokens are those of plain text.

@@ -2,8 +2,8 @@ r"""Kind `lead` without marks, as in the paper (arXiv 2511.00198): copies stand 
 
 Restore can only drop the first units of a part, so their number is fixed, and the emission must show where parts begin:
 
-- Every part is opened by so many units. Where fewer are copied the rest are empty, so a sentence without a copy begins
-  with a joiner: `` It rained.``. What stands there is dropped whatever it is, so no unit of the target is lost.
+- Every part is opened by a fixed number of units. Where fewer are copied the rest are empty, so a sentence without a
+  copy begins with a joiner: `` It rained.``. What stands there is dropped, so no unit of the target is lost.
 - Parts stand a line feed apart instead of the joiner that stands there naturally. A row that holds one is refused.
 """
 
@@ -31,15 +31,15 @@ class Unmarked(UnmarkedRestorer):
     """How copies without marks are written. Arguments and errors are those of `UnmarkedRestorer`."""
 
     def problems(self, cutter: JoinedCutter, cut: Cut) -> dict[int, str]:
-        """Row of a batch -> why its parts could not be told apart, and the remedy."""
+        """Row of a batch -> why its parts could not be distinguished, and the remedy."""
         if self.gap is None:
             return {}
         if self.gap in cutter.joiner:
             raise InputError(
-                f"{self.gap!r} can't part sentences where {cutter.joiner!r} joins units", remedy="copy behind marks"
+                f"{self.gap!r} can't separate sentences where {cutter.joiner!r} joins units", remedy="copy behind marks"
             )
         held = cut.owner[holding(cut.units, self.gap)].tolist()
-        problem = f"target holds {self.gap!r}, which parts sentences where copies have no marks"
+        problem = f"target holds {self.gap!r}, which separates sentences where copies have no marks"
         return dict.fromkeys(held, f"{problem}; copy behind marks, or to the front of whole targets, or --reject")
 
     def write(self, cutter: JoinedCutter, cut: Cut, heads: Ints, copies: Copies) -> tuple[pa.StringArray, pa.ListArray]:
