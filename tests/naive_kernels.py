@@ -1,5 +1,6 @@
 """One oracle for each kernel, of the same name, in plain Python: what a kernel writes into an array is returned."""
 
+import math
 import re
 from collections import Counter
 from fractions import Fraction
@@ -309,3 +310,23 @@ def score_units(passages, left, right, scored):
             ]
             found.append((max(each)[0], -max(each)[1]) if each else None)
     return found
+
+
+def number_pairs(groups, codes):
+    """The place of each row's pair among the distinct pairs in ascending order, and their number."""
+    pairs = list(zip(groups, codes, strict=True))
+    distinct = sorted(set(pairs))
+    return [distinct.index(pair) for pair in pairs]
+
+
+def sum_extended(codes, others, base, radix, weights):
+    """Per other column, ``sum n log2 n`` over cells (other, base), less that over cells without the target."""
+    sums = []
+    for column in others:
+        whole, alone = Counter(), Counter()
+        for other, cell, weight in zip(codes[column], base, weights, strict=True):
+            whole[other, cell] += weight
+            alone[other, cell // radix] += weight
+        entropy = [sum(n * math.log2(n) for n in counts.values() if n) for counts in (whole, alone)]
+        sums.append(entropy[0] - entropy[1])
+    return sums

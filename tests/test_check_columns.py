@@ -9,6 +9,7 @@ from test_dataset import tamper
 from mireorder import Order, Reading, apply, check, fit
 from mireorder.cutting import Words
 from mireorder.dataset import check as module
+from mireorder.dataset import laws
 from mireorder.ordering import columns
 from mireorder.ordering.copying.policies import Copying, Lead, Lookahead
 
@@ -41,7 +42,7 @@ def test_sound_rows_take_no_closer_look(written, monkeypatch):
     def refuse(*_):
         raise AssertionError("a row was looked at")
 
-    monkeypatch.setattr(module, "moved_back", refuse)
+    monkeypatch.setattr(laws, "moved_back", refuse)
     monkeypatch.setattr(columns, "_one_by_one", refuse)
     assert check(written).ok
 
@@ -51,6 +52,6 @@ def test_spoilt_rows_are_told_as_by_a_look_at_every_row(written, monkeypatch):
     monkeypatch.setattr(module, "MOST_FAILURES", 10_000)
     found = check(written)
     for name in ("put_back", "moved_back_all"):
-        monkeypatch.setattr(module, name, lambda _, emitted, __: pa.nulls(len(emitted), emitted.type))
+        monkeypatch.setattr(laws, name, lambda _, emitted, __: pa.nulls(len(emitted), emitted.type))
     assert found == check(written)
     assert 0 < found.failed["permutation"] <= found.failed["moved"] < sum(found.rows.values())

@@ -151,8 +151,8 @@ def test_arrow_lists_are_read_where_they_lie():
         (pa.array([[1], None]), "row 1: the row is null"),
         (pa.array([[1], [], [2, None]]), "row 2: an id is null"),
         (pa.array([[1], [1 << 40]]), "row 1: id 1099511627776 at place 0 lies outside"),
-        (pa.array([["a"]]), "no list of integers"),
-        (pa.array([1]), "no list of integers"),
+        (pa.array([["a"]]), "not a list of integers"),
+        (pa.array([1]), "not a list of integers"),
     ],
 )
 def test_lists_that_hold_no_ids_are_refused_with_their_place(rows, problem):

@@ -64,8 +64,8 @@ def test_every_byte_is_checked(folder):
     ("text", "says"),
     [
         ("", "not readable counts"),
-        ("[]", "no counts of mireorder"),
-        ('{"format": 1, "rows": 3}', "no counts of mireorder"),
+        ("[]", "not counts that mireorder wrote"),
+        ('{"format": 1, "rows": 3}', "not counts that mireorder wrote"),
         ('{"format": 2, "library": "mireorder 9.9", "arrays": {}, "sha256": ""}', "format 2, written by mireorder 9.9"),
     ],
 )

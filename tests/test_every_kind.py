@@ -127,7 +127,7 @@ def table(target, source="what?"):
     [
         (["a b", "c"], "a <1> b", {"policy": "reverse", "markers": "<{}>", "criterion": None}, "opens a marker"),
         (["a b. c d.", "c"], "a ⟪b", {"policy": "lookahead"}, "marks a copy"),
-        (["a b. c d.", "c"], "a\nb", {"policy": Copying(Lookahead(1), marks=False)}, "parts sentences"),
+        (["a b. c d.", "c"], "a\nb", {"policy": Copying(Lookahead(1), marks=False)}, "separates sentences"),
     ],
 )
 def test_a_row_that_can_not_come_back_is_refused_with_its_place_and_remedy(good, bad, options, problem, tmp_path):
@@ -162,9 +162,9 @@ def test_whatever_the_plan_says_a_row_is_tried_before_it_is_written(products, tm
         ({"policy": "hardest", "criterion": "joint"}, "--criterion presence"),
         ({"policy": "explicit"}, "policy explicit and a permutation contradict each other; pass one of them"),
         ({"policy": "max", "permutation": [1, 0, 2]}, "policy max and a permutation contradict each other"),
-        ({"permutation": [0, 0]}, "no permutation"),
+        ({"permutation": [0, 0]}, "not a permutation"),
         ({"permutation": [1, 0]}, "has 2 slots, targets have 3"),
-        ({"policy": "max", "markers": "{}"}, "can't be told"),
+        ({"policy": "max", "markers": "{}"}, "can't be distinguished"),
     ],
 )
 def test_orders_that_could_not_be_undone_are_refused_before_anything_is_written(options, problem, products):

@@ -34,7 +34,8 @@ from mireorder.information.association import NEVER, _score_units
 from mireorder.information.null import _draw_pairs
 from mireorder.information.passages import Passages, _count_before, _fill_before
 from mireorder.information.presence import EmittedGroups, presence_information
-from mireorder.information.subsets import count_cells
+from mireorder.information.scoring import number_pairs
+from mireorder.information.subsets import count_cells, sum_extended
 
 PACKAGE = Path(mireorder.__file__).parent
 
@@ -375,3 +376,27 @@ def test_score_units(rows, rank, data):
     _score_units(passages, left, right, scored, scores, best)
     expected = naive_kernels.score_units(passages, left.tolist(), right.tolist(), scored.tolist())
     assert list(zip(scores.tolist(), best.tolist(), strict=True)) == [found or (NEVER, -1) for found in expected]
+
+
+# --- subsets -------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), max_size=20))
+def test_number_pairs(pairs):
+    groups, codes = (np.array([pair[side] for pair in pairs], np.int64) for side in (0, 1))
+    ids = np.full(len(pairs), -1, np.int64)
+    number_pairs(groups, codes, 4, np.zeros(20, np.int32), ids)
+    assert ids.tolist() == naive_kernels.number_pairs(groups.tolist(), codes.tolist())
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 1), st.integers(0, 5), st.integers(1, 9)), max_size=20))
+def test_sum_extended(rows):
+    codes = np.array([[row[column] for row in rows] for column in (0, 1)], np.int64).reshape(2, len(rows))
+    base, weights = (np.array([row[column] for row in rows], np.int64) for column in (2, 3))
+    counts = np.arange(8)
+    logs = np.where(counts > 0, counts * np.log2(np.maximum(counts, 1)), 0.0)
+    table, sums = np.zeros(18, np.int64), np.zeros(2)
+    sum_extended(codes, np.array([0, 1]), np.array([3, 2]), base, 6, 3, weights, logs, table, sums)
+    assert not table.any()
+    expected = naive_kernels.sum_extended(codes.tolist(), [0, 1], base.tolist(), 3, weights.tolist())
+    assert sums == pytest.approx(expected, abs=1e-9)

@@ -203,5 +203,5 @@ def test_complete_marked_text_can_be_written_again(text):
 
 @pytest.mark.parametrize("template", ["", "{}", "<{}", "{}>", " {} ", "1{}>", "<{}1"])
 def test_markers_that_can_not_be_told_apart_are_refused(template):
-    with pytest.raises(InputError, match="can't be told"):
+    with pytest.raises(InputError, match="can't be distinguished"):
         Markers(template)

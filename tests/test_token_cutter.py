@@ -349,9 +349,9 @@ def test_check_finds_ids_that_break_a_law(tmp_path, change, broken):
         Path(path).write_text("".join(json.dumps({"q": "who", "a": f"{part}{row}59"}) + "\n" for row in range(5)))
     plan = fit(parts, reading=READING, cutter="tokens", tokenizer=tokenizer, order=Order("random", seed=1))
     apply(parts, plan, form="token", tokenizer=tokenizer, out=tmp_path / "out")
-    tamper(tmp_path / "out", change)
+    tamper(tmp_path / "out", change, shard=0, of=1)
     checked = check(tmp_path / "out")
-    assert checked.failed == broken and any("1.jsonl:3" in failure for failure in checked.failures)
+    assert checked.failed == broken and any(".jsonl:3" in failure for failure in checked.failures)
     character_tokenizer(["other"]).save_pretrained(tmp_path / "out" / "tokenizer")
     assert check(tmp_path / "out").failed["tokenizer"] == 1
 
