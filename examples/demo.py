@@ -14,9 +14,10 @@ from rich.progress import Progress
 
 import mireorder
 from mireorder import Digits, Reading
+from mireorder.ordering.summary import plan_view
 from mireorder.report.comparison import comparison_view, write_report
 from mireorder.report.figures import score_heatmap
-from mireorder.report.tables import check_view, plan_view
+from mireorder.report.tables import check_view
 
 STEPS, BATCH_SIZE, EVALUATIONS = 5000, 64, 10
 HELD_OUT_PAIRS = 500

@@ -15,7 +15,7 @@ from test_plan import plan_of
 from mireorder import Labels, Order, Presence, fit
 from mireorder.cutting import Digits
 from mireorder.ordering.record import Stability
-from mireorder.report.tables import plan_view
+from mireorder.ordering.summary import plan_view
 
 NAMES = [f"a_label_with_a_long_name_of_the_kind_{kind}" for kind in ("first", "second", "third")] + ["very toxic"]
 
@@ -138,3 +138,13 @@ def test_inspect_shows_long_plans_by_step():
     text = shown(plan_of(Digits("pad", width=14), range(14), **options, stability=steady))
     assert "this order: plug-in" in text and "another from step 12 on: kt" in text
     assert "corrected" in text and "14.000" in text and "14.0000" in text  # corrected, noise
+
+
+def test_the_summary_of_a_plan_is_its_table_in_plain_text():
+    rows = [{"q": f"{a}+{b}=", "a": str(a + b)} for a in range(30) for b in range(30)]
+    plan = fit(rows, source="q", target="a", cutter="digits", order=Order("max", "pairwise", shuffles=5, resamples=5))
+    text = plan.summary()
+    assert "\x1b" not in text and max(map(len, text.splitlines())) <= 120
+    for said in (plan.in_words, "by step and slot", plan.sha256, *plan.warnings):
+        assert " ".join(said.split()) in " ".join(text.split())
+    assert len(plan.summary(60).splitlines()) >= len(text.splitlines())

@@ -73,7 +73,7 @@ def _show(plan: Plan, out: Path, as_json: bool) -> None:
         shown = ("permutation", "rows", "rejected", "ties", "warnings")
         print_json({"plan": str(path), "sha256": plan.sha256} | {name: entries[name] for name in shown})
         return
-    from mireorder.report.tables import plan_view
+    from mireorder.ordering.summary import plan_view
 
     show(plan_view(plan))
     print(f"plan written to {path}")
@@ -94,7 +94,7 @@ def inspect(
     if png is not None:
         require_picture(png)
     from mireorder.ordering.plan import Plan
-    from mireorder.report.tables import plan_view
+    from mireorder.ordering.summary import plan_view
 
     loaded = Plan.load(plan)
     if png is not None:

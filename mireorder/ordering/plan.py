@@ -18,15 +18,14 @@ from mireorder.ordering.copying.marks import Leads
 from mireorder.ordering.kinds import kind_of
 from mireorder.ordering.marked import Markers
 from mireorder.ordering.permutation import is_permutation
-from mireorder.ordering.policies import POLICIES
 from mireorder.ordering.record import AGAIN, PlanRecord, record_of
+from mireorder.ordering.summary import plan_text
 from mireorder.restoring.restorer import FILE, read_plan, require_format
 from mireorder.restoring.units import Restored, RestoredIds, slots_by_step
 
 if TYPE_CHECKING:
     import polars as pl
 
-MOST_SHOWN = 100  # units of an order in words
 MOST_LENGTHS = 64  # beyond, permutations of every length would take more room than all the rest
 
 Batch = TypeVar("Batch", dict[str, list[Any]], pa.Table, pa.RecordBatch)
@@ -59,23 +58,6 @@ class Plan(PlanRecord):
             leads = Leads(self.markers)
             return [leads.opening, leads.closing]
         return Markers(self.markers).of(len(self.units))
-
-    @property
-    def in_words(self) -> str:
-        """The order: the units by step, or what is copied where."""
-        if self.copying is not None:
-            behind = f"behind {self.markers}" if self.markers else "without marks"
-            part = "sentence" if self.copying.by_sentence else "target"
-            return f"{self.copying.policy.about} to the front of each {part}, {behind}"
-        shown = self.permutation[:MOST_SHOWN]
-        more = len(self.permutation) - len(shown)
-        by_row = ", in each row by itself" if POLICIES[self.policy].rows and not self.mix else ""
-        return self.named(shown) + (f" ... and {more:,} more" if more else "") + by_row
-
-    def named(self, slots: Sequence[int]) -> str:
-        """The units of slots, with commas between them where some name has white space in it."""
-        between = ", " if any(len(name.split()) > 1 for name in self.units) else " "
-        return between.join(self.units[slot] for slot in slots)
 
     def emit(self, target: Any, source: str | None = None) -> Any:
         """What a model is to write for a target: the inverse of `restore`, or of `restore_ids`.
@@ -220,6 +202,14 @@ class Plan(PlanRecord):
                 f"the plan's units are ids of the tokenizer with hash {str(self.tokenizer)[:12]}, this one has "
                 f"{fingerprint[:12]}; pass the one it was fitted with, or fit again with this one"
             )
+
+    def summary(self, width: int = 120) -> str:
+        """The plan as a table, in plain text: its order, scores by step and slot, ties and warnings.
+
+        Args:
+            width: columns; a score table that does not fit goes by steps.
+        """
+        return plan_text(self, width)
 
     def save(self, folder: str | Path) -> Path:
         """Write `mireorder.json` into the folder, which is made if need be. Returns the file."""

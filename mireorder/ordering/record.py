@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Any, cast
@@ -19,6 +20,7 @@ from mireorder.reading import Reading
 from mireorder.restoring.restorer import FORMAT, Restorer, split_between
 from mireorder.serialise import describe, make, options_of, with_options
 
+MOST_SHOWN = 100  # units of an order in words
 AGAIN = "make it again with 'mireorder fit'"
 
 
@@ -194,6 +196,23 @@ class PlanRecord:
     def source(self, prompt: str) -> str:
         """The source of a prompt."""
         return prompt.removesuffix(self.prompt_end)
+
+    @property
+    def in_words(self) -> str:
+        """The order: the units by step, or what is copied where."""
+        if self.copying is not None:
+            behind = f"behind {self.markers}" if self.markers else "without marks"
+            part = "sentence" if self.copying.by_sentence else "target"
+            return f"{self.copying.policy.about} to the front of each {part}, {behind}"
+        shown = self.permutation[:MOST_SHOWN]
+        more = len(self.permutation) - len(shown)
+        by_row = ", in each row by itself" if POLICIES[self.policy].rows and not self.mix else ""
+        return self.named(shown) + (f" ... and {more:,} more" if more else "") + by_row
+
+    def named(self, slots: Sequence[int]) -> str:
+        """The units of slots, with commas between them where some name has white space in it."""
+        between = ", " if any(len(name.split()) > 1 for name in self.units) else " "
+        return between.join(self.units[slot] for slot in slots)
 
     def entries(self) -> dict[str, Any]:
         """What the plan's file says, as JSON holds it."""
