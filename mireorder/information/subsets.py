@@ -333,7 +333,7 @@ def sum_extended(
     for i in range(len(others)):
         column = others[i]
         for row in range(len(base)):
-            table[codes[column, row] * cells + base[row]] += weights[row]
+            table[np.int64(codes[column, row]) * cells + base[row]] += weights[row]
         total = 0.0
         for first in range(0, cells * radices[column], radix):
             alone = 0
