@@ -19,7 +19,7 @@ Progress = Callable[[int], None]
 Prepare = Callable[[pa.RecordBatch], pa.RecordBatch]
 """Adds the columns to a batch that a cutter needs beside source and target."""
 FEW_ROWS = 1_024  # a batch of fewer is put together with others
-TOGETHER_ROWS = 8_192  # until there are so many
+TOGETHER_ROWS = 8_192  # up to this many rows
 Misfits = Callable[[pa.RecordBatch, Cut], dict[int, str]]
 """0-based row of the batch -> why a row that can be cut can't be used, and the remedy."""
 

@@ -153,7 +153,7 @@ def natural_units(cutter: ColumnCutter, permutation: Sequence[int], emitted: pa.
 
 
 def _first_slots(cutter: ColumnCutter, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-    """int64 (rows,): the first slot of a target of so many units; -1 where no target has as many."""
+    """int64 (rows,): the first slot of a target with as many units as the row; -1 where there is none."""
     lengths = np.diff(offsets)
     known = [cast(FixedCutter, cutter).present(units) for units in range(int(lengths.max(initial=0)) + 1)]
     first = [present.start if len(present) == units else -1 for units, present in enumerate(known)]
