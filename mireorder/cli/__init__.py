@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import warnings
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ KEPT = {
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; problems the user can fix are printed without a traceback."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    gc.set_threshold(100_000, *gc.get_threshold()[1:])  # imports make much that stays: looking for waste takes a tenth
     try:
         with _notes():
             _run(arguments)

@@ -25,11 +25,12 @@ import first_use
 import fitting
 import single_rows
 import sparse_counts
+import startup
 import training
 from contest import MB, Case, Outcome, time_all, weigh
 
 HERE = Path(__file__).parent
-GROUPS = [dense_counts, sparse_counts, corrected, fitting, applying, single_rows, first_use, training]
+GROUPS = [dense_counts, sparse_counts, corrected, fitting, applying, single_rows, first_use, startup, training]
 CASES: dict[str, Case] = {case.name: case for group in GROUPS for case in group.CASES}
 LIBRARIES = [
     "mireorder",
