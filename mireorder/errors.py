@@ -1,11 +1,78 @@
-"""The errors a user can fix: each names the place, the problem and the remedy."""
+"""The errors a user can fix: each names the place, the problem and the remedy.
 
-from collections.abc import Iterable, Iterator
+Remedies are written as options: ``--reject``, ``--cutter=words``. The command line prints them as options
+(``--cutter words``); in Python they read as arguments (``reject=True``, ``cutter='words'``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+
+_QUOTED = r"(?<!\w)(?P<quoted>'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")(?!\w)"  # what a user wrote stays as it is
+_OPTION = r"(?<![\w-])--(?P<name>[a-z]+(?:-[a-z]+)*)(?:=(?P<value>'[^']*'|[^\s,;:()]*[^\s,;:().]))?"
+_PARTS = re.compile(f"{_QUOTED}|{_OPTION}")
+ARGUMENTS = {
+    "drop-columns": "keep_columns=False",
+    "labels": "target",
+    "like": "count_like",
+    "marked": "markers=True",
+    "order": "permutation",
+    "plain-quotes": "quotes=False",
+    "quotes": "quotes=True",
+    "reject": "reject=True",
+    "reserve": "reserve=True",
+    "split": "separator",
+    "ties": "tie_breaker",
+    "unmarked": "marks=False",
+}
+"""Options that are written otherwise in Python."""
+
+
+def as_options(text: str) -> str:
+    """A text as the command line prints it: ``--cutter words`` for ``--cutter=words``."""
+
+    def option(found: re.Match[str]) -> str:
+        if found["quoted"]:
+            return found[0]
+        return f"--{found['name']}" + (f" {found['value']}" if found["value"] else "")
+
+    return _PARTS.sub(option, text)
+
+
+def as_arguments(text: str) -> str:
+    """A text as Python shows it: ``cutter='words'`` for ``--cutter=words``."""
+
+    def argument(found: re.Match[str]) -> str:
+        if found["quoted"]:
+            return found[0]
+        name = ARGUMENTS.get(found["name"], found["name"].replace("-", "_"))
+        return f"{name}={_value(found['value'])}" if found["value"] else name
+
+    return _PARTS.sub(argument, text)
+
+
+def _value(text: str) -> str:
+    """As Python writes it: numbers are numbers, and sizes bytes."""
+    if text.endswith("MB"):
+        return f"{text[:-2]} * 2**20"
+    return text if text.isdigit() or text.startswith("'") else repr(text)
 
 
 class MireorderError(Exception):
-    """A problem the user can fix. The CLI prints its text and exits with 2."""
+    """A problem the user can fix. The command line prints its text and exits with 2."""
+
+    def __str__(self) -> str:
+        return self._worded(as_arguments)
+
+    @property
+    def command_line(self) -> str:
+        """The text with options in place of Python's arguments."""
+        return self._worded(as_options)
+
+    def _worded(self, words: Callable[[str], str]) -> str:
+        return words(str(self.args[0])) if self.args else ""
 
 
 class InputError(MireorderError):
@@ -21,13 +88,24 @@ class InputError(MireorderError):
     def __init__(
         self, problem: str, *, shard: str | None = None, row: int | None = None, remedy: str | None = None
     ) -> None:
-        place = ", ".join(filter(None, [shard, None if row is None else f"row {row}"]))
-        super().__init__((f"{place}: " if place else "") + problem + (f"; {remedy}" if remedy else ""))
+        super().__init__(problem)
         self.problem, self.shard, self.row, self.remedy = problem, shard, row, remedy
+
+    def _worded(self, words: Callable[[str], str]) -> str:
+        place = ", ".join(filter(None, [self.shard, None if self.row is None else f"row {self.row}"]))
+        return (f"{place}: " if place else "") + words(self.problem + (f"; {self.remedy}" if self.remedy else ""))
 
 
 class InputWarning(UserWarning):
     """How an input was taken that could be taken otherwise, and what says which."""
+
+    def __str__(self) -> str:
+        return as_arguments(super().__str__())
+
+    @property
+    def command_line(self) -> str:
+        """The text with options in place of Python's arguments."""
+        return as_options(super().__str__())
 
 
 def some_of(names: Iterable[str]) -> str:

@@ -137,7 +137,7 @@ def count(
     breaker = None if tie_breaker in (None, first.name) else made(str(tie_breaker), CRITERIA, "criterion")
     cutter = complete(cutter, data, reading)
     if cutter.of_ids:
-        raise InputError("ids are counted by fit alone", remedy="pass --cutter words, or fit with a tokenizer")
+        raise InputError("ids are counted by fit alone", remedy="pass --cutter=words, or fit with a tokenizer")
     between = between if between is not None else reading.separator or " "
     scan = Scan(_to_count(open_shards(data, reading)), reject, memory, workers, progress)
     return count_for(scan, cutter, [first, breaker] if breaker else [first], reading, between)
@@ -287,7 +287,7 @@ def _tokenized(tokenizer: Any, cutter: Cutter, between: str) -> tuple[Prepare | 
     """
     if not cutter.of_ids:
         if tokenizer is not None:
-            raise InputError(f"cutter {cutter.name} takes no tokenizer", remedy="leave it out, or pass --cutter tokens")
+            raise InputError(f"cutter {cutter.name} takes no tokenizer", remedy="leave it out, or pass --cutter=tokens")
         return None, None
     if tokenizer is None:
         raise InputError("cutter tokens needs a tokenizer", remedy="pass --tokenizer, a folder or a hub id")

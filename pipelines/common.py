@@ -172,5 +172,5 @@ def main_of(command: Any) -> None:
     try:
         typer.run(command)
     except (MireorderError, OSError) as error:
-        ERR.print(f"error: {error}", style="red", markup=False)
+        ERR.print(f"error: {getattr(error, 'command_line', error)}", style="red", markup=False)
         raise SystemExit(2) from None

@@ -206,7 +206,7 @@ def test_what_is_chosen_is_dropped_again(policy, by_sentence, rows):
             found = restore_lead(WORDS, LEADS, text)
             assert (found.text, found.verdict) == (natural, "complete"), text
     if isinstance(policy, Lookahead) and policy.units is None:
-        with pytest.raises(InputError, match="leave out --unmarked"):
+        with pytest.raises(InputError, match="leave out marks=False"):
             replace(copying, marks=False)
         return
     bare = copying.unmarked

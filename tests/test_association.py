@@ -97,7 +97,7 @@ def test_counts_past_the_memory_go_to_disk():
     _, batch = looked_up(rows, rows[::-1], words)
     small, large = (count_pairs_before([batch], 10, memory=memory) for memory in (16_000, None))
     assert (small.keys == large.keys).all() and (small.counts == large.counts).all()
-    with pytest.raises(InputError, match="--memory"):
+    with pytest.raises(InputError, match="memory"):
         count_pairs_before([batch], 10, memory=100)
 
 

@@ -118,7 +118,7 @@ def stored(sums, form):
 @pytest.mark.parametrize("form", ["dict", "dataset", "filtered", "folder", "split folder", "parquet", "jsonl"])
 def test_any_rows_are_checked_by_their_plan(sums, form):
     data = stored(sums, form)
-    with pytest.raises(PlanError, match=r"there is no plan here; pass the plan of the dataset it came from \(--plan\)"):
+    with pytest.raises(PlanError, match=r"there is no plan here; pass the plan of the dataset it came from \(plan\)"):
         check(data)
     for plan in (sums[1], sums[0] / "written"):
         checked = check(data, plan=plan)

@@ -96,7 +96,7 @@ def test_blocks_of_columns_hold_every_pair_as_a_margin(radices, rows, data):
 
 
 def test_a_budget_too_small_for_one_batch_is_refused_with_the_remedy():
-    with pytest.raises(InputError, match="pass --memory 1MB or more"):
+    with pytest.raises(InputError, match=r"pass memory=1 \* 2\*\*20 or more"):
         gather([key_table([(0, 0, 0, 0)])], budget=10)
 
 

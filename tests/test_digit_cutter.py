@@ -91,11 +91,11 @@ def test_codes_of_digits_tell_absent_from_zero():
 def test_refused_numbers_are_told_what_is_wrong_and_the_remedy():
     cutter = settled(Digits("pad"), batch_of(["12", "7"]))
     problems = cutter.cut(batch_of(["123", "07", "-1", "1.5", None, "", "x"])).problems
-    assert "target has 3 digits, the plan is for 2; fit with --width 3" in problems[0]
+    assert "target has 3 digits, the plan is for 2; fit with --width=3" in problems[0]
     assert "leading zeros" in problems[1]
     assert "sign" in problems[2]
     assert "1 decimals, the plan is for 0" in problems[3]
-    assert all("--align left" in problems[row] for row in (1, 2, 3))
+    assert all("--align=left" in problems[row] for row in (1, 2, 3))
     assert "null" in problems[4] and "empty" in problems[5] and "'x' is not a number" in problems[6]
     assert all("--reject" in problems[row] for row in (4, 5, 6))
 
@@ -103,5 +103,5 @@ def test_refused_numbers_are_told_what_is_wrong_and_the_remedy():
 def test_digits_refuse_what_they_never_can_cut():
     with pytest.raises(InputError, match="one of pad, left, right"):
         Digits("middle")
-    with pytest.raises(InputError, match="--cutter labels"):
+    with pytest.raises(InputError, match="cutter='labels'"):
         Digits().survey(batch_of([["1"]], pa.list_(pa.string())))

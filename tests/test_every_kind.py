@@ -132,7 +132,7 @@ def table(target, source="what?"):
 )
 def test_a_row_that_can_not_come_back_is_refused_with_its_place_and_remedy(good, bad, options, problem, tmp_path):
     plan = fit(table([*good, "x y z"]), reading=READING, cutter="words", order=Order(**options))
-    with pytest.raises(InputError, match=rf"row 2: .*{problem}.*--reject"):
+    with pytest.raises(InputError, match=rf"row 2: .*{problem}.*reject=True"):
         apply(table([*good, bad]), plan, out=tmp_path / "d")
     assert not (tmp_path / "d").exists()
     apply(table([*good, bad]), plan, out=tmp_path / "d", reject=True)
@@ -156,10 +156,10 @@ def test_whatever_the_plan_says_a_row_is_tried_before_it_is_written(products, tm
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"policy": "shuffle"}, "--marked"),
+        ({"policy": "shuffle"}, "markers=True"),
         ({"policy": "causal-max", "cutter": "words"}, "pairwise|slots"),
-        ({"policy": "lead"}, "--cutter words"),
-        ({"policy": "hardest", "criterion": "joint"}, "--criterion presence"),
+        ({"policy": "lead"}, "cutter='words'"),
+        ({"policy": "hardest", "criterion": "joint"}, "criterion='presence'"),
         ({"policy": "explicit"}, "policy explicit and a permutation contradict each other; pass one of them"),
         ({"policy": "max", "permutation": [1, 0, 2]}, "policy max and a permutation contradict each other"),
         ({"permutation": [0, 0]}, "not a permutation"),

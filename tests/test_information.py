@@ -355,7 +355,7 @@ def test_joint_says_when_nearly_unique_sources_make_it_rank_uncertainty_alone():
     ],
 )
 def test_sources_that_are_no_numbers_are_refused_with_the_remedy(criterion, sources, why):
-    with pytest.raises(InputError, match=f"{why}.*use --criterion joint or presence"):
+    with pytest.raises(InputError, match=f"{why}.*use criterion='joint' or presence"):
         counted(criterion, sources, np.zeros((len(sources), 1), np.int32), (2,))
 
 

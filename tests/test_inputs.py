@@ -177,7 +177,7 @@ def test_empty_files_yield_no_batches(tmp_path, content):
 )
 def test_lines_have_no_columns_to_name(tmp_path, reading):
     path = write(tmp_path / "a.txt", "1=1\n")
-    with pytest.raises(InputError, match=r"^a\.txt: lines of text have no columns to name.*; leave out --source"):
+    with pytest.raises(InputError, match=r"^a\.txt: lines of text have no columns to name.*; leave out source"):
         open_shards(str(path), reading)
 
 

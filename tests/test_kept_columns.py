@@ -93,9 +93,7 @@ def test_arrow_columns_of_any_type_are_kept_as_they_are(tmp_path, plan, writer):
 def test_a_type_that_cannot_be_stored_is_refused_with_the_remedy(tmp_path, plan):
     union = pa.UnionArray.from_sparse(pa.array([0, 1], pa.int8()), [pa.array([1, 2]), pa.array(["a", "b"])])
     data = pa.table({"q": ["1", "2"], "a": ["08", "18"], "u": union})
-    says = (
-        "train: column 'u' is of type .*union.*, which datasets can't hold; cast it, or keep no other .*--drop-columns"
-    )
+    says = "train: column 'u' is of type .*union.*, which datasets can't hold; cast it, or .*keep_columns=False"
     with pytest.raises(InputError, match=says):
         apply(data, plan)
     assert apply(data, plan, keep_columns=False)["train"].column_names == FORM
@@ -275,7 +273,7 @@ def test_two_columns_of_one_name_are_refused(tmp_path, plan):
 def test_names_that_mean_something_to_trainers_are_refused_with_the_remedy(tmp_path, plan, name):
     assert name in RESERVED
     path = write_jsonl(tmp_path / "d.jsonl", [{**ROWS[0], name: "x"}])
-    says = rf"d\.jsonl: column '{name}' can't be kept: .*; rename it, or keep no other columns .*--drop-columns"
+    says = rf"d\.jsonl: column '{name}' can't be kept: .*; rename it, or keep no other columns .*keep_columns=False"
     with pytest.raises(InputError, match=says):
         apply(path, plan, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()

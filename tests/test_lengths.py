@@ -57,7 +57,7 @@ def test_a_row_with_more_tokens_than_allowed_is_named_with_its_file(plan, tmp_pa
         apply(data, plan, form="token", tokenizer=characters(), max_tokens=longest, out=tmp_path / "out")
     assert str(error.value) == (
         "d.jsonl, row 40: the row has 14 tokens, its end included, of which 11 are allowed; "
-        "shorten it, allow more, or pass --reject"
+        "shorten it, allow more, or pass reject=True"
     )
     assert not (tmp_path / "out").exists()
     kept = apply(data, plan, form="token", tokenizer=characters(), max_tokens=longest, out=tmp_path / "o", reject=True)
@@ -118,9 +118,9 @@ def test_a_folder_begun_with_another_bound_is_not_taken_up(plan, tmp_path):
 
 def test_a_bound_needs_tokens_to_count(plan, tmp_path, capsys):
     data = jsonl(tmp_path / "d.jsonl", ROWS)
-    with pytest.raises(InputError, match="text form counts no tokens; pass --max-tokens with --form token"):
+    with pytest.raises(InputError, match="text form counts no tokens; pass max_tokens with form='token'"):
         apply(data, plan, max_tokens=8)
-    with pytest.raises(InputError, match="text form has no use for a tokenizer; pass --form token"):
+    with pytest.raises(InputError, match="text form has no use for a tokenizer; pass form='token'"):
         apply(data, plan, tokenizer="gpt2")
     with pytest.raises(InputError, match="at most 0 tokens a row leave none"):
         apply(data, plan, max_tokens=0, form="token", tokenizer=characters())
@@ -173,7 +173,7 @@ def test_training_names_the_row_that_the_model_can_not_read(form, tmp_path):
         train(data, str(tmp_path / "model"), tmp_path / "out")
     assert str(error.value).startswith(
         "split test, row 2: the longest row has 18 tokens, the model reads at most 16; choose a model with a longer "
-        "context, or write the dataset again with --form token --max-tokens 16"
+        "context, or write the dataset again with form='token' and max_tokens=16"
     )
     assert not (tmp_path / "out").exists()
 

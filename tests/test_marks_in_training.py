@@ -88,7 +88,7 @@ def test_a_pretrained_model_gets_embeddings_for_marks_unless_an_adapter_is_train
     assert pipeline.model.get_input_embeddings().weight.shape[0] == len(tokenizer) + len(plan.marks)
     apply(PRODUCTS, plan, form="token", tokenizer=tokenizer, reserve=True, out=tmp_path / "ids")
     assert len(tokenizer_for(tmp_path / "ids", base)) == len(tokenizer) + len(plan.marks)
-    with pytest.raises(MireorderError, match="without --reserve"):
+    with pytest.raises(MireorderError, match="without reserve=True"):
         tokenizer_for(tmp_path / "ids", base, lora=True)
 
 

@@ -55,7 +55,7 @@ def test_infilling_comes_back(targets):
 
 
 def test_pieces_without_markers_are_refused():
-    with pytest.raises(InputError, match=r"separates pieces.*--marked"):
+    with pytest.raises(InputError, match=r"separates pieces.*markers=True"):
         fit(data(["ab", "cd"]), reading=READING, cutter="pieces", order="reverse")
     with pytest.raises(InputError, match="opens a marker"):
         plan = fit(data(["ab", "cd"]), reading=READING, cutter="pieces", order=Order("reverse", markers="<{}>"))

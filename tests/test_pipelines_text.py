@@ -132,7 +132,7 @@ def test_policies_that_are_none_are_refused(tmp_path):
         textgen.main("wikitext", tmp_path / "out", policies=",", small=True)
     with pytest.raises(InputError, match="no policy 'max' here"):
         textgen.main("wikitext", tmp_path / "out", policies="plain,max", small=True)
-    with pytest.raises(InputError, match="policy hardest orders the labels that a row has; pass --form list"):
+    with pytest.raises(InputError, match="policy hardest orders the labels that a row has; pass form='list'"):
         multilabel.main("toxic", tmp_path / "out", form="each", policies="plain,hardest", small=True)
     assert not (tmp_path / "out").exists()
 
@@ -206,7 +206,7 @@ def test_kaggle_files_are_read(tmp_path):
     (tmp_path / "train.csv").write_text(PAPERS)
     papers = [LabelledText("Knots We tie, and untie.", ("Computer Science", "Mathematics"))]
     assert read_labelled(LABELLED["papers"], str(tmp_path / "train.csv"), 9) == {"train": papers}
-    with pytest.raises(InputError, match=r"no copy of PaperAbstract on the hub is known; pass --data"):
+    with pytest.raises(InputError, match=r"no copy of PaperAbstract on the hub is known; pass data"):
         read_labelled(LABELLED["papers"], None, 9)
 
 
@@ -301,7 +301,7 @@ def test_without_a_network_the_remedy_is_named(task, monkeypatch):
         raise ConnectionError("no network")
 
     monkeypatch.setattr(datasets, "load_dataset", offline)
-    with pytest.raises(InputError, match=r"can't be loaded from the hub \(ConnectionError: no network\); pass --data"):
+    with pytest.raises(InputError, match=r"can't be loaded from the hub \(ConnectionError: no network\); pass data"):
         read_pairs(TEXTS[task], None, 9, 9)
 
 

@@ -82,7 +82,7 @@ def test_a_prompt_is_needed_and_is_text(plan):
 
 def test_rows_unlike_those_counted_are_refused_by_row_or_set_aside(plan, tmp_path):
     data = Dataset.from_dict({"q": ["12*34", "100*3", "2*3", "2+3"], "a": ["408", "300", "6", "5"]})
-    with pytest.raises(InputError, match=r"row 1: number 1 of its source has 3 digits, more than the 2 .*--reject"):
+    with pytest.raises(InputError, match=r"row 1: number 1 of its source has 3 digits, more than the 2 .*reject=True"):
         apply(data, plan)
     with pytest.raises(InputError, match="row 1: "):
         plan.emit_all(data["a"][:], data["q"][:])

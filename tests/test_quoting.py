@@ -93,7 +93,7 @@ def test_what_could_be_either_is_said():
 
 def test_a_file_that_could_be_either_says_what_was_taken_and_how_to_choose(tmp_path):
     path = write(tmp_path / "a.tsv", 'q\ta\n"1+1"\t2\n')
-    says = r"^a\.tsv: quotes are taken off, as quoting, but no cell needs them; .*--quotes or --plain-quotes$"
+    says = r"^a\.tsv: quotes are taken off, as quoting, but no cell needs them; .*quotes=True or quotes=False$"
     assert noted_pairs(path, says) == [("1+1", "2")]
     assert quiet_pairs(path, QUOTED) == [("1+1", "2")]
     assert quiet_pairs(path, PLAIN) == [('"1+1"', "2")]
@@ -108,7 +108,7 @@ def test_quotes_of_csv_are_quoting_unless_told(tmp_path):
     assert quiet_pairs(path) == [("1, 1", "2")]
     path = write(tmp_path / "b.csv", 'q,a\n"1,2\n"b" c,3\n')
     assert quiet_pairs(path, PLAIN) == [('"1', "2"), ('"b" c', "3")]
-    assert "or pass --plain-quotes if quotes are characters" in refusal(path)
+    assert "or pass quotes=False if quotes are characters" in refusal(path)
 
 
 def test_quotes_are_part_of_the_plan_only_if_said(tmp_path, capsys, monkeypatch):

@@ -177,7 +177,7 @@ def test_lines_come_in_bounded_batches(tmp_path):
 
 def test_lines_without_a_separator_are_refused_at_once(tmp_path):
     path = write(tmp_path / "a.txt", "1=1\n")
-    with pytest.raises(InputError, match=r"^a\.txt: lines of text need a separator.*; pass one.*--split"):
+    with pytest.raises(InputError, match=r"^a\.txt: lines of text need a separator.*; pass one.*separator"):
         open_shards(path, Reading())
 
 

@@ -214,7 +214,7 @@ def test_fit_counts_the_tie_breaker_only_where_scores_tie_and_count_always_does(
 def test_a_budget_that_the_tie_breaker_needs_more_than_is_refused_and_changes_no_plan():
     rows = [(f"{a}+{b}", str(a + b)) for a in range(100) for b in range(100)]
     options = {"reading": READING, "cutter": "digits", "criterion": "pairwise", "tie_breaker": "joint"}
-    with pytest.raises(InputError, match="pass --memory 1MB or more"):
+    with pytest.raises(InputError, match=r"pass memory=1 \* 2\*\*20 or more"):
         count(data_of(rows), **options, memory=100_000)
 
 
@@ -246,7 +246,10 @@ def test_rows_that_do_not_fit_are_refused_by_name_or_set_aside(tmp_path, case, c
         count_like(str(tmp_path / "b.txt"), first)
     for part in says:
         assert part in str(refused.value)
-    assert any(remedy in str(refused.value) for remedy in ("without --like, or pass --reject", "fit with", "--reject"))
+    assert any(
+        remedy in str(refused.value)
+        for remedy in ("without count_like, or pass reject=True", "fit with", "reject=True")
+    )
     second = count_like(str(tmp_path / "b.txt"), first, reject=True)
     assert (second.rows, second.rejected) == (3, 1)
     (tmp_path / "good.txt").write_text(f"{before[0]}\n{before[-1]}\n{before[0]}\n")
@@ -268,7 +271,7 @@ def test_rows_that_do_not_fit_are_refused_by_name_or_set_aside(tmp_path, case, c
 def test_unseen_labels_and_values_are_refused_by_name_or_set_aside(tmp_path, cutter, rows, bad, says):
     first = count(data_of(rows), reading=READING, cutter=cutter)
     path = jsonl(tmp_path / "b.jsonl", [*rows[:5], bad, *rows[5:7]])
-    with pytest.raises(InputError, match=r"b\.jsonl, row 5: .*--reject") as refused:
+    with pytest.raises(InputError, match=r"b\.jsonl, row 5: .*reject=True") as refused:
         count_like(path, first)
     assert says in str(refused.value)
     second = count_like(path, first, reject=True)

@@ -74,7 +74,7 @@ def test_a_random_order_is_annealed_to_the_plain_one():
 
 
 def test_what_can_not_be_told_apart_is_not_mixed():
-    with pytest.raises(InputError, match="fit the plans with --marked"):
+    with pytest.raises(InputError, match="fit the plans with markers=True"):
         mixed([plan_of(CUTTER, [0, 1, 2]), plan_of(CUTTER, [2, 1, 0])], [1, 1])
     assert mixed([plan_of(CUTTER, [0, 1, 2]), plan_of(CUTTER, [2, 1, 0])], [0, 1]).permutation == [2, 1, 0]
     with pytest.raises(InputError, match="differ in markers"):

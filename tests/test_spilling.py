@@ -86,12 +86,12 @@ def test_a_full_disk_is_one_clear_error_and_leaves_no_file(folder, size):
     done = run(f"limit {size}", folder)
     last = done.stderr.splitlines()[-1]
     assert last.startswith(f"{OutputError.__module__}.OutputError: counts can't be written to disk (["), done.stderr
-    assert last.endswith("); free some, or pass a larger --memory")
+    assert last.endswith("); free some, or pass a larger memory")
     assert list(folder.iterdir()) == []
 
 
 def test_a_missing_folder_for_temporary_files_is_one_clear_error(monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
     tables = [KeyTable.of(np.arange(n, n + 50, dtype=np.uint64)[:, None]) for n in range(4)]
-    with pytest.raises(OutputError, match=r"can't be written to disk \(.*/nowhere.*--memory"):
+    with pytest.raises(OutputError, match=r"can't be written to disk \(.*/nowhere.*memory"):
         gather(iter(tables), budget=4 * tables[0].nbytes)

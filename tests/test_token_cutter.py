@@ -116,10 +116,10 @@ def test_the_commonest_ids_are_told_apart():
 
 def test_ids_that_can_not_be_are_refused():
     problems = Tokens(width=2).cut(ids_of([[1, 2, 3], [1], None])).problems
-    assert problems == {0: "target has 3 tokens, the plan is for 2; fit with --width 3 or pass --reject", 2: "no ids"}
+    assert problems == {0: "target has 3 tokens, the plan is for 2; fit with --width=3 or pass --reject", 2: "no ids"}
     found = Restorer(Tokens(width=2), [1, 0], of_ids=True).restore_ids([5, 6, 7])
     assert found == RestoredIds([6, 5], "malformed", "3 tokens were emitted, at most 2 make a target")
-    with pytest.raises(InputError, match="needs a tokenizer; pass --tokenizer"):
+    with pytest.raises(InputError, match="needs a tokenizer; pass tokenizer"):
         Tokens().survey(pa.record_batch({"source": ["a"], "target": ["b"]}))
 
 
@@ -294,7 +294,7 @@ def test_another_tokenizer_or_form_is_refused(tmp_path):
     mine, other = character_tokenizer(["abc it is nothing who knows"]), character_tokenizer(["abcdefghij"])
     data = pairs([(0, "abc")])
     plan = fit(data, reading=READING, cutter="tokens", tokenizer=mine, order="reverse")
-    with pytest.raises(PlanError, match="no text form; pass --form token --tokenizer"):
+    with pytest.raises(PlanError, match="no text form; pass form='token' and tokenizer"):
         apply(data, plan)
     with pytest.raises(InputError, match="token form needs a tokenizer"):
         apply(data, plan, form="token")
@@ -312,7 +312,7 @@ def test_another_tokenizer_or_form_is_refused(tmp_path):
     with pytest.raises(InputError, match="one column of text, not several columns"):
         binary = Dataset.from_dict({"q": ["a"], "x": [0], "y": [1]})
         fit(binary, reading=Reading(("q",), ("x", "y")), cutter="tokens", tokenizer=mine, order="plain")
-    with pytest.raises(InputError, match="ids are counted by fit alone; pass --cutter words, or fit with a tokenizer"):
+    with pytest.raises(InputError, match="ids are counted by fit alone; pass cutter='words', or fit with a tokenizer"):
         count(data, reading=READING, cutter="tokens")
     with pytest.raises(MireorderError, match="text form, which tokens do not have"):
         compare(data, arms(["plain", "reverse"]), tmp_path / "c", reading=READING, cutter="tokens")
@@ -410,7 +410,7 @@ def test_the_command_line_takes_a_tokenizer(tmp_path, monkeypatch, capsys):
     assert status == 2 and "cutter tokens needs a tokenizer; pass --tokenizer, a folder or a hub id" in err
     assert run(f"{line} --tokenizer bpe")[0] == 0
     status, _, err = run("apply d.jsonl --plan plan --out out")
-    assert status == 2 and "pass --form token --tokenizer" in err
+    assert status == 2 and "pass --form token and --tokenizer" in err
     assert run("apply d.jsonl --plan plan --form token --tokenizer bpe --out out")[0] == 0
     assert run("check out")[0] == 0
     monkeypatch.setattr("sys.stdin", io.StringIO("dog\n"))

@@ -46,7 +46,7 @@ def _run(arguments: list[str]) -> None:
     try:
         group(arguments)
     except (MireorderError, OSError) as error:
-        typer.secho(f"error: {error}", fg="red", err=True)
+        typer.secho(f"error: {getattr(error, 'command_line', error)}", fg="red", err=True)
         sys.exit(2)
 
 
@@ -56,7 +56,7 @@ def _notes() -> Iterator[None]:
 
     def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
         if issubclass(category, InputWarning):
-            print(f"note: {message}", file=sys.stderr)
+            print(f"note: {getattr(message, 'command_line', message)}", file=sys.stderr)
         else:
             show_others(message, category, *where, **more)
 

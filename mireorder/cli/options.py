@@ -276,7 +276,7 @@ class Choice:
         given = {"--copies": self.copies, "--place": self.place, "--whole": self.whole, "--unmarked": self.unmarked}
         if used := [option for option, value in given.items() if value]:
             problem = f"policy {self.policy or 'max'} copies nothing, so there is no {used[0]}"
-            raise InputError(problem, remedy="pass --policy lead")
+            raise InputError(problem, remedy="pass --policy=lead")
         return self.policy
 
     def _copies(self, seed: int, language: str | None) -> Any:
@@ -289,7 +289,7 @@ class Choice:
             raise InputError(f"--copies {self.copies!r} is not a number", remedy="pass a number, or all") from None
         if self.policy == "lead":
             if self.place is not None or self.copies == "all":
-                raise InputError("policy lead copies single units", remedy="pass --policy lookahead")
+                raise InputError("policy lead copies single units", remedy="pass --policy=lookahead")
             chosen: Lead | Lookahead = Lead(1 if number is None else number)
         else:
             chosen = Lookahead(4 if self.copies is None else number, self.place or "random", seed)

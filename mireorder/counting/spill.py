@@ -40,7 +40,7 @@ def gather(tables: Iterable[KeyTable], budget: int | None = None, workers: int =
         if budget is not None and 3 * table.nbytes > budget:
             raise InputError(
                 f"one batch needs {table.nbytes:,} bytes of counts, more than a third of the budget of {budget:,}",
-                remedy=f"pass --memory {-(-3 * table.nbytes // 2**20)}MB or more",
+                remedy=f"pass --memory={-(-3 * table.nbytes // 2**20)}MB or more",
             )
         # Merging holds both sides and the result: three times what it merges.
         if budget is not None and 3 * (held + table.nbytes) > budget:

@@ -39,7 +39,7 @@ _ALPHABET = (DIGITS + "".join(OTHERS.values())).encode()
 _CODE = np.full(256, -1, np.int32)
 _CODE[list(_ALPHABET)] = np.arange(len(_ALPHABET))
 _FIRST = {name: _ALPHABET.index(taken[0].encode()) for name, taken in OTHERS.items()}  # codes in slots without digits
-_ALIGN_REMEDY = "fit with --align left or --align right"
+_ALIGN_REMEDY = "fit with --align=left or --align=right"
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ class Digits(DigitsRestorer, Adapting):
             rules = [
                 (
                     length > self.length,
-                    "target has {length} characters, the plan is for {self.length}; fit with --width {length}",
+                    "target has {length} characters, the plan is for {self.length}; fit with --width={length}",
                 )
             ]
         else:
@@ -231,7 +231,7 @@ class Digits(DigitsRestorer, Adapting):
                 ),
                 (
                     shape.whole + shape.decimals > width,
-                    "target has {digits} digits, the plan is for {self.width}; fit with --width {digits}",
+                    "target has {digits} digits, the plan is for {self.width}; fit with --width={digits}",
                 ),
                 (
                     bare & self.plus | plus & (not self.plus) | minus & (not self.signed),

@@ -222,7 +222,7 @@ class Labels(LabelsRestorer, Adapting):
             column = np.array([*_TRUTH.values(), -1], np.int8)[value.to_numpy(zero_copy_only=False)]
             for row in np.flatnonzero(column < 0).tolist():
                 found = batch.column(name)[row].as_py()
-                remedy = "fix it or pass --reject" if found else "fill it in, pass --missing 0 or --reject"
+                remedy = "fix it or pass --reject" if found else "fill it in, pass --missing=0 or --reject"
                 problems.setdefault(row, f"column {name!r} holds {found!r}, not 0 or 1; {remedy}")
             truth[:, slot] = column == 1
         owner, slots = np.nonzero(truth)

@@ -31,7 +31,7 @@ def shape_of(batch: pa.RecordBatch) -> NumberShapes:
     target = batch.column("target")
     if not pa.types.is_string(target.type):
         raise InputError(
-            f"cutter digits needs one text or number target, not {target.type}", remedy="pass --cutter labels"
+            f"cutter digits needs one text or number target, not {target.type}", remedy="pass --cutter=labels"
         )
     return shapes(*string_bytes(target))
 

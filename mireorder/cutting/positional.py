@@ -83,7 +83,7 @@ class Positional(PlacesRestorer, Adapting, ABC):
         for row in np.flatnonzero(~fits).tolist():
             problems[row] = (
                 f"target has {lengths[row]} {self.name}, the plan is for {len(self.slots)}; fit with "
-                f"--width {lengths[row]} or pass --reject"
+                f"--width={lengths[row]} or pass --reject"
             )
         units = lists.flatten()
         if not fits.all():

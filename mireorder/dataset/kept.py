@@ -76,7 +76,7 @@ class Kept:
 
 
 NOTHING_KEPT = Kept()
-_REMEDY = "{}, or keep no other columns than source and target (--drop-columns, keep_columns=False)"
+_REMEDY = "{}, or keep no other columns than source and target (--drop-columns)"
 
 
 def kept_columns(shards: Iterable[tuple[str, Found]]) -> Kept:

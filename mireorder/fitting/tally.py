@@ -69,6 +69,6 @@ def _refuse_many(cutter: Cutter) -> None:
         raise InputError(
             f"targets have up to {slots} {cutter.name}, and scores are found for {MOST_SCORED} at most, as counting "
             "goes by pairs",
-            remedy=f"take larger units (sentences, lines), fit with --width {MOST_SCORED} --reject, or take a policy "
-            "that looks at no scores, such as plain or random, with --criterion none",
+            remedy=f"take larger units (sentences, lines), fit with --width={MOST_SCORED} and --reject, or take a "
+            "policy that looks at no scores, such as plain or random, with --criterion=none",
         )

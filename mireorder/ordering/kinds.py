@@ -35,7 +35,7 @@ def kind_of(cutter: UnitsRestorer, policy: str, marked: bool) -> str:
     if "lead" in kinds:
         if not cutter.joined:
             raise InputError(
-                f"policy {policy} copies units of a text, cutter {cutter.name} has none", remedy="pass --cutter words"
+                f"policy {policy} copies units of a text, cutter {cutter.name} has none", remedy="pass --cutter=words"
             )
         return "lead"
     if cutter.kind == "set":
@@ -43,7 +43,7 @@ def kind_of(cutter: UnitsRestorer, policy: str, marked: bool) -> str:
             raise InputError(f"units of cutter {cutter.name} tell their slots themselves", remedy="leave out --marked")
         return "set"
     if marked and cutter.of_ids:
-        raise InputError(f"markers are text, and units of cutter {cutter.name} are ids", remedy="pass --cutter words")
+        raise InputError(f"markers are text, and units of cutter {cutter.name} are ids", remedy="pass --cutter=words")
     if marked:
         return "marked"
     if cutter.needs_markers:
@@ -58,6 +58,6 @@ def kind_of(cutter: UnitsRestorer, policy: str, marked: bool) -> str:
     if not cutter.padded:
         raise InputError(
             f"policy {policy} can be replayed only where every target has all slots",
-            remedy="pass --cutter digits --align pad, or --marked",
+            remedy="pass --cutter=digits with --align=pad, or --marked",
         )
     return "causal"

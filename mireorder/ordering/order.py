@@ -164,7 +164,7 @@ class Order:
         if criterion.name != needed:
             raise InputError(
                 f"policy {self.name} scores single rows, which criterion {criterion.name} can't",
-                remedy=f"pass --criterion {needed}",
+                remedy=f"pass --criterion={needed}",
             )
 
     def whole(self, present: Sequence[int]) -> list[int] | None:

@@ -97,7 +97,7 @@ def emit_all(plan: PlanRecord, targets: Any, sources: Any) -> pa.Array:
 def transform(plan: PlanRecord, batch: Table, reject: bool) -> Table:
     """See `Plan.transform`."""
     if plan.tokenizer is not None:
-        raise PlanError("the plan's units are token ids, which have no text form; pass --form token to apply")
+        raise PlanError("the plan's units are token ids, which have no text form; pass --form=token to apply")
     reading: Reading = plan.reading if plan.reading.separator is None else OWN  # lines have no columns of their own
     names = dict.fromkeys((*reading.source, *reading.target))
     found = _columns(batch, names, "rename its columns to those the plan was fitted on")

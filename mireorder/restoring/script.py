@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return restore_lines(LineFormat(given.prompts, given.strings, given.ids), given.folder)
     except (MireorderError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {getattr(error, 'command_line', error)}", file=sys.stderr)
         return 2
 
 

@@ -60,7 +60,7 @@ def as_messages(
     if not all(isinstance(row.get(name), str) for name in ("prompt", "completion")):
         raise InputError(
             f"as_messages takes rows with the texts prompt and completion, this one has {', '.join(row)}",
-            remedy="write the dataset with --form text",
+            remedy="write the dataset with --form=text",
         )
     answer = row["completion"].removeprefix(plan.completion_start)
     return {

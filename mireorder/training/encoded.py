@@ -49,7 +49,7 @@ class Encoded:
         if positions is not None and self.longest > positions:
             raise MireorderError(
                 f"{self.longest_at}: the longest row has {self.longest} tokens, the model reads at most {positions}; "
-                "choose a model with a longer context, or write the dataset again with --form token --max-tokens "
+                "choose a model with a longer context, or write the dataset again with --form=token and --max-tokens="
                 f"{positions}, which names every row that is too long (or sets it aside with --reject)"
             )
 
@@ -83,7 +83,7 @@ def tokenizer_for(folder: Path, model: str, lora: bool = False) -> Any:
     if own_hash != fingerprint(reserve(models, plan)):
         raise MireorderError(
             f"{folder} was cut with another tokenizer than that of {model}, so its ids mean other tokens "
-            f"there; apply the plan again with --form token --tokenizer {model}, or with --form text"
+            f"there; apply the plan again with --form=token and --tokenizer={model}, or with --form=text"
         )
     if lora:
         raise MireorderError(

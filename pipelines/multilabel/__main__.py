@@ -119,7 +119,7 @@ def _refuse(form: str, policies: Sequence[str]) -> None:
     if form not in ("list", "each"):
         raise InputError(f"there is no form {form!r}", remedy="pass list or each")
     if form == "each" and (by_row := {"hardest", "easiest"} & set(policies)):
-        raise InputError(f"policy {min(by_row)} orders the labels that a row has", remedy="pass --form list")
+        raise InputError(f"policy {min(by_row)} orders the labels that a row has", remedy="pass --form=list")
 
 
 def _rows(

@@ -77,7 +77,7 @@ def format_of(path: Path, shard: str, reading: Reading) -> Format:
         raise InputError(f"{path.suffix or 'no'} suffix, unknown format", shard=shard, remedy=READABLE)
     if found is LINES and not reading.separator:
         problem = "lines of text need a separator between source and target"
-        raise InputError(problem, shard=shard, remedy="pass one, such as --split '='")
+        raise InputError(problem, shard=shard, remedy="pass one, such as --split='='")
     if found is LINES and (reading.source or reading.target or reading.columns):
         problem = f"lines of text have no columns to name, only what stands before and behind {reading.separator!r}"
         raise InputError(problem, shard=shard, remedy="leave out --source, --target, --labels and --columns")

@@ -33,13 +33,13 @@ class TextForm:
         """It takes no options of tokens. Raises InputError for one, PlanError for a plan whose units are ids."""
         if plan.tokenizer is not None:
             raise PlanError(
-                "the plan's units are token ids, which have no text form; pass --form token --tokenizer ..."
+                "the plan's units are token ids, which have no text form; pass --form=token and --tokenizer"
             )
         if max_tokens is not None:
-            raise InputError("text form counts no tokens", remedy="pass --max-tokens with --form token, 1 or more")
+            raise InputError("text form counts no tokens", remedy="pass --max-tokens with --form=token, 1 or more")
         if reserve or tokenizer is not None:
             what = "no tokens to reserve" if reserve else "no use for a tokenizer"
-            raise InputError(f"text form has {what}", remedy="pass --form token --tokenizer ...")
+            raise InputError(f"text form has {what}", remedy="pass --form=token and --tokenizer")
         return cls()
 
     @classmethod

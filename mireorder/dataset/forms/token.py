@@ -61,7 +61,7 @@ class TokenForm:
     def made(cls, plan: Plan, tokenizer: Any, reserve: bool, max_tokens: int | None) -> Self:
         """Raises InputError without a tokenizer, PlanError if the plan's units are ids of another one."""
         if max_tokens is not None and max_tokens < 1:
-            raise InputError(f"at most {max_tokens} tokens a row leave none", remedy="pass --max-tokens 1 or more")
+            raise InputError(f"at most {max_tokens} tokens a row leave none", remedy="pass --max-tokens=1 or more")
         if tokenizer is None:
             raise InputError("token form needs a tokenizer", remedy="pass --tokenizer, a folder or a hub id")
         tokenizer = load_tokenizer(tokenizer) if isinstance(tokenizer, str | Path) else tokenizer

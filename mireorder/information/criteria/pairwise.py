@@ -188,7 +188,7 @@ def need_numbers(survey: NumbersSurvey, criterion: str) -> None:
     if survey.problem:
         raise InputError(
             f"criterion {criterion} cuts sources into the digits of their numbers, but {survey.problem}",
-            remedy="use --criterion joint or presence",
+            remedy="use --criterion=joint or presence",
         )
 
 

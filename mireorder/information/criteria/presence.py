@@ -98,7 +98,7 @@ class PresenceMeasure(Measure):
             InputError: the target's units are not labels.
         """
         if set(self.radices) != {2}:
-            raise InputError("evidence for single units is kept of labels only", remedy="pass --cutter labels")
+            raise InputError("evidence for single units is kept of labels only", remedy="pass --cutter=labels")
         entries = np.repeat(np.arange(self.words), np.diff(self._starts))
         with_target = csr_array((self._counts, (entries, self._target)), shape=(self.words, len(self._rows)))
         with_word, with_both = np.asarray(with_target.sum(1)), np.asarray(with_target @ self._codes)

@@ -73,7 +73,7 @@ def sentence_heads(cut: Cut, sentences: pa.ListArray, joiner: str) -> Ints:
     bounds = np.concatenate([[0], np.cumsum(units)])
     rows = sentences.offsets.to_numpy()
     if not np.array_equal(bounds[rows - rows[0]], cut.offsets):
-        raise InputError("sentences are not made of whole units", remedy="pass --cutter words")
+        raise InputError("sentences are not made of whole units", remedy="pass --cutter=words")
     return bounds[:-1]
 
 
