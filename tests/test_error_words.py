@@ -17,6 +17,7 @@ from mireorder.cli.commands import COMMANDS, group
 from mireorder.cutting import CUTTERS
 from mireorder.errors import ARGUMENTS, InputError, InputWarning, MireorderError, as_arguments, as_options
 from mireorder.evaluate.compare import compare
+from mireorder.information.criteria import CRITERIA
 from mireorder.stages import count_like
 from mireorder.tokenizing.reserved import reserve
 from mireorder.training.train import train
@@ -69,11 +70,8 @@ def test_the_command_line_shows_options(tmp_path, capsys):
         )
     assert ended.value.code == 2
     said = capsys.readouterr().err
-    assert (
-        said
-        == f"error: {tmp_path}/a.txt, row 0: target 'x' is not a number; fit with another --cutter or pass --reject\n"
-    )
-    with pytest.raises(InputError, match="fit with another cutter or pass reject=True$"):
+    assert said == "error: a.txt, row 0: target 'x' is not a number; fit with another --cutter or pass --reject\n"
+    with pytest.raises(InputError, match=r"fit with another cutter or pass reject=True$"):
         fit(str(tmp_path / "a.txt"), separator="=", cutter="digits")
 
 
@@ -106,7 +104,15 @@ def options():
 def test_options_in_messages_exist_and_so_do_their_arguments(capsys):
     known = set(options()) | {"help", "help-all", "version"}
     doors = [fit, count, count_like, apply, check, compare, train, reserve]
-    doors += [Order, Reading, Digits, Labels, Fields, Copying, *(CUTTERS[name] for name in CUTTERS)]
+    doors += [
+        Order,
+        Reading,
+        Digits,
+        Labels,
+        Fields,
+        Copying,
+        *(table[name] for table in (CUTTERS, CRITERIA) for name in table),
+    ]
     taken = {name for door in doors for name in inspect.signature(door).parameters} | {"count_like", "reserve"}
     for file, option in messages():
         assert option in known, f"{file}: --{option}"
