@@ -12,21 +12,8 @@ from mireorder.errors import OutputError
 from mireorder.files import write_text
 
 FILE = "restore.py"
-MODULES = (
-    "errors",
-    "serialise",
-    "restoring/units",
-    "restoring/digits",
-    "restoring/labels",
-    "restoring/fields",
-    "restoring/placed",
-    "restoring/marked",
-    "restoring/copied",
-    "restoring/causal",
-    "restoring/restorer",
-    "restoring/script",
-)
-"""In the order they build on each other. Their names are all in one file, so none is given twice."""
+SCRIPT = "restoring/script"
+"""The module that the file runs. The others are those that it builds on."""
 
 _HEADER = '''"""Restore: from what a model emitted back to the natural target, by the mireorder.json beside this file.
 
@@ -67,15 +54,34 @@ def standalone() -> str:
     """The source of `restore.py`: the modules of the way back, one after the other."""
     imports: dict[str, set[str]] = {}
     parts = []
-    for name in MODULES:
-        source = files("mireorder").joinpath(f"{name}.py").read_text(encoding="utf-8")
-        said, body = _without_imports(source, imports)
+    for name in modules():
+        said, body = _without_imports(_source(name), imports)
         parts.append(f"# --- {said} ---\n\n{body}")
     future = _import_from("__future__", imports.pop("__future__"))
     plain = [f"import {module}" for module in sorted(imports) if not imports[module]]
     named = [_import_from(module, imports[module]) for module in sorted(imports) if imports[module]]
     top = _HEADER.format(version=version("mireorder")) + f"\n{future}\n\n" + "\n".join(plain + named)
     return "\n\n\n".join([top, *parts]) + "\n"
+
+
+def modules() -> list[str]:
+    """The modules of `restore.py`, each behind those it imports. They share one file, so no name is given twice."""
+    found: list[str] = []
+
+    def add(name: str) -> None:
+        if name in found:
+            return
+        for node in ast.parse(_source(name)).body:
+            if isinstance(node, ast.ImportFrom) and (ours := str(node.module)).startswith("mireorder."):
+                add(ours.removeprefix("mireorder.").replace(".", "/"))
+        found.append(name)
+
+    add(SCRIPT)
+    return found
+
+
+def _source(name: str) -> str:
+    return files("mireorder").joinpath(f"{name}.py").read_text(encoding="utf-8")
 
 
 def _import_from(module: str, names: set[str]) -> str:

@@ -238,6 +238,31 @@ def test_what_can_not_be_is_refused_in_a_line_before_anything_is_loaded(mireorde
     assert list(tmp_path.iterdir()) == []
 
 
+MISUSED = {
+    "fti mul.txt": "no such command 'fti'",
+    "--polcy": "no such option: --polcy",
+    "fit mul.txt --out plan --polcy max": "no such option: --polcy",
+    "fit mul.txt": "missing option '--out'",
+    "inspect": "missing argument 'plan'",
+    "inspect plan more": "unexpected extra argument",
+    "fit mul.txt --out": "option '--out' requires an argument",
+    "fit mul.txt --out plan --seed x": "invalid value for '--seed'",
+}
+
+
+@pytest.mark.parametrize("line", MISUSED)
+def test_a_command_line_that_can_not_be_read_is_refused_in_a_line(mireorder, tmp_path, monkeypatch, line):
+    """Program, problem, remedy: also where click finds the fault."""
+    monkeypatch.chdir(tmp_path)
+    status, out, err = mireorder(line)
+    assert (status, out) == (2, "") and list(tmp_path.iterdir()) == []
+    assert re.fullmatch(r"error: \S.*: .+[;?] see '.+ --help'\n", err) and MISUSED[line] in err
+
+
+def test_without_a_command_there_is_the_overview(mireorder):
+    assert mireorder("") == mireorder("--help")
+
+
 @pytest.mark.parametrize("named", ["--source x --target y", "--labels x,y", "--columns x,y"])
 def test_lines_have_no_columns_to_name(mireorder, tmp_path, monkeypatch, named):
     monkeypatch.chdir(tmp_path)

@@ -175,7 +175,7 @@ class Instructions(TextForm):
     """Instruction and output, as some trainers call them."""
 
     name: ClassVar[str] = "instructions"
-    columns: ClassVar[dict[str, str]] = {"instruction": "string", "output": "string"}
+    columns: ClassVar[dict[str, pa.DataType]] = {"instruction": pa.string(), "output": pa.string()}
     about: ClassVar[str] = "`instruction` and `output`: text"
 
     def encoded(self, prompts, completions):
@@ -195,3 +195,35 @@ def test_a_form_from_outside_is_written_checked_and_described(monkeypatch, tmp_p
     assert "`instruction` and `output`: text" in (tmp_path / "d" / "README.md").read_text("utf-8")
     with pytest.raises(InputError, match="did you mean 'instructions'"):
         apply(SUMS, plan, form="instruction")
+
+
+TURNS = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+
+
+@dataclass(frozen=True)
+class Conversations(TextForm):
+    """Prompt and completion as two turns, in one nested column."""
+
+    name: ClassVar[str] = "conversations"
+    columns: ClassVar[dict[str, pa.DataType]] = {"turns": TURNS}
+
+    def encoded(self, prompts, completions):
+        both = zip(prompts.to_pylist(), completions.to_pylist(), strict=True)
+        return {"turns": pa.array([[("user", one), ("assistant", other)] for one, other in both], TURNS)}, {}
+
+    def breaches(self, plan, columns):
+        content = columns["turns"].flatten().field("content")
+        prompt, completion = (content.take(pa.array(np.arange(at, len(content), 2))) for at in (0, 1))
+        return super().breaches(plan, columns | {"prompt": prompt, "completion": completion})
+
+
+@pytest.mark.parametrize("policy", ["reverse", "causal-max"])
+def test_columns_of_a_form_can_have_any_type(monkeypatch, tmp_path, policy):
+    monkeypatch.setitem(FORMS, "conversations", Conversations)
+    plan = fit(SUMS, **COLUMNS, cutter="digits", order=Order(policy, shuffles=0, resamples=0))
+    rows = apply(SUMS, plan, form="conversations", out=tmp_path / "d")["train"]
+    user, assistant = rows[13]["turns"]
+    assert (user["role"], user["content"]) == ("user", "1+4=")
+    assert plan.restore(assistant["content"], user["content"]).text == "05"
+    checked = check(tmp_path / "d")
+    assert checked.ok and checked.passed["restored"] == len(SUMS)

@@ -29,7 +29,7 @@ from mireorder.ordering.copying.policies import Copying, Lead, Lookahead
 from mireorder.ordering.emission import emit
 from mireorder.ordering.order import Order
 from mireorder.restoring.causal import SourceEvidence
-from mireorder.standalone import FILE, MODULES, standalone
+from mireorder.standalone import FILE, modules, standalone
 
 # --- plans of every kind and cutter -----------------------------------------------------------------------------
 
@@ -336,17 +336,18 @@ def test_no_name_is_given_twice():
 def test_every_module_of_the_way_back_is_in_the_file():
     room = importlib.resources.files("mireorder") / "restoring"
     there = {f"restoring/{path.name.removesuffix('.py')}" for path in room.iterdir() if path.name.endswith(".py")}
-    assert there - {"restoring/__init__"} == {name for name in MODULES if name.startswith("restoring/")}
+    assert there - {"restoring/__init__"} == {name for name in modules() if name.startswith("restoring/")}
 
 
 def test_modules_in_the_file_build_on_those_before_them():
-    package = importlib.resources.files("mireorder")
-    for place, name in enumerate(MODULES):
+    package, names = importlib.resources.files("mireorder"), modules()
+    assert len(names) == len(set(names))
+    for place, name in enumerate(names):
         tree = ast.parse((package / f"{name}.py").read_text("utf-8"))
         imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
-        modules = [str(getattr(node, "module", "")) for node in imports]
-        ours = {module.replace(".", "/").removeprefix("mireorder/") for module in modules if "mireorder" in module}
-        assert ours <= set(MODULES[:place]), name
+        imported = [str(getattr(node, "module", "")) for node in imports]
+        ours = {module.replace(".", "/").removeprefix("mireorder/") for module in imported if "mireorder" in module}
+        assert ours <= set(names[:place]), name
 
 
 # --- as a command, where there is nothing but Python --------------------------------------------------------------

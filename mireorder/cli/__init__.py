@@ -43,11 +43,23 @@ def _run(arguments: list[str]) -> None:
     from mireorder.cli.commands import group
     from mireorder.errors import MireorderError
 
+    usage: Any = typer.BadParameter.__base__  # UsageError: typer does not export it, and may have its own copy of click
     try:
-        group(arguments)
+        sys.exit(group(arguments or ["--help"], standalone_mode=False) or 0)
     except (MireorderError, OSError) as error:
-        typer.secho(f"error: {getattr(error, 'command_line', error)}", fg="red", err=True)
-        sys.exit(2)
+        problem = getattr(error, "command_line", str(error))
+    except usage as error:
+        problem = _misused(error, arguments)
+    typer.secho(f"error: {problem}", fg="red", err=True)
+    sys.exit(2)
+
+
+def _misused(error: Any, arguments: list[str]) -> str:
+    """What click says of options and arguments that can't be used, in a line: program, problem, remedy."""
+    program = error.ctx.command_path if error.ctx else " ".join(["mireorder", *arguments[:1]])
+    problem = " ".join(error.format_message().split()).rstrip(".")
+    end = "" if problem.endswith("?") else ";"
+    return f"{program}: {problem[:1].lower()}{problem[1:]}{end} see '{program} --help'"
 
 
 @contextmanager

@@ -76,7 +76,7 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-_app = typer.Typer(help=_HELP, no_args_is_help=True, context_settings=_WIDE, rich_markup_mode=None)
+_app = typer.Typer(help=_HELP, context_settings=_WIDE, rich_markup_mode=None)
 
 
 @_app.callback()

@@ -6,7 +6,7 @@ carriage return, not an empty unit. What is emitted is ``joiner.join(units)`` in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pyarrow as pa
@@ -39,10 +39,10 @@ class Joined(Positional, TextRestorer):
         ahead = pc.binary_join_element_wise(lists.flatten(), self.joiner[:-1], "")
         owner = np.repeat(np.arange(len(lists)), pc.list_value_length(lists).fill_null(0).to_numpy())
         wrong = np.unique(owner[_where(pc.match_substring(ahead, self.joiner))])
-        option = "--delimiter" if self.joiner == self.gap else "--joiner"
+        other = "".join(f"choose another --{f.name} or " for f in fields(self) if f.name in ("delimiter", "joiner"))
         problem = (
             f"{self.joiner!r} stands within one of the target's {self.name}, so that they could not be distinguished "
-            f"where it joins them; choose another {option} or pass --reject"
+            f"where it joins them; {other}pass --reject"
         )
         problems |= dict.fromkeys(wrong.tolist(), problem)
         if len(wrong):

@@ -173,7 +173,7 @@ def _filled(form: Form, columns: Columns, shard: str) -> Columns:
         InputError: text stands for a list, as in CSV, or a list for text.
     """
     for name, column in columns.items():
-        is_text = name == "target" or form.columns.get(name) == "string"
+        is_text = name == "target" or form.columns.get(name) == pa.string()
         if pa.types.is_string(column.type) != is_text:
             problem = f"column {name!r} is {column.type}, no {'text' if is_text else 'list of integers'}"
             raise InputError(problem, shard=shard, remedy="save the rows as Parquet or JSON lines")

@@ -22,11 +22,11 @@ BESIDE = ("permutation", "row_id", "target")
 
 def features(form: Form, plan: Plan, kept: Kept) -> Any:
     """The `datasets.Features` of that form by that plan: the same for every shard, an empty one too."""
-    from datasets import Features, List, Value
+    from datasets import Features
 
-    beside = dict(zip(BESIDE, (f"list<{plan.slot_type}>", "string", "string"), strict=True))
-    types = {"string": Value("string"), "list<int32>": List(Value("int32")), "list<int8>": List(Value("int8"))}
-    return Features({name: types[kind] for name, kind in (dict(form.columns) | beside).items()} | dict(kept.features))
+    types = pa.list_(pa.type_for_alias(plan.slot_type)), pa.string(), pa.string()
+    own = pa.schema(dict(form.columns) | dict(zip(BESIDE, types, strict=True)))
+    return Features(Features.from_arrow_schema(own) | dict(kept.features))
 
 
 def schema(form: Form, plan: Plan, kept: Kept) -> pa.Schema:

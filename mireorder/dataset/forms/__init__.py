@@ -19,7 +19,7 @@ class Form(Protocol):
 
     Attributes:
         name: in `FORMS`, in the manifest, and on the command line.
-        columns: its columns and their types: ``string`` or ``list<int32>``.
+        columns: its columns and their Arrow types.
         about: its columns in words, for the card.
         laws: those that `breaches` looks at beside the laws of all forms.
         tokenizer_hash: of the tokenizer that ids come from, None for text.
@@ -28,7 +28,7 @@ class Form(Protocol):
     """
 
     name: ClassVar[str]
-    columns: ClassVar[Mapping[str, str]]
+    columns: ClassVar[Mapping[str, pa.DataType]]
     about: ClassVar[str]
     laws: ClassVar[tuple[str, ...]]
 
@@ -78,5 +78,8 @@ class Form(Protocol):
 
 
 FORMS: Table[type[Form]] = Table(
-    {"text": "mireorder.dataset.forms.text:TextForm", "token": "mireorder.dataset.forms.token:TokenForm"}
+    {
+        "text": "mireorder.dataset.forms.text:TextForm",
+        "token": "mireorder.dataset.forms.token:TokenForm",
+    }
 )

@@ -20,7 +20,7 @@ class TextForm:
     """Texts; the completion opens with the white space between both."""
 
     name: ClassVar[str] = "text"
-    columns: ClassVar[Mapping[str, str]] = {"prompt": "string", "completion": "string"}
+    columns: ClassVar[Mapping[str, pa.DataType]] = {"prompt": pa.string(), "completion": pa.string()}
     about: ClassVar[str] = "`prompt` and `completion`: text, the completion in the plan's order"
     laws: ClassVar[tuple[str, ...]] = ()
 

@@ -49,7 +49,10 @@ class TokenForm:
     """
 
     name: ClassVar[str] = "token"
-    columns: ClassVar[Mapping[str, str]] = {"input_ids": "list<int32>", "labels": "list<int32>"}
+    columns: ClassVar[Mapping[str, pa.DataType]] = {
+        "input_ids": pa.list_(pa.int32()),
+        "labels": pa.list_(pa.int32()),
+    }
     about: ClassVar[str] = "`input_ids` and `labels`: token ids, labels are -100 on the prompt"
     laws: ClassVar[tuple[str, ...]] = ("labels",)
 
