@@ -118,6 +118,13 @@ def test_rows_put_back_by_their_own_permutations_are_put_back_right_or_not_at_al
         assert back in (None, moved_back(plan, text, order))
 
 
+def test_a_slot_that_is_named_twice_is_put_back_by_neither():
+    plan = PLANS["marked, more than ten"][0]
+    text, order = "<1>a<0><1>a<0>b", [0, 1, 2, 3]
+    found = moved_back_all(plan, pa.array([text]), pa.array([order], pa.list_(pa.int32())))
+    assert (moved_back(plan, text, order), found.to_pylist()) == (None, [None])
+
+
 @pytest.mark.parametrize(
     "name", [n for n, (plan, targets) in PLANS.items() if targets is not None and plan.kind != "causal"]
 )

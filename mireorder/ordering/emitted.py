@@ -102,10 +102,12 @@ def split_marked(
 ) -> None:
     """Copy the units of each emission into ``text``: ``bounds`` says where its units end, ``unit_bounds`` where each.
 
-    Nothing is copied of an emission that begins with no marker, or has an opening that begins none of those slots.
+    Nothing is copied of an emission that begins with no marker, has an opening that begins none of those slots, or names
+    one of them twice.
     ``at_slot`` gets the slot that each unit's marker names.
     """
     to, count = 0, 0
+    taken = np.full(slots, -1)  # the row that named each slot last
     for row in range(len(bounds) - 1):
         at, end = offsets[row], offsets[row + 1]
         to_first, first, whole = to, count, True
@@ -119,6 +121,9 @@ def split_marked(
                 digits += 1
                 at += 1
             whole &= digits > 0 and slot < slots
+            if whole:
+                whole = taken[slot] != row
+                taken[slot] = row
             if whole and find_text(data, closing, at, min(at + len(closing), end)) == at:
                 at += len(closing)
                 stop = find_text(data, opening, at, end)
