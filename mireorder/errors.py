@@ -11,10 +11,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 _QUOTED = r"(?<!\w)(?P<quoted>'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")(?!\w)"  # what a user wrote stays as it is
-_OPTION = r"(?<![\w-])--(?P<name>[a-z]+(?:-[a-z]+)*)(?:=(?P<value>'[^']*'|[^\s,;:()]*[^\s,;:().]))?"
+_VALUE = r"'[^']*'|\"[^\"]*\"|[^\s,;:()'\"]*[^\s,;:().'\"]"
+_END = r"(?=[,;)]|\.?(?:\s|$))"  # what goes on is a path
+_OPTION = rf"(?<![^\s(])--(?P<name>[a-z]+(?:-[a-z]+)*)(?:=(?P<value>{_VALUE}))?{_END}"
 _PARTS = re.compile(f"{_QUOTED}|{_OPTION}")
 ARGUMENTS = {
     "drop-columns": "keep_columns=False",
+    "ids": "ids=True",
     "labels": "target",
     "like": "count_like",
     "marked": "markers=True",
@@ -24,6 +27,7 @@ ARGUMENTS = {
     "reject": "reject=True",
     "reserve": "reserve=True",
     "split": "separator",
+    "strings": "strings=True",
     "ties": "tie_breaker",
     "unmarked": "marks=False",
 }
@@ -57,7 +61,13 @@ def _value(text: str) -> str:
     """As Python writes it: numbers are numbers, and sizes bytes."""
     if text.endswith("MB"):
         return f"{text[:-2]} * 2**20"
-    return text if text.isdigit() or text.startswith("'") else repr(text)
+    return text if text.isdigit() or text[0] in "'\"" else repr(text)
+
+
+def _behind_place(text: str, words: Callable[[str], str]) -> str:
+    """The text in words, but for the path in front of its first colon."""
+    place, colon, said = text.partition(": ")
+    return place + colon + words(said) if colon else words(text)
 
 
 class MireorderError(Exception):
@@ -71,8 +81,13 @@ class MireorderError(Exception):
         """The text with options in place of Python's arguments."""
         return self._worded(as_options)
 
+    @property
+    def authored(self) -> str:
+        """The text as it was written, for an error that holds this one."""
+        return self._worded(str)
+
     def _worded(self, words: Callable[[str], str]) -> str:
-        return words(str(self.args[0])) if self.args else ""
+        return _behind_place(str(self.args[0]), words) if self.args else ""
 
 
 class InputError(MireorderError):
@@ -100,12 +115,12 @@ class InputWarning(UserWarning):
     """How an input was taken that could be taken otherwise, and what says which."""
 
     def __str__(self) -> str:
-        return as_arguments(super().__str__())
+        return _behind_place(super().__str__(), as_arguments)
 
     @property
     def command_line(self) -> str:
         """The text with options in place of Python's arguments."""
-        return as_options(super().__str__())
+        return _behind_place(super().__str__(), as_options)
 
 
 def some_of(names: Iterable[str]) -> str:

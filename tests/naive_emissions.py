@@ -74,12 +74,13 @@ def write_copies(rows, copies, heads, joiner, opening, closing, gap, number):
 
 
 def split_marked(texts, opening, closing, slots):
-    """(slot, unit) of each text; none where an opening begins no marker, or something stands before the first."""
+    """(slot, unit) of each text; none where an opening begins no marker, a slot comes twice, or not one comes first."""
     found = []
     for text in texts:
         stray, *rest = text.split(opening)
         pairs = [re.fullmatch(rf"(?s)(0|[1-9][0-9]{{0,8}}){re.escape(closing)}(.*)", part) for part in rest]
         whole = not stray and all(pair and int(pair[1]) < slots for pair in pairs)
+        whole = whole and len({pair[1] for pair in pairs}) == len(pairs)
         found.append([(int(pair[1]), pair[2]) for pair in pairs] if whole else [])
     return found
 

@@ -244,7 +244,8 @@ class Plan(PlanRecord):
         try:
             agree = plan._agrees()
         except (InputError, TypeError, ValueError, KeyError, AttributeError) as error:
-            raise PlanError(f"{place}: permutation, kind and cutter can't be read ({error}); {AGAIN}") from None
+            said = getattr(error, "authored", error)
+            raise PlanError(f"{place}: permutation, kind and cutter can't be read ({said}); {AGAIN}") from None
         if not agree:
             raise PlanError(f"{place}: permutation, kind and cutter do not fit together; {AGAIN}")
         return plan

@@ -265,7 +265,8 @@ def record_of(content: dict[str, Any], place: str) -> dict[str, Any]:
             "mix": [_part_of(part) for part in content["mix"]],
         }
     except (InputError, TypeError, ValueError, KeyError, AttributeError) as error:
-        raise PlanError(f"{place}: can't be read ({error}); {AGAIN}") from None
+        said = getattr(error, "authored", error)
+        raise PlanError(f"{place}: can't be read ({said}); {AGAIN}") from None
 
 
 def _part_entries(part: MixPart) -> dict[str, Any]:

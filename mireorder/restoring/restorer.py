@@ -104,7 +104,7 @@ class Restorer:
         try:
             return cls.of(content, make(content["cutter"], RESTORERS))
         except (InputError, TypeError, ValueError, KeyError, AttributeError) as error:
-            problem = str(error) if isinstance(error, InputError) else repr(error)
+            problem = error.authored if isinstance(error, InputError) else repr(error)
             raise PlanError(f"{place}: not a plan that can be read ({' '.join(problem.split())}); {AGAIN}") from None
 
     @classmethod

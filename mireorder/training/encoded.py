@@ -83,7 +83,7 @@ def tokenizer_for(folder: Path, model: str, lora: bool = False) -> Any:
     if own_hash != fingerprint(reserve(models, plan)):
         raise MireorderError(
             f"{folder} was cut with another tokenizer than that of {model}, so its ids mean other tokens "
-            f"there; apply the plan again with --form=token and --tokenizer={model}, or with --form=text"
+            f"there; apply the plan again with --form=token and --tokenizer={model!r}, or with --form=text"
         )
     if lora:
         raise MireorderError(

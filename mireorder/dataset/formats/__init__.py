@@ -80,5 +80,6 @@ def format_of(path: Path, shard: str, reading: Reading) -> Format:
         raise InputError(problem, shard=shard, remedy="pass one, such as --split='='")
     if found is LINES and (reading.source or reading.target or reading.columns):
         problem = f"lines of text have no columns to name, only what stands before and behind {reading.separator!r}"
-        raise InputError(problem, shard=shard, remedy="leave out --source, --target, --labels and --columns")
+        target = "--labels" if len(reading.target) > 1 else "--target"
+        raise InputError(problem, shard=shard, remedy=f"leave out --source, {target} and --columns")
     return found
