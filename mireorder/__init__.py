@@ -30,7 +30,7 @@ from mireorder.tables import late
 if TYPE_CHECKING:
     from mireorder.cutting import Digits, Fields, Labels, Lines, Pieces, Sentences, Spans, Tokens, Words
     from mireorder.dataset.check import check
-    from mireorder.errors import InputError, MireorderError, OutputError, PlanError
+    from mireorder.errors import HubError, InputError, MireorderError, OutputError, PlanError
     from mireorder.fitting.counts import Counts
     from mireorder.information.association import Associating
     from mireorder.information.criteria import Bigram, Joint, Pairwise, Presence, Subset
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 _ROOMS = {
     "cutting": "Digits Fields Labels Lines Pieces Sentences Spans Tokens Words",
     "dataset.check": "check",
-    "errors": "InputError MireorderError OutputError PlanError",
+    "errors": "HubError InputError MireorderError OutputError PlanError",
     "fitting.counts": "Counts",
     "information.association": "Associating",
     "information.criteria": "Bigram Joint Pairwise Presence Subset",
@@ -66,6 +66,7 @@ __all__ = [
     "Counts",
     "Digits",
     "Fields",
+    "HubError",
     "InputError",
     "Joint",
     "Labels",

@@ -131,3 +131,7 @@ class PlanError(MireorderError):
 
 class OutputError(MireorderError):
     """The output folder can't be written, or holds something else."""
+
+
+class HubError(MireorderError):
+    """The hub can't be reached, refuses what is asked, or holds something else."""

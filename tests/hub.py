@@ -1,4 +1,4 @@
-"""A hub on loopback: repositories with commits, large objects and branches, that clients read and write as the real one.
+"""A hub on loopback: repositories with commits, large objects and branches, read and written by the real clients.
 
 `serving` starts one. A folder ``models/owner/name`` or ``datasets/owner/name`` under its root is a repository whose
 first commit holds the folder's files. A `Fault` stands for what goes wrong on the way.
@@ -23,6 +23,7 @@ LARGE_BYTES = 10 << 20
 PAGE = 5  # entries of a page of a tree: few, so that clients must turn pages
 FIRST = {".gitattributes": b"*.parquet filter=lfs diff=lfs merge=lfs -text\n"}
 SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B")
+TOKEN, UNKNOWN = "hf_" + "secret" * 5, "hf_" + "unknown" * 5
 MAIN, CONVERTED = "main", "refs/convert/parquet"
 
 
@@ -144,7 +145,7 @@ def serving(root, tokens=None):
         server.server_close()
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     def __init__(self, status, message, code=None):
         super().__init__(message)
         self.status, self.message, self.code = status, message, code
@@ -165,12 +166,12 @@ class _Handler(BaseHTTPRequestHandler):
             return self._break(0)
         self.body = self._read()
         if self.fault and self.fault.status:
-            headers = {"X-Error-Message": self.fault.message} | self.fault.headers
+            headers = {"X-Error-Message": " ".join(self.fault.message.split())} | self.fault.headers
             return self._json({"error": self.fault.message}, self.fault.status, headers)
         try:
             with self.hub.lock:
                 self._answer()
-        except _Refused as refused:
+        except _RefusedError as refused:
             headers = {"X-Error-Message": refused.message} | ({"X-Error-Code": refused.code} if refused.code else {})
             self._json({"error": refused.message}, refused.status, headers)
         return None
@@ -226,7 +227,7 @@ class _Handler(BaseHTTPRequestHandler):
         answer = {"tree": self._tree, "paths-info": self._paths, "preupload": self._preupload, "commit": self._commit,
                   "branch": self._branch, "refs": self._refs, "revision": self._info}.get(asked)  # fmt: skip
         if answer is None:
-            raise _Refused(404, "Not found", "EntryNotFound")
+            raise _RefusedError(404, "Not found", "EntryNotFound")
         return answer(*what[1:2], *(["/".join(what[2:])] if asked == "tree" else []))
 
     def _token(self):
@@ -238,22 +239,22 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _require_known_token(self):
         if self._token() and not self._knows():
-            raise _Refused(401, "Invalid credentials in Authorization header")
+            raise _RefusedError(401, "Invalid credentials in Authorization header")
 
     def _require_write(self):
         if not self._knows():
-            raise _Refused(401, "Invalid username or password.")
+            raise _RefusedError(401, "Invalid username or password.")
 
     def _repository(self):
         found = self.hub.repository(self.kind, self.name)
         if found is None or (found.private and not self._knows()):
-            raise _Refused(404 if self._knows() else 401, "Repository not found", "RepoNotFound")
+            raise _RefusedError(404 if self._knows() else 401, "Repository not found", "RepoNotFound")
         return found
 
     def _at(self, revision):
         found = self.repository.at(revision)
         if found is None:
-            raise _Refused(404, f"Invalid rev id: {revision}", "RevisionNotFound")
+            raise _RefusedError(404, f"Invalid rev id: {revision}", "RevisionNotFound")
         return found
 
     def _create(self, asked):
@@ -289,7 +290,7 @@ class _Handler(BaseHTTPRequestHandler):
                     entry = {"type": "directory", "oid": _sha1(str(parent).encode()), "size": 0}
                     found[parent.as_posix()] = {"path": parent.as_posix()} | entry
         if folder and not found:
-            raise _Refused(404, f"{folder} does not exist", "EntryNotFound")
+            raise _RefusedError(404, f"{folder} does not exist", "EntryNotFound")
         entries = [entry for _, entry in sorted(found.items())]
         if self.query.get("recursive", ["false"])[0].lower() != "true":
             entries = [entry for entry in entries if "/" not in entry["path"][len(prefix) :]]
@@ -311,7 +312,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _resolve(self, revision, path):
         commit = self._at(revision)
         if path not in commit.files:
-            raise _Refused(404, "Entry not found", "EntryNotFound")
+            raise _RefusedError(404, "Entry not found", "EntryNotFound")
         content = commit.files[path]
         entry = _entry(path, content)
         headers = {"ETag": f'"{entry["oid"]}"', "X-Repo-Commit": commit.oid, "Accept-Ranges": "bytes"}
@@ -354,23 +355,23 @@ class _Handler(BaseHTTPRequestHandler):
     def _object(self, kind, owner, name, oid, what=None):
         repository = self.hub.repository(kind, f"{owner}/{name}")
         if repository is None:
-            raise _Refused(404, "Repository not found", "RepoNotFound")
+            raise _RefusedError(404, "Repository not found", "RepoNotFound")
         if what is None:
             if hashlib.sha256(self.body).hexdigest() != oid:
-                raise _Refused(400, "the content does not have this hash")
+                raise _RefusedError(400, "the content does not have this hash")
             repository.objects[oid] = self.body
         elif len(repository.objects.get(oid, b"")) != json.loads(self.body)["size"]:
-            raise _Refused(404, "no such object")
+            raise _RefusedError(404, "no such object")
         self._json({})
 
     def _commit(self, branch):
         self._require_write()
         header, *lines = [json.loads(line) for line in self.body.splitlines()]
         if branch not in self.repository.branches:
-            raise _Refused(404, f"Invalid rev id: {branch}", "RevisionNotFound")
+            raise _RefusedError(404, f"Invalid rev id: {branch}", "RevisionNotFound")
         head = self.repository.at(branch)
         if header["value"].get("parentCommit", head.oid) != head.oid:
-            raise _Refused(412, "A commit has happened since. Please refresh and try again.")
+            raise _RefusedError(412, "A commit has happened since. Please refresh and try again.")
         files = dict(head.files)
         for line in lines:
             path = line["value"]["path"]
@@ -378,12 +379,12 @@ class _Handler(BaseHTTPRequestHandler):
                 files[path] = base64.b64decode(line["value"]["content"])
             elif line["key"] == "lfsFile":
                 if line["value"]["oid"] not in self.repository.objects:
-                    raise _Refused(400, f"the object of {path} was never uploaded")
+                    raise _RefusedError(400, f"the object of {path} was never uploaded")
                 files[path] = self.repository.objects[line["value"]["oid"]]
             elif files.pop(path, None) is None:
-                raise _Refused(404, "A file with this name doesn't exist", "EntryNotFound")
+                raise _RefusedError(404, "A file with this name doesn't exist", "EntryNotFound")
         if not lines:
-            raise _Refused(400, "an empty commit")
+            raise _RefusedError(400, "an empty commit")
         oid = self.repository.commit(branch, files, header["value"]["summary"])
         url = f"{self.hub.endpoint}/{self.kind}/{self.name}/commit/{oid}"
         self._json({"success": True, "commitOid": oid, "commitUrl": url, "pullRequestUrl": None})
@@ -391,7 +392,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _branch(self, branch):
         self._require_write()
         if branch in self.repository.branches:
-            raise _Refused(409, "Reference already exists")
+            raise _RefusedError(409, "Reference already exists")
         start = json.loads(self.body or b"{}").get("startingPoint", MAIN)
         self.repository.branches[branch] = self._at(start).oid
         self._json({}, 201)
