@@ -53,6 +53,12 @@ class Remote:
     private: bool
     files: Mapping[str, Any]
 
+    def has(self, path: str, content: Content) -> bool:
+        """Whether a file there has this content, by its hash."""
+        from huggingface_hub import CommitOperationAdd
+
+        return path in self.files and _is_same(self.files[path], CommitOperationAdd(path, content))
+
 
 @dataclass(frozen=True)
 class Pushed:
@@ -96,6 +102,10 @@ class Repository:
     def read(self) -> Remote:
         """What it holds. Raises HubError if there is none, or it can't be seen."""
         return self._retried(self._read)
+
+    def peek(self, private: bool | None = None) -> Remote | None:
+        """What it holds; None where it, or its branch, would have to be made. Raises HubError as `push` does."""
+        return self._retried(lambda: self._there(private, dry_run=True))
 
     def file(self, path: str) -> Path | None:
         """A file of it, in the cache; None where it has no such file.

@@ -94,6 +94,7 @@ class Hub:
         asked: method, path, status, token of each request.
         faults: what goes wrong next.
         endpoint: its address.
+        altered: path -> the content that arrives in place of a file's.
     """
 
     root: Path
@@ -103,6 +104,7 @@ class Hub:
     repositories: dict[tuple[str, str], Repository] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
     endpoint: str = ""
+    altered: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def environment(self):
@@ -315,6 +317,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise _RefusedError(404, "Entry not found", "EntryNotFound")
         content = commit.files[path]
         entry = _entry(path, content)
+        content = self.hub.altered.get(path, content)
         headers = {"ETag": f'"{entry["oid"]}"', "X-Repo-Commit": commit.oid, "Accept-Ranges": "bytes"}
         if "lfs" in entry:
             headers |= {"X-Linked-Etag": f'"{entry["lfs"]["oid"]}"', "X-Linked-Size": str(len(content))}
@@ -435,10 +438,10 @@ def _problems(data):
             found.append(f"{name} must be text or a list of texts")
     if not set(data.get("size_categories", [])) <= set(SIZES):
         found.append("size_categories has an unknown value")
-    for config in data.get("configs", []):
-        for one in config.get("data_files", []):
-            if not re.fullmatch(r"\w+(\.\w+)*", str(one["split"])) or not isinstance(one["split"], str):
-                found.append(f"split {one['split']!r} has no valid name")
+    named = [one for config in data.get("configs", []) for one in config.get("data_files", []) if isinstance(one, dict)]
+    for split in (one["split"] for one in named):
+        if not (isinstance(split, str) and re.fullmatch(r"\w+(\.\w+)*", split)):
+            found.append(f"split {split!r} has no valid name")
     return found
 
 

@@ -105,10 +105,10 @@ def code(text: str) -> str:
     return f"{quotes}{pad}{shown}{pad}{quotes}"
 
 
-def with_tag(data: Mapping[str, Any]) -> list[str]:
-    """The tags of a card's YAML, and this library's."""
-    tags = data.get("tags") or []
-    return list(dict.fromkeys([*([tags] if isinstance(tags, str) else tags), TAG]))
+def with_tag(*cards: Mapping[str, Any]) -> list[str]:
+    """The tags in the YAML of cards, and this library's."""
+    found = [tags for card in cards if isinstance(tags := card.get("tags"), str | list)]
+    return list(dict.fromkeys([*(tag for tags in found for tag in ([tags] if isinstance(tags, str) else tags)), TAG]))
 
 
 def size_category(rows: int) -> str:
