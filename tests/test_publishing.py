@@ -9,13 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import yaml
 from datasets import Dataset, load_dataset
 from datasets.info import DatasetInfosDict
 from datasets.utils.metadata import MetadataConfigs
 from hub import TOKEN, UNKNOWN, Fault
 from huggingface_hub import DatasetCard
-from markdown_it import MarkdownIt
+from published import QUIET, ROWS, SPLITS, planned, published, rows_of, written
 
 from mireorder import HubError, InputError, Order, OutputError, Plan, apply, check, fit, publish, pull
 from mireorder.publishing import shards
@@ -24,38 +23,11 @@ from mireorder.tokenizing.characters import character_tokenizer
 pytest.importorskip("matplotlib")
 
 ROOT = Path(__file__).parents[1]
-ROWS = [{"q": f"{a}*{b}", "a": str(a * b), "level": {"of": [a, None]}} for a in range(24) for b in range(24)]
-SPLITS = {"train": ROWS[:500], "dev": ROWS[500:]}
-QUIET = {"shuffles": 0, "resamples": 0}
-
-
-def planned(policy, criterion=None):
-    return fit(ROWS, source="q", target="a", cutter="digits", order=Order(policy, criterion, **QUIET))
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """The same rows in three orders, and in one of them as ids."""
-    root = tmp_path_factory.mktemp("datasets")
-    for name, order in {
-        "max": ("max", "joint"),
-        "reverse": ("reverse", None),
-        "causal": ("causal-max", "pairwise"),
-    }.items():
-        apply(SPLITS, planned(*order), out=root / name)
-    tokenizer = character_tokenizer(["0123456789* "])
-    apply(SPLITS, planned("reverse"), form="token", tokenizer=tokenizer, out=root / "token")
-    return root
-
-
-def published(hub, name="owner/name"):
-    """The commits of a repository behind the first, and what the last holds."""
-    there = hub.repository("datasets", name)
-    return there.commits[1:], there.commits[-1].files
-
-
-def rows_of(data):
-    return {split: rows.to_list() if isinstance(rows, Dataset) else list(rows) for split, rows in data.items()}
+    return written(tmp_path_factory.mktemp("datasets"))
 
 
 # What the clients load -------------------------------------------------------------------------------------------
@@ -83,6 +55,21 @@ def test_both_orders_are_loaded_and_streamed_by_their_names(hub, folders):
 
 def shards_of(folder):
     return {split: folder / split / "data-00000-of-00001.arrow" for split in SPLITS}
+
+
+def test_a_copy_of_the_repository_is_loaded_offline(hub, folders, tmp_path):
+    publish(folders / "max", "owner/name")
+    publish(folders / "reverse", "owner/name")
+    for path, content in published(hub)[1].items():
+        (tmp_path / "copy" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "copy" / path).write_bytes(content)
+    hub.asked.clear()
+    for name, folder in {"max-joint": "max", "reverse": "reverse"}.items():
+        local = {split: Dataset.from_file(str(path)) for split, path in shards_of(folders / folder).items()}
+        loaded = load_dataset(str(tmp_path / "copy"), name)
+        assert rows_of(loaded) == rows_of(local) and loaded["dev"].features == local["dev"].features
+        assert rows_of(load_dataset(str(tmp_path / "copy"), name, streaming=True)) == rows_of(local)
+    assert Plan.load(tmp_path / "copy") == Plan.load(folders / "max") and hub.asked == []
 
 
 def test_a_second_push_sends_nothing(hub, folders, tmp_path):
@@ -258,6 +245,20 @@ def test_what_is_no_whole_dataset_is_not_published(hub, folders, tmp_path):
     assert hub.asked == []
 
 
+def test_a_push_that_is_interrupted_resumes(hub, folders):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    hub.faults = [Fault("POST", "/commit/", 503)]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("time.sleep", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            publish(folders / "max", "owner/name")
+    sent = hub.sent("PUT", "/objects/")
+    publish(folders / "max", "owner/name")
+    assert sent and hub.sent("PUT", "/objects/") == sent and len(published(hub)[0]) == 1
+
+
 def test_rows_that_were_set_aside_stay_here(hub, tmp_path):
     bad = [{"q": "x", "a": "secret"}]
     apply(ROWS[:50] + bad, planned("reverse"), out=tmp_path / "d", reject=True)
@@ -285,6 +286,32 @@ def test_a_pulled_dataset_is_the_one_that_was_published(hub, folders, tmp_path, 
     assert rows_of(load_dataset(str(tmp_path / "back"))) == rows_of(here)
     again = publish(tmp_path / "back", "owner/name", config="it")
     assert {path for path in again.sent if path.endswith(".parquet")} == set()
+
+
+def test_units_that_are_ids_come_back(hub, tmp_path):
+    rows = [{"q": f"{row} then", "a": f"{row * 7} and {row}"} for row in range(60)]
+    tokenizer = character_tokenizer(["0123456789 andthe"])
+    order = Order("reverse", None, **QUIET)
+    plan = fit(rows, source="q", target="a", cutter="tokens", tokenizer=tokenizer, order=order)
+    apply(rows, plan, form="token", tokenizer=tokenizer, out=tmp_path / "d")
+    done = publish(tmp_path / "d", "owner/name")
+    assert {"reverse-token/tokenizer/tokenizer.json"} <= done.sent.keys()
+    natural = load_dataset("owner/name", "natural")["train"]
+    assert natural[3]["prompt"] == "3 then" and natural[3]["completion"] == " 21 and 3"
+    assert pull("owner/name", tmp_path / "back").ok
+    assert "plan.restore_ids(" in published(hub)[1]["README.md"].decode()
+
+
+def test_a_pull_that_was_interrupted_resumes(hub, folders, tmp_path):
+    publish(folders / "max", "owner/name")
+    hub.faults = [Fault("GET", r"/resolve/.*max-joint/train.*\.parquet$", 404, {"X-Error-Code": "EntryNotFound"})]
+    with pytest.raises(HubError):
+        pull("owner/name", tmp_path / "back")
+    assert (tmp_path / "back").is_dir() and not (tmp_path / "back" / "README.md").exists()
+    hub.asked.clear()
+    assert pull("owner/name", tmp_path / "back").ok
+    assert len(hub.sent("GET", r"/resolve/.*train.*\.parquet$")) == 1
+    assert not (tmp_path / "back" / ".pulled").exists()
 
 
 def test_a_revision_is_published_and_pulled(hub, folders, tmp_path):
@@ -329,142 +356,6 @@ def test_no_code_of_a_repository_is_taken(hub, folders, tmp_path):
     assert not any(b"evil" in path.read_bytes() for path in (tmp_path / "back").rglob("*") if path.is_file())
 
 
-# The card ---------------------------------------------------------------------------------------------------------
-
-OWN = {
-    "license": "cc-by-4.0",
-    "language": ["de", "en"],
-    "pretty_name": "Rows: a *list* <b>of</b> #1",
-    "task_categories": ["text-generation"],
-    "tags": ["sums"],
-    "size_categories": ["n>1T"],
-    "unknown": {"of": "no"},
-}
-
-
-def with_card(folder, card):
-    folder.mkdir()
-    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS[:50]))
-    (folder / "README.md").write_text(f"---\n{yaml.safe_dump(card)}---\n# Own\n", encoding="utf-8")
-    return folder
-
-
-def test_the_card_says_what_the_input_said_and_nothing_else(hub, folders, tmp_path):
-    apply(with_card(tmp_path / "in", OWN), planned("max", "joint"), out=tmp_path / "d")
-    publish(tmp_path / "d", "owner/name")
-    card = DatasetCard(published(hub)[1]["README.md"].decode())
-    said = {name: value for name, value in card.data.to_dict().items() if name not in ("configs", "dataset_info")}
-    assert said == {name: OWN[name] for name in ("license", "language", "pretty_name", "task_categories")} | {
-        "tags": ["sums", "mireorder"],
-        "size_categories": ["n<1K"],
-    }
-    publish(folders / "max", "owner/bare")
-    bare = DatasetCard(published(hub, "owner/bare")[1]["README.md"].decode()).data.to_dict()
-    assert bare.keys() == {"tags", "size_categories", "configs", "dataset_info"}
-
-
-def test_the_source_of_rows_of_the_hub_is_named(hub, tmp_path):
-    files = {"rows.jsonl": json.dumps(ROWS[0]).encode(), "README.md": b"---\nlicense: mit\n---\n"}
-    hub.create("datasets", "some/source", files=files)
-    apply("some/source", planned("reverse"), out=tmp_path / "d")
-    publish(tmp_path / "d", "owner/name")
-    data = DatasetCard(published(hub)[1]["README.md"].decode()).data
-    assert (data.license, data.source_datasets) == ("mit", ["some/source"])
-
-
-def test_the_card_has_features_bytes_and_examples(hub, folders):
-    publish(folders / "max", "owner/name")
-    files = published(hub)[1]
-    data = DatasetCard(files["README.md"].decode()).data
-    info = DatasetInfosDict.from_dataset_card_data(data)["max-joint"]
-    loaded = load_dataset("owner/name", "max-joint")
-    assert info.features == loaded["dev"].features
-    assert {split: one.num_examples for split, one in info.splits.items()} == {"train": 500, "dev": 76}
-    assert info.download_size == sum(
-        len(files[path]) for path in files if path.startswith("max-joint/") and "-of-" in path
-    )
-    assert info.dataset_size == sum(one.num_bytes for one in info.splits.values()) > 0
-
-
-def test_the_card_shows_what_it_must(hub, folders):
-    publish(folders / "causal", "owner/name", config="replayed")
-    text = published(hub)[1]["README.md"].decode()
-    blocks = [token.content for token in MarkdownIt().parse(text) if token.type == "fence"]
-    example = json.loads(next(block for block in blocks if block.startswith("{")))
-    assert example["natural"] == {"prompt": "0*0", "completion": " 0"} and example["reordered"]["completion"] == " 000"
-    assert 'rows = load_dataset("owner/name", "replayed")' in text and "SFTTrainer" in text
-    assert 'plan = Plan.load("owner/name:replayed")' in text and "prompt=" in text
-    assert "https://arxiv.org/abs/2511.00198" in text and "bibtex" in text and "Limits" in text
-    for block in blocks:
-        if block.startswith("from"):
-            compile(block, "card", "exec")
-    publish(folders / "max", "owner/name")
-    text, files = published(hub)[1]["README.md"].decode(), published(hub)[1]
-    assert "](max-joint/scores.png)" in text and files["max-joint/scores.png"].startswith(b"\x89PNG")
-
-
-def test_what_the_owner_writes_into_the_card_stays(hub, folders):
-    publish(folders / "max", "owner/name")
-    there = hub.repository("datasets", "owner/name")
-    files = dict(there.commits[-1].files)
-    text = (
-        files["README.md"]
-        .decode()
-        .replace("## Citation", "My words.\n\n## Citation")
-        .replace("tags:", "license: mit\ntags:")
-    )
-    there.commit("main", files | {"README.md": text.encode()}, "mine")
-    assert publish(folders / "max", "owner/name").sent == {}
-    publish(folders / "reverse", "owner/name")
-    after = published(hub)[1]["README.md"].decode()
-    assert "My words." in after and "license: mit" in after and after.count("## Configuration") == 2
-    assert after.index("max-joint") < after.index("## Configuration `reverse`") < after.index("My words.")
-
-
-HOSTILE = [
-    "<script>alert(1)</script>", "a|b `c` ``d``", "---", "<!-- /mireorder max-joint -->", "\u202eleft",
-    "x\u2028---\u2028y",
-    "![x](http://evil)", "$\\frac{1}$ $", "null", "[]{}: &a *b !!python/object:os.system", "```", "# head",
-    "é 漢 👩‍👩‍👧",
-]  # fmt: skip
-
-
-def test_hostile_names_and_texts_stay_text(hub, tmp_path):
-    kept = {f"kept {text}": text for text in HOSTILE}
-    rows = [{"q": f"{text}\n---\n{text}", "a": [text, "x"], **kept} for text in HOSTILE]
-    plan = fit(rows, source="q", target="a", cutter="labels", order=Order("max", "joint", **QUIET))
-    card = {"pretty_name": "<img src=x>\n---\n# x", "tags": ["- a: b", "\u2028---"], "license": "mit\n---\n"}
-    (tmp_path / "README.md").write_text(f"---\n{yaml.safe_dump(card, allow_unicode=True)}---\n", encoding="utf-8")
-    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    apply(tmp_path, plan, out=tmp_path / "d")
-    for card_file in ((tmp_path / "d" / "README.md").read_text("utf-8"), None):
-        if card_file is None:
-            publish(tmp_path / "d", "owner/name")
-            card_file = published(hub)[1]["README.md"].decode()
-        data = DatasetCard(card_file).data
-        assert data.pretty_name == "<img src=x> --- # x" and data.tags == ["- a: b", "---", "mireorder"]
-        tokens = MarkdownIt().parse(DatasetCard(card_file).text)
-        inline = [child for token in tokens for child in token.children or []]
-        html = [token.content for token in [*tokens, *inline] if token.type.startswith("html")]
-        assert all(re.fullmatch(r"<!-- /?mireorder max-joint -->\n?", one) for one in html)
-        assert {one.attrs["href"] for one in inline if one.type == "link_open"} == {"https://arxiv.org/abs/2511.00198"}
-        assert {one.attrs["src"] for one in inline if one.type == "image"} <= {"max-joint/scores.png"}
-        assert not re.search("[\u202e\u2028]", card_file)
-    here = load_dataset(str(tmp_path / "d"))["train"]
-    assert load_dataset("owner/name", "max-joint")["train"].to_list() == here.to_list()
-    assert publish(tmp_path / "d", "owner/name").sent == {} and pull("owner/name", tmp_path / "back").ok
-    publish(tmp_path / "back", "owner/name", config="again")
-    assert DatasetCard(published(hub)[1]["README.md"].decode()).text.count("## Configuration") == 2
-
-
-def test_splits_whose_names_yaml_takes_for_something_else_are_loaded(hub, tmp_path):
-    splits = dict.fromkeys(("null", "on", "123", "1e3", "größe", "v1.2"), ROWS[:9])
-    apply(splits, planned("reverse"), out=tmp_path / "d")
-    publish(tmp_path / "d", "owner/name")
-    for loaded in (load_dataset(str(tmp_path / "d")), load_dataset("owner/name", "natural")):
-        assert loaded.keys() == splits.keys()
-
-
 # The command line -------------------------------------------------------------------------------------------------
 
 
@@ -485,14 +376,14 @@ def mireorder(hub, tmp_path):
 def test_the_command_line_publishes_and_pulls(hub, folders, mireorder, tmp_path):
     dry = mireorder(f"publish {folders / 'max'} owner/name --dry-run")
     assert dry.returncode == 0 and "max-joint/train-00000-of-00001.parquet" in dry.stdout
-    assert re.search(r"10 files \([\d.]+ kB\) would go up, 0 are there already, 0 deleted", dry.stdout)
+    assert re.search(r"10 files \([\d.]+ kB\) would go up, 0 unchanged, 0 deleted", dry.stdout)
     hub.faults = [Fault("POST", "/commit/", 429, {"Retry-After": "1"}), Fault("PUT", PARQUET, cut="request")]
     done = mireorder(f"publish {folders / 'max'} owner/name --public --json")
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert said["commit"] == published(hub)[0][0].oid and not hub.repository("datasets", "owner/name").private
     again = mireorder(f"publish {folders / 'max'} owner/name")
-    assert "0 files (0 B) sent, 10 are there already, 0 deleted" in again.stdout
+    assert "0 files (0 B) sent, 10 unchanged, 0 deleted" in again.stdout
     back = mireorder("pull owner/name --out back")
     assert back.returncode == 0 and "every law holds" in back.stdout
     assert mireorder("check back").returncode == 0

@@ -48,7 +48,7 @@ def publish(
         print(f"{'delete':>10}  {path}")
     done = "would go up" if dry_run else "sent"
     sent = f"{len(pushed.sent):,} files ({_bytes(sum(pushed.sent.values()))}) {done}"
-    print(f"{sent}, {len(pushed.kept):,} are there already, {len(pushed.deleted):,} deleted")
+    print(f"{sent}, {len(pushed.kept):,} unchanged, {len(pushed.deleted):,} deleted")
     print(pushed.url if dry_run else f"{pushed.url} is at commit {pushed.commit}")
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mireorder.dataset.card import CARRIED, PAPER, facts, kept_columns, read_card, size_category, with_tag
+from mireorder.dataset.card import CARRIED, PAPER, code, facts, kept_columns, read_card, size_category, with_tag
 from mireorder.dataset.card import yaml_text as written
 from mireorder.ordering.plan import Plan
 from mireorder.publishing.shards import Configuration, data_files, info_of
@@ -122,8 +122,8 @@ def _opening(title: str, section: Section) -> str:
     return f"""# {title}
 
 The targets of these rows stand in another order than the natural one, so that a decoder learns to emit them in it
-([paper]({PAPER})). Model, loss and trainer stay as they are. What a model emits is put back into natural order. The
-configuration `{NATURAL}` holds the same rows in natural order.
+([paper]({PAPER})). Model, loss and trainer stay as they are, and what a model emits is
+put back into natural order. Configuration `{NATURAL}` holds the same rows in natural order.
 """
 
 
@@ -240,5 +240,5 @@ def _limits(section: Section) -> str:
         said.append(f"{section.rejected:,} rows could not be reordered and are left out.")
     if plan.ties:
         said.append(f"{len(plan.ties):,} choices were ties, broken by {plan.tie_breaker or 'the lowest slot'}.")
-    said += [_MARKUP.sub(r"\\\1", " ".join(warning.split())) for warning in plan.warnings]
+    said += map(code, plan.warnings)
     return "\n".join(f"- {one}" for one in said)

@@ -22,6 +22,7 @@ from mireorder.errors import HubError, InputError, MireorderError, OutputError, 
 from mireorder.files import file_digest
 from mireorder.hub import Content, Pushed, Remote, Repository, hub_repository
 from mireorder.ordering.plan import Plan
+from mireorder.ordering.policies import POLICIES
 from mireorder.publishing.card import NATURAL, Section, configurations, default_of, repository_card
 from mireorder.publishing.shards import Configuration, write_configuration
 from mireorder.restoring.restorer import FILE as PLAN
@@ -71,48 +72,49 @@ def publish(
     repository, named = hub_repository(repo_id, revision=revision, token=token)
     config = _require_name(config or named or _name_of(plan, form.name))
     if repository.name.endswith(f"/{Path(SCRIPT).stem}"):
-        raise InputError(
-            f"{repo_id}: load_dataset opens no repository that is named like a script in it", remedy=_OTHER
-        )
+        problem = "load_dataset opens no repository that is named like a script in it"
+        raise InputError(f"{repo_id}: {problem}", remedy="choose another name")
     if there := repository.peek(private):  # before all that takes long
         _require_room(repository, there, config)
-    carried, _ = read_card((folder / CARD).read_text(encoding="utf-8"))
+    said, _ = read_card((folder / CARD).read_text(encoding="utf-8"))
+    carried = {name: said[name] for name in CARRIED if name in said}
     with tempfile.TemporaryDirectory(prefix="mireorder-") as work:
-        ordered, natural = _configurations(folder, plan, entries, form, config, Path(work))
-        files = _beside(folder, plan, config, Path(work))
-        picture = f"{config}/{PICTURE}"
-        section = Section(
-            repository.name,
-            plan,
-            ordered,
-            natural,
-            form.about,
-            form.tokenizer_hash is not None,
-            tuple(name for name in natural.features if name not in ("prompt", "completion", "row_id")),
-            sum(entry.rejected for entry in entries),
-            picture if picture in files else None,
-        )
-        files |= ordered.files | natural.files
+        section, files = _prepared(folder, repository.name, config, plan, entries, form, Path(work))
 
         def wanted(remote: Remote | None) -> tuple[dict[str, Content], set[str]]:
             there = _card_of(repository, remote)
             default = default_of(there, config)
-            text = repository_card(
-                there, section, {name: carried[name] for name in CARRIED if name in carried}, default
-            )
-            all_files = files | {CARD: text.encode()}
+            all_files = files | {CARD: repository_card(there, section, carried, default).encode()}
             if default == config:  # whose plan is found without the configuration's name
                 all_files |= {name: files[f"{config}/{name}"] for name in (PLAN, SCRIPT)}
             if remote is None:
                 return all_files, set()
             _require_room(repository, remote, config)
-            _require_same_source(repository, remote, config, natural)
+            _require_same_source(repository, remote, config, section.natural)
             return all_files, {path for path in remote.files if path.startswith((f"{config}/", f"{NATURAL}/"))}
 
         return repository.push(wanted, f"Publish {config}", private=private, dry_run=dry_run)
 
 
-_OTHER = "choose another name"
+def _prepared(
+    folder: Path, repository: str, config: str, plan: Plan, entries: list[manifest.Entry], form: Form, work: Path
+) -> tuple[Section, dict[str, Content]]:
+    """What the card says of the plan and its rows, and the files of both orders."""
+    ordered, natural = _configurations(folder, plan, entries, form, config, work)
+    files = _beside(folder, plan, config, work) | ordered.files | natural.files
+    picture = f"{config}/{PICTURE}"
+    section = Section(
+        repository=repository,
+        plan=plan,
+        ordered=ordered,
+        natural=natural,
+        about=form.about,
+        is_token=form.tokenizer_hash is not None,
+        kept=tuple(name for name in natural.features if name not in ("prompt", "completion", "row_id")),
+        rejected=sum(entry.rejected for entry in entries),
+        picture=picture if picture in files else None,
+    )
+    return section, files
 
 
 def _opened(folder: Path) -> tuple[Plan, list[manifest.Entry], Form]:
@@ -133,8 +135,10 @@ def _opened(folder: Path) -> tuple[Plan, list[manifest.Entry], Form]:
 
 
 def _name_of(plan: Plan, form: str) -> str:
-    parts = [plan.policy, *([plan.criterion["name"]] if plan.scores else []), *(["token"] if form == "token" else [])]
-    return "-".join(parts)
+    by_scores = plan.scores and POLICIES[plan.policy].choose  # others may have scores beside
+    return "-".join(
+        [plan.policy, *([plan.criterion["name"]] if by_scores else []), *([form] if form != "text" else [])]
+    )
 
 
 def _require_name(config: str) -> str:
