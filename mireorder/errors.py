@@ -20,6 +20,8 @@ ARGUMENTS = {
     "marked": "markers=True",
     "order": "permutation",
     "plain-quotes": "quotes=False",
+    "private": "private=True",
+    "public": "private=False",
     "quotes": "quotes=True",
     "reject": "reject=True",
     "reserve": "reserve=True",

@@ -53,8 +53,13 @@ def test_what_is_not_there_is_an_error_of_one_line(hub, plan, repo_id, revision,
 
 def test_a_repository_that_is_there_keeps_who_may_see_it(hub, plan):
     plan.push_to_hub("owner/name", private=False)
-    with pytest.raises(HubError, match="name: is public, not private; change it in its settings, or pass --public"):
+    with pytest.raises(
+        HubError, match="name: is public, not private; change it in its settings, or pass private=False"
+    ):
         plan.push_to_hub("owner/name", private=True)
+    with pytest.raises(HubError) as raised:
+        plan.push_to_hub("owner/name", private=True)
+    assert raised.value.command_line.endswith("or pass --public")
     assert plan.push_to_hub("owner/name")
 
 

@@ -214,8 +214,13 @@ def _restoring(section: Section) -> str:
     without = f"""
 Without mireorder, with nothing but Python:
 
+```python
+from huggingface_hub import snapshot_download
+
+snapshot_download("{repository}", repo_type="dataset", allow_patterns="{name}/*", local_dir="rows")
+```
+
 ```sh
-hf download {repository} --repo-type dataset --include "{name}/*" --local-dir rows
 python rows/{name}/restore.py < emitted.txt > natural.txt
 ```
 """
