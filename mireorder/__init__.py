@@ -16,6 +16,7 @@ The method is from "Training LLMs Beyond Next Token Prediction: Filling the Mutu
 | token ids | `mireorder.tokenizing.tokens`, `mireorder.tokenizing.reserved` |
 | training | `mireorder.training.train`, `mireorder.training.budget` |
 | generation | `mireorder.training.generate`, `mireorder.training.constrain` |
+| repositories of the hub | `mireorder.hub` |
 | comparing orders | `mireorder.evaluate.compare`, `mireorder.evaluate.orders`, `mireorder.report.comparison` |
 | tables of your own | `mireorder.information.entropy`, `mireorder.information.mutual` |
 | pairs of token ids | `mireorder.counting.cooccurrence` |
@@ -30,7 +31,7 @@ from mireorder.tables import late
 if TYPE_CHECKING:
     from mireorder.cutting import Digits, Fields, Labels, Lines, Pieces, Sentences, Spans, Tokens, Words
     from mireorder.dataset.check import check
-    from mireorder.errors import InputError, MireorderError, OutputError, PlanError
+    from mireorder.errors import HubError, InputError, MireorderError, OutputError, PlanError
     from mireorder.fitting.counts import Counts
     from mireorder.information.association import Associating
     from mireorder.information.criteria import Bigram, Joint, Pairwise, Presence, Subset
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from mireorder.ordering.order import Order
     from mireorder.ordering.plan import Plan
     from mireorder.ordering.schedule import annealed, mixed
+    from mireorder.publishing.publish import publish
+    from mireorder.publishing.pull import pull
     from mireorder.reading import Reading
     from mireorder.restoring.restorer import Restorer
     from mireorder.restoring.units import Restored
@@ -46,7 +49,7 @@ if TYPE_CHECKING:
 _ROOMS = {
     "cutting": "Digits Fields Labels Lines Pieces Sentences Spans Tokens Words",
     "dataset.check": "check",
-    "errors": "InputError MireorderError OutputError PlanError",
+    "errors": "HubError InputError MireorderError OutputError PlanError",
     "fitting.counts": "Counts",
     "information.association": "Associating",
     "information.criteria": "Bigram Joint Pairwise Presence Subset",
@@ -54,6 +57,8 @@ _ROOMS = {
     "ordering.order": "Order",
     "ordering.plan": "Plan",
     "ordering.schedule": "annealed mixed",
+    "publishing.publish": "publish",
+    "publishing.pull": "pull",
     "reading": "Reading",
     "restoring.restorer": "Restorer",
     "restoring.units": "Restored",
@@ -66,6 +71,7 @@ __all__ = [
     "Counts",
     "Digits",
     "Fields",
+    "HubError",
     "InputError",
     "Joint",
     "Labels",
@@ -96,6 +102,8 @@ __all__ = [
     "fit",
     "mixed",
     "plan_of",
+    "publish",
+    "pull",
 ]
 
 

@@ -23,6 +23,8 @@ ARGUMENTS = {
     "marked": "markers=True",
     "order": "permutation",
     "plain-quotes": "quotes=False",
+    "private": "private=True",
+    "public": "private=False",
     "quotes": "quotes=True",
     "reject": "reject=True",
     "reserve": "reserve=True",
@@ -146,3 +148,7 @@ class PlanError(MireorderError):
 
 class OutputError(MireorderError):
     """The output folder can't be written, or holds something else."""
+
+
+class HubError(MireorderError):
+    """The hub can't be reached, refuses what is asked, or holds something else."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from mireorder.cutting import CUTTERS, Cutter
 from mireorder.cutting.batches import Prepare, Progress
+from mireorder.dataset.card import carried_card
 from mireorder.dataset.folder import load, write_folder
 from mireorder.dataset.forms import FORMS
 from mireorder.dataset.kept import NOTHING_KEPT, kept_columns
@@ -220,6 +221,7 @@ def apply(
     reserve: bool = False,
     max_tokens: int | None = None,
     out: str | Path | None = None,
+    file_format: str = "arrow",
     reading: Reading | None = None,
     keep_columns: bool = True,
     reject: bool = False,
@@ -240,6 +242,7 @@ def apply(
             has to cut it. A longer row is refused, or set aside; None sets no bound. In another order a row may have
             another number of tokens.
         out: folder to write to; None keeps the dataset in memory. An interrupted run resumes.
+        file_format: of the files in it: ``arrow``, or ``parquet``.
         reading: where the columns have other names than those the plan was fitted on.
         keep_columns: write the other columns of the input, too, as they are: all but those of source and target (and
             the label columns that make a target), which the form's own hold. They have one type in all shards and
@@ -270,12 +273,14 @@ def apply(
     kept = kept_columns((shard.name, shard.others()) for shard in shards) if keep_columns else NOTHING_KEPT
     reordering = Reordering(plan, written, reject, progress, kept)
     if out is None:
+        if file_format != "arrow":
+            raise InputError(f"no {file_format} files are written without a folder", remedy="pass out")
         splits: dict[str, list[Shard]] = {}
         for shard in shards:
             splits.setdefault(shard.split, []).append(shard)
         reordered = {split: reorder(reordering, of, workers).batches for split, of in splits.items()}
         return in_memory(schema(written, plan, kept), reordered)
-    write_folder(reordering, shards, Path(out), workers)
+    write_folder(reordering, shards, Path(out), workers, file_format, carried_card(data))
     return load(Path(out))
 
 

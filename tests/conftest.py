@@ -36,3 +36,35 @@ def products(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data") / "mul.txt"
     path.write_text("".join(f"{a}*{b}={a * b}\n" for a in range(100) for b in range(100)))
     return path
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A hub on loopback that knows one token, and the clients of this process that go there with it. Nothing waits."""
+    import huggingface_hub.constants as client
+    from datasets import config
+    from hub import TOKEN, serving
+
+    with serving(tmp_path / "hub", {TOKEN}) as served:
+        address, home = served.endpoint, tmp_path / "home"
+        of_client = {
+            "ENDPOINT": address,
+            "HUGGINGFACE_CO_URL_TEMPLATE": address + "/{repo_id}/resolve/{revision}/{filename}",
+            "HF_HUB_CACHE": str(home / "hub"),
+            "HF_TOKEN_PATH": str(home / "token"),
+            "HF_HUB_OFFLINE": False,
+            "HF_HUB_DISABLE_XET": True,
+        }
+        of_datasets = {
+            "HF_ENDPOINT": address,
+            "HUB_DATASETS_URL": address + "/datasets/{repo_id}/resolve/{revision}/{path}",
+            "HF_DATASETS_CACHE": home / "datasets",
+            "HF_HUB_OFFLINE": False,
+        }
+        for module, values in ((client, of_client), (config, of_datasets)):
+            for name, value in values.items():
+                monkeypatch.setattr(module, name, value)
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        served.waits = []
+        monkeypatch.setattr("time.sleep", served.waits.append)
+        yield served

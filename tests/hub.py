@@ -1,97 +1,139 @@
-"""A hub on loopback: repositories are folders, and it answers what is asked of one when they are read."""
+"""A hub on loopback: repositories with commits, large objects and branches, read and written by the real clients.
 
-import hashlib
-import json
+`serving` starts one. A folder ``models/owner/name`` or ``datasets/owner/name`` under its root is a repository whose
+first commit holds the folder's files. A `Fault` stands for what goes wrong on the way.
+"""
+
+import re
+from collections.abc import Callable
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import dataclass, field
+from http.server import ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from urllib.parse import parse_qs, unquote, urlsplit
+from threading import Lock, Thread
+
+from hub_answers import MAIN, Handler, sha1
+
+FIRST = {".gitattributes": b"*.parquet filter=lfs diff=lfs merge=lfs -text\n"}
+TOKEN, UNKNOWN = "hf_" + "secret" * 5, "hf_" + "unknown" * 5
+CONVERTED = "refs/convert/parquet"
+
+
+@dataclass
+class Commit:
+    """What a repository holds at one time: path -> content."""
+
+    oid: str
+    message: str
+    files: dict[str, bytes]
+
+
+@dataclass
+class Repository:
+    """Commits, oldest first, and the branches that lead to some."""
+
+    private: bool
+    commits: list[Commit] = field(default_factory=list)
+    branches: dict[str, str] = field(default_factory=dict)
+    objects: dict[str, bytes] = field(default_factory=dict)  # large ones, by their SHA-256
+
+    def commit(self, branch, files, message):
+        parent = self.branches.get(branch, "")
+        content = "".join(f"{path} {sha1(content)}\n" for path, content in sorted(files.items()))
+        oid = sha1(f"{parent} {len(self.commits)} {message}\n{content}".encode())
+        self.commits.append(Commit(oid, message, files))
+        self.branches[branch] = oid
+        return oid
+
+    def at(self, revision):
+        """The commit of a branch or a hash; None of none."""
+        oid = self.branches.get(revision, revision)
+        return next((commit for commit in self.commits if commit.oid == oid), None)
+
+
+@dataclass
+class Fault:
+    """What happens to some of the requests, once unless told otherwise.
+
+    Args:
+        method: of the requests.
+        path: a pattern that is looked for in their paths.
+        status: the answer, in place of what was asked; None answers as it should.
+        headers: of that answer.
+        cut: ``request`` breaks the connection in the middle of what is sent, ``answer`` in the middle of the answer,
+            ``reply`` when all is done, so that nobody hears of it.
+        do: called with the hub before the request is looked at.
+        times: how often.
+    """
+
+    method: str
+    path: str
+    status: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    message: str = "a fault"
+    cut: str | None = None
+    do: Callable | None = None
+    times: int = 1
+
+
+@dataclass
+class Hub:
+    """A hub that is being served.
+
+    Attributes:
+        root: folder of the repositories that are there from the start.
+        tokens: who may write, and see what is private; None takes any token.
+        asked: method, path, status, token of each request.
+        faults: what goes wrong next.
+        endpoint: its address.
+        altered: path -> the content that arrives in place of a file's.
+    """
+
+    root: Path
+    tokens: set[str] | None = None
+    asked: list[tuple] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    repositories: dict[tuple[str, str], Repository] = field(default_factory=dict)
+    lock: Lock = field(default_factory=Lock)
+    endpoint: str = ""
+    altered: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def environment(self):
+        """Of a program that is to go there."""
+        return {"HF_ENDPOINT": self.endpoint, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
+
+    def repository(self, kind, name):
+        """The repository, made of its folder when it is first asked for; None of none."""
+        folder = self.root / kind / name
+        if (kind, name) not in self.repositories and folder.is_dir():
+            files = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+            made = self.create(kind, name, private=False, files=files)
+            made.branches[CONVERTED] = made.branches[MAIN]
+        return self.repositories.get((kind, name))
+
+    def create(self, kind, name, private=True, files=None):
+        made = Repository(private)
+        made.commit(MAIN, FIRST if files is None else files, "initial commit")
+        self.repositories[kind, name] = made
+        return made
+
+    def sent(self, method, pattern, status=200):
+        """The paths that were asked for in this way, with this answer."""
+        return [path for m, path, s, _ in self.asked if m == method and s == status and re.search(pattern, path)]
 
 
 @contextmanager
-def serving(root):
-    """Serve ``models/owner/name`` and ``datasets/owner/name`` under a folder.
-
-    Gives the environment that leads there, and the list of what is asked: method, path, status, token.
-    """
-    asked = []
-    handler = type("Handler", (_Handler,), {"root": Path(root), "asked": asked})
+def serving(root, tokens=None):
+    """Serve the repositories under a folder, and those that are made."""
+    hub = Hub(Path(root), tokens)
+    handler = type("Answering", (Handler,), {"hub": hub})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    Thread(target=server.serve_forever, daemon=True).start()
+    server.daemon_threads = True
+    hub.endpoint = f"http://127.0.0.1:{server.server_port}"
+    Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
     try:
-        yield {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HUB_OFFLINE": "0"}, asked
+        yield hub
     finally:
         server.shutdown()
         server.server_close()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_):
-        pass
-
-    def do_GET(self):
-        path, query = urlsplit(self.path).path, parse_qs(urlsplit(self.path).query)
-        parts = [unquote(part) for part in path.strip("/").split("/")]
-        api = parts[0] == "api"
-        kind = parts.pop(0) if not api and parts[0] == "datasets" else parts[1] if api else "models"
-        owner, name, *what = parts[2:] if api else parts
-        repository = self.root / kind / owner / name
-        if not repository.is_dir():
-            self._missing("RepoNotFound")
-        elif not api:
-            self._file(repository, repository / "/".join(what[2:]))  # resolve, revision, path
-        elif what[:1] in ([], ["revision"]):
-            files = [{"rfilename": _name(repository, file)} for file in _files(repository)]
-            self._json({"id": f"{owner}/{name}", "sha": _revision(repository), "siblings": files, "tags": []})
-        elif what[0] == "tree" and (folder := repository / "/".join(what[2:])).is_dir():
-            recursive = query.get("recursive") == ["true"]
-            self._json([_entry(repository, path) for path in sorted(folder.glob("**/*" if recursive else "*"))])
-        else:
-            self._missing("EntryNotFound")
-
-    do_HEAD = do_GET  # noqa: N815
-
-    def _file(self, repository, file):
-        if not file.is_file():
-            return self._missing("EntryNotFound")
-        content, commit = file.read_bytes(), _revision(repository)
-        return self._send(200, content, {"ETag": f'"{_sha1(content)}"', "X-Repo-Commit": commit})
-
-    def _json(self, content):
-        self._send(200, json.dumps(content).encode(), {"Content-Type": "application/json"})
-
-    def _missing(self, code):
-        self._send(404, b"{}", {"X-Error-Code": code})
-
-    def _send(self, status, body, headers):
-        self.asked.append((self.command, self.path, status, self.headers.get("Authorization")))
-        self.send_response(status)
-        for name, value in headers.items() | {("Content-Length", str(len(body)))}:
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-
-def _files(repository):
-    return sorted(path for path in repository.rglob("*") if path.is_file())
-
-
-def _name(repository, path):
-    return path.relative_to(repository).as_posix()
-
-
-def _sha1(content):
-    return hashlib.sha1(content).hexdigest()
-
-
-def _revision(repository):
-    return _sha1(b"".join(_name(repository, file).encode() + file.read_bytes() for file in _files(repository)))
-
-
-def _entry(repository, path):
-    entry = {"path": _name(repository, path), "oid": _sha1(str(path).encode()), "size": path.stat().st_size}
-    return entry | {"type": "directory" if path.is_dir() else "file"}

@@ -2,8 +2,8 @@
 
 Each page has a folder and a Python session of its own, in which its blocks marked `sh` and `python` run in order; the
 first that fails ends the page. A Python line whose comment begins with a value must have that value:
-`plan.restore("0480").text  # '408'`. `make` and `pip` lines are left out, as CI runs them itself. Pages run side by
-side, one a core.
+`plan.restore("0480").text  # '408'`. `make` and `pip` lines are left out, as CI runs them itself. What a page asks
+of the hub, a hub on loopback answers. Pages run side by side, one a core.
 """
 
 import ast
@@ -17,6 +17,8 @@ import time
 import tokenize
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from hub import TOKEN, serving
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -55,7 +57,8 @@ def run_apart(page: Path) -> int:
         "PYTHONUNBUFFERED": "1",
     }
     started = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as root, serving(root) as hub:
+        env |= hub.environment | {"HF_TOKEN": TOKEN, "HF_HOME": f"{root}/home", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
         command = [sys.executable, __file__, "--here", str(page)]
         done = subprocess.run(command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     seconds = time.monotonic() - started

@@ -29,6 +29,7 @@ from mireorder.ordering.order import Order
 READING = Reading(separator="=")
 SUMS = [f"{a}+{b}={a + b}\n" for a in range(40) for b in range(0, 40, 4)]
 ARROW = "train/data-{:05d}-of-{:05d}.arrow"
+PARQUET = ARROW.replace(".arrow", ".parquet")
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +84,43 @@ def test_every_way_to_open_it_gives_the_same_rows_and_types(written, inputs, pla
     assert [row["row_id"] for row in rows[148:152]] == ["b.txt:148", "b.txt:149", "c.txt:0", "c.txt:1"]
 
 
+def test_as_parquet_it_is_the_same_rows_and_types(written, inputs, plan, tmp_path):
+    given = apply(inputs, plan, out=tmp_path / "parquet", file_format="parquet")["train"]
+    cache = str(tmp_path / "cache")
+    loaded = load_dataset(str(tmp_path / "parquet"), cache_dir=cache)["train"]
+    streamed = load_dataset(str(tmp_path / "parquet"), streaming=True, cache_dir=cache)["train"]
+    saved = load_from_disk(str(written))["train"]
+    assert given.to_list() == loaded.to_list() == list(streamed) == saved.to_list()
+    assert given.features == loaded.features == streamed.features == saved.features
+    assert (
+        not list((tmp_path / "parquet").rglob("*.arrow")) and len(list((tmp_path / "parquet").rglob("*.parquet"))) == 3
+    )
+    assert check(tmp_path / "parquet").ok
+    (tmp_path / "parquet" / PARQUET.format(1, 3)).write_bytes(b"PAR1")
+    assert check(tmp_path / "parquet").failed == {"files": 1}
+
+
+def test_an_interrupted_run_as_parquet_resumes_and_does_not_mix_formats(inputs, plan, tmp_path):
+    out = tmp_path / "parquet"
+    apply(inputs, plan, out=out, file_format="parquet")
+    before = hashes(out)
+    (out / "README.md").unlink()
+    with pytest.raises(OutputError, match="not a finished dataset"):
+        check(out)
+    (out / PARQUET.format(1, 3)).unlink()
+    kept = stamps(out)
+    apply(inputs, plan, out=out, file_format="parquet")
+    assert hashes(out) == before
+    assert all(stamps(out)[path] == kept[path] for path in kept if path.suffix == ".parquet")
+    with pytest.raises(OutputError, match="which this input does not make"):
+        apply(inputs, plan, out=out)
+    with pytest.raises(InputError, match=r"there is no file format 'parket'; did you mean 'parquet'\?"):
+        apply(inputs, plan, out=tmp_path / "other", file_format="parket")
+    with pytest.raises(InputError, match="no parquet files are written without a folder; pass out"):
+        apply(inputs, plan, file_format="parquet")
+    assert not (tmp_path / "other").exists()
+
+
 def test_several_splits_are_named_by_the_card(inputs, plan, tmp_path):
     apply({"train": inputs[1], "test": inputs[2]}, plan, out=tmp_path / "out")
     loaded = load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
@@ -92,7 +130,7 @@ def test_several_splits_are_named_by_the_card(inputs, plan, tmp_path):
 def test_labels_can_not_write_into_the_card(plan):
     units = ["a|b", "`<img src=x>`", "c\n# d"]
     shown = card(replace(plan, units=units, permutation=[2, 0, 1]), TextForm(), {"train": 1})
-    assert r"| order of a full target | `c # d, a\|b, '<img src=x>'` |" in shown.splitlines()
+    assert "- order of a full target: `` c # d, a|b, `<img src=x>` ``" in shown.splitlines()
 
 
 def test_an_empty_first_shard_has_the_schema_of_the_others(written, inputs, plan, tmp_path):

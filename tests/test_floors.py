@@ -8,7 +8,7 @@ import mireorder
 
 ROOT = Path(mireorder.__file__).parents[1]
 FLOORS = (
-    ("errors", "arrays", "jit", "threads", "serialise", "files", "reading", "tables"),
+    ("errors", "arrays", "jit", "threads", "serialise", "files", "reading", "tables", "hub"),
     ("counting", "restoring"),
     ("standalone",),
     ("cutting",),
@@ -21,6 +21,7 @@ FLOORS = (
     ("stages",),
     ("evaluate",),
     ("report",),
+    ("publishing",),
     ("cli", "pipelines"),
 )
 """Rooms, from the ground up. The files of the ground floor may import each other."""

@@ -68,9 +68,9 @@ def hub(tmp_path_factory):
     )
     tokenizer = subword_tokenizer([row["comment_text"] for row in said] + ["insult, labels:"], 300)
     tiny("qwen2", tokenizer, root / "models" / "owner" / "qwen")
-    with serving(root) as (environment, asked):
+    with serving(root) as served:
         home = str(tmp_path_factory.mktemp("home"))
-        yield os.environ | environment | {"HF_HOME": home, "HF_TOKEN": TOKEN}, asked
+        yield os.environ | served.environment | {"HF_HOME": home, "HF_TOKEN": TOKEN}, served.asked
 
 
 def run(hub, *command):

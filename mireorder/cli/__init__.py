@@ -16,6 +16,8 @@ KEPT = {
     "apply": "finished shards are kept; run it again to resume",
     "compare": "finished runs are kept; run it again to resume",
     "generate": "the answers written so far are kept",
+    "publish": "files that are up are kept; run it again to resume",
+    "pull": "files that are down are kept; run it again to resume",
     "restore": "the answers written so far are kept",
 }
 """What is left of a command that is interrupted; nothing is left of the others."""

@@ -42,6 +42,13 @@ def forms() -> Iterable[str]:
     return FORMS
 
 
+def file_formats() -> Iterable[str]:
+    """Names of file formats of a dataset."""
+    from mireorder.dataset.writer import SUFFIXES
+
+    return SUFFIXES
+
+
 def presets() -> Iterable[str]:
     """Names of models that are trained from scratch; none where training is not installed."""
     try:

@@ -25,6 +25,9 @@ def apply(
     max_tokens: Annotated[int | None, Option("token form: most tokens a row may have", "Form", least=1)] = None,
     drop_columns: Annotated[bool, Option("leave out columns that are no source or target", "Form")] = False,
     out: options.Out,
+    file_format: Annotated[
+        str, Option("format of the files: {names}", "Output", "--as", choices.file_formats)
+    ] = "arrow",
     reject: options.Reject = False,
     as_json: options.Json = False,
 ) -> None:
@@ -46,6 +49,7 @@ def apply(
             reserve=reserve,
             max_tokens=max_tokens,
             out=out,
+            file_format=file_format,
             reading=rows.reading(loaded.reading),
             keep_columns=not drop_columns,
             reject=reject,

@@ -1,14 +1,40 @@
-"""The dataset card: README.md, whose YAML names the files of each split."""
+"""The dataset card: README.md, whose YAML names the files of each split and says what the input's card said."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from mireorder.dataset.forms import Form
+from mireorder.errors import HubError
+from mireorder.hub import HUB_ID, hub_repository
 from mireorder.ordering.plan import Plan
 
+FILE = "README.md"
+PAPER = "https://arxiv.org/abs/2511.00198"
+TAG = "mireorder"
+CARRIED = (
+    *("license", "license_name", "license_link", "language", "multilinguality", "language_creators"),
+    *("annotations_creators", "pretty_name", "source_datasets", "task_categories", "task_ids", "tags"),
+)
+"""What a card says of rows in any order: carried over from the input's card, if it has one."""
+_SIZES = (
+    *("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M"),
+    *("100M<n<1B", "1B<n<10B", "10B<n<100B", "100B<n<1T", "n>1T"),
+)
+_BREAKS = re.compile("[\x85\u2028\u2029]")  # which end a line for some readers of the YAML, and not for others
 
-def card(plan: Plan, form: Form, rows: dict[str, int], kept: Sequence[str] = ()) -> str:
+
+def card(
+    plan: Plan,
+    form: Form,
+    rows: Mapping[str, int],
+    kept: Sequence[str] = (),
+    carried: Mapping[str, Any] | None = None,
+    suffix: str = ".arrow",
+) -> str:
     """Markdown of the card.
 
     Args:
@@ -16,42 +42,32 @@ def card(plan: Plan, form: Form, rows: dict[str, int], kept: Sequence[str] = ())
         form: that rows are written in.
         rows: split -> number of rows.
         kept: the columns of the input that stay.
+        carried: what the input's card says (`carried_card`).
+        suffix: of the files.
     """
-    files = "\n".join(f"  - split: {split}\n    path: {split}/*.arrow" for split in rows)
-    splits = "\n".join(f"| {split} | {count:,} |" for split, count in rows.items())
-    policy = plan.policy + (f" ({plan.criterion['name']}, {plan.estimator})" if plan.scores else "")
+    files = [{"split": split, "path": f"{split}/*{suffix}"} for split in rows]
+    data = dict(carried or {})
+    data["tags"] = with_tag(data)
+    data["size_categories"] = [size_category(sum(rows.values()))]
+    data["configs"] = [{"config_name": "default", "data_files": files}]
+    load = "load_from_disk" if suffix == ".arrow" else "load_dataset"
     return f"""---
-configs:
-- config_name: default
-  data_files:
-{files}
-tags:
-- mireorder
----
+{yaml_text(data)}---
 
 # A reordered dataset
 
 The targets of this dataset stand in another order than the natural one, so that a decoder learns them in it
-([mireorder](https://arxiv.org/abs/2511.00198)). `mireorder.json` is the plan that made the order and undoes it.
+([mireorder]({PAPER})). `mireorder.json` is the plan that made the order and undoes it.
 
-| | |
-|---|---|
-| policy | {policy} |
-| kind | {plan.kind} |
-| order of a full target | {_code(plan.in_words)} |
-| plan | `{plan.sha256}` |
-
-| split | rows |
-|---|---|
-{splits}
+{facts(plan, rows)}
 
 Columns: {form.about}; `permutation` (step to slot), `row_id` (shard and row of the input), `target` (natural).
-{_kept(kept)}
+{kept_columns(kept)}
 ```python
-from datasets import load_from_disk
+from datasets import {load}
 from mireorder import Plan
 
-dataset = load_from_disk("this/folder")
+dataset = {load}("this/folder")
 plan = Plan.load("this/folder")
 plan.restore("what a model emitted").text
 ```
@@ -64,11 +80,100 @@ python this/folder/restore.py < emitted.txt > natural.txt
 """
 
 
-def _kept(names: Sequence[str]) -> str:
-    return f"Kept from the input: {', '.join(map(_code, names))}.\n" if names else ""
+def facts(plan: Plan, rows: Mapping[str, int]) -> str:
+    """What the order is and how many rows have it, as a list: in tables, texts of the data could end a cell."""
+    policy = plan.policy + (f" ({plan.criterion['name']}, {plan.estimator})" if plan.scores else "")
+    counted = ", ".join(f"{code(split)} {count:,}" for split, count in rows.items())
+    return f"""- policy: {policy}
+- kind: {plan.kind}
+- order of a full target: {code(plan.in_words)}
+- rows: {counted}
+- plan: `{plan.sha256}`"""
 
 
-def _code(text: str) -> str:
-    """Text of the data as code in a cell of a table: names of labels may hold what ends a cell, a line or the code."""
-    shown = " ".join(text.split()).replace("`", "'").replace("|", "\\|")
-    return f"`{shown}`"
+def kept_columns(names: Sequence[str]) -> str:
+    """The columns of the input that stay, in a line; '' of none."""
+    return f"Kept from the input: {', '.join(map(code, names))}.\n" if names else ""
+
+
+def code(text: str) -> str:
+    """Text of the data as code in a line of Markdown: no mark-up in it has an effect, as the quotes are longer."""
+    shown = "".join(char if char.isprintable() else " " for char in text)
+    shown = " ".join(shown.split()) or " "
+    quotes = "`" * (max(map(len, re.findall("`+", shown)), default=0) + 1)
+    pad = " " if shown[0] == "`" or shown[-1] == "`" else ""
+    return f"{quotes}{pad}{shown}{pad}{quotes}"
+
+
+def with_tag(*cards: Mapping[str, Any]) -> list[str]:
+    """The tags in the YAML of cards, and this library's."""
+    found = [tags for card in cards if isinstance(tags := card.get("tags"), str | list)]
+    return list(dict.fromkeys([*(tag for tags in found for tag in ([tags] if isinstance(tags, str) else tags)), TAG]))
+
+
+def size_category(rows: int) -> str:
+    """The hub's word for a number of rows."""
+    return _SIZES[min(max(len(str(rows)) - 3, 0), len(_SIZES) - 1)]
+
+
+def yaml_text(data: Mapping[str, Any]) -> str:
+    """YAML that every reader cuts into the same lines."""
+    import yaml
+
+    text: str = yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(dict(data), sort_keys=False) if _BREAKS.search(text) else text
+
+
+def read_card(text: str) -> tuple[dict[str, Any], str]:
+    """The YAML of a card and what follows it; nothing of one that has none, or none that can be read."""
+    import yaml
+    from huggingface_hub.repocard import REGEX_YAML_BLOCK
+
+    block = REGEX_YAML_BLOCK.search(text)
+    if block is None:
+        return {}, text
+    try:
+        data = yaml.safe_load(block[2])
+    except yaml.YAMLError:
+        data = None
+    return data if isinstance(data, dict) else {}, text[block.end() :]
+
+
+def carried_card(data: Any) -> dict[str, Any]:
+    """What the card of an input says of its rows: of a folder, or of a dataset of the hub, which becomes their source.
+
+    Args:
+        data: whatever `open_shards` reads; of several inputs nothing is carried.
+
+    Returns:
+        Keys of `CARRIED`, as text or lists of texts; none where there is no card.
+    """
+    if isinstance(data, list | tuple) and len(data) == 1:
+        return carried_card(data[0])
+    if not isinstance(data, str | Path):
+        return {}
+    path, hub_id = Path(data), HUB_ID.fullmatch(Path(data).as_posix())
+    if path.exists() or hub_id is None:
+        return _carried(path / FILE)
+    try:
+        found = hub_repository(hub_id[1])[0].file(FILE)
+    except HubError:  # the rows were found, in the cache at least
+        found = None
+    return (_carried(found) if found else {}) | {"source_datasets": [hub_id[1]]}
+
+
+def _carried(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    said, _ = read_card(path.read_text(encoding="utf-8", errors="replace"))
+    found = {name: _plain(said[name]) for name in CARRIED if name in said}
+    return {name: value for name, value in found.items() if value}
+
+
+def _plain(value: Any) -> str | list[str] | None:
+    """Text in one line, or a list of such; None of anything else."""
+    if isinstance(value, str):
+        return " ".join(value.split())
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return [" ".join(one.split()) for one in value]
+    return None

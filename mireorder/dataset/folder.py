@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from xxhash import xxh3_128
 
 from mireorder.dataset import manifest
+from mireorder.dataset.card import FILE as CARD
 from mireorder.dataset.card import card
 from mireorder.dataset.kept import Kept
 from mireorder.dataset.reader import Shard
 from mireorder.dataset.reorder import Reordering, reorder
-from mireorder.dataset.writer import features, finish, schema, shard_path, write_shard
+from mireorder.dataset.writer import SUFFIXES, features, finish, schema, shard_path, write_shard
 from mireorder.errors import InputError, OutputError, some_of
 from mireorder.files import PARTS, file_digest, require_empty, write_text
 from mireorder.ordering.plan import Plan
 from mireorder.restoring.restorer import FILE
+from mireorder.serialise import one_of
 from mireorder.standalone import require_other_name, write_standalone
 from mireorder.threads import map_ordered, shared
 
@@ -36,6 +40,8 @@ def write_folder(
     shards: list[Shard],
     folder: Path,
     workers: int | None,
+    file_format: str = "arrow",
+    carried: Mapping[str, Any] | None = None,
 ) -> None:
     """Reorder the shards into a dataset folder. Shards already there, from the same work, are kept.
 
@@ -46,6 +52,8 @@ def write_folder(
         shards: of all splits.
         folder: empty, absent, or left by an interrupted run of the same work.
         workers: threads; None takes one a core.
+        file_format: of the shards: a name in `SUFFIXES`.
+        carried: what the card of the input says.
 
     Raises:
         OutputError: the folder holds something else, was written from another input or plan, or has a name that
@@ -58,7 +66,8 @@ def write_folder(
             problem = f"split {shard.split} would lie in a folder that holds something else"
             raise InputError(problem, shard=shard.name, remedy="give it another name")
     plan, form, kept = reordering.plan, reordering.form, reordering.kept
-    jobs = _jobs(shards, reordering)
+    suffix = one_of(file_format, SUFFIXES, "file format")
+    jobs = _jobs(shards, reordering, suffix)
     existed = folder.exists()
     is_plans = (folder / FILE).exists() and not (folder / manifest.FILE).exists()
     _claim(folder, plan)
@@ -76,13 +85,12 @@ def write_folder(
         outputs.setdefault(entry.split, []).append(entry.output)
     write_standalone(folder)
     form.save_beside(folder)
-    finish(
-        folder,
-        features(form, plan, kept),
-        card(plan, form, rows, kept.names),
-        outputs,
-        {entry.output: entry.output_digest for entry in entries},
-    )
+    text = card(plan, form, rows, kept.names, carried, suffix)
+    if file_format == "parquet":
+        write_text(folder / CARD, text)  # which says that it is whole
+    else:
+        digests = {entry.output: entry.output_digest for entry in entries}
+        finish(folder, features(form, plan, kept), text, outputs, digests)
 
 
 def _write_shards(
@@ -158,10 +166,10 @@ def _abandon(folder: Path, jobs: list[Job], keep_plan: bool, keep_folder: bool) 
 
 
 def _rejected(folder: Path, entry: manifest.Entry) -> Path:
-    return folder / "rejected" / (entry.output.replace("/", "-").removesuffix(".arrow") + ".jsonl")
+    return folder / "rejected" / (entry.output.replace("/", "-").rpartition(".")[0] + ".jsonl")
 
 
-def _jobs(shards: list[Shard], reordering: Reordering) -> list[Job]:
+def _jobs(shards: list[Shard], reordering: Reordering, suffix: str) -> list[Job]:
     """The input of every output shard, with the manifest row it will have; hashes are filled in later."""
     together = list(_together(shards))
     of = Counter(group[0].split for group in together)
@@ -171,7 +179,7 @@ def _jobs(shards: list[Shard], reordering: Reordering) -> list[Job]:
     jobs = []
     for group in together:
         split = group[0].split
-        output = shard_path(split, index[split], of[split])
+        output = shard_path(split, index[split], of[split], suffix)
         index[split] += 1
         names = some_of(shard.name for shard in group)
         jobs.append(
@@ -231,15 +239,39 @@ def _done(folder: Path, jobs: list[Job], kept: Kept) -> dict[str, manifest.Entry
 
 
 def load(folder: Path) -> Any:
-    """The dataset of a folder, memory-mapped.
+    """The dataset of a folder, memory-mapped; of Parquet, by way of the cache of `datasets`.
 
     Raises:
         OutputError: it was never finished.
     """
-    from datasets import load_from_disk
+    from datasets import load_dataset, load_from_disk
 
-    if not (folder / "dataset_dict.json").exists():
-        raise OutputError(
-            f"{folder}: not a finished dataset; write it with 'mireorder apply', again if that was interrupted"
-        )
-    return load_from_disk(str(folder))
+    if (folder / "dataset_dict.json").exists():
+        return load_from_disk(str(folder))
+    if is_parquet(folder):
+        files: dict[str, list[str]] = {}
+        for entry in manifest.read(folder):
+            files.setdefault(entry.split, []).append(str(folder / entry.output))
+        return load_dataset("parquet", data_files=files)
+    raise OutputError(
+        f"{folder}: not a finished dataset; write it with 'mireorder apply', again if that was interrupted"
+    )
+
+
+def is_parquet(folder: Path) -> bool:
+    """Whether a folder holds a finished dataset in Parquet files."""
+    if not ((folder / CARD).is_file() and (folder / manifest.FILE).is_file()):
+        return False
+    return all(Path(entry.output).suffix == SUFFIXES["parquet"] for entry in manifest.read(folder))
+
+
+def read_rows(folder: Path, entries: Iterable[manifest.Entry]) -> Iterator[pa.RecordBatch]:
+    """The rows of shards of a finished dataset, all columns, in batches as they were written."""
+    for entry in entries:
+        path = folder / entry.output
+        if path.suffix == SUFFIXES["parquet"]:
+            with pq.ParquetFile(path, pre_buffer=False) as file:
+                yield from file.iter_batches()
+        else:
+            with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as stream:
+                yield from stream

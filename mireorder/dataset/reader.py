@@ -22,11 +22,11 @@ from mireorder.dataset.formats.arrow_files import BATCH_BYTES, BATCH_ROWS
 from mireorder.dataset.kept import NOTHING_KEPT, Found, Kept
 from mireorder.errors import InputError
 from mireorder.files import file_digest
+from mireorder.hub import HUB_ID
 from mireorder.reading import Reading, source_and_target
 
 SHARD_ROWS = 1_000_000  # a dataset or table is cut into shards of this many rows
 SPLIT_WORDS = {"train", "test", "dev", "val", "valid", "validation", "eval"}
-HUB_ID = re.compile(r"([\w-][\w.-]*/[\w-][\w.-]*)(?::([\w.+-]+))?")
 SPLIT_NAME = re.compile(r"\w+(\.\w+)*")  # as in `datasets`; it becomes a folder's, and must not lead out of another
 _OF_LINES = Reading(("source",), ("target",))
 

@@ -1,4 +1,4 @@
-"""Shards out: Arrow stream files written to a temporary name, synced and renamed, in the DatasetDict layout."""
+"""Shards out: files written to a temporary name, synced and renamed; those of Arrow in the DatasetDict layout."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from mireorder.dataset.card import FILE as CARD
 from mireorder.dataset.forms import Form
 from mireorder.dataset.kept import Kept
 from mireorder.files import HashedFile, atomic, write_text, write_texts
@@ -18,6 +20,8 @@ from mireorder.ordering.plan import Plan
 
 BESIDE = ("permutation", "row_id", "target")
 """Columns of every form."""
+SUFFIXES = {"arrow": ".arrow", "parquet": ".parquet"}
+"""How shards are stored, and the suffix of their files."""
 
 
 def features(form: Form, plan: Plan, kept: Kept) -> Any:
@@ -35,20 +39,30 @@ def schema(form: Form, plan: Plan, kept: Kept) -> pa.Schema:
     return found
 
 
-def shard_path(split: str, index: int, of: int) -> str:
+def shard_path(split: str, index: int, of: int, suffix: str) -> str:
     """Path of an output shard within the dataset's folder."""
-    return f"{split}/data-{index:05d}-of-{of:05d}.arrow"
+    return f"{split}/data-{index:05d}-of-{of:05d}{suffix}"
 
 
 def write_shard(path: Path, batches: Iterable[pa.RecordBatch], arrow_schema: pa.Schema) -> tuple[int, str]:
-    """Write one Arrow stream file, whole or not at all. Returns its rows and its hash."""
+    """Write one Arrow stream or Parquet file, whole or not at all. Returns its rows and its hash."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows = 0
-    with atomic(path) as part, HashedFile(part) as sink, pa.ipc.new_stream(sink, arrow_schema) as stream:
+    rows, open_stream = 0, pa.ipc.new_stream if path.suffix == SUFFIXES["arrow"] else parquet_writer
+    with atomic(path) as part, HashedFile(part) as sink, open_stream(sink, arrow_schema) as stream:
         for batch in batches:
             stream.write_batch(_fitted(batch, arrow_schema))
             rows += batch.num_rows
     return rows, sink.digest
+
+
+def parquet_writer(sink: Any, arrow_schema: pa.Schema) -> pq.ParquetWriter:
+    """A Parquet file being written, with the settings of `datasets`: pages end where the content says.
+
+    So a file that is changed a little has most of its bytes in common with the one before, which the hub stores once.
+    """
+    if int(pa.__version__.partition(".")[0]) < 21:
+        return pq.ParquetWriter(sink, arrow_schema)
+    return pq.ParquetWriter(sink, arrow_schema, use_content_defined_chunking=True, write_page_index=True)
 
 
 def _fitted(batch: pa.RecordBatch, arrow_schema: pa.Schema) -> pa.RecordBatch:
@@ -61,7 +75,7 @@ def _fitted(batch: pa.RecordBatch, arrow_schema: pa.Schema) -> pa.RecordBatch:
 def finish(
     folder: Path, described: Any, card: str, shards: Mapping[str, Sequence[str]], digests: dict[str, str]
 ) -> None:
-    """Write what makes the shards a DatasetDict; `dataset_dict.json`, which says it is whole, comes last.
+    """Write what makes Arrow shards a DatasetDict; `dataset_dict.json`, which says it is whole, comes last.
 
     Args:
         folder: of the dataset.
@@ -74,7 +88,7 @@ def finish(
 
     info = {key: value for key, value in asdict(DatasetInfo()).items() if value is not None}
     info["features"] = described.to_dict()
-    texts = {folder / "README.md": card}
+    texts = {folder / CARD: card}
     for split, paths in shards.items():
         state: dict[str, Any] = {
             "_data_files": [{"filename": Path(path).name} for path in paths],

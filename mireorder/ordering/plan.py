@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 import pyarrow as pa
 
 from mireorder.cutting.base import Cutter, FixedCutter
-from mireorder.errors import InputError, PlanError
+from mireorder.errors import HubError, InputError, PlanError
 from mireorder.files import write_text
+from mireorder.hub import HUB_ID, file_of, hub_repository
 from mireorder.ordering import transform
 from mireorder.ordering.columns import RestoredRows, restore_rows
 from mireorder.ordering.copying.marks import Leads
@@ -22,6 +23,8 @@ from mireorder.ordering.record import AGAIN, PlanRecord, record_of
 from mireorder.ordering.summary import plan_text
 from mireorder.restoring.restorer import FILE, read_plan, require_format
 from mireorder.restoring.units import Restored, RestoredIds, slots_by_step
+from mireorder.standalone import FILE as SCRIPT
+from mireorder.standalone import standalone
 
 if TYPE_CHECKING:
     import polars as pl
@@ -217,12 +220,47 @@ class Plan(PlanRecord):
         write_text(path, self.to_json())
         return path
 
-    @classmethod
-    def load(cls, folder: str | Path) -> Self:
-        """Read the plan of a folder (a plan's, a dataset's or a model's), or a plan file.
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        kind: str = "dataset",
+        private: bool | None = None,
+        revision: str | None = None,
+        token: str | None = None,
+    ) -> str:
+        """Put the plan and its `restore.py` into a repository of the hub, by one commit; none if they are there.
+
+        Args:
+            repo_id: ``owner/name``; it is made if need be. ``owner/name:configuration`` takes the folder of that name.
+            kind: ``dataset``, or ``model`` for the repository of a model that learnt the order.
+            private: whether only its owners are to see it. One that is made is private unless this is False; None takes
+                one that is there as it is.
+            revision: branch; it is made if need be. None takes the main one.
+            token: None takes the one that is logged in, or ``HF_TOKEN``.
+
+        Returns:
+            The hash of the commit that holds them.
 
         Raises:
-            PlanError: there is none, it can't be read, or it contradicts itself.
+            HubError: the hub can't be reached, or refuses it.
+        """
+        repository, configuration = hub_repository(repo_id, kind=kind, revision=revision, token=token)
+        folder = f"{configuration}/" if configuration else ""
+        files = {folder + FILE: self.to_json().encode(), folder + SCRIPT: standalone().encode()}
+        return str(repository.push(lambda _: (files, ()), "Add a mireorder plan", private=private).commit)
+
+    @classmethod
+    def load(cls, folder: str | Path, *, revision: str | None = None, token: str | None = None) -> Self:
+        """Read the plan of a folder (a plan's, a dataset's or a model's), a plan file, or a repository of the hub.
+
+        Args:
+            folder: path; or where there is none, a hub id: ``owner/name``, or ``owner/name:configuration``.
+            revision: of the hub: branch, tag or commit.
+            token: of the hub; None takes the one that is logged in, or ``HF_TOKEN``.
+
+        Raises:
+            PlanError: there is none, it can't be read, or it contradicts itself; or the hub can't be reached.
 
         Example:
             >>> import tempfile
@@ -234,7 +272,14 @@ class Plan(PlanRecord):
             ...     Plan.load(folder) == plan
             True
         """
-        return cls.from_dict(*read_plan(folder))
+        place: str | Path = folder
+        if revision is not None or (not Path(folder).exists() and HUB_ID.fullmatch(Path(folder).as_posix())):
+            try:
+                place = file_of(folder, FILE, revision, token)
+            except HubError as error:
+                problem = "" if revision is not None else "there is no plan here, and the hub gives none: "
+                raise PlanError(f"{folder}: {problem}{error}") from None
+        return cls.from_dict(*read_plan(place))
 
     @classmethod
     def from_dict(cls, content: Any, place: str = FILE) -> Self:

@@ -83,7 +83,8 @@ def score_heatmap(
         _write_cells(axes, cells, permutation, low + 0.62 * (top - low))
     _outline(axes, permutation)
     slanted = slots > 8 or max(map(len, map(str, slot_names)), default=0) > 12
-    axes.set_xticks(range(slots), [str(name) for name in slot_names], rotation=45 if slanted else 0)
+    names = [str(name) for name in slot_names]
+    axes.set_xticks(range(slots), names, rotation=45 if slanted else 0, parse_math=False)
     if slanted:
         for label in axes.get_xticklabels():
             label.set_horizontalalignment("left")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mireorder.dataset.folder import is_parquet, load
 from mireorder.errors import InputError, MireorderError, within
 from mireorder.ordering.plan import Plan
 from mireorder.tokenizing.characters import character_tokenizer
@@ -134,7 +135,7 @@ def _load(folder: Path) -> Any:
     from datasets import DatasetDict, load_from_disk
 
     try:
-        splits = load_from_disk(str(folder))
+        splits = load(folder) if is_parquet(folder) else load_from_disk(str(folder))
     except (OSError, ValueError, IndexError) as error:  # IndexError: a split of no rows has no shard
         raise InputError(
             f"no dataset can be loaded ({error})",

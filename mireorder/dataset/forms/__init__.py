@@ -70,6 +70,9 @@ class Form(Protocol):
             completions: what it must emit: texts, or lists of ids where the plan's units are ids.
         """
 
+    def prompts(self, columns: Columns) -> pa.StringArray:
+        """What the model reads, as text, of rows in this form."""
+
     def breaches(self, plan: Plan, columns: Columns) -> list[Breach]:
         """Where rows break a law."""
 

@@ -54,6 +54,10 @@ class TextForm:
         """Both as they are."""
         return {"prompt": prompts, "completion": completions}, {}
 
+    def prompts(self, columns: Columns) -> pa.StringArray:
+        """They are a column."""
+        return columns["prompt"]
+
     def breaches(self, plan: Plan, columns: Columns) -> list[Breach]:
         """Where an order or a target does not come back."""
         prompts = columns["prompt"] if plan.kind == "causal" else None

@@ -97,13 +97,17 @@ class TokenForm:
         ids, labels, problems = encode(prompts, completions)
         return {"input_ids": ids, "labels": labels}, self._too_long(ids) | problems
 
+    def prompts(self, columns: Columns) -> pa.StringArray:
+        """The ids that are not labels, decoded."""
+        return _prompts(columns, self.tokenizer)
+
     def breaches(self, plan: Plan, columns: Columns) -> list[Breach]:
         """Where an order or a target does not come back, or labels are not the completion's ids."""
         if plan.tokenizer is not None:
             found = list(_id_breaches(plan, columns, self.tokenizer))
         else:
             completions = pa.array(decode(_emitted_ids(columns["labels"]).to_pylist(), self.tokenizer), pa.string())
-            prompts = _prompts(columns, self.tokenizer) if plan.kind == "causal" else None
+            prompts = self.prompts(columns) if plan.kind == "causal" else None
             found = list(text_breaches(plan, columns, completions, prompts))
         return found + list(_label_breaches(columns, self.tokenizer.eos_token_id))
 
