@@ -40,10 +40,9 @@ class Plan(PlanRecord):
 
     def __repr__(self) -> str:
         scored = f" by {self.criterion['name']} ({self.estimator})" if self.scores else ""
-        order = self.in_words.replace("\n", " ")
         return (
             f"Plan: cutter {self.cutter.name}, policy {self.policy}{scored}, kind {self.kind}\n"
-            f"  order: {order}\n"
+            f"  order: {self.in_words}\n"
             f"  of {self.rows:,} rows, SHA-256 {self.sha256[:12]}"
         )
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import cached_property
-from operator import itemgetter
+from operator import index, itemgetter
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -217,17 +217,22 @@ class Restorer:
 
         Raises:
             PlanError: the plan's units are text.
-            InputError: the emission is text, or nothing.
+            InputError: the emission is not a list of whole numbers.
         """
         if not self.of_ids:
             raise PlanError("the plan's units are text; pass the emitted text to restore")
-        if emitted is None or isinstance(emitted, (str, bytes)):
-            found = type(emitted).__name__
-            raise InputError(f"restore_ids takes ids, not {found}", remedy="pass the ids that the model emitted")
-        split = self.cutter.split(emitted)
+        try:
+            ids = None if isinstance(emitted, bytes) else [index(unit) for unit in emitted]
+        except TypeError:
+            ids = None
+        if ids is None:
+            found = f"{type(emitted).__name__} {str(emitted)[:40]!r}"
+            remedy = "pass the ids that the model emitted, whole numbers"
+            raise InputError(f"restore_ids takes a list of ids, not {found}", remedy=remedy)
+        split = self.cutter.split(ids)
         slots, steps = self._way(len(split.units))
-        ids = self.cutter.glue(slots, [split.units[step] for step in steps])
-        return RestoredIds(ids, "malformed" if split.problem else "complete", split.problem)
+        natural = self.cutter.glue(slots, [split.units[step] for step in steps])
+        return RestoredIds(natural, "malformed" if split.problem else "complete", split.problem)
 
     def _by_set(self, text: str) -> Restored:
         """Of a set, which has no order: its units tell their own slots."""
