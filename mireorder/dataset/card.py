@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from mireorder.dataset.forms import Form
 from mireorder.ordering.plan import Plan
+from mireorder.serialise import printable
 
 
 def card(plan: Plan, form: Form, rows: dict[str, int], kept: Sequence[str] = ()) -> str:
@@ -70,5 +71,5 @@ def _kept(names: Sequence[str]) -> str:
 
 def _code(text: str) -> str:
     """Text of the data as code in a cell of a table: names of labels may hold what ends a cell, a line or the code."""
-    shown = " ".join(text.split()).replace("`", "'").replace("|", "\\|")
+    shown = printable(text).replace("`", "'").replace("|", "\\|")
     return f"`{shown}`"
