@@ -45,6 +45,11 @@ def one_of(name: str, known: Mapping[str, T], what: str) -> T:
     return known[name]
 
 
+def printable(text: str) -> str:
+    r"""A text on one line that no terminal obeys: what can't be printed is written as an escape, such as ``\x1b``."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 def choices(name: str, known: Iterable[str], what: str) -> str:
     """What can be named in place of an unknown name, the nearest first."""
     near = get_close_matches(str(name), known, 1)

@@ -130,7 +130,7 @@ def test_several_splits_are_named_by_the_card(inputs, plan, tmp_path):
 def test_labels_can_not_write_into_the_card(plan):
     units = ["a|b", "`<img src=x>`", "c\n# d"]
     shown = card(replace(plan, units=units, permutation=[2, 0, 1]), TextForm(), {"train": 1})
-    assert "- order of a full target: `` c # d, a|b, `<img src=x>` ``" in shown.splitlines()
+    assert r"- order of a full target: `` c\n# d, a|b, `<img src=x>` ``" in shown.splitlines()
 
 
 def test_an_empty_first_shard_has_the_schema_of_the_others(written, inputs, plan, tmp_path):

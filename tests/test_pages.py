@@ -12,8 +12,8 @@ from mireorder.cli.commands import COMMANDS
 from mireorder.cutting import CUTTERS
 from mireorder.information.criteria import CRITERIA
 from mireorder.information.estimators import ENTROPIES
-from mireorder.ordering.kinds import KINDS
 from mireorder.ordering.policies import POLICIES, named
+from mireorder.restoring.kinds import KINDS
 
 PAGES = {page.relative_to(ROOT).as_posix(): page.read_text("utf-8") for page in pages()}
 LINK = re.compile(r"\]\(([^)\s]+)\)")

@@ -14,7 +14,8 @@ from mireorder import Digits, cutting
 from mireorder.errors import PlanError
 from mireorder.ordering import emission
 from mireorder.ordering.plan import Plan, permutations_by_length
-from mireorder.restoring.restorer import FILE, FORMAT
+from mireorder.restoring.restorer import FILE
+from mireorder.restoring.schema import FORMAT
 from mireorder.restoring.units import slots_by_step
 from mireorder.serialise import describe, make
 
@@ -35,15 +36,15 @@ def plan_of(cutter, permutation, **changed):
         "units": list(cutter.slots),
         "permutation": list(permutation),
         "permutations": permutations_by_length(cutter, list(permutation)),
-        "scores": [[0.25] * n],
-        "scores_plug_in": [[0.25, *[None] * (n - 1)]],
-        "scores_corrected": [[1e-12] * n],
-        "noise": [[0.0] * n],
-        "support": [[1] * n],
+        "scores": [[0.25] * n] * n,
+        "scores_plug_in": [[0.25 if slot in permutation[step:] else None for slot in range(n)] for step in range(n)],
+        "scores_corrected": [[1e-12] * n] * n,
+        "noise": [[0.0] * n] * n,
+        "support": [[1] * n] * n,
         "significance": dict.fromkeys(("p_values", "q_values", "effective_support"), [0.05] * n)
         | {"shuffles": 0, "within_noise": []},
-        "stability": {"resamples": 0, "frequency": None, "same": None, "same_by_estimator": None},
-        "ties": [{"step": 0, "slots": [0, 1], "chosen": 0, "broken_by": "lowest slot"}],
+        "stability": {"resamples": 0} | dict.fromkeys(("frequency", "same", "same_by_estimator", "order_by_estimator")),
+        "ties": [{"step": 0, "slots": [0, 1], "chosen": 0, "broken_by": "lowest slot"}][: n // 2],
         "warnings": ["ünïcode"],
         "rows": 1,
         "rejected": 0,
@@ -74,7 +75,7 @@ def test_a_plan_is_canonical_json_that_a_human_can_read(tmp_path):
     text = plan.save(tmp_path).read_text(encoding="utf-8")
     content = json.loads(text)
     assert text == json.dumps(content, sort_keys=True, indent=2, ensure_ascii=False) + "\n"
-    assert "ünïcode" in text and content["scores_plug_in"][0][1] is None
+    assert "ünïcode" in text and content["scores_plug_in"][1][0] is None
     (tmp_path / FILE).write_text(json.dumps(dict(reversed(content.items()))))  # other order, other white space
     assert Plan.load(tmp_path).sha256 == plan.sha256
     assert replace(plan, permutation=[1, 0, 2, 3]).sha256 != plan.sha256
@@ -85,32 +86,41 @@ def spoilt_plan(**changed):
     return json.dumps({k: v for k, v in (content | changed).items() if v != "missing"})
 
 
+DIGITS = json.loads(plans()[0].to_json())["cutter"]
+READING = json.loads(plans()[0].to_json())["reading"]
 REFUSED = {
     "not JSON": ("{", "not a readable plan"),
     "not UTF-8": (b"\xff", "not a readable plan"),
     "no object": ("[1]", "not a plan"),
     "another format": (spoilt_plan(format=99), "plan format 99, this version reads 1"),
     "missing entry": (spoilt_plan(seed="missing"), "missing entries: seed"),
-    "missing format": (spoilt_plan(format="missing"), "plan format None"),
+    "missing format": (spoilt_plan(format="missing"), "plan format null"),
     "unknown entry": (spoilt_plan(colour="red"), "unknown entries: colour"),
-    "slot twice": (spoilt_plan(permutation=[0, 0, 1, 2]), "do not fit together"),
-    "slots missing": (spoilt_plan(permutation=[0, 1, 2]), "do not fit together"),
+    "slot twice": (spoilt_plan(permutation=[0, 0, 1, 2]), "permutation does not name each of 4 slots once"),
+    "slots missing": (spoilt_plan(permutation=[0, 1, 2]), "permutation does not name each of 4 slots once"),
     "permutation of words": (spoilt_plan(permutation=["a", 1, 2, 3]), "mireorder fit"),
     "no permutation": (spoilt_plan(permutation=None), "mireorder fit"),
     "another kind": (spoilt_plan(kind="set"), "do not fit together"),
     "unknown cutter": (spoilt_plan(cutter={"name": "syllables"}), "syllables"),
-    "unknown option": (spoilt_plan(cutter={"name": "digits", "colour": 1}), "colour"),
-    "bad option": (spoilt_plan(cutter={"name": "digits", "align": "middle"}), "middle"),
-    "option of a wrong type": (spoilt_plan(cutter={"name": "digits", "align": "pad", "width": "4"}), "mireorder fit"),
+    "missing option": (spoilt_plan(cutter={"name": "digits"}), "cutter: missing entries: align, decimals, length"),
+    "unknown option": (spoilt_plan(cutter=DIGITS | {"colour": 1}), "cutter: unknown entries: colour"),
+    "bad option": (spoilt_plan(cutter=DIGITS | {"align": "middle"}), "cutter: unknown alignment 'middle'"),
+    "option of a wrong type": (spoilt_plan(cutter=DIGITS | {"width": "4"}), "cutter: width is '4'"),
     "no cutter": (spoilt_plan(cutter=None), "mireorder fit"),
-    "no reading": (spoilt_plan(reading=None), "can't be read ("),
-    "unknown entry of the reading": (spoilt_plan(reading={"colour": "red"}), "colour"),
-    "column names in one text": (spoilt_plan(reading={"source": "text"}), "source is 'text', no tuple of column names"),
-    "a column name that is none": (spoilt_plan(reading={"target": ["a", 1]}), "target is ('a', 1), no tuple"),
-    "a separator that is none": (spoilt_plan(reading={"separator": 1}), "the separator is 1, no text"),
-    "no text between": (spoilt_plan(between=None), "between is None, no text"),
+    "no reading": (spoilt_plan(reading=None), "reading is null, not an object"),
+    "unknown entry of the reading": (
+        spoilt_plan(reading=READING | {"colour": "red"}),
+        "reading: unknown entries: colour",
+    ),
+    "column names in one text": (spoilt_plan(reading=READING | {"source": "text"}), "reading.source is 'text', not a"),
+    "a column name that is none": (
+        spoilt_plan(reading=READING | {"target": ["a", 1]}),
+        "reading.target[1] is 1, not a",
+    ),
+    "a separator that is none": (spoilt_plan(reading=READING | {"separator": 1}), "reading.separator is 1, not a text"),
+    "no text between": (spoilt_plan(between=None), "between is null, not a text"),
     "blank word for no labels": (
-        spoilt_plan(cutter={"name": "labels", "names": ["a"], "empty": " "}),
+        spoilt_plan(cutter=describe(CUTTERS["labels"]) | {"empty": " "}),
         "a row without labels can't read ' '",
     ),
 }

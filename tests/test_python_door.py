@@ -586,4 +586,4 @@ def test_a_plan_is_shown_in_three_lines(name):
 def test_names_that_hold_line_feeds_add_no_lines():
     data = Dataset.from_dict({"q": ["1", "2"], "a": ['{"a\\nb": 1, "c": 2}', '{"a\\nb": 3}']})
     plan = m.fit(data, source="q", target="a", cutter="fields", order=m.Order("reverse", None))
-    assert plan.units[0] == "a\nb" and repr(plan).split("\n")[1] == "  order: c, a b"
+    assert plan.units[0] == "a\nb" and repr(plan).split("\n")[1] == r"  order: c, a\nb"

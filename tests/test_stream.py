@@ -1,6 +1,7 @@
 """Any beginning of an emission can go on, and a stream passes on only what nothing can change."""
 
 import json
+from dataclasses import asdict
 
 import pyarrow as pa
 import pytest
@@ -10,7 +11,7 @@ from test_kinds import evidence_of, products, seen, settled
 from test_plan import plan_of
 
 from mireorder import Digits, Fields, Labels, PlanError, Sentences, Spans, Words
-from mireorder.ordering.copying.policies import Copying, Lookahead
+from mireorder.ordering.copying.policies import Copying, Cost, Lookahead
 from mireorder.ordering.emission import emit
 from mireorder.ordering.marked import Markers
 from mireorder.ordering.permutation import Permutations
@@ -135,7 +136,7 @@ def test_copies_are_never_passed_on(name, units, number, data):
     cutter, marks, by_sentence = COPIES[name]
     natural = cutter.gap.join(units).replace("<", "x")
     batch = pa.record_batch({"source": ["q"], "target": [natural]})
-    copying = Copying(Lookahead(number), by_sentence, marks=marks).as_dict() | {"costs": {}}
+    copying = Copying(Lookahead(number), by_sentence, marks=marks).as_dict() | {"costs": asdict(Cost())}
     shape = {"kind": "lead", "policy": "lookahead", "markers": "<<{}>>" if marks else None, "copying": copying}
     plan = plan_of(cutter, range(99), **shape)
     emitted = emit(plan, cutter.cut(batch), batch).completions[0].as_py()

@@ -12,14 +12,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mireorder.arrays import dressed
-from mireorder.cutting.batches import BadRow, Batch, Progress, cut_batch, placed, set_aside
+from mireorder.cutting.batches import BadRow, Batch, Progress, placed, set_aside
 from mireorder.dataset.forms import Form
 from mireorder.dataset.kept import NOTHING_KEPT, Kept
 from mireorder.dataset.reader import Shard, draw
-from mireorder.ordering.emission import Emission, emit, emit_laid_out, unrestored
 from mireorder.ordering.plan import Plan
-from mireorder.ordering.rows import misfits
+from mireorder.ordering.transform import write_rows
 from mireorder.threads import map_drawn
 
 
@@ -87,30 +85,16 @@ def reorder(reordering: Reordering, shards: Sequence[Shard], workers: int | None
 
 def _reordered(reordering: Reordering, batch: Batch) -> tuple[pa.RecordBatch, NDArray[np.int64], list[BadRow]]:
     """The output's own columns, which of the batch's `numbers` they are of, and the other rows."""
-    plan, rows, numbers, bad = reordering.plan, batch.rows, batch.numbers, list[BadRow]()
-    emission = emit_laid_out(plan, rows)
-    if emission is None:
-        found = cut_batch(plan.cutter, batch, reordering.reject, misfits(plan), reordering.form.prepare)
-        rows, numbers, bad = found.batch, found.rows, found.bad
-        emission = emit(plan, found.cut, rows)
-    reordered, problems = _columns(reordering, emission, rows, batch.row_ids(numbers))
-    bad += set_aside(problems, rows, numbers, batch.shard, reordering.reject)
+    written = write_rows(reordering.plan, batch, reordering.reject, reordering.form.prepare)
+    emission, numbers = written.emission, written.numbers
+    columns, problems = reordering.form.encoded(written.prompts, emission.completions)
+    beside = {"permutation": emission.permutations, "row_id": batch.row_ids(numbers), "target": emission.natural}
+    reordered = pa.record_batch(columns | beside)
+    bad = written.bad + set_aside(problems, written.rows, numbers, batch.shard, reordering.reject)
     if problems:
         left = np.delete(np.arange(reordered.num_rows), list(problems))
         reordered, numbers = reordered.take(pa.array(left)), numbers[left]
     return reordered, numbers, bad
-
-
-def _columns(
-    reordering: Reordering, emission: Emission, rows: pa.RecordBatch, row_id: pa.StringArray
-) -> tuple[pa.RecordBatch, dict[int, str]]:
-    """The output's columns, and why some of the rows can't be used."""
-    plan, completions, target = reordering.plan, emission.completions, emission.natural
-    prompts = dressed("", rows.column("source"), plan.prompt_end)
-    columns, unencoded = reordering.form.encoded(prompts, completions)
-    problems = unencoded | unrestored(plan, prompts, completions, target) | emission.problems
-    beside = {"permutation": emission.permutations, "row_id": row_id, "target": target}
-    return pa.record_batch(columns | beside), problems
 
 
 def _as_json(bad: BadRow, batch: Batch, others: pa.RecordBatch) -> str:

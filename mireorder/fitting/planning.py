@@ -18,10 +18,10 @@ from mireorder.information.criteria import Criterion, Measure, Scores
 from mireorder.information.evidence import Evidence
 from mireorder.information.significance import Significance, significance
 from mireorder.ordering.greedy import Choose, FoundOrder, follow, greedy
-from mireorder.ordering.kinds import kind_of
 from mireorder.ordering.order import Order
 from mireorder.ordering.plan import Plan, permutations_by_length
 from mireorder.ordering.record import Stability
+from mireorder.restoring.kinds import kind_of
 from mireorder.serialise import describe
 
 
@@ -78,7 +78,7 @@ def plan_from(counts: CountedRows, second: TieBreaker | None, asked: Order, work
         InputError: such an order could not be undone, or does not fit the data.
     """
     cutter, tally = counts.targets.cutter, counts.first if isinstance(counts, Counts) else None
-    kind, whole = kind_of(cutter, asked.name, asked.template is not None), asked.whole(counts.present)
+    kind, whole = kind_of(cutter, asked.name, asked.row.kinds, asked.template is not None), asked.whole(counts.present)
     second, estimator = None if whole else second, asked.estimator
     if tally is None:
         made = _Made(FoundOrder(whole or [], [], []))

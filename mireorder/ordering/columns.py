@@ -84,11 +84,22 @@ class RestoredRows:
 def restore_rows(plan: PlanRecord, emitted: Any, prompts: Any = None) -> RestoredRows:
     """See `Plan.restore_all`."""
     plan.restorer.require_text()
-    texts = string_column(emitted)
+    texts = _texts(emitted, "outputs")
     if prompts is not None and len(prompts) != len(texts):
         raise InputError(f"{len(prompts):,} prompts for {len(texts):,} outputs", remedy="pass one each")
-    asked = string_column(prompts) if prompts is not None and plan.kind == "causal" else None
+    asked = _texts(prompts, "prompts") if prompts is not None and plan.kind == "causal" else None
     return restore_column(plan.restorer, texts, asked, plan.row_evidence)
+
+
+def _texts(column: Any, what: str) -> pa.StringArray:
+    """A column of texts. Raises InputError on anything else, one text included."""
+    try:
+        if column is None or isinstance(column, str | bytes):
+            raise TypeError(f"found {type(column).__name__}")
+        return string_column(column)
+    except (TypeError, ValueError, NotImplementedError) as error:
+        problem = " ".join(f"the {what} are not a column of texts ({error})".split())
+        raise InputError(problem, remedy="pass a list of strings") from None
 
 
 def restore_column(

@@ -102,8 +102,8 @@ def split_marked(
 ) -> None:
     """Copy the units of each emission into ``text``: ``bounds`` says where its units end, ``unit_bounds`` where each.
 
-    Nothing is copied of an emission that begins with no marker, has an opening that begins none of those slots, or names
-    one of them twice.
+    Nothing is copied of an emission that begins with no marker, has an opening that begins none of those slots, or
+    names one of them twice.
     ``at_slot`` gets the slot that each unit's marker names.
     """
     to, count = 0, 0

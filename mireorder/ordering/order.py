@@ -16,6 +16,7 @@ from mireorder.ordering.copying.policies import Copying
 from mireorder.ordering.marked import Markers
 from mireorder.ordering.permutation import is_permutation
 from mireorder.ordering.policies import POLICIES, Known, Policy, policy_of
+from mireorder.restoring.checks import MOST_WHOLE
 from mireorder.serialise import choices, one_of
 
 T = TypeVar("T")
@@ -70,6 +71,8 @@ class Order:
         for what, number in ("shuffles", self.shuffles), ("resamples", self.resamples), ("seed", self.seed):
             if number is not None and number < 0:
                 raise InputError(f"{what} {number} is below 0", remedy="take 0 or more, or leave it out")
+            if number is not None and number > MOST_WHOLE:
+                raise InputError(f"{what} {number} has more than 63 bits", remedy=f"take {MOST_WHOLE} or less")
         if (self.permutation is not None) != (self.name == "explicit"):
             raise InputError(f"policy {self.name} and a permutation contradict each other", remedy="pass one of them")
         if self.permutation is not None and not is_permutation(self.permutation):

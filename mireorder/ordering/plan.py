@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 import pyarrow as pa
 
 from mireorder.cutting.base import Cutter, FixedCutter
-from mireorder.errors import HubError, InputError, PlanError
+from mireorder.errors import HubError, PlanError
 from mireorder.files import write_text
 from mireorder.hub import HUB_ID, file_of, hub_repository
 from mireorder.ordering import transform
 from mireorder.ordering.columns import RestoredRows, restore_rows
 from mireorder.ordering.copying.marks import Leads
-from mireorder.ordering.kinds import kind_of
 from mireorder.ordering.marked import Markers
-from mireorder.ordering.permutation import is_permutation
-from mireorder.ordering.record import AGAIN, PlanRecord, record_of
+from mireorder.ordering.policies import POLICIES
+from mireorder.ordering.record import PlanRecord, record_of
 from mireorder.ordering.summary import plan_text
-from mireorder.restoring.restorer import FILE, read_plan, require_format
+from mireorder.restoring.kinds import kind_of
+from mireorder.restoring.restorer import FILE, plan_at, read_plan
+from mireorder.restoring.schema import require_plan
 from mireorder.restoring.units import Restored, RestoredIds, slots_by_step
 from mireorder.standalone import FILE as SCRIPT
 from mireorder.standalone import standalone
@@ -42,10 +43,9 @@ class Plan(PlanRecord):
 
     def __repr__(self) -> str:
         scored = f" by {self.criterion['name']} ({self.estimator})" if self.scores else ""
-        order = self.in_words.replace("\n", " ")
         return (
             f"Plan: cutter {self.cutter.name}, policy {self.policy}{scored}, kind {self.kind}\n"
-            f"  order: {order}\n"
+            f"  order: {self.in_words}\n"
             f"  of {self.rows:,} rows, SHA-256 {self.sha256[:12]}"
         )
 
@@ -283,28 +283,19 @@ class Plan(PlanRecord):
 
     @classmethod
     def from_dict(cls, content: Any, place: str = FILE) -> Self:
-        """A plan from parsed JSON; ``place`` is named in errors."""
-        require_format(content, place)
-        plan = cls(**record_of(content, place))
-        try:
-            agree = plan._agrees()
-        except (InputError, TypeError, ValueError, KeyError, AttributeError) as error:
-            said = getattr(error, "authored", error)
-            raise PlanError(f"{place}: permutation, kind and cutter can't be read ({said}); {AGAIN}") from None
-        if not agree:
-            raise PlanError(f"{place}: permutation, kind and cutter do not fit together; {AGAIN}")
-        return plan
+        """A plan from parsed JSON; ``place`` is named in errors.
 
-    def _agrees(self) -> bool:
-        """Whether the entries fit together; raises what `from_dict` catches where one can't be used."""
-        agree = is_permutation(self.permutation) and len(self.permutation) == len(self.cutter.slots)
-        agree = agree and self.kind == kind_of(self.cutter, self.policy, self.kind == "marked")
-        agree = agree and (self.copying is not None) == (self.kind == "lead")
-        marks = self.copying.marks if self.copying is not None else self.kind == "marked"
-        agree = agree and (self.markers is not None) == marks
-        if self.row_evidence is not None:
-            agree = agree and self.row_evidence.by_emitted.shape[1] == len(self.permutation)
-        return agree and self.restorer is not None  # raises where there is no way back
+        Raises:
+            PlanError: it is none, or it contradicts itself.
+        """
+        with plan_at(place):
+            require_plan(content)
+            plan = cls(**record_of(content))
+            kinds = POLICIES[plan.policy].kinds
+            if kind_of(plan.cutter, plan.policy, kinds, plan.kind == "marked") != plan.kind:
+                raise ValueError(f"kind, policy {plan.policy} and cutter {plan.cutter.name} do not fit together")
+            plan.restorer  # noqa: B018 (raises where there is no way back)
+        return plan
 
 
 def _of_json(kind: type[Plan], text: str) -> Plan:

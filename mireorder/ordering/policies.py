@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mireorder.errors import InputError
 from mireorder.ordering.greedy import Choose, maximum, minimum
+from mireorder.restoring.kinds import ANY, TOLD
 from mireorder.serialise import one_of
 from mireorder.tables import imported
 
@@ -44,7 +45,7 @@ class Policy:
 
     Attributes:
         about: what it does, for help and pages; empty for one that users do not name.
-        kinds: that its plans can be (`mireorder.ordering.kinds`).
+        kinds: that its plans can be (`mireorder.restoring.kinds`).
         whole: the order of all slots; None where scores say it.
         choose: the next slot by its scores; None where no scores are looked at. With ``rows`` it gives the order that
             rows have on average.
@@ -114,7 +115,6 @@ def rare(known: Known) -> list[int]:
 _most, _least = _late("row_orders:most_evidence"), _late("row_orders:least_evidence")
 _shuffled = _late("row_orders:shuffled_orders")
 _lead, _lookahead = _late("copying.policies:Lead"), _late("copying.policies:Lookahead")
-ANY, TOLD = ("fixed", "set", "marked"), ("set", "marked")
 POLICIES: dict[str, Policy] = {
     "plain": Policy("the natural order", ANY, plain),
     "reverse": Policy("the last slot first", ANY, reverse),

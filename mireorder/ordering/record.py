@@ -10,18 +10,17 @@ from functools import cached_property
 from typing import Any, cast
 
 from mireorder.cutting import CUTTERS, Cutter
-from mireorder.errors import InputError, PlanError
 from mireorder.information.evidence import Evidence
 from mireorder.information.significance import Significance
 from mireorder.ordering.copying.policies import Copying
 from mireorder.ordering.greedy import Tie
 from mireorder.ordering.policies import POLICIES
 from mireorder.reading import Reading
-from mireorder.restoring.restorer import FORMAT, Restorer, split_between
-from mireorder.serialise import describe, make, options_of, with_options
+from mireorder.restoring.restorer import Restorer, cutter_of, split_between
+from mireorder.restoring.schema import FORMAT
+from mireorder.serialise import describe, one_of, options_of, printable, with_options
 
 MOST_SHOWN = 100  # units of an order in words
-AGAIN = "make it again with 'mireorder fit'"
 
 
 @dataclass(frozen=True)
@@ -201,7 +200,7 @@ class PlanRecord:
     def in_words(self) -> str:
         """The order: the units by step, or what is copied where."""
         if self.copying is not None:
-            behind = f"behind {self.markers}" if self.markers else "without marks"
+            behind = f"behind {printable(self.markers)}" if self.markers else "without marks"
             part = "sentence" if self.copying.by_sentence else "target"
             return f"{self.copying.policy.about} to the front of each {part}, {behind}"
         shown = self.permutation[:MOST_SHOWN]
@@ -212,7 +211,7 @@ class PlanRecord:
     def named(self, slots: Sequence[int]) -> str:
         """The units of slots, with commas between them where some name has white space in it."""
         between = ", " if any(len(name.split()) > 1 for name in self.units) else " "
-        return between.join(self.units[slot] for slot in slots)
+        return between.join(printable(self.units[slot]) for slot in slots)
 
     def entries(self) -> dict[str, Any]:
         """What the plan's file says, as JSON holds it."""
@@ -233,40 +232,28 @@ class PlanRecord:
         return json.dumps(self.entries(), sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-FILE_ENTRIES = {("evidence" if f.name == "row_evidence" else f.name) for f in fields(PlanRecord)}
-
-
-def record_of(content: dict[str, Any], place: str) -> dict[str, Any]:
+def record_of(content: dict[str, Any]) -> dict[str, Any]:
     """The fields of a `PlanRecord` from what its file says.
 
     Args:
-        content: parsed JSON, of this version's format.
-        place: named in errors.
+        content: as `mireorder.restoring.schema.require_plan` accepts it.
 
     Raises:
-        PlanError: entries are missing, unknown, or unusable.
+        ValueError, InputError: there is no such cutter or policy, or their options can't be used.
     """
-    missing, unknown = FILE_ENTRIES - content.keys(), content.keys() - FILE_ENTRIES
-    if missing or unknown:
-        found = ", ".join(sorted(missing) or sorted(unknown))
-        raise PlanError(f"{place}: {'missing' if missing else 'unknown'} entries: {found}; {AGAIN}")
-    try:
-        if not isinstance(content["between"], str):
-            raise TypeError(f"between is {content['between']!r}, no text")
-        rest = {name: value for name, value in content.items() if name != "evidence"}
-        return rest | {
-            "reading": with_options(Reading, content["reading"]),
-            "cutter": make(content["cutter"], CUTTERS),
-            "significance": with_options(Significance, content["significance"], tuples=False),
-            "stability": with_options(Stability, content["stability"], tuples=False),
-            "ties": [with_options(Tie, tie) for tie in content["ties"]],
-            "copying": _copying_of(content["copying"]),
-            "row_evidence": _evidence_of(content["evidence"]),
-            "mix": [_part_of(part) for part in content["mix"]],
-        }
-    except (InputError, TypeError, ValueError, KeyError, AttributeError) as error:
-        said = getattr(error, "authored", error)
-        raise PlanError(f"{place}: can't be read ({said}); {AGAIN}") from None
+    for order in content, *content["mix"]:
+        one_of(order["policy"], POLICIES, "policy")
+    rest = {name: value for name, value in content.items() if name != "evidence"}
+    return rest | {
+        "reading": with_options(Reading, content["reading"]),
+        "cutter": cutter_of(content, CUTTERS),
+        "significance": with_options(Significance, content["significance"], tuples=False),
+        "stability": with_options(Stability, content["stability"], tuples=False),
+        "ties": [with_options(Tie, tie) for tie in content["ties"]],
+        "copying": _copying_of(content["copying"]),
+        "row_evidence": _evidence_of(content["evidence"]),
+        "mix": [_part_of(part) for part in content["mix"]],
+    }
 
 
 def _part_entries(part: MixPart) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from io import StringIO
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
@@ -15,6 +16,7 @@ from mireorder.information.significance import LEVEL
 from mireorder.ordering.greedy import Tie
 from mireorder.ordering.policies import POLICIES
 from mireorder.ordering.record import PlanRecord
+from mireorder.serialise import printable
 
 _MOST_SHOWN = 100  # slots of an order
 _MOST_SLOTS = 12  # columns of the score table; a plan with more shows the chosen score of each step
@@ -37,7 +39,7 @@ def plan_view(plan: PlanRecord, sha256: bool = True) -> RenderableType:
     if plan.scores:
         parts += ["", _Scores(plan)]
     parts += [_tie(plan, tie) for tie in plan.ties]
-    parts += [Text(f"warning: {warning}", style="yellow") for warning in plan.warnings]
+    parts += [Text(f"warning: {printable(warning)}", style="yellow") for warning in plan.warnings]
     return Group(*parts)
 
 
@@ -47,7 +49,7 @@ def _by_scores(plan: PlanRecord) -> bool:
 
 
 def _criterion(plan: PlanRecord) -> str:
-    return f"{plan.criterion['name']} ({plan.estimator})"
+    return printable(f"{plan.criterion['name']} ({plan.estimator})")
 
 
 def _ordered(plan: PlanRecord) -> Iterator[tuple[str, str | Text]]:
@@ -90,13 +92,13 @@ def _by_slot(plan: PlanRecord) -> Table:
     table = _table(plan, "step and slot", "* emitted at this step")
     table.add_column("step", justify="right", no_wrap=True)
     table.add_column("emits", no_wrap=True)
-    for name in plan.units:
+    for name in _cells(plan):
         table.add_column(name, justify="right", no_wrap=True)
     _add_kept_columns(table, plan)
-    top = _highest(plan)
+    top, names = _highest(plan), _cells(plan)
     for step, chosen in enumerate(plan.permutation):
         cells = (_cell(score, top, slot == chosen) for slot, score in enumerate(plan.scores[step]))
-        table.add_row(str(step), plan.units[chosen], *cells, *_kept(plan, step))
+        table.add_row(str(step), names[chosen], *cells, *_kept(plan, step))
     table.add_section()
     other, besides = _besides(plan)
     at_first = ("" if score is None else f"{score:.3f} " for score in next(iter(besides), []))
@@ -116,13 +118,18 @@ def _by_step(plan: PlanRecord) -> Table:
     for name in ("score", other, "noise", *(["q at step 0"] if q_values else [])):
         table.add_column(name, justify="right", no_wrap=True)
     _add_kept_columns(table, plan)
-    top = _highest(plan)
+    top, names = _highest(plan), _cells(plan)
     for step, chosen in enumerate(plan.permutation):
         cells = [_cell(plan.scores[step][chosen], top, False)]
         cells += [Text(f"{besides[step][chosen]:.3f}"), Text(f"{plan.noise[step][chosen]:.4f}")]
         cells += [_tested(plan, chosen, q_values)] if q_values else []
-        table.add_row(str(step), plan.units[chosen], *cells, *_kept(plan, step))
+        table.add_row(str(step), names[chosen], *cells, *_kept(plan, step))
     return table
+
+
+def _cells(plan: PlanRecord) -> list[str]:
+    """The names of the units as cells of a table, without markup."""
+    return [escape(printable(name)) for name in plan.units]
 
 
 def _table(plan: PlanRecord, by: str, *signs: str) -> Table:
@@ -130,7 +137,7 @@ def _table(plan: PlanRecord, by: str, *signs: str) -> Table:
     unit = "as a share of the slot's entropy" if plan.criterion.get("normalised") else "in bits"
     legend = "; ".join([*signs, *_legend(plan)])
     title = f"score of {_criterion(plan)} {unit}, by {by}"
-    return Table(title=title, title_justify="left", caption=legend, caption_justify="left")
+    return Table(title=escape(title), title_justify="left", caption=legend, caption_justify="left")
 
 
 def _add_kept_columns(table: Table, plan: PlanRecord) -> None:
@@ -178,7 +185,7 @@ def _kept(plan: PlanRecord, step: int) -> list[Text]:
     kept = Text(f"{shares[chosen]:.0%}", "yellow" if shares[chosen] < 0.5 else "")
     others = [slot for slot in range(len(shares)) if slot != chosen and shares[slot]]
     other = max(others, key=lambda slot: shares[slot], default=None)
-    return [kept, Text("" if other is None else f"{plan.units[other]} {shares[other]:.0%}")]
+    return [kept, Text("" if other is None else f"{plan.named([other])} {shares[other]:.0%}")]
 
 
 def _steadiness(plan: PlanRecord) -> str:
@@ -225,8 +232,8 @@ def _cell(score: float | None, top: float, chosen: bool) -> Text:
 
 
 def _tie(plan: PlanRecord, tie: Tie) -> Text:
-    names = ", ".join(plan.units[slot] for slot in tie.slots)
-    return Text(f"tie at step {tie.step}: {names}; {plan.units[tie.chosen]} by {tie.broken_by}", style="cyan")
+    names, chosen = ", ".join(plan.named([slot]) for slot in tie.slots), plan.named([tie.chosen])
+    return Text(f"tie at step {tie.step}: {names}; {chosen} by {printable(tie.broken_by)}", style="cyan")
 
 
 def plan_text(plan: PlanRecord, width: int) -> str:

@@ -117,7 +117,7 @@ def restore_batch(plan: PlanRecord, batch: Table, emitted: str, prompt: str) -> 
     outputs, *prompts = _columns(batch, names, "name the column of what was emitted, and of prompts")
     if plan.tokenizer is not None:
         rows = outputs.to_pylist() if isinstance(outputs, pa.Array | pa.ChunkedArray) else outputs
-        ids = [plan.restorer.restore_ids([] if row is None else list(row)) for row in rows]
+        ids = [plan.restorer.restore_ids([] if row is None else row) for row in rows]
         columns = {
             "restored": pa.array([row.ids for row in ids], pa.list_(pa.int64())),
             "verdict": pa.array([row.verdict for row in ids], pa.string()),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from mireorder.errors import InputError
-from mireorder.restoring.marked import PLACE
+from mireorder.restoring.marked import PLACE, require_short
 from mireorder.restoring.units import JoinedRestorer, Restored, judged, require_types
 
 B = TypeVar("B", bound="UnmarkedRestorer")
@@ -21,13 +21,14 @@ class LeadsRestorer:
         template: what a copy looks like, ``{}`` standing for its units.
 
     Raises:
-        InputError: the template does not enclose what is copied.
+        InputError: the template does not enclose what is copied, or has more than `MOST_MARK` characters.
     """
 
     template: str = "⟪{}⟫"
 
     def __post_init__(self) -> None:
         require_types(self)
+        require_short(self.template)
         if not self.opening.strip() or not self.closing.strip() or self.opening == self.closing:
             raise InputError(
                 f"lead marks {self.template!r} do not enclose what is copied", remedy="write them as '<lead {}>'"

@@ -11,6 +11,7 @@ from mireorder.errors import InputError
 from mireorder.restoring.units import FixedRestorer, Restored, Split, completable, judged, require_types
 
 PLACE = "{}"  # what a template has in place of what it marks
+MOST_MARK = 100  # characters: a marker is written once a unit
 
 
 @dataclass(frozen=True)
@@ -21,13 +22,15 @@ class MarkersRestorer:
         template: what a marker looks like, ``{}`` standing for the slot.
 
     Raises:
-        InputError: the template has no place for the slot between two other characters, or a digit beside it.
+        InputError: the template has no place for the slot between two other characters, or a digit beside it, or it
+            has more than `MOST_MARK` characters.
     """
 
     template: str = "⟨{}⟩"
 
     def __post_init__(self) -> None:
         require_types(self)
+        require_short(self.template)
         opening, place, closing = self.template.partition(PLACE)
         if not place or not opening.strip() or not closing.strip() or opening[-1:].isdigit() or closing[:1].isdigit():
             raise InputError(
@@ -81,6 +84,14 @@ class MarkersRestorer:
     def _begins(self, text: str, slots: int, taken: Sequence[int]) -> bool:
         """Whether the text may go on to the marker of a slot that is not taken."""
         return any(m.startswith(text) for slot, m in enumerate(self.of(slots)) if slot not in taken)
+
+
+def require_short(template: str) -> None:
+    """Raise InputError if a template has more than `MOST_MARK` characters."""
+    if len(template) > MOST_MARK:
+        raise InputError(
+            f"markers {template[:20]!r}... have {len(template):,} characters", remedy=f"take at most {MOST_MARK}"
+        )
 
 
 def restore_marked(cutter: FixedRestorer, markers: MarkersRestorer, emitted: str) -> Restored:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from functools import cached_property
-from operator import itemgetter
+from operator import index, itemgetter
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from mireorder.errors import InputError, PlanError
 from mireorder.restoring.causal import LOWEST_FIRST, SourceEvidence, restore_causal
+from mireorder.restoring.checks import require_entries
 from mireorder.restoring.copied import LeadsRestorer, UnmarkedRestorer, restore_lead, restore_unmarked
 from mireorder.restoring.digits import DigitsRestorer
 from mireorder.restoring.fields import FieldsRestorer
+from mireorder.restoring.kinds import POLICY_KINDS, kind_of
 from mireorder.restoring.labels import LabelsRestorer
 from mireorder.restoring.marked import MarkersRestorer, restore_marked
 from mireorder.restoring.placed import (
@@ -25,6 +28,7 @@ from mireorder.restoring.placed import (
     TokensRestorer,
     WordsRestorer,
 )
+from mireorder.restoring.schema import require_plan
 from mireorder.restoring.units import (
     CodedRestorer,
     FixedRestorer,
@@ -36,10 +40,11 @@ from mireorder.restoring.units import (
     judged,
     slots_by_step,
 )
-from mireorder.serialise import make
+from mireorder.serialise import LATER, make
+
+C = TypeVar("C")
 
 FILE = "mireorder.json"
-FORMAT = 1
 AGAIN = "make it again with 'mireorder fit'"
 MOST_LENGTHS = 64  # of targets: whose ways are found beforehand
 RESTORERS: dict[str, type[Any]] = {
@@ -98,48 +103,48 @@ class Restorer:
             folder: a plan's, a dataset's or a model's.
 
         Raises:
-            PlanError: there is no plan, or it can't be read.
+            PlanError: there is no plan, it can't be read, or it contradicts itself.
         """
         content, place = read_plan(folder)
-        try:
-            return cls.of(content, make(content["cutter"], RESTORERS))
-        except (InputError, TypeError, ValueError, KeyError, AttributeError) as error:
-            problem = error.authored if isinstance(error, InputError) else repr(error)
-            raise PlanError(f"{place}: not a plan that can be read ({' '.join(problem.split())}); {AGAIN}") from None
+        with plan_at(place):
+            require_plan(content)
+            return cls.of(content, cutter_of(content, RESTORERS))
 
     @classmethod
     def of(cls, plan: Mapping[str, Any], cutter: UnitsRestorer) -> Restorer:
         """The way back of a plan's entries.
 
         Args:
-            plan: the entries.
+            plan: the entries, as `require_plan` accepts them.
             cutter: made of its entry ``cutter``.
 
         Raises:
-            KeyError, TypeError, ValueError, AttributeError, InputError: entries are missing or contradict each other.
+            ValueError, InputError: the entries and the cutter contradict each other, or markers can't be used.
         """
-        kind, markers = plan["kind"], plan["markers"]
+        kind, policy, markers = plan["kind"], plan["policy"], plan["markers"]
         written: MarkersRestorer | LeadsRestorer | UnmarkedRestorer | SourceEvidence | None = None
-        permutation = list(plan["permutation"])
-        if sorted(permutation) != list(range(len(cutter.slots))) or any(type(slot) is not int for slot in permutation):
-            raise ValueError("permutation and cutter do not fit together")
-        if len(plan["units"]) != len(permutation):
-            raise ValueError("units and permutation do not fit together")
+        permutation, of_ids = list(plan["permutation"]), plan["tokenizer"] is not None
+        if len(permutation) != len(cutter.slots):
+            raise ValueError(f"permutation and cutter do not fit together: {len(cutter.slots):,} slots")
+        if of_ids != cutter.of_ids:
+            raise ValueError(f"tokenizer and cutter {cutter.name} do not fit together")
+        if kind_of(cutter, policy, POLICY_KINDS.get(policy, (kind,)), kind == "marked") != kind:
+            raise ValueError(f"kind, policy {policy} and cutter {cutter.name} do not fit together")
+        if kind == "causal" and policy not in POLICY_KINDS:
+            raise ValueError(f"there is no policy {policy[:40]!r} here, and the order of kind causal follows from it")
         if kind == "marked":
             written = MarkersRestorer(markers)
         elif kind == "lead":
-            cast(JoinedRestorer, cutter).joiner  # noqa: B018 (raises AttributeError where units are not joined)
             written = UnmarkedRestorer.of(plan["copying"]) if markers is None else LeadsRestorer(markers)
         elif kind == "causal":
+            if plan["evidence"] is None or "digits" not in plan["evidence"]:
+                raise ValueError("evidence is not from numbers, from which an order of kind causal follows")
             written = SourceEvidence.from_dict(plan["evidence"])
             taken = [cast(CodedRestorer, cutter).taken(slot) for slot in range(len(permutation))]
             if [len(said) for said in written.by_emitted] != [len(units) for units in taken]:
                 raise ValueError("evidence and cutter do not fit together")
-        elif kind != cutter.kind:
-            raise ValueError(f"kind {kind!r} and cutter {cutter.name} do not fit together")
         end, start = split_between(plan["between"])
-        of_ids = plan["tokenizer"] is not None
-        return cls(cutter, permutation, start, end, written, plan["policy"] not in LOWEST_FIRST, of_ids)
+        return cls(cutter, permutation, start, end, written, policy not in LOWEST_FIRST, of_ids)
 
     def restore(self, emitted: str, prompt: str | None = None) -> Restored:
         """The natural target of what a model wrote behind the prompt. Never raises on model output.
@@ -212,17 +217,22 @@ class Restorer:
 
         Raises:
             PlanError: the plan's units are text.
-            InputError: the emission is text, or nothing.
+            InputError: the emission is not a list of whole numbers.
         """
         if not self.of_ids:
             raise PlanError("the plan's units are text; pass the emitted text to restore")
-        if emitted is None or isinstance(emitted, (str, bytes)):
-            found = type(emitted).__name__
-            raise InputError(f"restore_ids takes ids, not {found}", remedy="pass the ids that the model emitted")
-        split = self.cutter.split(emitted)
+        try:
+            ids = None if isinstance(emitted, bytes) else [index(unit) for unit in emitted]
+        except TypeError:
+            ids = None
+        if ids is None:
+            found = f"{type(emitted).__name__} {str(emitted)[:40]!r}"
+            remedy = "pass the ids that the model emitted, whole numbers"
+            raise InputError(f"restore_ids takes a list of ids, not {found}", remedy=remedy)
+        split = self.cutter.split(ids)
         slots, steps = self._way(len(split.units))
-        ids = self.cutter.glue(slots, [split.units[step] for step in steps])
-        return RestoredIds(ids, "malformed" if split.problem else "complete", split.problem)
+        natural = self.cutter.glue(slots, [split.units[step] for step in steps])
+        return RestoredIds(natural, "malformed" if split.problem else "complete", split.problem)
 
     def _by_set(self, text: str) -> Restored:
         """Of a set, which has no order: its units tell their own slots."""
@@ -281,43 +291,64 @@ class Restorer:
         return isinstance(self.cutter, DigitsRestorer) and self.cutter.align == "pad" and not self.cutter.zeros
 
 
-def read_plan(folder: str | Path) -> tuple[dict[str, Any], str]:
-    """The entries of a folder's plan, or of a plan file, and the file's name.
+def read_plan(folder: str | Path) -> tuple[Any, str]:
+    """What a folder's plan, or a plan file, says, and the file's name. `require_plan` looks at it.
 
     Raises:
-        PlanError: there is none, it can't be read, or it is of another format. Keys that stand twice, numbers that are
-            none (NaN, 1e999) and halves of surrogate pairs are refused: no plan was written with them.
+        PlanError: there is none, or it is no JSON. Keys that stand twice, numbers that are none (NaN, 1e999) and whole
+            numbers of more than 64 bits are refused: no plan was written with them.
     """
     path = Path(folder)
     path = path / FILE if path.is_dir() else path
     try:
         text = path.read_text(encoding="utf-8")
-        content = json.loads(text, object_pairs_hook=_once, parse_constant=_finite, parse_float=_finite)
-        if "\\u" in text:
-            json.dumps(content, ensure_ascii=False).encode()
+        content = json.loads(
+            text, object_pairs_hook=_once, parse_constant=_finite, parse_float=_finite, parse_int=_of_64_bits
+        )
     except FileNotFoundError:
         raise PlanError(f"{path}: there is no plan here; make one with 'mireorder fit'") from None
     except (OSError, ValueError, RecursionError) as error:
         raise PlanError(f"{path}: not a readable plan ({error}); {AGAIN}") from None
-    require_format(content, str(path))
     return content, str(path)
 
 
-def require_format(content: Any, place: str) -> None:
-    """Raise PlanError, naming the place, unless this is parsed JSON of a plan of this version's format."""
-    if not isinstance(content, dict):
-        raise PlanError(f"{place}: not a plan; {AGAIN}")
-    found = content.get("format")
-    if type(found) is not int or found != FORMAT:
-        raise PlanError(f"{place}: plan format {found!r}, this version reads {FORMAT}; {AGAIN}")
+@contextmanager
+def plan_at(place: str) -> Iterator[None]:
+    """Raise what is wrong with a plan as a PlanError of one line, with the file and the remedy."""
+    try:
+        yield
+    except (InputError, ValueError) as error:
+        said = getattr(error, "authored", str(error))
+        raise PlanError(f"{place}: {' '.join(said.split())}; {AGAIN}") from None
+
+
+def cutter_of(plan: Mapping[str, Any], known: Mapping[str, Callable[..., C]]) -> C:
+    """The cutter of a plan's entries.
+
+    Args:
+        plan: as `require_plan` accepts it.
+        known: cutters by name, dataclasses.
+
+    Raises:
+        ValueError, InputError: it is unknown, or its options are.
+    """
+    name, options = plan["cutter"]["name"], plan["cutter"].keys() - {"name"}
+    if name not in known:
+        raise ValueError(f"cutter.name: there is no cutter {name[:40]!r}")
+    require_entries(options, {f.name: LATER in f.metadata for f in fields(cast(Any, known[name]))}, "cutter")
+    try:
+        return make(plan["cutter"], known)
+    except InputError as error:
+        raise InputError(f"cutter: {error.problem}", remedy=error.remedy) from None
 
 
 def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object. Raises ValueError where a key stands twice."""
     found = dict(members)
     if len(found) < len(members):
-        keys = [key for key, _ in members]
-        raise ValueError(f"key {next(key for key in keys if keys.count(key) > 1)!r} stands twice")
+        keys = sorted(key for key, _ in members)
+        twice = next(key for key, later in zip(keys, keys[1:]) if key == later)
+        raise ValueError(f"key {twice[:40]!r} stands twice")
     return found
 
 
@@ -326,6 +357,14 @@ def _finite(number: str) -> float:
     value = float(number)
     if value - value != 0:
         raise ValueError(f"{number[:40]} is no finite number")
+    return value
+
+
+def _of_64_bits(number: str) -> int:
+    """A whole JSON number. Raises ValueError on one of more than 64 bits, before it is read: that takes long."""
+    value = int(number) if len(number) <= 20 else None
+    if value is None or not -(1 << 63) <= value < 1 << 64:
+        raise ValueError(f"{number[:40]} has more than 64 bits")
     return value
 
 

@@ -189,7 +189,8 @@ def json_string(line: str, number: int) -> str:
     """
     text = _json(line)
     if not isinstance(text, str):
-        raise InputError(f"{line[:40]!r} is not a JSON string", shard=_place(number), remedy="leave out --strings")
+        remedy = "leave out --strings" if text is None else 'pass the answer alone, such as "24"'
+        raise InputError(f"{line[:40]!r} is not a JSON string", shard=_place(number), remedy=remedy)
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 

@@ -57,9 +57,11 @@ def as_messages(
         >>> as_messages({"prompt": "40+2=", "completion": " 24"}, plan)["completion"]
         [{'role': 'assistant', 'content': '24'}]
     """
-    if not all(isinstance(row.get(name), str) for name in ("prompt", "completion")):
+    kinds = {name: type(value).__name__ for name, value in row.items()} if isinstance(row, Mapping) else {}
+    if any(kinds.get(name) != "str" for name in ("prompt", "completion")):
+        found = ", ".join(f"{name} ({kind})" for name, kind in kinds.items()) or f"is of type {type(row).__name__}"
         raise InputError(
-            f"as_messages takes rows with the texts prompt and completion, this one has {', '.join(row)}",
+            f"as_messages takes rows with the texts prompt and completion, this one {'has ' * bool(kinds)}{found}",
             remedy="write the dataset with --form=text",
         )
     answer = row["completion"].removeprefix(plan.completion_start)

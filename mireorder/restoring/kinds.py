@@ -13,25 +13,36 @@ lead      anything: units are copied ahead, in marks     dropping what the marks
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mireorder.errors import InputError
-from mireorder.ordering.policies import POLICIES
 from mireorder.restoring.units import UnitsRestorer
 
 KINDS = ("fixed", "causal", "set", "marked", "lead")
+ANY, TOLD = ("fixed", "set", "marked"), ("set", "marked")
+POLICY_KINDS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("plain", "reverse", "random", "max", "min", "frequency", "rare", "explicit"), ANY),
+    **dict.fromkeys(("causal-max", "causal-min"), ("causal", *TOLD)),
+    **dict.fromkeys(("shuffle", "hardest", "easiest", "mix"), TOLD),
+    **dict.fromkeys(("lead", "lookahead"), ("lead",)),
+}
+"""The kinds that plans of a policy can be. Plans of a policy that is not here can be restored, but for kind causal."""
+BY_EVIDENCE = frozenset({"causal-max", "causal-min", "hardest", "easiest"})
+"""The policies that order each row by the evidence that the plan holds."""
 
 
-def kind_of(cutter: UnitsRestorer, policy: str, marked: bool) -> str:
+def kind_of(cutter: UnitsRestorer, policy: str, kinds: Sequence[str], marked: bool) -> str:
     """The kind of a plan.
 
     Args:
         cutter: with its own kind and what its units can do.
         policy: its name.
+        kinds: that plans of the policy can be.
         marked: whether units are written behind slot markers.
 
     Raises:
         InputError: such an order could not be undone.
     """
-    kinds = POLICIES[policy].kinds
     if "lead" in kinds:
         if not cutter.joined:
             raise InputError(
