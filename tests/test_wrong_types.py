@@ -35,13 +35,13 @@ CALLS = {
     "fractions for ids": (lambda: IDS.restore_ids([1.0]), "not list '[1.0]'; pass the ids"),
     "a row of token form": (
         lambda: as_messages({"input_ids": [5], "labels": [5]}, PLAN),
-        "this one has input_ids (list), labels (list); write the dataset with --form text",
+        "this one has input_ids (list), labels (list); write the dataset with form='text'",
     ),
     "a row without a prompt": (
         lambda: as_messages({"prompt": None, "completion": " 8010"}, PLAN), "has prompt (NoneType), completion (str)"
     ),
     "a row whose names are numbers": (lambda: as_messages({1: "a"}, PLAN), "this one has 1 (str); write the dataset"),
-    "no row": (lambda: as_messages([" 8010"], PLAN), "this one is of type list; write the dataset with --form text"),
+    "no row": (lambda: as_messages([" 8010"], PLAN), "this one is of type list; write the dataset with form='text'"),
 }  # fmt: skip
 
 
