@@ -22,7 +22,7 @@ from mireorder.dataset.reorder import Reordering, reorder
 from mireorder.dataset.writer import in_memory, schema
 from mireorder.errors import InputError
 from mireorder.fitting.copies import with_copies
-from mireorder.fitting.counts import Counts
+from mireorder.fitting.counts import CountedRows, Counts
 from mireorder.fitting.planning import TieBreaker, plan_from
 from mireorder.fitting.scan import Scan
 from mireorder.fitting.tally import count_for, count_later, count_rows
@@ -86,14 +86,11 @@ def fit(
     between = between if between is not None else reading.separator or " "
     prepare, tokenizer_hash = _tokenized(tokenizer, cutter, between)
     scan = Scan(_to_count(open_shards(data, reading)), reject, memory, workers, progress, prepare)
-    second = None
     if criterion is None:
         counts = count_rows(scan, cutter, reading, between)
     else:
         counts = count_for(scan, cutter, [criterion], reading, between)
-    if breaker:
-        second = TieBreaker(breaker, partial(count_later, scan, counts.targets, breaker), counts.targets.radices)
-    plan = plan_from(counts, second, asked, workers)
+    plan = plan_from(counts, _later(scan, counts, breaker) if breaker else None, asked, workers)
     if asked.copying is not None:
         plan = with_copies(plan, asked.copying, asked.association, scan)
     return replace(plan, tokenizer=tokenizer_hash)
@@ -238,17 +235,13 @@ def apply(
             only token form, and only the tokenizer it was fitted with.
         reserve: for token form: make each mark that the plan writes one token, of a copy of the tokenizer that is saved
             beside the data.
-        max_tokens: for token form: the most a row may have, prompt, completion and end together, so that no trainer
-            has to cut it. A longer row is refused, or set aside; None sets no bound. In another order a row may have
-            another number of tokens.
+        max_tokens: for token form: the most a row may have, prompt and end included, so that no trainer has to cut it.
+            A longer row is refused, or set aside; None sets no bound. Another order may take another number of tokens.
         out: folder to write to; None keeps the dataset in memory. An interrupted run resumes.
         file_format: of the files in it: ``arrow``, or ``parquet``.
         reading: where the columns have other names than those the plan was fitted on.
-        keep_columns: write the other columns of the input, too, as they are: all but those of source and target (and
-            the label columns that make a target), which the form's own hold. They have one type in all shards and
-            splits and are null where a shard lacks one. Cells of CSV and TSV are text; values of JSON have the type
-            that holds all of theirs, or else are kept as JSON text. Names that trainers take for something else, such
-            as ``text`` or ``images``, are refused.
+        keep_columns: write the other columns of the input, too, as they are (`kept_columns`): all but those of source
+            and target, and the label columns that make a target, which the form's own hold.
         reject: set rows aside that can't be cut or encoded (in ``rejected/``, with the reason) instead of refusing.
         workers: threads; None takes one a core.
         progress: called with the number of rows written, after each batch.
@@ -273,15 +266,25 @@ def apply(
     kept = kept_columns((shard.name, shard.others()) for shard in shards) if keep_columns else NOTHING_KEPT
     reordering = Reordering(plan, written, reject, progress, kept)
     if out is None:
-        if file_format != "arrow":
-            raise InputError(f"no {file_format} files are written without a folder", remedy="pass out")
-        splits: dict[str, list[Shard]] = {}
-        for shard in shards:
-            splits.setdefault(shard.split, []).append(shard)
-        reordered = {split: reorder(reordering, of, workers).batches for split, of in splits.items()}
-        return in_memory(schema(written, plan, kept), reordered)
+        return _in_memory(reordering, shards, workers, file_format)
     write_folder(reordering, shards, Path(out), workers, file_format, carried_card(data))
     return load(Path(out))
+
+
+def _later(scan: Scan, counts: CountedRows, breaker: Criterion) -> TieBreaker:
+    """The tie-breaker, counted when the first scores tie."""
+    return TieBreaker(breaker, partial(count_later, scan, counts.targets, breaker), counts.targets.radices)
+
+
+def _in_memory(reordering: Reordering, shards: Sequence[Shard], workers: int | None, file_format: str) -> Any:
+    """The reordered dataset, without a folder."""
+    if file_format != "arrow":
+        raise InputError(f"no {file_format} files are written without a folder", remedy="pass out")
+    splits: dict[str, list[Shard]] = {}
+    for shard in shards:
+        splits.setdefault(shard.split, []).append(shard)
+    reordered = {split: reorder(reordering, of, workers).batches for split, of in splits.items()}
+    return in_memory(schema(reordering.form, reordering.plan, reordering.kept), reordered)
 
 
 def _tokenized(tokenizer: Any, cutter: Cutter, between: str) -> tuple[Prepare | None, str | None]:

@@ -112,9 +112,8 @@ def check(
     with within(checked.folder):
         form = FORMS[name].loaded(plan, tokenizer)
     if plan.tokenizer is not None:
-        checked.note(
-            "tokenizer", str(tokenizer), None if form.tokenizer_hash == plan.tokenizer else "is not the plan's"
-        )
+        same = form.tokenizer_hash == plan.tokenizer
+        checked.note("tokenizer", str(tokenizer), None if same else "is not the plan's")
     dataset = load(written) if written else {}
     checked.rows = dict.fromkeys(dataset, 0)
     if entries:
@@ -122,11 +121,7 @@ def check(
     hashes = []
     rows = _stored(dataset, form) if written else _read(data, form)
     for split, batch in map_ordered(partial(_check_batch, plan, form), rows):
-        broken = Counter(law for law, _, _ in batch.breaches)
-        checked.rows[split] = checked.rows.get(split, 0) + batch.rows
-        checked.passed.update({law: batch.rows - broken[law] for law in batch.laws if batch.rows > broken[law]})
-        for breach in batch.breaches:
-            checked.note(*breach)
+        _note_batch(checked, split, batch)
         hashes.append(batch.row_ids)
         if progress:
             progress(batch.rows)
@@ -228,6 +223,15 @@ class _Batch:
     laws: tuple[str, ...]
     breaches: list[Breach]
     row_ids: NDArray[np.uint64]
+
+
+def _note_batch(checked: Checked, split: str, batch: _Batch) -> None:
+    """Count the rows of a split, and the laws of rows as held or broken."""
+    broken = Counter(law for law, _, _ in batch.breaches)
+    checked.rows[split] = checked.rows.get(split, 0) + batch.rows
+    checked.passed.update({law: batch.rows - broken[law] for law in batch.laws if batch.rows > broken[law]})
+    for breach in batch.breaches:
+        checked.note(*breach)
 
 
 def _check_batch(plan: Plan, form: Form, rows: tuple[str, Columns]) -> tuple[str, _Batch]:

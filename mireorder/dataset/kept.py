@@ -82,6 +82,10 @@ _REMEDY = "{}, or keep no other columns than source and target (--drop-columns)"
 def kept_columns(shards: Iterable[tuple[str, Found]]) -> Kept:
     """The columns that all shards keep, each with the one type that holds its values in all of them.
 
+    They are null where a shard lacks one. Cells of CSV and TSV are text; values of JSON have the type that holds all of
+    theirs, or else are kept as JSON text. Names that trainers take for something else, such as ``text`` or ``images``,
+    are refused.
+
     Args:
         shards: name of each, and its columns that are no source or target.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -74,35 +75,12 @@ def stability(
         seed: of the draws.
         workers: threads; the result is the same for any number.
     """
-    slots = len(permutation)
-    if resamples == 0 or not slots:
+    if resamples == 0 or not permutation:
         return Stability()
     if any(type(some).resample is Measure.resample for some in (measure, second) if some):
         return Stability(skipped="a criterion can't be resampled")
-
-    def asked(name: str) -> tuple[str, ...]:
-        """What to ask for besides: the first two stand in all scores."""
-        return () if name in known[:2] else (name,)
-
-    def cost(names: Sequence[str]) -> float:
-        return sum(some.replay_cost(names) for some in (measure, second) if some)
-
-    def orders(score: Score, breaker: Score | None, names: Sequence[str]) -> list[list[int]]:
-        """By each estimator; scores that several of them look at are found once."""
-        score, breaker = _remembered(score), _remembered(breaker) if breaker else None
-        found = {}
-        for name in reversed(names):  # scores by those at the end hold those by the first two
-            scored = partial(score, estimators=asked(name))
-            broken = partial(breaker, estimators=asked(name)) if breaker else None
-            found[name] = greedy(choose, slots, scored, broken, tie_breaker="", estimator=name).permutation
-        return [found[name] for name in names]
-
-    def of_resample(resample: int) -> list[list[int]]:
-        score = measure.resample(np.random.default_rng([seed, resample, 0]))
-        breaker = second.resample(np.random.default_rng([seed, resample, 1])) if second else None
-        return orders(score, breaker, names)
-
-    names = _panel(known, estimator, cost)
+    ordered = _Ordered(len(permutation), choose, measure, second, known)
+    names, cost = _panel(known, estimator, ordered.cost), ordered.cost
     if resamples is None:
         seconds = FEWEST * cost(names) / 1e9
         if seconds > MOST_WORK / 1e9:
@@ -111,12 +89,47 @@ def stability(
         resamples = int(min(MOST, max(FEWEST, WORK // max(cost(names), 1.0))))
     if max(some.size for some in (measure, second) if some) < THREAD_SIZE:
         workers = 1
-    found = np.array(list(map_ordered(of_resample, range(resamples), workers)))
-    counted = {
-        name: orders(measure.scores, second.scores if second else None, [name])[0]
-        for name in _quick([name for name in known if name != estimator], cost)
-    }
-    return _told(found, names, permutation, counted | {estimator: list(permutation)})
+    found = np.array(list(map_ordered(partial(ordered.resampled, names, seed), range(resamples), workers)))
+    others = _quick([name for name in known if name != estimator], cost)
+    counted = {name: ordered.counted(name) for name in others} | {estimator: list(permutation)}
+    return _told(found, names, permutation, counted)
+
+
+@dataclass(frozen=True)
+class _Ordered:
+    """What resamples are ordered with: see `stability`."""
+
+    slots: int
+    choose: Choose
+    measure: Measure
+    second: Measure | None
+    known: Sequence[str]
+
+    def cost(self, names: Sequence[str]) -> float:
+        """Nanoseconds that one order by each of these estimators takes."""
+        return sum(some.replay_cost(names) for some in (self.measure, self.second) if some)
+
+    def resampled(self, names: Sequence[str], seed: int, resample: int) -> list[list[int]]:
+        """The orders of one resample, by each estimator; scores that several of them look at are found once."""
+        score = _remembered(self.measure.resample(np.random.default_rng([seed, resample, 0])))
+        second = self.second.resample(np.random.default_rng([seed, resample, 1])) if self.second else None
+        second = _remembered(second) if second else None
+        found = {}
+        for name in reversed(names):  # scores by those at the end hold those by the first two
+            found[name] = self._order(score, second, name)
+        return [found[name] for name in names]
+
+    def counted(self, name: str) -> list[int]:
+        """The order of the counts themselves, by an estimator."""
+        return self._order(
+            _remembered(self.measure.scores), _remembered(self.second.scores) if self.second else None, name
+        )
+
+    def _order(self, score: Score, second: Score | None, name: str) -> list[int]:
+        asked = () if name in self.known[:2] else (name,)  # the first two stand in all scores
+        broken = partial(second, estimators=asked) if second else None
+        scored = partial(score, estimators=asked)
+        return greedy(self.choose, self.slots, scored, broken, tie_breaker="", estimator=name).permutation
 
 
 def _told(

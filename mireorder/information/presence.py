@@ -163,6 +163,36 @@ class _Seen(NamedTuple):
 
 
 @kernel
+def _see_word(
+    target: Ints, counts: Ints, first: int, end: int, group: Ints, first_cell: Ints, cell: Ints,
+    with_group: Ints, with_cell: Ints, touched: Ints,
+) -> int:  # fmt: skip
+    """Count the rows of a word's entries by group and by cell, and note its groups (`_Seen`). Returns how many."""
+    some = 0
+    for entry in range(first, end):
+        if counts[entry] == 0:
+            continue
+        t = target[entry]
+        if with_group[group[t]] == 0:
+            touched[some] = group[t]
+            some += 1
+        with_group[group[t]] += counts[entry]
+        for at in range(first_cell[t], first_cell[t + 1]):
+            with_cell[cell[at]] += counts[entry]
+    return some
+
+
+@kernel
+def _forget_word(touched: Ints, some: int, first_run: Ints, run: Ints, with_group: Ints, with_cell: Ints) -> None:
+    """Set what `_see_word` counted back to zeros."""
+    for i in range(some):
+        z = touched[i]
+        with_group[z] = 0
+        for c in range(run[first_run[z]], run[first_run[z + 1]]):
+            with_cell[c] = 0
+
+
+@kernel
 def _sum_words(
     words: _Words,
     rows: int,
@@ -185,24 +215,13 @@ def _sum_words(
     in_group, usual, in_cell, log_groups, log_usual, log_cell = tables
     with_group, with_cell, touched, mean, square, split = seen
     for word in range(len(starts) - 1):
-        some = 0
-        for entry in range(starts[word], starts[word + 1]):
-            if counts[entry] == 0:
-                continue
-            t = target[entry]
-            if with_group[group[t]] == 0:
-                touched[some] = group[t]
-                some += 1
-            with_group[group[t]] += counts[entry]
-            for at in range(first_cell[t], first_cell[t + 1]):
-                with_cell[cell[at]] += counts[entry]
+        first, end = starts[word], starts[word + 1]
+        some = _see_word(target, counts, first, end, group, first_cell, cell, with_group, with_cell, touched)
         split_groups, gain = 0, 0.0
         for i in range(some):
             z = touched[i]
-            present, absent = with_group[z], in_group[z] - with_group[z]
-            log_group = log_groups[z]
-            log_present = np.log2(present)
-            log_absent = np.log2(absent) if absent > 0 else 0.0
+            present, absent, log_group = with_group[z], in_group[z] - with_group[z], log_groups[z]
+            log_present, log_absent = np.log2(present), np.log2(absent) if absent > 0 else 0.0
             parted = 1 if absent > 0 else 0
             split_groups += parted
             gain += present * log_present + absent * log_absent - in_group[z] * log_group
@@ -224,11 +243,7 @@ def _sum_words(
                         mean[slot] += (n - w) * pointwise
                         square[slot] += (n - w) * pointwise * pointwise
                         split[slot] += w > 0
-        for i in range(some):
-            z = touched[i]
-            with_group[z] = 0
-            for c in range(run[first_run[z]], run[first_run[z + 1]]):
-                with_cell[c] = 0
+        _forget_word(touched, some, first_run, run, with_group, with_cell)
         for slot in left:
             bits = mean[slot] / rows
             found[0, slot] += bits
