@@ -22,6 +22,7 @@ from mireorder.evaluate.statistics import Interval, spearman
 from mireorder.files import write_text
 from mireorder.ordering.order import Order
 from mireorder.report.comparison import markdown_table
+from mireorder.training.budget import Budget
 from pipelines import options
 from pipelines.arithmetic.tasks import CUTTER, READING, TASKS, Question, questions, split, write_lines
 from pipelines.common import FULL, OUT, SMALL, main_of, open_folder, train_all
@@ -45,6 +46,7 @@ def main(
     digits: Annotated[int, typer.Option(help="of each number", min=1)] = 2,
     seeds: Annotated[int | None, typer.Option(help="runs of each order; by default 3", min=1)] = None,
     steps: Annotated[int | None, typer.Option(help="optimiser steps of each run; by default 3,000", min=1)] = None,
+    batch_size: Annotated[int, typer.Option(help="rows a step", min=1)] = 64,
     rows: Annotated[int | None, typer.Option(help="questions at most", min=1)] = None,
     small: Annotated[bool, typer.Option("--small", help="a run of a minute, to see that all parts work")] = False,
 ) -> None:
@@ -60,13 +62,15 @@ def main(
     scale = replace(scale, **options.passed(seeds=seeds, steps=steps, rows=rows))
     splits = split(questions(asked, digits, scale.rows))
     orders = every_order(max(len(row.answer) for row in splits["train"]))
-    open_folder(out, f"orders of {task}", f"{digits}-digit numbers", replace(scale, seeds=0), digest(splits))
+    budget = Budget(scale.steps, batch_size)
+    batches = f"steps of {budget.batch_size} rows"
+    open_folder(out, f"orders of {task}", f"{digits}-digit numbers", replace(scale, seeds=0), batches, digest(splits))
     paths = write_lines(out, splits)
     prepared = {}
     for order in orders:
         plan = fit(paths, reading=READING, cutter=CUTTER, order=Order(permutation=order, criterion=None))
         prepared["".join(map(str, order))] = (plan, apply(paths, plan))
-    comparison = train_all(out, prepared, replace(scale.setup, keep_models=False))
+    comparison = train_all(out, prepared, replace(scale.setup, budget=budget, keep_models=False))
     scores = scores_of(orders, paths["train"], splits["train"])
     found = correlations(scores, reached(comparison))
     table = [{"order": list(order)} | {name: of[order] for name, of in scores.items()} for order in orders]

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from mireorder.tokenizing.tokens import IGNORED
+from mireorder.networks import IGNORED
 
 QUIET = {
     "num_train_epochs": 1,

@@ -15,8 +15,9 @@ from trl import SFTConfig, SFTTrainer
 
 from mireorder import Reading, apply, fit
 from mireorder.errors import InputError
+from mireorder.networks import IGNORED
 from mireorder.ordering.order import Order
-from mireorder.tokenizing.tokens import IGNORED, encode, load_tokenizer, restore_ids
+from mireorder.tokenizing.tokens import encode, load_tokenizer, restore_ids
 
 READING = Reading(source=("q",), target=("a",))
 VOCABULARIES = ["gpt2", "qwen2.5"]

@@ -20,10 +20,11 @@ from trl import SFTConfig, SFTTrainer
 
 from mireorder import Reading, apply, fit
 from mireorder.errors import MireorderError
+from mireorder.networks import IGNORED
 from mireorder.ordering.order import Order
 from mireorder.tokenizing.characters import character_tokenizer
 from mireorder.tokenizing.chat import as_messages, end_of_turn, render
-from mireorder.tokenizing.tokens import IGNORED, load_tokenizer, restore_ids
+from mireorder.tokenizing.tokens import load_tokenizer, restore_ids
 from mireorder.training.generate import RestoringPipeline, load_pipeline
 from mireorder.training.presets import build
 from mireorder.training.train import save_model

@@ -13,9 +13,10 @@ from transformers import AutoTokenizer, GPT2Tokenizer
 
 from mireorder import Reading, apply, fit
 from mireorder.errors import InputError, MireorderError
+from mireorder.networks import IGNORED
 from mireorder.ordering.order import Order
 from mireorder.tokenizing.characters import character_tokenizer
-from mireorder.tokenizing.tokens import IGNORED, encode, encode_prompts, fingerprint, load_tokenizer
+from mireorder.tokenizing.tokens import encode, encode_prompts, fingerprint, load_tokenizer
 
 TOKENIZERS = Path(__file__).parents[2] / "shared" / "data" / "tokenizers"
 

@@ -13,9 +13,10 @@ from transformers import DataCollatorForSeq2Seq, PreTrainedTokenizerFast, Traine
 from trl import SFTConfig, SFTTrainer
 
 from mireorder import Reading, apply, fit
+from mireorder.networks import IGNORED
 from mireorder.ordering.order import Order
 from mireorder.tokenizing.characters import character_tokenizer
-from mireorder.tokenizing.tokens import IGNORED, encode_prompts
+from mireorder.tokenizing.tokens import encode_prompts
 from mireorder.training.presets import build
 
 ROWS = Dataset.from_list([{"q": f"{a}+{b}", "a": str(a + b)} for a in (1, 30, 99) for b in (2, 50)])

@@ -10,11 +10,12 @@ from datasets import Dataset
 
 from mireorder import InputError, Plan, Reading, apply, check, count, fit, plan_of
 from mireorder.cli import main
+from mireorder.networks import IGNORED
 from mireorder.ordering.copying.policies import Copying, Lead, Lookahead
 from mireorder.ordering.order import Order
 from mireorder.ordering.schedule import mixed
 from mireorder.tokenizing.reserved import reserve
-from mireorder.tokenizing.tokens import IGNORED, load_tokenizer, restore_ids
+from mireorder.tokenizing.tokens import load_tokenizer, restore_ids
 
 READING = Reading(source=("q",), target=("a",))
 VOCABULARIES = ["gpt2", "qwen2.5"]

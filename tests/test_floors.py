@@ -9,7 +9,7 @@ import mireorder
 ROOT = Path(mireorder.__file__).parents[1]
 FLOORS = (
     ("errors", "arrays", "jit", "threads", "serialise", "files", "reading", "tables", "hub"),
-    ("counting", "restoring"),
+    ("counting", "restoring", "networks"),
     ("standalone",),
     ("cutting",),
     ("information",),

@@ -16,14 +16,15 @@ from models import tiny
 from test_generate import plan_of
 
 from mireorder.errors import InputError, MireorderError, OutputError
+from mireorder.networks import IGNORED
+from mireorder.networks.small import SmallGpt, is_small
 from mireorder.restoring.units import VERDICTS
 from mireorder.tokenizing.characters import character_tokenizer
-from mireorder.tokenizing.tokens import IGNORED, encode, encode_prompts, load_tokenizer
+from mireorder.tokenizing.tokens import encode, encode_prompts, load_tokenizer
 from mireorder.training.budget import Budget
 from mireorder.training.encoded import encode_dataset
 from mireorder.training.loop import _by_position, batch_loss, greedy_answers, shuffled_batches, to_rows, train_steps
 from mireorder.training.presets import PRESETS, build, pretrained
-from mireorder.training.small import SmallGpt, is_small
 from mireorder.training.train import SLACK, _trainer, train
 
 SUMS = [(f"{a}+{b}=", f"{a + b:02d}") for a in range(12) for b in range(0, 12, 2)]

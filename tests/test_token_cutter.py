@@ -35,13 +35,14 @@ from mireorder import (
 from mireorder.arrays import list_array
 from mireorder.cutting.tokens import with_ids
 from mireorder.evaluate.compare import arms, compare
+from mireorder.networks import IGNORED
 from mireorder.ordering.order import Order
 from mireorder.ordering.permutation import restrict
 from mireorder.restoring.restorer import Restorer
 from mireorder.restoring.units import RestoredIds
 from mireorder.tokenizing import tokens
 from mireorder.tokenizing.characters import character_tokenizer
-from mireorder.tokenizing.tokens import IGNORED, encode, encode_targets, load_tokenizer, restore_ids
+from mireorder.tokenizing.tokens import encode, encode_targets, load_tokenizer, restore_ids
 from mireorder.training.budget import Budget
 from mireorder.training.encoded import encode_dataset
 from mireorder.training.generate import generate, load_pipeline

@@ -22,8 +22,8 @@ from transformers import (
 from trl import SFTConfig, SFTTrainer
 
 from mireorder import Reading, apply, fit
+from mireorder.networks import IGNORED
 from mireorder.tokenizing.characters import character_tokenizer
-from mireorder.tokenizing.tokens import IGNORED
 from mireorder.training.presets import build
 
 FACTORS = list(product((3, 7, 12, 101, 999), (2, 34, 65, 980)))

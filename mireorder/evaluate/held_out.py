@@ -152,7 +152,8 @@ class _Encoded:
 
 
 def _encode(train: Mapping[str, Any], held_out: Mapping[str, Any], tokenizer: Any) -> _Encoded:
-    from mireorder.tokenizing.tokens import IGNORED, encode, encode_prompts
+    from mireorder.networks import IGNORED
+    from mireorder.tokenizing.tokens import encode, encode_prompts
 
     input_ids, labels = encode(train["prompt"], train["completion"], tokenizer)
     unseen, _ = encode(held_out["prompt"], held_out["completion"], tokenizer)

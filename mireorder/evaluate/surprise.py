@@ -12,10 +12,10 @@ from torch.nn.functional import cross_entropy
 
 from mireorder.errors import InputError
 from mireorder.evaluate.perplexity import Surprise
+from mireorder.networks import IGNORED
 from mireorder.ordering.copying.spans import copied_spans
 from mireorder.ordering.plan import Plan
 from mireorder.tokenizing.ids import decode
-from mireorder.tokenizing.tokens import IGNORED
 from mireorder.training.loop import to_rows
 
 Ids = Sequence[Sequence[int]]

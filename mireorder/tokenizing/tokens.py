@@ -26,8 +26,6 @@ from mireorder.restoring.units import Restored
 from mireorder.tokenizing.ids import bare_ids, decode, flat, opening
 from mireorder.tokenizing.light import load_light
 
-IGNORED = -100
-"""The label that a loss skips."""
 MOST_QUOTED = 60
 
 # Byte-level BPE as its authors published it, without a tokenizer.json: (vocabulary, merges).

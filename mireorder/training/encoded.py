@@ -9,10 +9,11 @@ import numpy as np
 
 from mireorder.dataset.folder import is_parquet, load
 from mireorder.errors import InputError, MireorderError, within
+from mireorder.networks import IGNORED
 from mireorder.ordering.plan import Plan
 from mireorder.tokenizing.characters import character_tokenizer
 from mireorder.tokenizing.reserved import reserve
-from mireorder.tokenizing.tokens import IGNORED, encode, eos_id, fingerprint, load_tokenizer
+from mireorder.tokenizing.tokens import encode, eos_id, fingerprint, load_tokenizer
 from mireorder.training.presets import PRESETS
 
 HELD_OUT_ROWS = 1000

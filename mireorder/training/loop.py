@@ -1,7 +1,7 @@
 """A lean training loop for small models: the losses of the stock trainer, without its cost per step.
 
 All rows lie on the device as two tensors, and the language-model head runs only from the first completion
-token on; presets are computed by hand (`mireorder.training.small`). Used where many small models are trained side by
+token on; presets are computed by hand (`mireorder.networks.small`). Used where many small models are trained side by
 side; a dataset is trained for good by ``mireorder.training.train``.
 """
 
@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
-from mireorder.tokenizing.tokens import IGNORED
+from mireorder.networks import IGNORED
+from mireorder.networks.small import SmallGpt, is_small
 from mireorder.training.budget import Budget
-from mireorder.training.small import SmallGpt, is_small
 
 
 @dataclass(frozen=True)

@@ -2,36 +2,20 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from mireorder.errors import MireorderError
+from mireorder.networks import Shape
 
-
-@dataclass(frozen=True)
-class ModelShape:
-    """The size of a GPT-2-architecture model.
-
-    Attributes:
-        layers: transformer blocks.
-        heads: attention heads per block.
-        width: size of the residual stream.
-    """
-
-    layers: int
-    heads: int
-    width: int
-
-
-PRESETS = {
-    "tiny": ModelShape(layers=2, heads=4, width=64),
-    "nano": ModelShape(layers=3, heads=3, width=48),  # minGPT's gpt-nano, -micro and -mini
-    "micro": ModelShape(layers=4, heads=4, width=128),
-    "mini": ModelShape(layers=6, heads=6, width=192),
-    "gpt2-small": ModelShape(layers=12, heads=12, width=768),  # 124 million weights with GPT-2's vocabulary
+PRESETS: dict[str, Shape] = {
+    "tiny": Shape(layers=2, heads=4, width=64),
+    "nano": Shape(layers=3, heads=3, width=48),  # minGPT's gpt-nano, -micro and -mini
+    "micro": Shape(layers=4, heads=4, width=128),
+    "mini": Shape(layers=6, heads=6, width=192),
+    "gpt2-small": Shape(layers=12, heads=12, width=768),  # 124 million weights with GPT-2's vocabulary
 }
 
 

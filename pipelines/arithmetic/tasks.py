@@ -7,6 +7,7 @@ import random
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -49,12 +50,14 @@ class ArithmeticTask:
         operands: how many numbers a question is made of, 1 or 2.
         least: the smallest of them.
         row: numbers and digits -> the row.
+        below: numbers are below this one; None takes all of their length.
     """
 
     story: str
     operands: int
     least: int
     row: Callable[[Sequence[int], int], Question]
+    below: int | None = None
 
 
 def _add(numbers: Sequence[int], digits: int) -> Question:
@@ -89,6 +92,25 @@ def _chickens(numbers: Sequence[int], digits: int) -> Question:
     )
 
 
+def _squares(numbers: Sequence[int], digits: int) -> Question:
+    a, b = numbers
+    return Question(f"{a:0{digits}}^2+{b:0{digits}}^2", f"{a * a + b * b:0{2 * digits}}", (min(a, b), max(a, b)))
+
+
+def _carries(numbers: Sequence[int], digits: int) -> Question:
+    """Sums in which half of the digits add up to 9 and hand a carry on."""
+    a, other = (f"{number:0{digits}}" for number in numbers)
+    b = "".join(y if y > "4" else str(9 - int(x)) for x, y in zip(a, other, strict=True))
+    return _add((int(a), int(b)), digits)
+
+
+def _days(numbers: Sequence[int], digits: int) -> Question:
+    day, days = (number % 365 for number in numbers)
+    first = date(2001, 1, 1)
+    asked, answer = (f"{first + timedelta(count):%m%d}" for count in (day, day + days))
+    return Question(f"{asked}+{days:0{digits}}", answer, (day, days))
+
+
 TASKS = {
     "add": ArithmeticTask("the sum of two numbers, `35+07=042`", 2, 0, _add),
     "mul": ArithmeticTask("the product of two numbers, `35*07=0245`", 2, 0, _multiply),
@@ -97,6 +119,9 @@ TASKS = {
     "chicken": ArithmeticTask(
         "how many chickens and rabbits there are, given their heads and legs, `heads035legs094=2312`", 2, 0, _chickens
     ),
+    "squares": ArithmeticTask("the sum of two squares, `35^2+07^2=1274`", 2, 0, _squares, 70),
+    "carries": ArithmeticTask("the sum of two numbers with long carries, `358+641=0999`", 2, 0, _carries),
+    "days": ArithmeticTask("the date some days after a date, month and day, `0714+095=1017`", 2, 0, _days, 365),
 }
 
 
@@ -112,11 +137,12 @@ def questions(task: ArithmeticTask, digits: int, rows: int, seed: int = 0) -> li
     Returns:
         The rows, in ascending order of their numbers.
     """
-    numbers = 10**digits - task.least
+    numbers = (task.below or 10**digits) - task.least
     total = numbers**task.operands
     chosen: Iterable[int] = range(total) if total <= rows else sorted(random.Random(seed).sample(range(total), rows))
     places = [numbers**place for place in reversed(range(task.operands))]
-    return [task.row([task.least + number // place % numbers for place in places], digits) for number in chosen]
+    found = (task.row([task.least + number // place % numbers for place in places], digits) for number in chosen)
+    return list({row.prompt: row for row in found}.values())
 
 
 def split(rows: Sequence[Question], seed: int = 0) -> dict[str, list[Question]]:

@@ -18,6 +18,7 @@ from mireorder.cutting.base import ColumnCutter
 from mireorder.cutting.batches import Prepare
 from mireorder.dataset.laws import Breach, Columns, text_breaches, unmoved, unrestored_rows
 from mireorder.errors import InputError
+from mireorder.networks import IGNORED
 from mireorder.ordering.columns import natural_units, put_back, without_start
 from mireorder.ordering.emission import in_natural_order
 from mireorder.ordering.permutation import is_permutation
@@ -25,7 +26,6 @@ from mireorder.ordering.plan import Plan
 from mireorder.tokenizing.ids import decode
 from mireorder.tokenizing.reserved import reserve as reserved
 from mireorder.tokenizing.tokens import (
-    IGNORED,
     Encoder,
     fingerprint,
     load_tokenizer,

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch.nn.functional import linear
 
-from mireorder.tokenizing.tokens import IGNORED
+from mireorder.networks import IGNORED
 
 _SLOPE, _CUBE = 2 * math.sqrt(2 / math.pi), 0.044715  # gelu(x) = x * sigmoid(slope * (x + cube * x^3))
 # On a CPU torch's products come from MKL, which on processors not of Intel's make takes the narrow vector instructions;
@@ -65,10 +65,11 @@ class SmallGpt:
             that of the last `loss`.
 
     Args:
-        model: a ``GPT2LMHeadModel`` that `is_small`.
+        model: a ``GPT2LMHeadModel`` that `is_small`, or weights of one (`FreshWeights`).
+        bidirectional: let every position see all others, so that masked ids can be predicted.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, *, bidirectional: bool = False) -> None:
         named = dict(model.named_parameters())
         sizes = [weight.numel() for weight in named.values()]
         with torch.no_grad():
@@ -81,7 +82,7 @@ class SmallGpt:
                 self._grad[name] = slopes.view(weight.shape)
         config = model.config
         self._layers, self._heads, self._epsilon = config.n_layer, config.n_head, config.layer_norm_epsilon
-        self._width = config.n_embd
+        self._width, self._bidirectional = config.n_embd, bidirectional
         self._onednn = _ONEDNN if self.weights.device.type == "cpu" else None
         self._one = self.weights.new_tensor(1.0)
 
@@ -102,31 +103,51 @@ class SmallGpt:
         Returns:
             A scalar tensor.
         """
-        positions, predicting = len(ids), len(targets)
-        weight, grad = self._weight, self._grad
+        positions = len(ids)
+        last, norm, saved, embedding = self._forward(ids, len(targets))
+        grad = self._grad
+        loss, slopes = _cross_entropy(last @ embedding.t(), targets.flatten())
+        torch.mm(slopes.t(), last, out=grad["transformer.wte.weight"])
+        dx = self._norm_back("transformer.ln_f", (slopes @ embedding).view(-1, ids.shape[1], self._width), norm)
+        for layer in reversed(range(self._layers)):
+            dx = self._block_back(layer, dx, saved[layer])
+        grad["transformer.wte.weight"].index_add_(0, ids.flatten(), dx.view(-1, self._width))
+        grad["transformer.wpe.weight"].zero_()
+        torch.sum(dx, 1, out=grad["transformer.wpe.weight"][:positions])
+        return loss
+
+    @torch.inference_mode()
+    def logits(self, ids: Any, predicting: int) -> Any:
+        """What the last positions predict.
+
+        Args:
+            ids: int64 tensor (positions, rows).
+            predicting: how many of the last positions.
+
+        Returns:
+            float32 tensor (predicting, rows, vocabulary).
+        """
+        last, _, _, embedding = self._forward(ids, predicting)
+        return (last @ embedding.t()).view(predicting, ids.shape[1], -1)
+
+    def _forward(self, ids: Any, predicting: int) -> tuple[Any, Any, list[_Saved], Any]:
+        """What the head reads, flat; what its norm and the blocks need on the way back; and the embedding."""
+        positions, weight = len(ids), self._weight
         embedding = weight["transformer.wte.weight"]
-        flat_ids = ids.flatten()
-        x = embedding.index_select(0, flat_ids).view(positions, -1, self._width)
+        x = embedding.index_select(0, ids.flatten()).view(positions, -1, self._width)
         x += weight["transformer.wpe.weight"][:positions, None]
         saved, masks = [], self._masks(positions, predicting)
         for layer in range(self._layers):
             x, kept = self._block(layer, x, masks[layer == self._layers - 1])
             saved.append(kept)
         last, norm = self._norm("transformer.ln_f", x)
-        last = last.view(-1, self._width)
-        loss, slopes = _cross_entropy(last @ embedding.t(), targets.flatten())
-        torch.mm(slopes.t(), last, out=grad["transformer.wte.weight"])
-        dx = self._norm_back("transformer.ln_f", (slopes @ embedding).view(x.shape), norm)
-        for layer in reversed(range(self._layers)):
-            dx = self._block_back(layer, dx, saved[layer])
-        grad["transformer.wte.weight"].index_add_(0, flat_ids, dx.view(-1, self._width))
-        grad["transformer.wpe.weight"].zero_()
-        torch.sum(dx, 1, out=grad["transformer.wpe.weight"][:positions])
-        return loss
+        return last.view(-1, self._width), norm, saved, embedding
 
     def _masks(self, positions: int, predicting: int) -> tuple[Any, Any]:
-        """Of all blocks but the last, and of the last: -inf where a position lies ahead."""
+        """Of all blocks but the last, and of the last: -inf where a position lies ahead and must not be seen."""
         ahead = torch.full((positions, positions), -math.inf, device=self.weights.device).triu_(1)
+        if self._bidirectional:
+            ahead.zero_()
         return ahead, ahead[positions - predicting :]
 
     def _block(self, layer: int, x: Any, mask: Any) -> tuple[Any, _Saved]:
