@@ -22,10 +22,10 @@ def criteria() -> Iterable[str]:
 
 
 def estimators() -> Iterable[str]:
-    """Names of estimators, that of criterion bigram last."""
+    """Names of estimators, those of criteria bigram and usable last."""
     from mireorder.information.estimators import ENTROPIES
 
-    return [*ENTROPIES, "cross-fitted"]
+    return [*ENTROPIES, "cross-fitted", "held-out"]
 
 
 def policies() -> Iterable[str]:

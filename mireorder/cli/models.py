@@ -123,7 +123,7 @@ def compare(
         str, Option("two or more, or orders, as in plain,max,2-1-3-0: {names}", "Order", names=choices.policies)
     ],
     scores: options.SeveralScores,
-    estimator: options.Estimator = "plug-in",
+    estimator: options.Estimator = None,
     models: Annotated[
         str,
         Option("presets ({names}), model folders or hub ids: nano,micro", "Model", "--model", names=choices.presets),

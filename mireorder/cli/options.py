@@ -34,7 +34,7 @@ Memory = Annotated[
 Reject = Annotated[bool, Option("set rows aside that can't be used, instead of stopping", "Output")]
 AnyPlan = Annotated[Path, Argument("folder with a plan: a plan's, a dataset's or a model's", "Data")]
 Ties = Annotated[str, Option("criterion that breaks ties, or none for the lowest slot", "Order", rare=True)]
-Estimator = Annotated[str, Option("whose scores decide: {names}", "Trust", names=choices.estimators)]
+Estimator = Annotated[str | None, Option("whose scores decide: {names}", "Trust", names=choices.estimators)]
 CutterTokenizer = Annotated[
     str | None, Option("cutter tokens: tokenizer folder or hub id", "Units", "--tokenizer", rare=True)
 ]
@@ -302,7 +302,7 @@ class Trust:
 
     panel: ClassVar[str] = "Trust"
 
-    estimator: Estimator = "plug-in"
+    estimator: Estimator = None
     shuffles: Annotated[
         int | None,
         Option("shuffled targets each score is tested against; by default enough for all slots", rare=True, least=0),

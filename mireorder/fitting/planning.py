@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from typing import cast
@@ -15,11 +15,14 @@ from mireorder.cutting.targets import Targets
 from mireorder.fitting.counts import CountedRows, Counts, Tally
 from mireorder.fitting.stability import stability, wavering
 from mireorder.information.criteria import Criterion, Measure, Scores
+from mireorder.information.criteria.criterion import Score
 from mireorder.information.evidence import Evidence
 from mireorder.information.significance import Significance, significance
-from mireorder.ordering.greedy import Choose, FoundOrder, follow, greedy
+from mireorder.ordering.best import OrderCost, compared, doubts
+from mireorder.ordering.greedy import Choose, FoundOrder, follow, greedy, maximum
 from mireorder.ordering.order import Order
 from mireorder.ordering.plan import Plan, permutations_by_length
+from mireorder.ordering.policies import Path
 from mireorder.ordering.record import Stability
 from mireorder.restoring.kinds import kind_of
 from mireorder.serialise import describe
@@ -79,7 +82,7 @@ def plan_from(counts: CountedRows, second: TieBreaker | None, asked: Order, work
     """
     cutter, tally = counts.targets.cutter, counts.first if isinstance(counts, Counts) else None
     kind, whole = kind_of(cutter, asked.name, asked.row.kinds, asked.template is not None), asked.whole(counts.present)
-    second, estimator = None if whole else second, asked.estimator
+    second, estimator = None if whole else second, asked.decisive(tally.criterion if tally else None)
     if tally is None:
         made = _Made(FoundOrder(whole or [], [], []))
     else:
@@ -126,38 +129,62 @@ def _by_scores(
     workers: int | None,
 ) -> _Made:
     """Measure, order, test."""
-    slots, measure, by = targets.cutter.slots, tally.measure(targets.radices), (asked.estimator,)
+    slots, measure, estimator = targets.cutter.slots, tally.measure(targets.radices), asked.decisive(tally.criterion)
+    costs, path = dict[str, OrderCost](), asked.row.path
+    if path is not None:
+        whole, costs = _by_costs(path, measure, len(slots), asked, estimator)
     choose = partial(follow, whole) if whole is not None else cast(Choose, asked.row.choose)
     found = greedy(
         choose,
         len(slots),
-        partial(measure.scores, estimators=by),
-        partial(second.scores, estimators=by) if second else None,
+        partial(measure.scores, estimators=(estimator,)),
+        partial(second.scores, estimators=(estimator,)) if second else None,
         tie_breaker=second.name if second else "",
-        estimator=asked.estimator,
+        estimator=estimator,
     )
+
+    def order(score: Score, breaker: Score | None, by: str) -> list[int]:
+        if path is not None:
+            return path(len(slots), score, by)
+        return greedy(choose, len(slots), score, breaker, tie_breaker="", estimator=by).permutation
+
     tested = significance(measure, asked.shuffles, asked.seed)
     steady = Stability()
-    if whole is None:
-        other = second.measure if second else None
+    if whole is None or path is not None:
         steady = stability(
             found.permutation,
-            choose,
+            order,
             measure,
-            other,
-            estimator=asked.estimator,
+            second.measure if second else None,
+            estimator=estimator,
             known=tally.criterion.estimators,
             resamples=asked.resamples,
             seed=asked.seed,
             workers=workers,
         )
+    steady = replace(steady, probe=measure.facts, costs={name: cost.as_dict() for name, cost in costs.items()} or None)
     warnings = measure.warnings + (second.warnings if second else [])
     warnings += [] if measure.degenerate else tested.warnings(slots)
-    warnings += wavering(steady)
+    warnings += wavering(steady) + (doubts(costs, found.permutation) if costs else [])
     evidence: Evidence | None = None
     if asked.row.criterion is not None:
         evidence = measure.evidence(tally.sources)
     return _Made(found, tested, steady, warnings, evidence)
+
+
+def _by_costs(
+    path: Path, measure: Measure, slots: int, asked: Order, estimator: str
+) -> tuple[list[int], dict[str, OrderCost]]:
+    """The order whose steps cost the least, but the natural one where its lead is noise; and what orders cost."""
+    score = partial(measure.scores, estimators=(estimator,))
+    best = path(slots, score, estimator)
+    if type(measure).resample is Measure.resample:
+        return best, {}
+    by_scores = greedy(maximum, slots, score, None, tie_breaker="", estimator=estimator).permutation
+    natural = list(range(slots))
+    orders = {"plain": natural, "reverse": natural[::-1], "max": by_scores, "best": best}
+    costs, surely = compared(orders, measure, estimator, asked.seed)
+    return best if surely else natural, costs
 
 
 def _rounded(values: NDArray[np.float64]) -> list[float | None]:

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mireorder.information.criteria.criterion import Measure, Score, Scores
-from mireorder.ordering.greedy import Choose, greedy
 from mireorder.ordering.record import Stability
 from mireorder.threads import map_ordered
 
@@ -31,6 +30,10 @@ plug-in on either kind, so that their orders would tell of them and not of the d
 """
 
 
+OrderBy = Callable[[Score, Score | None, str], list[int]]
+"""The order by scores, those of a tie-breaker, and an estimator."""
+
+
 def wavering(found: Stability) -> list[str]:
     """A warning where the order is seldom found again, or where that was not looked at."""
     if found.skipped:
@@ -45,7 +48,7 @@ def wavering(found: Stability) -> list[str]:
 
 def stability(
     permutation: Sequence[int],
-    choose: Choose,
+    order: OrderBy,
     measure: Measure,
     second: Measure | None,
     *,
@@ -64,7 +67,7 @@ def stability(
 
     Args:
         permutation: the plan's.
-        choose: the next slot, by scores.
+        order: the policy: an order by scores.
         measure: the criterion, counted.
         second: the tie-breaker, if it has been counted: nothing is read again. Without it ties that were not met in the
             plan's order are broken by the lowest slot.
@@ -79,7 +82,7 @@ def stability(
         return Stability()
     if any(type(some).resample is Measure.resample for some in (measure, second) if some):
         return Stability(skipped="a criterion can't be resampled")
-    ordered = _Ordered(len(permutation), choose, measure, second, known)
+    ordered = _Ordered(order, measure, second, known)
     names, cost = _panel(known, estimator, ordered.cost), ordered.cost
     if resamples is None:
         seconds = FEWEST * cost(names) / 1e9
@@ -99,8 +102,7 @@ def stability(
 class _Ordered:
     """What resamples are ordered with: see `stability`."""
 
-    slots: int
-    choose: Choose
+    policy: OrderBy
     measure: Measure
     second: Measure | None
     known: Sequence[str]
@@ -129,7 +131,7 @@ class _Ordered:
         asked = () if name in self.known[:2] else (name,)  # the first two stand in all scores
         broken = partial(second, estimators=asked) if second else None
         scored = partial(score, estimators=asked)
-        return greedy(self.choose, self.slots, scored, broken, tie_breaker="", estimator=name).permutation
+        return self.policy(scored, broken, name)
 
 
 def _told(

@@ -29,11 +29,13 @@ class Order:
     Args:
         policy: name in `POLICIES`, or what is copied ahead (`Copying`); None takes ``max``.
         criterion: a criterion or its name (`CRITERIA`); None or ``none`` counts rows alone, which is all that a policy
-            needs that looks at no scores. ``auto`` takes the one that the policy needs; none for policies that look at
-            no scores on units of free text; else ``joint``. Policy ``lead`` has one of its own, `Associating`.
+            needs that looks at no scores. ``auto`` takes the one that the policy needs; ``usable`` for policy ``best``;
+            none for policies that look at no scores on units of free text; else ``joint``. Policy ``lead`` has one of
+            its own, `Associating`.
         tie_breaker: criterion that decides between scores that tie; None takes the lowest slot.
-        estimator: whose scores decide: a name in `ENTROPIES`; of criterion bigram, ``plug-in`` or ``cross-fitted``. The
-            tie-breaker's do too, by plug-in if it has no such estimator.
+        estimator: whose scores decide: a name in `ENTROPIES`; of criterion bigram, ``plug-in`` or ``cross-fitted``; of
+            criterion usable, ``held-out``. None takes the criterion's first, plug-in of most. The tie-breaker's do too,
+            by plug-in if it has no such estimator.
         permutation: the order itself, ``permutation[step] = slot``, in place of a policy.
         markers: write every unit behind a marker of its slot, such as ``⟨{}⟩``, so that any order can be undone; of
             policies that copy, what their copies look like. True takes ``⟨{}⟩``.
@@ -49,10 +51,10 @@ class Order:
         >>> from mireorder import Order
         >>> Order("max", criterion="pairwise", estimator="chao-shen").moves
         True
-        >>> Order("best")
+        >>> Order("bets")
         Traceback (most recent call last):
             ...
-        mireorder.errors.InputError: there is no policy 'best'; ...
+        mireorder.errors.InputError: there is no policy 'bets'; ...
         >>> Order(permutation=[2, 0, 1]).name
         'explicit'
     """
@@ -60,7 +62,7 @@ class Order:
     policy: str | Copying | None = None
     criterion: Criterion | Associating | str | None = "auto"
     tie_breaker: str | None = "subset"
-    estimator: str = "plug-in"
+    estimator: str | None = None
     permutation: Sequence[int] | None = None
     markers: str | bool | None = None
     shuffles: int | None = None
@@ -141,7 +143,7 @@ class Order:
         asked = None if isinstance(self.criterion, Associating) else self.criterion
         if asked == "auto":
             blind = self.copying is not None or (self.row.choose is None and cutter.free)
-            asked = self.row.criterion or ("none" if blind else "joint")
+            asked = self.row.criterion or self.row.usual or ("none" if blind else "joint")
         first = None if asked in (None, "none") else made(asked, CRITERIA, "criterion")
         self.require(first)
         if first is None or self.tie_breaker in (None, first.name):
@@ -158,7 +160,7 @@ class Order:
                     remedy=f"name one, or take a policy that looks at none: {', '.join(blind)}",
                 )
             return
-        if self.estimator not in criterion.estimators:
+        if self.estimator is not None and self.estimator not in criterion.estimators:
             raise InputError(
                 f"criterion {criterion.name} has no estimator {self.estimator!r}",
                 remedy=choices(self.estimator, criterion.estimators, "estimator"),
@@ -169,6 +171,10 @@ class Order:
                 f"policy {self.name} scores single rows, which criterion {criterion.name} can't",
                 remedy=f"pass --criterion={needed}",
             )
+
+    def decisive(self, criterion: Criterion | None) -> str:
+        """The estimator whose scores decide."""
+        return self.estimator or (criterion.estimators[0] if criterion else "plug-in")
 
     def whole(self, present: Sequence[int]) -> list[int] | None:
         """The order of all slots where the policy looks at no scores, else None.

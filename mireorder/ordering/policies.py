@@ -37,6 +37,8 @@ class Known:
 
 WholeOrder = Callable[[Known], list[int]]
 """The order of all slots, without any scores."""
+Path = Callable[..., list[int]]
+"""The order of that many slots, by scores given the emitted slots, and an estimator."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,11 @@ class Policy:
         whole: the order of all slots; None where scores say it.
         choose: the next slot by its scores; None where no scores are looked at. With ``rows`` it gives the order that
             rows have on average.
+        path: the order of all slots by what its steps cost together, in place of ``choose``; None where that decides.
         rows: the order of each row by itself; None where one order holds for all.
         copies: what is copied ahead, for policies that move nothing.
         criterion: the one that it needs; None takes any, or none.
+        usual: the one that it takes where none is named; None takes that of most policies.
         highest_first: whether the slot of most evidence comes first (kind ``causal``, which replays it).
     """
 
@@ -59,9 +63,11 @@ class Policy:
     kinds: tuple[str, ...]
     whole: WholeOrder | None = None
     choose: Choose | None = None
+    path: Path | None = None
     rows: RowOrder | None = None
     copies: Callable[..., Any] | None = None
     criterion: str | None = None
+    usual: str | None = None
     highest_first: bool = True
 
     @property
@@ -113,7 +119,7 @@ def rare(known: Known) -> list[int]:
 
 
 _most, _least = _late("row_orders:most_evidence"), _late("row_orders:least_evidence")
-_shuffled = _late("row_orders:shuffled_orders")
+_shuffled, _cheapest = _late("row_orders:shuffled_orders"), _late("best:cheapest")
 _lead, _lookahead = _late("copying.policies:Lead"), _late("copying.policies:Lookahead")
 POLICIES: dict[str, Policy] = {
     "plain": Policy("the natural order", ANY, plain),
@@ -121,6 +127,9 @@ POLICIES: dict[str, Policy] = {
     "random": Policy("one order, drawn by the seed", ANY, random),
     "max": Policy("the slot of highest score next", ANY, choose=maximum),
     "min": Policy("the slot of lowest score next", ANY, choose=minimum),
+    "best": Policy(
+        "the order whose steps cost a small network the least", ANY, choose=maximum, path=_cheapest, usual="usable"
+    ),
     "frequency": Policy("the slot that most rows have first", ANY, frequency),
     "rare": Policy("the slot that fewest rows have first", ANY, rare),
     "explicit": Policy("", ANY, explicit),

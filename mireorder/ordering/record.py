@@ -39,6 +39,9 @@ class Stability:
         same: share of the orders that equal the plan's; None without resamples.
         same_by_estimator: the same, of the orders by each estimator.
         order_by_estimator: the permutation by each estimator on the counts themselves, not on resamples of them.
+        costs: of a policy that adds up what steps cost: name of an order -> ``permutation``, ``bits`` and its interval,
+            ``low`` to ``high`` (`mireorder.ordering.best.OrderCost`). None, and not in the plan, of all others.
+        probe: of criterion usable, how its networks were trained. None, and not in the plan, of all others.
         skipped: why nothing was drawn where it was asked for; not kept in the plan.
     """
 
@@ -47,11 +50,14 @@ class Stability:
     same: float | None = None
     same_by_estimator: dict[str, float] | None = None
     order_by_estimator: dict[str, list[int]] | None = None
+    costs: dict[str, dict[str, Any]] | None = None
+    probe: dict[str, Any] | None = None
     skipped: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For the plan's file."""
-        return {name: value for name, value in asdict(self).items() if name != "skipped"}
+        absent = {"skipped", *(name for name in ("costs", "probe") if getattr(self, name) is None)}
+        return {name: value for name, value in asdict(self).items() if name not in absent}
 
 
 @dataclass(frozen=True)

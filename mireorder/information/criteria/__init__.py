@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mireorder.information.criteria.pairwise import Pairwise
     from mireorder.information.criteria.presence import Presence
     from mireorder.information.criteria.subset import Subset
+    from mireorder.information.criteria.usable import Usable
 
 _HERE = "mireorder.information.criteria"
 
@@ -37,10 +38,11 @@ CRITERIA: Table[type[Criterion]] = Table(
         "subset": f"{_HERE}.subset:Subset",
         "presence": f"{_HERE}.presence:Presence",
         "bigram": f"{_HERE}.bigram:Bigram",
+        "usable": f"{_HERE}.usable:Usable",
     }
 )
 
-__all__ = ["CRITERIA", "Bigram", "Criterion", "Joint", "Measure", "Pairwise", "Presence", "Scores", "Subset"]
+__all__ = ["CRITERIA", "Bigram", "Criterion", "Joint", "Measure", "Pairwise", "Presence", "Scores", "Subset", "Usable"]
 
 __getattr__ = late(
     globals(),
@@ -53,5 +55,6 @@ __getattr__ = late(
         "Presence": f"{_HERE}.presence:Presence",
         "Scores": f"{_HERE}.criterion:Scores",
         "Subset": f"{_HERE}.subset:Subset",
+        "Usable": f"{_HERE}.usable:Usable",
     },
 )

@@ -37,6 +37,8 @@ class Scores:
             like it summed over the pair tables that a score sums over.
         others: estimator -> float64 (slots,), by the estimators asked for besides.
         correction: ``miller-madow``, or what a criterion has in its place.
+        cost: float64 (slots,), bits that it costs to say each unit then, for policies that add costs up; None where a
+            criterion does not know, and its scores are taken off.
     """
 
     plug_in: NDArray[np.float64]
@@ -46,6 +48,7 @@ class Scores:
     effective: NDArray[np.float64]
     others: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     correction: str = "miller-madow"
+    cost: NDArray[np.float64] | None = None
 
     @classmethod
     def of(
@@ -70,6 +73,10 @@ class Scores:
     def bits(self) -> dict[str, NDArray[np.float64]]:
         """Estimator -> float64 (slots,)."""
         return {"plug-in": self.plug_in, self.correction: self.corrected, **self.others}
+
+    def costs(self, estimator: str) -> NDArray[np.float64]:
+        """float64 (slots,): bits that units cost, or else what scores are short of 0."""
+        return -self.bits[estimator] if self.cost is None else self.cost
 
     def same(self, a: int, b: int, estimator: str) -> bool:
         """Whether two scores tie: they differ by no more than two standard errors of their difference.
@@ -147,6 +154,11 @@ class Measure:
             sources: what the criterion settled of them.
         """
         del sources
+        return None
+
+    @property
+    def facts(self) -> dict[str, Any] | None:
+        """How what scores was made, for the plan; None where it is counted alone."""
         return None
 
     @property
