@@ -1,0 +1,270 @@
+"""Criterion `usable` and policy `best`: what a small network can use, and the order that costs it the least."""
+
+import random
+from itertools import permutations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mireorder import Digits, Order, Plan, count, fit, plan_of
+from mireorder.stages import count_like
+from mireorder.cutting.sampled import SampledSources, group_hashes, survey_sample
+from mireorder.errors import InputError
+from mireorder.information.criteria import Usable
+from mireorder.information.criteria.criterion import Measure, Scores
+from mireorder.information.probes.probe import ProbeRows
+from mireorder.ordering.best import cheapest, compared, cost_of
+
+SMALL = Usable(seeds=2, steps=200)
+PADDED = Digits(align="pad")
+
+
+def independent(rows, slots=3):
+    draw = random.Random(0)
+    return [
+        {"s": "".join(draw.choices("abcdefgh", k=6)), "t": "".join(draw.choices("01", k=slots))} for _ in range(rows)
+    ]
+
+
+# -- the sample
+
+
+texts = st.lists(st.text("ab 017*", max_size=6), min_size=1, max_size=30)
+
+
+@given(texts, st.data())
+def test_the_sample_is_the_same_however_rows_are_split(rows, data):
+    cut, most = data.draw(st.integers(0, len(rows))), data.draw(st.integers(1, 8))
+    whole = survey_sample(pa.array(rows), most)
+    parts = [survey_sample(pa.array(part, pa.string()), most) for part in (rows[:cut], rows[cut:])]
+    for merged in (parts[0].merge(parts[1]), parts[1].merge(parts[0])):
+        assert merged.groups.tolist() == whole.groups.tolist()
+        assert merged.rows.tolist() == whole.rows.tolist()
+        assert merged.length == whole.length
+
+
+def test_spellings_of_one_question_are_one_group():
+    first, second, other, padded = group_hashes(pa.array(["35*07", "07*35", "35*08", "7 * 35"])).tolist()
+    assert first == second == padded != other
+
+
+def test_short_sources_are_their_bytes_and_long_ones_their_words():
+    short = SampledSources.of(survey_sample(pa.array(["ab", "c"]), 10), 10)
+    assert short.tokens(pa.array(["ab", "c", ""])).tolist() == [[98, 99], [0, 100], [0, 0]]
+    long = SampledSources.of(survey_sample(pa.array(["word " * 20]), 10), 10)
+    assert long.by_words
+    twice, none, mixed = long.tokens(pa.array(["Sun sun", "", "sun moon"]))[:, :3].tolist()
+    assert twice[0] == twice[1] == mixed[0] != 0
+    assert twice[2] == 0
+    assert none == [0, 0, 0]
+
+
+def test_no_question_that_is_measured_on_is_learnt():
+    rows = [{"s": f"{a:02}*{b:02}", "t": f"{a * b:04}"} for a in range(30) for b in range(30)]
+    counts = count(rows, source="s", target="t", cutter=PADDED, criterion=SMALL, tie_breaker=None)
+    found = counts.first.measure(counts.targets.radices)._rows
+    seen = [{tuple(sorted((tuple(row[:2]), tuple(row[3:])))) for row in found.sources[part].tolist()}
+            for part in (found.learn, found.held_out)]  # fmt: skip
+    assert not seen[0] & seen[1]
+    assert 0.08 < len(found.held_out) / len(rows) < 0.13
+
+
+# -- the cheapest order
+
+
+class Table(Measure):
+    """Costs that are given."""
+
+    def __init__(self, costs):
+        self.costs = costs
+
+    def scores(self, emitted, estimators=()):
+        found = np.array(self.costs[tuple(sorted(emitted))])
+        return Scores(-found, -found, found * 0, found * 0, found * 0, cost=found)
+
+    def resample(self, rng):
+        return self.scores
+
+
+def sets(slots):
+    return [tuple(i for i in range(slots) if bits >> i & 1) for bits in range(2**slots)]
+
+
+@given(st.integers(1, 5).flatmap(lambda slots: st.tuples(
+    st.just(slots), st.lists(st.integers(0, 4), min_size=slots * 2**slots, max_size=slots * 2**slots))))  # fmt: skip
+def test_no_order_costs_less_than_the_cheapest(drawn):
+    slots, values = drawn
+    table = Table(dict(zip(sets(slots), np.array(values, float).reshape(-1, slots), strict=True)))
+    costs = {order: cost_of(order, table.scores, "plug-in") for order in permutations(range(slots))}
+    found = cheapest(slots, table.scores, "plug-in")
+    assert tuple(found) == min(costs, key=lambda order: (costs[order], order))
+
+
+def test_beyond_twelve_slots_a_beam_finds_what_the_units_ask_for():
+    """Each slot is free once the one before it is emitted, and costs a bit otherwise."""
+
+    def score(emitted, estimators=()):
+        cost = np.array([0.0 if slot == 0 or slot - 1 in emitted else 1.0 for slot in range(30)])
+        return Scores(-cost, -cost, cost, cost, cost, cost=cost)
+
+    assert cheapest(30, score, "plug-in") == list(range(30))
+    with pytest.raises(InputError, match="64 at most, and targets have 65"):
+        cheapest(65, score, "plug-in")
+
+
+def test_a_lead_without_noise_is_believed_and_none_is_not():
+    costs = {key: [1.0, 0.0 if 0 in key else 0.5] for key in sets(2)}
+    found, surely = compared({"plain": [0, 1], "best": [1, 0]}, Table(costs), "plug-in", 0)
+    assert (found["plain"].bits, found["best"].bits, surely) == (1.0, 1.5, False)
+    _, surely = compared({"plain": [1, 0], "best": [0, 1]}, Table(costs), "plug-in", 0)
+    assert surely
+
+
+# -- from the data to the plan
+
+
+@pytest.mark.parametrize("probe", ["masked", "ordered"])
+def test_where_slots_are_independent_the_natural_order_is_kept(probe):
+    order = Order("best", criterion=Usable(probe=probe, seeds=2, steps=200), resamples=0)
+    plan = fit(independent(600), source="s", target="t", cutter=PADDED, order=order)
+    assert plan.permutation == [0, 1, 2]
+    assert plan.stability.costs.keys() == {"plain", "reverse", "max", "best"}
+    for cost in plan.stability.costs.values():
+        assert cost["low"] <= cost["bits"] <= cost["high"]
+        assert 2.9 < cost["bits"] < 3.3  # three coins
+    if plan.stability.costs["best"]["permutation"] != [0, 1, 2]:
+        assert any("order does not matter here" in warning for warning in plan.warnings)
+    assert Plan.from_dict(plan.entries()) == plan
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("probe", ["masked", "ordered"])
+def test_sums_with_carries_are_emitted_from_the_right(probe):
+    """The carry comes from the right: who emits that end first needs two digits and a carry at a time."""
+    draw = np.random.default_rng(0)
+    digits = draw.integers(0, 10, (2, 3000, 3))
+    handed_on = draw.random((3000, 3)) < 0.6
+    digits[1][handed_on] = 9 - digits[0][handed_on]
+    a, b = digits @ [100, 10, 1]
+    rows = [{"s": f"{x:03}+{y:03}=", "t": f"{x + y:04}"} for x, y in zip(a.tolist(), b.tolist(), strict=True)]
+    order = Order("best", criterion=Usable(probe=probe, seeds=2, steps=800), resamples=0)
+    plan = fit(rows, source="s", target="t", cutter=PADDED, order=order)
+    assert plan.permutation.index(3) < plan.permutation.index(1) < plan.permutation.index(0)
+    assert plan.stability.costs["best"]["bits"] < plan.stability.costs["plain"]["bits"]
+
+
+def test_a_copy_of_the_source_is_usable_and_a_coin_is_not():
+    draw = random.Random(1)
+    rows = []
+    for _ in range(800):
+        source = "".join(draw.choices("01", k=2))
+        rows.append({"s": source + " " + "".join(draw.choices("abcdef", k=4)), "t": source[0] + draw.choice("01")})
+    counts = count(rows, source="s", target="t", cutter=PADDED, criterion=Usable(seeds=1, steps=400), tie_breaker=None)
+    measure = counts.first.measure(counts.targets.radices)
+    copied, coin = measure.scores(()).bits["held-out"]
+    assert copied > 0.5
+    assert abs(coin) < 0.2
+    assert measure.scores((0,)).cost[1] > 0.9
+    assert np.isnan(measure.scores((0,)).cost[0])
+
+
+def test_the_plan_is_the_same_for_any_workers_shards_and_merged_counts():
+    rows = independent(400)
+    asked = {"source": "s", "target": "t", "cutter": PADDED}
+    order = Order("max", criterion=SMALL, tie_breaker=None, resamples=3)
+    plan = fit(rows, **asked, order=order, workers=1)
+    assert fit(rows[::-1], **asked, order=order, workers=2).to_json() == plan.to_json()
+    counts = count(rows, **asked, criterion=SMALL, tie_breaker=None)
+    assert plan_of(counts, order).to_json() == plan.to_json()
+    assert plan.estimator == "held-out"
+    assert plan.stability.probe == {**plan.stability.probe, "probe": "masked", "rows": plan.stability.probe["rows"]}
+    parts = [count_like(part, counts) for part in (rows[:150], rows[150:])]
+    assert plan_of(parts[0].merge(parts[1]), order).to_json() == plan.to_json()
+
+
+@pytest.mark.parametrize(
+    ("rows", "usable", "problem"),
+    [
+        (independent(100), Usable(), "100 rows of .* sources are too few"),
+        ([{"s": "a", "t": "01"}] * 300, Usable(), "300 rows of 1 sources are too few"),
+    ],
+)
+def test_too_few_rows_are_refused(rows, usable, problem):
+    with pytest.raises(InputError, match=problem):
+        fit(rows, source="s", target="t", cutter=PADDED, order=Order("best", criterion=usable))
+
+
+def test_without_torch_the_remedy_is_named(monkeypatch):
+    monkeypatch.setattr("mireorder.information.criteria.usable.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"torch is missing; pip install 'mireorder\[train\]'"):
+        fit(independent(300), source="s", target="t", cutter=PADDED, order=Order("best"))
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"probe": "maskd"}, "there is no probe 'maskd'; did you mean 'masked'"),
+        ({"seeds": 0}, "0 seeds train nothing"),
+        ({"steps": 0}, "0 steps train nothing"),
+        ({"rows": 10}, "of 10 rows a tenth can't be held out"),
+    ],
+)
+def test_options_that_train_nothing_are_refused(options, problem):
+    with pytest.raises(InputError, match=problem):
+        Usable(**options)
+
+
+def test_other_criteria_can_stand_under_it():
+    rows = [{"s": f"{a}{b}", "t": f"{a}{b}"} for a in range(10) for b in range(10)]
+    plan = fit(rows, source="s", target="t", cutter="digits", order=Order("best", criterion="pairwise"))
+    assert sorted(plan.permutation) == [0, 1]
+    assert plan.stability.probe is None
+
+
+# -- the network
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.booleans(), st.integers(0, 2**16))
+def test_the_gradient_is_the_slope_of_the_loss(bidirectional, seed):
+    import torch
+
+    from mireorder.networks import Shape
+    from mireorder.networks.fresh import FreshWeights
+    from mireorder.networks.small import SmallGpt
+
+    network = SmallGpt(FreshWeights(Shape(2, 2, 16), 11, 8, seed), bidirectional=bidirectional)
+    draw = torch.Generator().manual_seed(seed)
+    network.weights.mul_(4)  # away from where everything is alike
+    ids, targets = torch.randint(0, 11, (6, 5), generator=draw), torch.randint(0, 11, (3, 5), generator=draw)
+    network.loss(ids, targets)
+    slope, way = network.weights.grad.clone(), torch.randn(network.weights.shape, generator=draw)
+    way, start, step = way / way.norm(), network.weights.clone(), 3e-3
+    ends = []
+    for sign in (1, -1):
+        network.weights.copy_(start + sign * step * way)
+        ends.append(network.loss(ids, targets).item())
+    assert (ends[0] - ends[1]) / (2 * step) == pytest.approx((slope @ way).item(), rel=0.05, abs=2e-3)
+
+
+def test_both_ways_means_that_later_ids_are_seen():
+    import torch
+
+    from mireorder.networks import Shape
+    from mireorder.networks.fresh import FreshWeights
+    from mireorder.networks.small import SmallGpt
+
+    ids = torch.tensor([[1], [2], [3]])
+    later = torch.tensor([[1], [2], [4]])
+    for bidirectional in (False, True):
+        network = SmallGpt(FreshWeights(Shape(1, 1, 8), 5, 3, 0), bidirectional=bidirectional)
+        same = torch.equal(network.logits(ids, 3)[:2], network.logits(later, 3)[:2])
+        assert same != bidirectional
+
+
+def test_a_probe_row_knows_its_slots():
+    rows = ProbeRows(np.zeros((2, 0), np.int64), np.array([[0, 2], [1, 3]]), np.array([0]), np.array([1]), 4)
+    assert rows.slots == 2
