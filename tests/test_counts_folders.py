@@ -248,7 +248,7 @@ REFUSED = {
     "fit --counts monday --ties none": ["--ties can't be given with --counts"],
     "fit --counts monday --reject": ["--reject can't be given with --counts"],
     "fit --counts monday --memory 1MB": ["--memory can't be given with --counts"],
-    "fit --counts monday --policy best": ["no policy 'best'"],
+    "fit --counts monday --policy bets": ["no policy 'bets'"],
     "fit --counts monday.txt": ["monday.txt", "not readable"],
     "fit --counts nowhere": ["nowhere: there are no finished counts", "mireorder count"],
     "count tuesday.txt --like monday --cutter digits": ["--cutter can't be given with --like", "monday"],

@@ -33,6 +33,7 @@ def plan_view(plan: PlanRecord, sha256: bool = True) -> RenderableType:
         ("counted", f"{plan.rows:,} rows{rejected}"),
         ("stability", _steadiness(plan)),
         *_estimators(plan),
+        *_costs(plan),
     ]
     facts += [("plan", plan.sha256)] if sha256 else []
     parts: list[RenderableType] = [Text.assemble((f"{name:13}", "bold"), value) for name, value in facts]
@@ -219,6 +220,17 @@ def _estimators(plan: PlanRecord) -> list[tuple[str, str]]:
     return [
         ("" if i else "estimators", f"{order}: {', '.join(sorted(names))}") for i, (order, names) in enumerate(lines)
     ]
+
+
+def _costs(plan: PlanRecord) -> Iterator[tuple[str, str]]:
+    """What orders cost a small network, and how it was trained."""
+    for row, (name, cost) in enumerate((plan.stability.costs or {}).items()):
+        order = "" if name == "plain" else f": {plan.named(_first(cost['permutation']))}"
+        yield "" if row else "costs", f"{cost['bits']:.3f} bits ({cost['low']:.3f} to {cost['high']:.3f}) {name}{order}"
+    if found := plan.stability.probe:
+        steps = ", ".join(f"{steps:,}" for steps in found["steps"])
+        trained = f"{found['probe']}, {len(found['steps'])} networks of {steps} steps"
+        yield "probe", f"{trained} on {found['rows']:,} rows, measured on {found['held_out']:,} others"
 
 
 def _cell(score: float | None, top: float, chosen: bool) -> Text:
