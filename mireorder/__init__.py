@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mireorder.errors import HubError, InputError, MireorderError, OutputError, PlanError
     from mireorder.fitting.counts import Counts
     from mireorder.information.association import Associating
-    from mireorder.information.criteria import Bigram, Joint, Pairwise, Presence, Subset
+    from mireorder.information.criteria import Bigram, Joint, Pairwise, Presence, Subset, Usable
     from mireorder.ordering.copying.policies import Copying, Lead, Lookahead
     from mireorder.ordering.order import Order
     from mireorder.ordering.plan import Plan
@@ -52,7 +52,7 @@ _ROOMS = {
     "errors": "HubError InputError MireorderError OutputError PlanError",
     "fitting.counts": "Counts",
     "information.association": "Associating",
-    "information.criteria": "Bigram Joint Pairwise Presence Subset",
+    "information.criteria": "Bigram Joint Pairwise Presence Subset Usable",
     "ordering.copying.policies": "Copying Lead Lookahead",
     "ordering.order": "Order",
     "ordering.plan": "Plan",
@@ -93,6 +93,7 @@ __all__ = [
     "Spans",
     "Subset",
     "Tokens",
+    "Usable",
     "Words",
     "annealed",
     "apply",

@@ -20,6 +20,9 @@ from mireorder.evaluate.compare import Comparison
 from mireorder.evaluate.orders import Limited, area, criterion_gains, every_order
 from mireorder.evaluate.statistics import Interval, spearman
 from mireorder.files import write_text
+from mireorder.information.criteria.usable import HELD_OUT, Usable
+from mireorder.information.probes import PROBES
+from mireorder.ordering.best import cost_of
 from mireorder.ordering.order import Order
 from mireorder.report.comparison import markdown_table
 from mireorder.training.budget import Budget
@@ -71,7 +74,7 @@ def main(
         plan = fit(paths, reading=READING, cutter=CUTTER, order=Order(permutation=order, criterion=None))
         prepared["".join(map(str, order))] = (plan, apply(paths, plan))
     comparison = train_all(out, prepared, replace(scale.setup, budget=budget, keep_models=False))
-    scores = scores_of(orders, paths["train"], splits["train"])
+    scores = scores_of(orders, paths["train"], splits["train"], Usable(seeds=1, steps=20) if small else Usable())
     found = correlations(scores, reached(comparison))
     table = [{"order": list(order)} | {name: of[order] for name, of in scores.items()} for order in orders]
     write_text(out / "scores.json", json.dumps(table, indent=1) + "\n")
@@ -82,13 +85,16 @@ def main(
     OUT.print(write_page(out, title, [*parts, *made_by(again("orders"), FOLDER), compared(out)]))
 
 
-def scores_of(orders: Sequence[Slots], train_file: Path, rows: Sequence[Question]) -> dict[str, dict[Slots, float]]:
+def scores_of(
+    orders: Sequence[Slots], train_file: Path, rows: Sequence[Question], usable: Usable
+) -> dict[str, dict[Slots, float]]:
     """Every score of every order; the more, the better the order should be.
 
     Args:
         orders: the orders.
         train_file: what is learnt.
         rows: the same, as rows: their prompts are of one length, their answers too.
+        usable: how its probes are trained; each of them gives a score.
 
     Returns:
         Name of the score -> order -> bits.
@@ -98,6 +104,13 @@ def scores_of(orders: Sequence[Slots], train_file: Path, rows: Sequence[Question
         counts = count(train_file, reading=READING, cutter=CUTTER, criterion=name, tie_breaker=None)
         gains = criterion_gains(counts.first.measure(counts.targets.radices), orders)
         scores[f"{name}, area"] = {order: area(of) for order, of in gains.items()}
+    for probe in PROBES:
+        counts = count(
+            train_file, reading=READING, cutter=CUTTER, criterion=replace(usable, probe=probe), tie_breaker=None
+        )
+        measure = counts.first.measure(counts.targets.radices)
+        costs = {order: cost_of(order, measure.scores, HELD_OUT) for order in orders}
+        scores[f"usable, {probe}: least cost"] = {order: -cost for order, cost in costs.items()}
     sources, targets = (_codes([getattr(row, part) for row in rows]) for part in ("prompt", "answer"))
     for k in INPUTS:
         limited = Limited(sources, targets, k)

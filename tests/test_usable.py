@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mireorder import Digits, Order, Plan, count, fit, plan_of
-from mireorder.stages import count_like
 from mireorder.cutting.sampled import SampledSources, group_hashes, survey_sample
 from mireorder.errors import InputError
 from mireorder.information.criteria import Usable
 from mireorder.information.criteria.criterion import Measure, Scores
 from mireorder.information.probes.probe import ProbeRows
 from mireorder.ordering.best import cheapest, compared, cost_of
+from mireorder.stages import count_like
 
-SMALL = Usable(seeds=2, steps=200)
+SMALL = Usable(seeds=2, steps=40)
 PADDED = Digits(align="pad")
 
 

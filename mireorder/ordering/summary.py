@@ -225,7 +225,7 @@ def _estimators(plan: PlanRecord) -> list[tuple[str, str]]:
 def _costs(plan: PlanRecord) -> Iterator[tuple[str, str]]:
     """What orders cost a small network, and how it was trained."""
     for row, (name, cost) in enumerate((plan.stability.costs or {}).items()):
-        order = "" if name == "plain" else f": {plan.named(_first(cost['permutation']))}"
+        order = f": {plan.named(cost['permutation'])}" if len(cost["permutation"]) <= _MOST_SLOTS else ""
         yield "" if row else "costs", f"{cost['bits']:.3f} bits ({cost['low']:.3f} to {cost['high']:.3f}) {name}{order}"
     if found := plan.stability.probe:
         steps = ", ".join(f"{steps:,}" for steps in found["steps"])

@@ -21,7 +21,7 @@ from mireorder.restoring.units import UnitsRestorer
 KINDS = ("fixed", "causal", "set", "marked", "lead")
 ANY, TOLD = ("fixed", "set", "marked"), ("set", "marked")
 POLICY_KINDS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("plain", "reverse", "random", "max", "min", "frequency", "rare", "explicit"), ANY),
+    **dict.fromkeys(("plain", "reverse", "random", "max", "min", "best", "frequency", "rare", "explicit"), ANY),
     **dict.fromkeys(("causal-max", "causal-min"), ("causal", *TOLD)),
     **dict.fromkeys(("shuffle", "hardest", "easiest", "mix"), TOLD),
     **dict.fromkeys(("lead", "lookahead"), ("lead",)),

@@ -106,6 +106,15 @@ _COPIED: dict[str, Check] = {
         }
     ),
 }
+_ORDER_COST = entries_of({"permutation": _SLOTS, **dict.fromkeys(("bits", "low", "high"), finite_number())})
+_PROBE = entries_of(
+    {
+        "probe": text_of(),
+        **dict.fromkeys(("rows", "held_out"), whole_number()),
+        "steps": list_of(whole_number()),
+        "bits_per_unit": list_of(finite_number()),
+    }
+)
 _ASSOCIATION = entries_of(
     {
         **dict.fromkeys(("words", "stop_words", "left", "right"), text_of(_MOST_LAYER)),
@@ -145,7 +154,9 @@ _PLAN = entries_of(
                 "same": maybe(_SHARE),
                 "same_by_estimator": maybe(members_of(_SHARE)),
                 "order_by_estimator": maybe(members_of(_SLOTS)),
-            }
+            },
+            costs=members_of(_ORDER_COST),
+            probe=_PROBE,
         ),
         "ties": list_of(entries_of({"step": _SLOT, "slots": _SLOTS, "chosen": _SLOT, "broken_by": text_of()})),
         "copying": maybe(
@@ -214,6 +225,8 @@ def _agree_scores(plan: Mapping[str, Any], slots: int) -> None:
         _require_shape(steady["frequency"], slots, slots, "stability.frequency")
     for name, order in (steady["order_by_estimator"] or {}).items():
         _require_order(order, slots, f"stability.order_by_estimator.{shown_key(name)}")
+    for name, cost in steady.get("costs", {}).items():
+        _require_order(cost["permutation"], slots, f"stability.costs.{shown_key(name)}.permutation")
     for place, tie in enumerate(plan["ties"]):
         _require_slots([*tie["slots"]], slots, f"ties[{place}].slots")
         if tie["step"] >= slots or tie["chosen"] not in tie["slots"]:
