@@ -162,8 +162,8 @@ FIT = {
     "unknown policy": (
         "d.txt",
         SUMS,
-        f"{DIGITS} --policy best",
-        ["no policy 'best'", "plain, reverse, random, max, min"],
+        f"{DIGITS} --policy bets",
+        ["no policy 'bets'", "plain, reverse, random, max, min"],
     ),
     "unknown estimator": (
         "d.txt",

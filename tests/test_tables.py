@@ -134,7 +134,8 @@ def test_inspect_shows_long_plans_by_step():
     scores = [[None if np.isnan(score) else score for score in row] for row in scores]
     options = {"scores": scores, "scores_corrected": scores, "noise": scores, "ties": []}
     orders = {"plug-in": [*range(14)], "kt": [*range(12), 13, 12]}
-    steady = {"resamples": 0, "order_by_estimator": orders}
+    none = dict.fromkeys(("frequency", "same", "same_by_estimator"))
+    steady = {"resamples": 0, **none, "order_by_estimator": orders}
     text = shown(plan_of(Digits("pad", width=14), range(14), **options, stability=steady))
     assert "this order: plug-in" in text and "another from step 12 on: kt" in text
     assert "corrected" in text and "14.000" in text and "14.0000" in text  # corrected, noise
