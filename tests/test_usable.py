@@ -197,6 +197,17 @@ def test_too_few_rows_are_refused(rows, usable, problem):
         fit(rows, source="s", target="t", cutter=PADDED, order=Order("best", criterion=usable))
 
 
+@pytest.mark.parametrize(
+    ("radices", "problem"),
+    [((2,) * 65, "64 slots at most, and targets have 65"), ((40_000, 2), "32,768 different units at most")],
+)
+def test_targets_that_are_too_large_are_refused(radices, problem):
+    sources = SampledSources(2**64 - 1, 1, False)
+    table = Usable().count(pa.array(["a"]), np.zeros((1, len(radices)), np.int32), radices, sources)
+    with pytest.raises(InputError, match=problem):
+        Usable().measure(table, radices, sources)
+
+
 def test_without_torch_the_remedy_is_named(monkeypatch):
     monkeypatch.setattr("mireorder.information.criteria.usable.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"torch is missing; pip install 'mireorder\[train\]'"):

@@ -31,7 +31,7 @@ Floats = NDArray[np.float64]
 HELD_OUT = "held-out"
 SHARE, FEWEST = 0.1, 20
 """Rows that are held out, and the fewest that say something."""
-MOST_SLOTS = 64
+MOST_SLOTS, MOST_UNITS = 64, 1 << 15
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,11 @@ class Usable:
             raise InputError(
                 f"criterion usable takes {MOST_SLOTS} slots at most, and targets have {len(radices)}",
                 remedy="take larger units, or another --criterion",
+            )
+        if sum(radices) > MOST_UNITS:
+            raise InputError(
+                f"criterion usable takes {MOST_UNITS:,} different units at most, and targets have {sum(radices):,}",
+                remedy="take smaller units, or another --criterion",
             )
         return UsableMeasure(self, table, radices, sources)
 
