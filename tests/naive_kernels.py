@@ -252,6 +252,19 @@ def sum_words(rows, words, emitted):
     return {name: [sum(term(w, y, given) for w in has) for y in columns] for name, term in terms.items()}
 
 
+def see_word(entries, group, cells, groups, all_cells):
+    """Rows by group and by cell, and the groups that have some as they are met, of entries (target, rows)."""
+    by_group = [sum(rows for target, rows in entries if group[target] == z) for z in range(groups)]
+    by_cell = [sum(rows * cells[target].count(c) for target, rows in entries) for c in range(all_cells)]
+    return by_group, by_cell, list(dict.fromkeys(group[target] for target, rows in entries if rows))
+
+
+def forget_word(touched, cells_of_group):
+    """Ones, but zeros for these groups and their cells."""
+    gone = {cell for z in touched for cell in cells_of_group[z]}
+    return [int(z not in touched) for z in range(len(cells_of_group))], [int(c not in gone) for c in range(4)]
+
+
 # --- words before --------------------------------------------------------------------------------------------
 
 

@@ -101,6 +101,31 @@ def test_no_files_import_each_other():
     assert circle(graph(ROOT)) is None
 
 
+def long_parts(files, lines=400, function=60):
+    """The files, and the functions in them, that have more lines than this."""
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        if (found := text.count("\n")) > lines:
+            yield f"{file.name} has {found} lines"
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                found = node.end_lineno - node.lineno + 1
+                if found > function:
+                    yield f"{file.name}: {node.name} has {found} lines"
+
+
+def test_no_function_is_over_60_lines_and_no_file_over_400():
+    """A longer one is two things."""
+    tests = Path(__file__).parent.rglob("*.py")
+    assert list(long_parts([*modules(ROOT).values(), *tests])) == []
+
+
+def test_what_is_too_long_is_named(tmp_path):
+    (tmp_path / "a.py").write_text("def f():\n    x = 1\n    return x\n\n\nasync def g():\n    return 1\n")
+    assert list(long_parts([tmp_path / "a.py"], 7, 3)) == []
+    assert list(long_parts([tmp_path / "a.py"], 6, 2)) == ["a.py has 7 lines", "a.py: f has 3 lines"]
+
+
 def house(root, files):
     """The graph of a house of these files: path -> text."""
     for path, text in files.items():
