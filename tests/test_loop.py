@@ -1,0 +1,139 @@
+"""Small models and the lean loop: shapes, losses and gradients by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+pytest.importorskip("trl")
+
+import torch
+from test_sft import SUMS, write_dataset
+
+from mireorder.networks.small import SmallGpt, is_small
+from mireorder.tokenizing.characters import character_tokenizer
+from mireorder.tokenizing.tokens import encode, encode_prompts
+from mireorder.training.budget import Budget
+from mireorder.training.encoded import encode_dataset
+from mireorder.training.loop import _by_position, batch_loss, greedy_answers, shuffled_batches, to_rows, train_steps
+from mireorder.training.presets import PRESETS, build
+from mireorder.training.train import _trainer
+
+
+@pytest.fixture(scope="module")
+def sums(tmp_path_factory):
+    return write_dataset(tmp_path_factory.mktemp("sums") / "data", SUMS)
+
+
+# -- models and the lean loop
+
+
+@pytest.mark.parametrize("name", list(PRESETS))
+def test_presets_have_their_shape_and_depend_on_the_seed_alone(name):
+    tokenizer = character_tokenizer(["01="])
+    model = build(name, tokenizer, 8, seed=3)
+    shape = (model.config.n_layer, model.config.n_head, model.config.n_embd)
+    assert shape == (PRESETS[name].layers, PRESETS[name].heads, PRESETS[name].width)
+    if name == "gpt2-small":  # made as the others are, and large
+        return
+    again = build(name, tokenizer, 8, seed=3)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
+    other = build(name, tokenizer, 8, seed=4)
+    assert not torch.equal(model.transformer.wte.weight, other.transformer.wte.weight)
+
+
+@pytest.mark.parametrize("name", ["tiny", "nano"])
+def test_the_loop_has_the_losses_of_the_stock_trainer(name, sums, tmp_path):
+    tokenizer = character_tokenizer([text for row in SUMS for text in row])
+    encoded = encode_dataset(sums, tokenizer, tmp_path)
+    budget = Budget(steps=20, batch_size=10, learning_rate=3e-3, warmup=0.2)
+    model = build(name, tokenizer, encoded.longest, seed=1)
+    trainer = _trainer(model, encoded, tmp_path / "out", budget, scratch=True, log_every=1)
+    trainer.args.train_sampling_strategy = "sequential"
+    trainer.train()
+    stock = [log["loss"] for log in trainer.state.log_history if "loss" in log]
+
+    rows = to_rows(encoded.train["input_ids"], encoded.train["labels"])
+    batches = [np.arange(start, min(start + 10, len(SUMS))) for start in range(0, len(SUMS), 10)] * 3
+    ours = build(name, tokenizer, encoded.longest, seed=1)
+    assert is_small(ours)
+    steps = train_steps(ours, rows, batches, budget, 3e-3)
+    assert len(set(rows.lengths)) > 1, "rows of different lengths, so that padding is tested"
+    np.testing.assert_allclose([float(loss) for loss in steps], stock, atol=1e-4)
+
+
+@pytest.mark.parametrize("changed", [{}, {"attn_pdrop": 0.1}, {"scale_attn_by_inverse_layer_idx": True}])
+def test_what_is_not_computed_by_hand_is_left_to_autograd(changed):
+    model = build("tiny", character_tokenizer(["01="]), 8, seed=3)
+    for name, value in changed.items():
+        setattr(model.config, name, value)
+    assert is_small(model) == (not changed)
+
+
+def test_by_hand_everything_lies_where_the_model_does():
+    """On `meta`, where torch knows shapes and devices alone: one left on the processor would raise, as on a GPU."""
+    tokenizer = character_tokenizer(["0123456789+="])
+    rows = to_rows([[1, 2, 3, 4, 5], [1, 2, 3, 4]], [[-100, -100, 3, 4, 5], [-100, 2, 3, 4]], "meta")
+    small = SmallGpt(build("nano", tokenizer, 8, seed=0).to("meta"))
+    loss = small.loss(*_by_position(rows, np.arange(2)))
+    assert {loss.device.type, small.weights.device.type, small.weights.grad.device.type} == {"meta"}
+
+
+@given(st.data())
+def test_loss_and_gradient_by_hand_are_those_of_autograd(data):
+    """For batches of any lengths, of a prompt of one token, of rows that have nothing to predict, by both libraries."""
+    tokenizer = character_tokenizer(["0123456789+="])
+    lengths = data.draw(st.lists(st.tuples(st.integers(1, 6), st.integers(1, 6)), min_size=1, max_size=5))
+    random = np.random.default_rng(data.draw(st.integers(0, 99)))
+    ids = [random.integers(0, len(tokenizer), prompt + answer).tolist() for prompt, answer in lengths]
+    labels = [[-100] * prompt + row[prompt:] for (prompt, _), row in zip(lengths, ids, strict=True)]
+    rows = to_rows(ids, labels)
+    model = build("nano", tokenizer, 12, seed=0)
+    with torch.no_grad():
+        for weight in model.parameters():  # biases are 0 and norms 1 at first: then a mistake in them would not show
+            weight += 0.1 * torch.from_numpy(random.normal(size=weight.shape)).float()
+    batch = np.arange(len(ids))
+    expected = batch_loss(model, rows, batch)
+    expected.backward()
+    gradients = torch.cat([weight.grad.flatten() for weight in model.parameters()])
+    small = SmallGpt(model)
+    if data.draw(st.booleans(), "as where torch has no oneDNN"):
+        small._onednn = None
+    loss = small.loss(*_by_position(rows, batch))
+    torch.testing.assert_close(loss, expected.detach(), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(small.weights.grad, gradients, atol=1e-5, rtol=1e-4)
+
+
+def test_a_model_learnt_by_hand_owns_its_weights_again():
+    tokenizer = character_tokenizer(["01="])
+    model = build("tiny", tokenizer, 8, seed=3)
+    before = model.transformer.wte.weight.detach().clone()
+    rows = to_rows([[3, 4, 1]], [[-100, 4, 1]])
+    list(train_steps(model, rows, shuffled_batches(1, 1, 0), Budget(3, 1), 1e-2))
+    assert not torch.equal(before, model.transformer.wte.weight)
+    assert model.lm_head.weight is model.transformer.wte.weight
+    storages = [weight.untyped_storage().data_ptr() for weight in model.parameters()]
+    assert len(set(storages)) == len(storages)
+
+
+def test_shuffled_takes_every_row_once_per_epoch():
+    batches = shuffled_batches(10, 4, seed=0)
+    for _ in range(2):
+        epoch = [next(batches) for _ in range(3)]
+        assert [len(batch) for batch in epoch] == [4, 4, 2]
+        assert sorted(np.concatenate(epoch)) == list(range(10))
+
+
+def test_greedy_agrees_with_generate_for_prompts_of_any_length():
+    tokenizer = character_tokenizer(["0123456789+="])
+    model = build("tiny", tokenizer, 16, seed=0)
+    prompts = encode_prompts(["1+1=", "10+1=", "3+4=", "="], tokenizer)
+    for prompt, answer in zip(prompts, greedy_answers(model, prompts, tokenizer.eos_token_id, 6), strict=True):
+        expected = model.generate(torch.tensor([prompt]), do_sample=False, max_new_tokens=6)[0, len(prompt) :]
+        assert answer == expected.tolist()
+
+
+def test_a_row_without_prompt_has_a_loss():
+    tokenizer = character_tokenizer(["01"])
+    rows = to_rows(*encode([""], ["01"], tokenizer))
+    assert torch.isfinite(batch_loss(build("tiny", tokenizer, 8, 0), rows, np.array([0])))
