@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from mireorder.information.probes.probe import Floats, Ints, ProbeRows, Trained, positions_first, train
+from mireorder.information.probes.probe import Floats, Ints, ProbeRows
+from mireorder.information.probes.train import Trained, positions_first, train
 from mireorder.networks import IGNORED
 
 
