@@ -141,18 +141,17 @@ def test_where_slots_are_independent_the_natural_order_is_kept(probe):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("probe", ["masked", "ordered"])
-def test_sums_with_carries_are_emitted_from_the_right(probe):
+def test_sums_with_carries_are_emitted_from_the_right():
     """The carry comes from the right: who emits that end first needs two digits and a carry at a time."""
     draw = np.random.default_rng(0)
-    digits = draw.integers(0, 10, (2, 3000, 3))
-    handed_on = draw.random((3000, 3)) < 0.6
+    digits = draw.integers(0, 10, (2, 2000, 3))
+    handed_on = draw.random((2000, 3)) < 0.6
     digits[1][handed_on] = 9 - digits[0][handed_on]
     a, b = digits @ [100, 10, 1]
     rows = [{"s": f"{x:03}+{y:03}=", "t": f"{x + y:04}"} for x, y in zip(a.tolist(), b.tolist(), strict=True)]
-    order = Order("best", criterion=Usable(probe=probe, seeds=2, steps=800), resamples=0)
+    order = Order("best", criterion=Usable("ordered", seeds=2, steps=700), resamples=0)
     plan = fit(rows, source="s", target="t", cutter=PADDED, order=order)
-    assert plan.permutation.index(3) < plan.permutation.index(1) < plan.permutation.index(0)
+    assert plan.permutation[:2] == [3, 2]
     assert plan.stability.costs["best"]["bits"] < plan.stability.costs["plain"]["bits"]
 
 
