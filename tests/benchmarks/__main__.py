@@ -1,4 +1,7 @@
-"""Run benchmarks: ``python tests/benchmarks [case ...] [--quick] [--runs 5]``. Prints a table, writes RESULTS.md."""
+"""Run benchmarks: ``python tests/benchmarks [case ...] [--quick] [--runs 5]``. Prints tables, writes RESULTS.md.
+
+All cases write the whole file, some cases their own sections, with the date.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -65,14 +69,28 @@ def main() -> None:
     else:
         names = options.cases or list(CASES)
         with tempfile.TemporaryDirectory() as folder:
-            parts = [_run(CASES[name], options, folder) for name in names]
-        if not options.cases and not options.quick:
-            (HERE / "RESULTS.md").write_text("\n".join([_head(options.runs), *parts]))
+            parts = {name: _run(CASES[name], options, folder) for name in names}
+        if not options.quick:
+            results = HERE / "RESULTS.md"
+            results.write_text(_with(results.read_text(), parts) if options.cases else _all(options.runs, parts))
+
+
+def _all(runs: int, parts: dict[str, str]) -> str:
+    return "\n".join([_head(runs), *parts.values()])
+
+
+def _with(written: str, parts: dict[str, str]) -> str:
+    """The results with these sections in place of their own, in the order of the cases."""
+    head, *sections = re.split(r"(?m)^(?=## )", written)
+    named = {section.split("\n", 1)[0].removeprefix("## "): section.rstrip() + "\n" for section in sections}
+    today = f"Measured by itself on {datetime.now(UTC):%Y-%m-%d}."
+    named |= {name: f"{part.rstrip()}\n\n{today}\n" for name, part in parts.items()}
+    return "\n".join([head.rstrip() + "\n", *(named[name] for name in CASES if name in named)])
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
-    parser.add_argument("cases", nargs="*", help=f"some of: {', '.join(CASES)}; all of them, in full, write RESULTS.md")
+    parser.add_argument("cases", nargs="*", help=f"some of: {', '.join(CASES)}; by default all")
     parser.add_argument("--quick", action="store_true", help="small inputs, one run, no figures to reach and no memory")
     parser.add_argument("--runs", type=int, default=5, help="runs of each contender")
     parser.add_argument("--time", metavar="CASE", help=argparse.SUPPRESS)
