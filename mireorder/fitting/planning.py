@@ -149,8 +149,8 @@ def _by_scores(
         return greedy(choose, len(slots), score, breaker, tie_breaker="", estimator=by).permutation
 
     tested = significance(measure, asked.shuffles, asked.seed)
-    steady = Stability()
-    if whole is None or path is not None:
+    steady, unsure = Stability(), doubts(costs, found.permutation) if costs else []
+    if whole is None or (path is not None and not unsure):
         steady = stability(
             found.permutation,
             order,
@@ -164,8 +164,8 @@ def _by_scores(
         )
     steady = replace(steady, probe=measure.facts, costs={name: cost.as_dict() for name, cost in costs.items()} or None)
     warnings = measure.warnings + (second.warnings if second else [])
-    warnings += [] if measure.degenerate else tested.warnings(slots)
-    warnings += wavering(steady) + (doubts(costs, found.permutation) if costs else [])
+    warnings += [] if measure.degenerate or measure.facts else tested.warnings(slots)
+    warnings += wavering(steady) + unsure
     evidence: Evidence | None = None
     if asked.row.criterion is not None:
         evidence = measure.evidence(tally.sources)

@@ -39,8 +39,9 @@ class Stability:
         same: share of the orders that equal the plan's; None without resamples.
         same_by_estimator: the same, of the orders by each estimator.
         order_by_estimator: the permutation by each estimator on the counts themselves, not on resamples of them.
-        costs: of a policy that adds up what steps cost: name of an order -> ``permutation``, ``bits`` and its interval,
-            ``low`` to ``high`` (`mireorder.ordering.best.OrderCost`). None, and not in the plan, of all others.
+        costs: of a policy that adds up what steps cost: name of an order -> ``permutation``, ``bits``, and its ``lead``
+            over the natural one, ``low`` to ``high`` (`mireorder.ordering.best.OrderCost`). None, and not in the plan,
+            of all others.
         probe: of criterion usable, how its networks were trained. None, and not in the plan, of all others.
         skipped: why nothing was drawn where it was asked for; not kept in the plan.
     """

@@ -101,13 +101,14 @@ def _by_slot(plan: PlanRecord) -> Table:
         cells = (_cell(score, top, slot == chosen) for slot, score in enumerate(plan.scores[step]))
         table.add_row(str(step), names[chosen], *cells, *_kept(plan, step))
     table.add_section()
-    other, besides = _besides(plan)
-    at_first = ("" if score is None else f"{score:.3f} " for score in next(iter(besides), []))
-    table.add_row("0", other, *at_first)
-    for name, values in ("p", plan.significance.p_values), ("q", plan.significance.q_values):
-        if values:
-            table.add_row("0", name, *(_tested(plan, slot, values) for slot in range(len(plan.units))))
-    table.add_row("0", "eff. support", *(f"{cells:,.0f}" for cells in plan.significance.effective_support))
+    if plan.stability.probe is None:  # held-out scores have no others beside them, and all rest on the same rows
+        other, besides = _besides(plan)
+        at_first = ("" if score is None else f"{score:.3f} " for score in next(iter(besides), []))
+        table.add_row("0", other, *at_first)
+        for name, values in ("p", plan.significance.p_values), ("q", plan.significance.q_values):
+            if values:
+                table.add_row("0", name, *(_tested(plan, slot, values) for slot in range(len(plan.units))))
+        table.add_row("0", "eff. support", *(f"{cells:,.0f}" for cells in plan.significance.effective_support))
     return table
 
 
@@ -169,6 +170,8 @@ def _legend(plan: PlanRecord) -> Iterator[str]:
 def _resampled(plan: PlanRecord) -> str:
     """What the shares of the stability are shares of: each resample is ordered once by each estimator."""
     resamples, estimators = plan.stability.resamples, len(plan.stability.same_by_estimator or {})
+    if estimators == 1:
+        return f"the orders of {resamples:,} resamples"
     return f"{resamples * estimators:,} orders ({resamples:,} resamples by {estimators} estimators)"
 
 
@@ -195,6 +198,8 @@ def _steadiness(plan: PlanRecord) -> str:
     if not found.resamples:
         return "not measured" if _by_scores(plan) else "the policy looks at no scores"
     shares = {name: f"{share:.0%}" for name, share in (found.same_by_estimator or {}).items()}
+    if len(shares) == 1:
+        return f"{found.same:.0%} of {_resampled(plan)} equal this one"
     alike = len(shares) > 2 and len(set(shares.values())) == 1
     by = ", by each estimator" if alike else f": {', '.join(map(' '.join, shares.items()))}"
     return f"{found.same:.0%} of {_resampled(plan)} equal this one{by}"
@@ -216,6 +221,8 @@ def _estimators(plan: PlanRecord) -> list[tuple[str, str]]:
             by.setdefault(plan.named(found), []).append(name)
     if len(orders) > 2 and list(by) == ["this order"]:
         return [("estimators", f"all {len(orders)} asked find this order")]
+    if len(orders) == 1:
+        return []
     lines = sorted(by.items(), key=lambda item: (item[0] != "this order", -len(item[1])))
     return [
         ("" if i else "estimators", f"{order}: {', '.join(sorted(names))}") for i, (order, names) in enumerate(lines)
@@ -226,7 +233,10 @@ def _costs(plan: PlanRecord) -> Iterator[tuple[str, str]]:
     """What orders cost a small network, and how it was trained."""
     for row, (name, cost) in enumerate((plan.stability.costs or {}).items()):
         order = f": {plan.named(cost['permutation'])}" if len(cost["permutation"]) <= _MOST_SLOTS else ""
-        yield "" if row else "costs", f"{cost['bits']:.3f} bits ({cost['low']:.3f} to {cost['high']:.3f}) {name}{order}"
+        lead = (
+            "" if name == "plain" else f", {cost['lead']:.3f} ({cost['low']:.3f} to {cost['high']:.3f}) less than plain"
+        )
+        yield "" if row else "costs", f"{name} {cost['bits']:.3f} bits{lead}{order}"
     if found := plan.stability.probe:
         steps = ", ".join(f"{steps:,}" for steps in found["steps"])
         trained = f"{found['probe']}, {len(found['steps'])} networks of {steps} steps"

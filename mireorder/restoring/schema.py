@@ -106,7 +106,7 @@ _COPIED: dict[str, Check] = {
         }
     ),
 }
-_ORDER_COST = entries_of({"permutation": _SLOTS, **dict.fromkeys(("bits", "low", "high"), finite_number())})
+_ORDER_COST = entries_of({"permutation": _SLOTS, **dict.fromkeys(("bits", "lead", "low", "high"), finite_number())})
 _PROBE = entries_of(
     {
         "probe": text_of(),

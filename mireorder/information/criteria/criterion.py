@@ -158,7 +158,10 @@ class Measure:
 
     @property
     def facts(self) -> dict[str, Any] | None:
-        """How what scores was made, for the plan; None where it is counted alone."""
+        """How networks were trained that give held-out scores, for the plan; None where scores are counted.
+
+        Significance is not tested of held-out scores: those of shuffled targets are 0 or below.
+        """
         return None
 
     @property

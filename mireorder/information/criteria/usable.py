@@ -165,15 +165,16 @@ class UsableMeasure(Measure):
         if not short:
             return []
         seeds, steps = self.criterion.seeds, self.criterion.steps
-        return [f"usable: {short} of {seeds} networks were still learning after {steps:,} steps"]
+        more = f"Usable(steps={2 * steps}) gives them more"
+        return [f"usable: {short} of {seeds} networks were still learning after {steps:,} steps; {more}"]
 
     def _scores(self, emitted: Sequence[int], seeds: Floats, rows: Floats) -> Scores:
         """By weights of seeds and rows that add up to 1 each."""
-        shown, hidden = self._bits(emitted)
-        gain = hidden - shown
-        bits = np.einsum("sir,s,r->i", gain, seeds, rows)
-        of_seed, of_row = gain @ rows, np.einsum("sir,s->ir", gain, seeds)
-        of_rows = _variance(of_row, rows, 1) / max(int(np.count_nonzero(rows)), 1)
+        shown, hidden = (np.einsum("sir,s->ir", bits, seeds) for bits in self._bits(emitted))
+        by_row = hidden - shown
+        bits = by_row @ rows
+        of_seed = np.einsum("sir,r->si", np.subtract(*self._bits(emitted)[::-1]), rows)
+        of_rows = _variance(by_row, rows, 1) / max(int(np.count_nonzero(rows)), 1)
         noise = np.sqrt(_variance(of_seed, seeds, 0) / len(seeds) + of_rows)
         held_out = np.full(len(self.radices), float(len(rows)))
         return Scores(
@@ -183,11 +184,11 @@ class UsableMeasure(Measure):
             held_out.astype(np.int64),
             held_out,
             correction=HELD_OUT,
-            cost=np.einsum("sir,s,r->i", shown, seeds, rows),
+            cost=shown @ rows,
         )
 
     def _bits(self, emitted: Sequence[int]) -> tuple[Floats, Floats]:
-        """float64 (seeds, slots, held-out rows): what units cost with the source shown, and hidden."""
+        """float32 (seeds, slots, held-out rows): what units cost with the source shown, and hidden."""
         key = tuple(sorted(emitted))
         if key not in self._known:
             shown, hidden = self._losses

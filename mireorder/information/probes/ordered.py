@@ -5,58 +5,38 @@ These are the rows that policy ``shuffle`` with markers writes; only the units c
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from mireorder.information.probes.probe import Floats, Ints, ProbeRows
-from mireorder.information.probes.train import Trained, positions_first, train
+from mireorder.information.probes.probe import Floats, Ints, Losses, ProbeRows
+from mireorder.information.probes.train import positions_first, train
 from mireorder.networks import IGNORED
 
 
-@dataclass(frozen=True)
-class OrderedLosses:
-    """What `ordered` learned."""
-
-    rows: ProbeRows
-    trained: Trained
-    seed: int
-
-    @property
-    def steps(self) -> int:
-        """At which the held-out loss was least."""
-        return self.trained.steps
-
-    @property
-    def loss(self) -> float:
-        """That loss, bits per unit."""
-        return self.trained.loss
-
-    def bits(self, emitted: Sequence[int]) -> Floats:
-        """float64 (slots, held-out rows): a pass for each slot left, the emitted ones before it in random orders."""
-        rows, before = len(self.rows.held_out), np.array(sorted(emitted), np.int64)
-        random = np.random.default_rng([self.seed, 2, *before.tolist()])
-        first = before[random.random((rows, len(before))).argsort(1)]
-        found = np.full((self.rows.slots, rows), np.nan)
-        for slot in range(self.rows.slots):
-            if slot not in emitted:
-                order = np.concatenate([first, np.full((rows, 1), slot)], 1)
-                ids, targets = _in_order(self.rows, self.rows.held_out, order)
-                found[slot] = self.trained.nats(ids, targets[-1:])[0] / math.log(2)
-        return found
-
-
-def ordered(rows: ProbeRows, seed: int, steps: int) -> OrderedLosses:
+def ordered(rows: ProbeRows, seed: int, steps: int) -> Losses:
     """Train on an order of its own for every row, drawn anew each time."""
 
     def draw(chosen: Ints, random: np.random.Generator) -> tuple[Any, Any]:
         return _in_order(rows, chosen, random.random((len(chosen), rows.slots)).argsort(1))
 
     positions = rows.sources.shape[1] + 2 * rows.slots
-    return OrderedLosses(rows, train(rows, rows.slots, positions, draw, seed, steps, bidirectional=False), seed)
+    trained = train(rows, rows.slots, positions, draw, seed, steps, bidirectional=False)
+
+    def bits(emitted: Sequence[int]) -> Floats:
+        """A pass for each slot left, the emitted ones before it in random orders."""
+        measured, before = len(rows.held_out), np.array(sorted(emitted), np.int64)
+        random = np.random.default_rng([seed, 2, *before.tolist()])
+        first = before[random.random((measured, len(before))).argsort(1)]
+        found = np.full((rows.slots, measured), np.nan, np.float32)
+        for slot in set(range(rows.slots)) - set(emitted):
+            order = np.concatenate([first, np.full((measured, 1), slot)], 1)
+            ids, targets = _in_order(rows, rows.held_out, order)
+            found[slot] = trained.bits(ids, targets[-1:])[0]
+        return found
+
+    return Losses(trained.steps, trained.loss, bits)
 
 
 def _in_order(rows: ProbeRows, chosen: Ints, order: Ints) -> tuple[Any, Any]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 
@@ -37,23 +37,29 @@ class ProbeRows:
         return self.units.shape[1]
 
 
-class Losses(Protocol):
-    """A trained probe.
+@dataclass(frozen=True)
+class Losses:
+    """What a probe learned.
 
     Attributes:
         steps: at which its held-out loss was least.
         loss: that loss, bits per unit.
+        bits: emitted slots -> float32 (slots, held-out rows), what each unit costs then; nan for the emitted.
     """
 
     steps: int
     loss: float
-
-    def bits(self, emitted: Sequence[int]) -> Floats:
-        """float64 (slots, held-out rows): what each unit costs when those slots are emitted; nan for these."""
+    bits: Callable[[Sequence[int]], Floats]
 
 
 class Probe(Protocol):
     """Trains a network; see the package's docstring."""
 
     def __call__(self, rows: ProbeRows, seed: int, steps: int) -> Losses:
-        """Train by a seed, for at most so many steps."""
+        """Train on rows.
+
+        Args:
+            rows: to learn from and to measure on.
+            seed: of weights, batches and draws.
+            steps: at most.
+        """
