@@ -1,6 +1,8 @@
 """Settings for all tests: one thread, no network, and the real data where it is present."""
 
+import importlib.util
 import os
+import sys
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -68,3 +70,44 @@ def hub(tmp_path, monkeypatch):
         served.waits = []
         monkeypatch.setattr("time.sleep", served.waits.append)
         yield served
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    """Three files of sums, the first of them empty."""
+    lines = [f"{a}+{b}={a + b}\n" for a in range(40) for b in range(0, 40, 4)]
+    files = [tmp_path / f"{name}.txt" for name in "abc"]
+    for file, part in zip(files, ([], lines[:150], lines[150:]), strict=True):
+        file.write_text("".join(part))
+    return [str(file) for file in files]
+
+
+@pytest.fixture
+def plan(inputs):
+    """A plan of them."""
+    from mireorder import Order, Reading, fit
+
+    return fit(inputs, reading=Reading(separator="="), cutter="digits", order=Order(shuffles=0))
+
+
+@pytest.fixture
+def written(inputs, plan, tmp_path):
+    """Their dataset's folder."""
+    from mireorder import apply
+
+    apply(inputs, plan, out=tmp_path / "out")
+    return tmp_path / "out"
+
+
+@pytest.fixture(scope="session")
+def bundled(tmp_path_factory):
+    """`restore.py` as a module."""
+    from mireorder.standalone import FILE, standalone
+
+    path = tmp_path_factory.mktemp("standalone") / FILE
+    path.write_text(standalone(), encoding="utf-8")
+    spec = importlib.util.spec_from_file_location("bundled_restore", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module

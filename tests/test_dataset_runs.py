@@ -22,26 +22,6 @@ def apart(monkeypatch):
     monkeypatch.setattr("mireorder.dataset.folder.TOGETHER_BYTES", 1)
 
 
-@pytest.fixture
-def inputs(tmp_path):
-    """Three files of sums, the first of them empty."""
-    files = [tmp_path / f"{name}.txt" for name in "abc"]
-    for file, lines in zip(files, ([], SUMS[:150], SUMS[150:]), strict=True):
-        file.write_text("".join(lines))
-    return [str(file) for file in files]
-
-
-@pytest.fixture
-def plan(inputs):
-    return fit(inputs, reading=READING, cutter="digits", order=Order(shuffles=0))
-
-
-@pytest.fixture
-def written(inputs, plan, tmp_path):
-    apply(inputs, plan, out=tmp_path / "out")
-    return tmp_path / "out"
-
-
 # Two runs
 
 

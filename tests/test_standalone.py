@@ -23,7 +23,7 @@ from mireorder.information.evidence import Evidence
 from mireorder.ordering.copying.policies import Copying, Lead, Lookahead
 from mireorder.ordering.emission import emit
 from mireorder.restoring.causal import SourceEvidence
-from mireorder.standalone import FILE, modules, standalone
+from mireorder.standalone import modules, standalone
 
 # --- plans of every kind and cutter -----------------------------------------------------------------------------
 
@@ -100,18 +100,6 @@ def emission(plan, target, source="12*34"):
         return None
     written = emit(plan, cut, batch)
     return None if written.problems else written.completions[0].as_py()
-
-
-@pytest.fixture(scope="session")
-def bundled(tmp_path_factory):
-    """The one file as a module."""
-    path = tmp_path_factory.mktemp("standalone") / FILE
-    path.write_text(standalone(), encoding="utf-8")
-    spec = importlib.util.spec_from_file_location("bundled_restore", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """restore.py as a command, what it refuses, and where it stands."""
 
-import importlib.util
 import io
 import json
 import shutil
@@ -18,19 +17,6 @@ from mireorder.cutting import Tokens
 from mireorder.dataset import manifest
 from mireorder.ordering.order import Order
 from mireorder.standalone import FILE, standalone
-
-
-@pytest.fixture(scope="session")
-def bundled(tmp_path_factory):
-    """The one file as a module."""
-    path = tmp_path_factory.mktemp("standalone") / FILE
-    path.write_text(standalone(), encoding="utf-8")
-    spec = importlib.util.spec_from_file_location("bundled_restore", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
 
 # --- as a command, where there is nothing but Python --------------------------------------------------------------
 
