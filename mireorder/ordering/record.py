@@ -190,6 +190,11 @@ class PlanRecord:
         """The white space that opens the completion, so that BPE does not merge across it."""
         return split_between(self.between)[1]
 
+    @property
+    def by_scores(self) -> bool:
+        """Whether the policy looked at the scores; others may have them beside."""
+        return bool(self.scores and POLICIES[self.policy].choose)
+
     @cached_property
     def restorer(self) -> Restorer:
         """The way back, one emission at a time."""

@@ -14,7 +14,6 @@ from rich.text import Text
 
 from mireorder.information.significance import LEVEL
 from mireorder.ordering.greedy import Tie
-from mireorder.ordering.policies import POLICIES
 from mireorder.ordering.record import PlanRecord
 from mireorder.serialise import printable
 
@@ -29,7 +28,7 @@ def plan_view(plan: PlanRecord, sha256: bool = True) -> RenderableType:
     rejected = f", {plan.rejected:,} set aside" if plan.rejected else ""
     facts: list[tuple[str, str | Text]] = [*_ordered(plan)]
     facts += [
-        ("policy", f"{plan.policy}{f' of {_criterion(plan)}' if _by_scores(plan) else ''}, kind {plan.kind}"),
+        ("policy", f"{plan.policy}{f' of {_criterion(plan)}' if plan.by_scores else ''}, kind {plan.kind}"),
         ("counted", f"{plan.rows:,} rows{rejected}"),
         ("stability", _steadiness(plan)),
         *_estimators(plan),
@@ -42,11 +41,6 @@ def plan_view(plan: PlanRecord, sha256: bool = True) -> RenderableType:
     parts += [_tie(plan, tie) for tie in plan.ties]
     parts += [Text(f"warning: {printable(warning)}", style="yellow") for warning in plan.warnings]
     return Group(*parts)
-
-
-def _by_scores(plan: PlanRecord) -> bool:
-    """Whether the policy looked at the scores; others may have them beside."""
-    return bool(plan.scores and POLICIES[plan.policy].choose)
 
 
 def _criterion(plan: PlanRecord) -> str:
@@ -196,7 +190,7 @@ def _steadiness(plan: PlanRecord) -> str:
     """How often resamples have the plan's order."""
     found = plan.stability
     if not found.resamples:
-        return "not measured" if _by_scores(plan) else "the policy looks at no scores"
+        return "not measured" if plan.by_scores else "the policy looks at no scores"
     shares = {name: f"{share:.0%}" for name, share in (found.same_by_estimator or {}).items()}
     if len(shares) == 1:
         return f"{found.same:.0%} of {_resampled(plan)} equal this one"

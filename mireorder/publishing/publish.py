@@ -22,7 +22,6 @@ from mireorder.errors import HubError, InputError, MireorderError, OutputError, 
 from mireorder.files import file_digest
 from mireorder.hub import Content, Pushed, Remote, Repository, hub_repository
 from mireorder.ordering.plan import Plan
-from mireorder.ordering.policies import POLICIES
 from mireorder.publishing.card import NATURAL, Section, configurations, default_of, repository_card
 from mireorder.publishing.shards import Configuration, write_configuration
 from mireorder.restoring.restorer import FILE as PLAN
@@ -135,9 +134,8 @@ def _opened(folder: Path) -> tuple[Plan, list[manifest.Entry], Form]:
 
 
 def _name_of(plan: Plan, form: str) -> str:
-    by_scores = plan.scores and POLICIES[plan.policy].choose  # others may have scores beside
     return "-".join(
-        [plan.policy, *([plan.criterion["name"]] if by_scores else []), *([form] if form != "text" else [])]
+        [plan.policy, *([plan.criterion["name"]] if plan.by_scores else []), *([form] if form != "text" else [])]
     )
 
 
