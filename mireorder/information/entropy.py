@@ -292,6 +292,8 @@ def _chao_wang_jost(t: Spectra) -> Floats:
     double = np.where(twice > 0, 2 * twice, 2.0)
     slope = (t.total - 1) * np.where(twice > 0, once, once - 1)
     unseen = (once > 0) & (slope > 0)
+    if not unseen.any():
+        return seen / LN2
     slope = np.where(unseen, slope, 1.0)
     tail = _tail(np.log1p(double / slope), t.total)  # -log(1 - A), exact where A is next to 0 or 1
     return (seen + np.where(unseen, once / t.total * tail, 0.0)) / LN2
@@ -319,6 +321,8 @@ def _tail(decay: Floats, n: Floats) -> Floats:
 
 def _scaled_exp1(x: Floats) -> Floats:
     """``exp(x) E1(x)``, by its asymptotic series where exp(x) would overflow (Abramowitz and Stegun 5.1.51)."""
+    if x.max(initial=0.0) <= 50:
+        return np.exp(x) * exp1(x)
     near, far = np.minimum(x, 50.0), np.maximum(x, 50.0)
     series = np.ones_like(x)
     for k in range(20, 0, -1):
