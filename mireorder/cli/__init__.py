@@ -19,6 +19,7 @@ KEPT = {
     "publish": "files that are up are kept; run it again to resume",
     "pull": "files that are down are kept; run it again to resume",
     "restore": "the answers written so far are kept",
+    "search": "finished runs are kept; run it again to resume",
 }
 """What is left of a command that is interrupted; nothing is left of the others."""
 

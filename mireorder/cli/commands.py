@@ -24,6 +24,7 @@ COMMANDS = {
     "train": ("models", "Train a model on a reordered dataset with TRL's SFTTrainer."),
     "generate": ("models", "Answer prompts, in natural order, a line each."),
     "restore": ("restore", "Filter: emitted answers on standard input, to natural answers on standard output."),
+    "search": ("search", "Find the order that your model learns best, within a budget of trainings."),
     "compare": ("models", "Train the same model on several orders of the same data, and compare the answers."),
 }
 """Name -> module in this package, and the first line of the command's docstring."""

@@ -128,6 +128,7 @@ def compare(
         str,
         Option("presets ({names}), model folders or hub ids: nano,micro", "Model", "--model", names=choices.presets),
     ] = "tiny",
+    lora: Annotated[bool, Option("train LoRA adapters", "Model", rare=True)] = False,
     training: Comparing,
     out: options.Out,
     as_json: options.Json = False,
@@ -147,6 +148,7 @@ def compare(
         seeds=training.seeds,
         budget=training.budget(),
         workers=training.workers,
+        lora=lora,
     )
     orders = arms([name for name in policies.split(",") if name], scores.several(), estimator=estimator)
     runs = len(orders) * setup.seeds * len(setup.models)

@@ -40,6 +40,7 @@ class Setup:
         evaluations: how often each run is measured at most, evenly spread, the last time at its end.
         workers: processes at a time; None takes one per core, on GPUs four per card, or one if a model is not a preset.
         keep_models: keep the first seed's model of each arm, under ``models/`` in the output folder.
+        lora: train LoRA adapters instead of all weights; not of presets.
     """
 
     models: tuple[str, ...] = ("tiny",)
@@ -48,6 +49,7 @@ class Setup:
     evaluations: int = 20
     workers: int | None = None
     keep_models: bool = False
+    lora: bool = False
 
     def __post_init__(self) -> None:
         for what in ("seeds", "evaluations", "workers"):
@@ -129,7 +131,7 @@ def compare(
     """
     from mireorder.stages import complete
 
-    setup = _settled(setup or Setup())
+    setup = settled(setup or Setup())
     _refuse_arms(list(orders))
     options = {"between": reading.separator or " ", **fit_options, "cutter": complete(cutter, data, reading)}
     if options["cutter"].of_ids:
@@ -246,11 +248,11 @@ def compare_prepared(
         MireorderError: fewer than two arms, no such model, different rows, a failed run, or ``out`` holds something
             else; what has changed is named.
     """
-    out, setup = Path(out), _settled(setup or Setup())
+    out, setup = Path(out), settled(setup or Setup())
     _refuse_arms(list(prepared))
     with tempfile.TemporaryDirectory(prefix="mireorder-") as scratch:
         data = {model: write_job_data(prepared, Path(scratch, str(i)), model) for i, model in enumerate(setup.models)}
-        results = ResultsFolder(out, _content(prepared, data, setup))
+        results = ResultsFolder(out, content_of(prepared, data, setup))
         jobs = _jobs(prepared, data, out, setup)
         run_all([job for job in jobs if not results.is_finished(job)], setup.workers, progress, results.finish)
     rows = [row for job in jobs for row in results.rows(job)]
@@ -262,13 +264,15 @@ def compare_prepared(
     return Comparison(out, setup, rows, outcomes_of(rows), first.train_rows, first.held_out_rows, plans)
 
 
-def _settled(setup: Setup) -> Setup:
-    """With a budget, of models that there are."""
+def settled(setup: Setup) -> Setup:
+    """The setup, with a budget. Raises MireorderError if there is no such model."""
     from mireorder.training.budget import Budget
-    from mireorder.training.presets import refuse_unknown
+    from mireorder.training.presets import refuse_lora, refuse_unknown
 
     for model in setup.models:
         refuse_unknown(model)
+        if setup.lora:
+            refuse_lora(model)
     return setup if setup.budget else replace(setup, budget=Budget(steps=STEPS))
 
 
@@ -277,7 +281,7 @@ def _refuse_arms(names: Sequence[str]) -> None:
         raise MireorderError(f"a comparison needs two or more different policies, not {', '.join(names) or 'none'}")
 
 
-def _content(
+def content_of(
     prepared: Mapping[str, tuple[Plan, Any]], data: Mapping[str, Mapping[str, JobData]], setup: Setup
 ) -> dict[str, Any]:
     """Everything that decides a run's numbers, but its seed."""
@@ -289,7 +293,7 @@ def _content(
         "rows": {"learnt": first.train_rows, "held out": first.held_out_rows},
         "budget": asdict(replace(setup.budget, seed=0)),  # type: ignore[type-var, arg-type]
         "evaluations": setup.evaluations,
-    }
+    } | ({"lora": True} if setup.lora else {})
 
 
 def _jobs(
@@ -314,8 +318,9 @@ def _jobs(
                         data=str(one.folder),
                         budget=asdict(replace(budget, steps=steps)),
                         eval_every=-(-steps // setup.evaluations),
-                        origin=_origin(prepared[arm][0], one.dataset),
+                        origin=origin_of(prepared[arm][0], one.dataset),
                         save=str(saved) if keep else None,
+                        lora=setup.lora,
                     )
                     jobs.append(job)
     return jobs
@@ -327,7 +332,7 @@ def _plan_content(plan: Plan) -> dict[str, Any]:
     return named | {"rows": plan.source_fingerprint, "permutation": str(plan.permutation), "plan": plan.sha256}
 
 
-def _origin(plan: Plan, dataset: str) -> dict[str, str]:
+def origin_of(plan: Plan, dataset: str) -> dict[str, str]:
     """What a run's numbers can be traced to."""
     return {
         "policy": plan.policy,

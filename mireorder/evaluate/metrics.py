@@ -20,11 +20,13 @@ class AnswerScore:
         rows: answers compared.
         exact_match: share that equals the target.
         verdicts: answers per verdict of ``restore``.
+        right: which of them equal it, row by row.
     """
 
     rows: int
     exact_match: float
     verdicts: dict[str, int]
+    right: tuple[bool, ...] = ()
 
 
 def score(answers: Sequence[str], targets: Sequence[str], verdicts: Sequence[str] = ()) -> AnswerScore:
@@ -42,11 +44,11 @@ def score(answers: Sequence[str], targets: Sequence[str], verdicts: Sequence[str
         The score. Without answers, exact match is 0.
     """
     said = list(verdicts) or ["complete"] * len(answers)
-    right = sum(
+    right = tuple(
         answer == target and verdict == "complete"
         for answer, target, verdict in zip(answers, targets, said, strict=True)
     )
-    return AnswerScore(len(targets), right / max(1, len(targets)), dict(sorted(Counter(said).items())))
+    return AnswerScore(len(targets), sum(right) / max(1, len(targets)), dict(sorted(Counter(said).items())), right)
 
 
 def units_by_slot(plan: Plan, texts: Sequence[str | None]) -> list[dict[int, Any]]:

@@ -35,14 +35,15 @@ class ResultsFolder:
     Args:
         folder: where it lies.
         content: what is compared, and how: JSON of which every value decides results.
+        file: that it is kept in.
 
     Raises:
         OutputError: the folder holds a comparison of something else (the difference is named), or other files.
     """
 
-    def __init__(self, folder: Path, content: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, content: Mapping[str, Any], file: str = FILE) -> None:
         self.folder = folder
-        path = folder / FILE
+        path = folder / file
         if path.is_file():
             _refuse_difference(path, content)
         else:
@@ -70,7 +71,7 @@ class ResultsFolder:
         return path
 
     def _path(self, job: Job) -> Path:
-        named = json.dumps([job.arm, job.model, job.seed, job.match])
+        named = json.dumps([job.arm, job.model, job.seed, job.match, *([job.until] if job.until else [])])
         return self.folder / RUNS / f"{hashlib.sha256(named.encode()).hexdigest()[:16]}.jsonl"
 
 

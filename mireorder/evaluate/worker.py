@@ -48,6 +48,9 @@ class Job:
         eval_every: steps between evaluations; the last step is always evaluated.
         origin: what stands in every row, so that its numbers can be traced: hashes of plan and dataset, version.
         save: folder for the trained model, None to drop it.
+        lora: train an adapter instead of all weights.
+        until: the step at which the run is paused, and measured row by row; None goes to the end.
+        state: file that a paused run is kept in, and taken up from.
     """
 
     arm: str
@@ -59,6 +62,9 @@ class Job:
     eval_every: int
     origin: dict[str, Any]
     save: str | None = None
+    lora: bool = False
+    until: int | None = None
+    state: str | None = None
 
     @property
     def name(self) -> str:
@@ -189,7 +195,8 @@ def run(job: Job, worker: int = 0) -> Iterator[ResultRow]:
     Yields:
         A row per evaluation: the job's arm, model, seed, match and origin; step and steps; ``tokens`` seen by then and
         ``target_tokens`` among them that were predicted; mean loss since the last row; exact_match, answers per
-        verdict, slot_accuracy and step_accuracy.
+        verdict, slot_accuracy and step_accuracy. Of a run that is paused, of each held-out row too: whether it is
+        right, and the ``bits`` of its answer.
     """
     from mireorder.ordering.plan import Plan
     from mireorder.restoring.restorer import FILE
@@ -200,45 +207,76 @@ def run(job: Job, worker: int = 0) -> Iterator[ResultRow]:
 
     from mireorder.tokenizing.tokens import load_tokenizer
     from mireorder.training.budget import Budget
-    from mireorder.training.loop import shuffled_batches, to_rows, train_steps
-    from mireorder.training.presets import PRESETS, build, pretrained, refuse_adapter
-    from mireorder.training.train import SLACK, save_model
+    from mireorder.training.loop import Learner, shuffled_batches, to_rows
+    from mireorder.training.presets import PRESETS
+    from mireorder.training.train import save_model
 
     device = f"cuda:{worker % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(1)
     budget, tokenizer = Budget(**job.budget | {"seed": job.seed}), load_tokenizer(data / "tokenizer")
     held_out = json.loads((data / "held_out.json").read_text(encoding="utf-8"))
-    preset = job.model in PRESETS
-    model = build(job.model, tokenizer, held_out["longest"] + SLACK, job.seed) if preset else pretrained(job.model)
-    refuse_adapter(model, job.model)
-    model.to(device)
+    model = _model(job, tokenizer, held_out["longest"]).to(device)
     torch.manual_seed(job.seed)  # a model of the hub may drop out
     rows = to_rows(*_read_encoded(data / "rows.npz"), device)
-    seen = np.zeros(2, np.int64)
-
-    def counted() -> Iterator[NDArray[np.int64]]:
-        for batch in shuffled_batches(len(rows.lengths), budget.batch_size, job.seed):
-            seen[:] += rows.lengths[batch].sum(), (rows.lengths[batch] - rows.prompts[batch]).sum()
-            yield batch
-
+    learner = Learner(model, rows, budget, budget.peak(scratch=job.model in PRESETS, lora=job.lora))
+    _take_up(learner, job)
+    seen, last = np.zeros(2, np.int64), job.until or budget.steps
     named = {"arm": job.arm, "model": job.model, "seed": job.seed, "match": job.match} | job.origin
     losses: list[Any] = []
-    steps = train_steps(model, rows, counted(), budget, budget.peak(scratch=preset))
-    for step, loss in enumerate(steps, start=1):
-        losses.append(loss)
-        if step % job.eval_every == 0 or step == budget.steps:
+    batches = shuffled_batches(len(rows.lengths), budget.batch_size, job.seed)
+    for step, batch in zip(range(1, last + 1), batches, strict=False):
+        seen[:] += rows.lengths[batch].sum(), (rows.lengths[batch] - rows.prompts[batch]).sum()
+        if step > learner.done:
+            losses.append(learner.step(batch))
+        elif step < last:
+            continue
+        if step == last or step % job.eval_every == 0:
             progress = {"step": step, "steps": budget.steps, "tokens": int(seen[0]), "target_tokens": int(seen[1])}
-            mean = float(torch.stack(losses).mean())
-            yield named | progress | {"loss": mean} | _measure(model, tokenizer, plan, held_out)
+            mean = float(torch.stack(losses).mean()) if losses else None
+            yield (
+                named | progress | {"loss": mean} | _measure(model, tokenizer, plan, held_out, by_row=step == job.until)
+            )
             losses.clear()
+    _put_away(learner, job)
+    learner.release()
     if job.save:
         save_model(model, tokenizer, data / FILE, Path(job.save), held_out["longest_completion"])
 
 
-def _measure(model: Any, tokenizer: Any, plan: Any, held_out: dict[str, Any]) -> ResultRow:
+def _model(job: Job, tokenizer: Any, longest: int) -> Any:
+    from mireorder.training.presets import PRESETS, adapter, build, pretrained, refuse_adapter
+    from mireorder.training.train import SLACK
+
+    if job.model in PRESETS:
+        return build(job.model, tokenizer, longest + SLACK, job.seed)
+    model = pretrained(job.model)
+    refuse_adapter(model, job.model)
+    return adapter(model, job.seed) if job.lora else model
+
+
+def _take_up(learner: Any, job: Job) -> None:
+    """Resume a run that was paused."""
+    from safetensors.torch import load_file
+
+    if job.state and Path(job.state).is_file():
+        learner.resume(load_file(job.state))
+
+
+def _put_away(learner: Any, job: Job) -> None:
+    """Keep a run that is paused, whole or not at all."""
+    from safetensors.torch import save_file
+
+    if job.state:
+        Path(job.state).parent.mkdir(parents=True, exist_ok=True)
+        part = Path(f"{job.state}.part")
+        save_file(learner.state(), part)
+        part.replace(job.state)
+
+
+def _measure(model: Any, tokenizer: Any, plan: Any, held_out: dict[str, Any], *, by_row: bool = False) -> ResultRow:
     from mireorder.evaluate.metrics import score, slot_accuracy, units_by_slot
     from mireorder.tokenizing.tokens import restore_all_ids
-    from mireorder.training.loop import greedy_answers
+    from mireorder.training.loop import answer_bits, greedy_answers
     from mireorder.training.train import SLACK
 
     limit = held_out["longest_completion"] + SLACK
@@ -247,13 +285,17 @@ def _measure(model: Any, tokenizer: Any, plan: Any, held_out: dict[str, Any]) ->
     measured = score([r.text for r in restored], held_out["targets"], [r.verdict for r in restored])
     answers = units_by_slot(plan, [r.text if r.verdict == "complete" else None for r in restored])
     steps = [[dict(enumerate(ids)) for ids in rows] for rows in (emitted, held_out["completions"])]
-    return {
+    row = {
         "rows": measured.rows,
         "exact_match": measured.exact_match,
         **{verdict.replace(" ", "_"): measured.verdicts.get(verdict, 0) for verdict in VERDICTS},
         "slot_accuracy": list(slot_accuracy(answers, units_by_slot(plan, held_out["targets"]))),
         "step_accuracy": list(slot_accuracy(*steps)),
     }
+    if not by_row:
+        return row
+    bits = answer_bits(model, held_out["prompts"], held_out["completions"])
+    return row | {"right": list(measured.right), "bits": [round(float(of), 6) for of in bits]}
 
 
 def write_encoded(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -43,10 +43,13 @@ class Tally:
     sources: Sources | None
     table: KeyTable | PairTables | None
     problem: str | None = None
+    _measures: dict[tuple[int, ...], Measure] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def measure(self, radices: tuple[int, ...]) -> Measure:
-        """The criterion's scores."""
-        return self.criterion.measure(self.table, radices, self.sources)
+        """The criterion's scores; made once, as networks may be trained for them."""
+        if radices not in self._measures:
+            self._measures[radices] = self.criterion.measure(self.table, radices, self.sources)
+        return self._measures[radices]
 
     def merge(self, others: Sequence[Self], memory: int | None, workers: int) -> Self:
         """The counts of all, of the same criterion and sources."""

@@ -46,12 +46,18 @@ class OrderCost:
 
 
 def cheapest(slots: int, score: Score, estimator: str) -> list[int]:
-    """The order of least cost; of several the first in lexicographic order.
+    """The order of least cost; of several the first in lexicographic order: see `ranked`."""
+    return ranked(slots, score, estimator, 1)[0]
+
+
+def ranked(slots: int, score: Score, estimator: str, most: int) -> list[list[int]]:
+    """The orders of least cost, the cheapest first, ties in lexicographic order.
 
     Args:
         slots: how many there are, at most 64.
         score: scores given the emitted slots.
         estimator: whose scores count where costs are not known.
+        most: orders at most; up to 12 slots these are the cheapest of all, beyond those that a beam meets.
 
     Raises:
         InputError: there are too many slots.
@@ -61,22 +67,18 @@ def cheapest(slots: int, score: Score, estimator: str) -> list[int]:
             f"policy best looks at sets of slots, of {MOST} at most, and targets have {slots}",
             remedy="take larger units, or another --policy",
         )
-
-    def costs(emitted: Sequence[int]) -> Any:
-        return score(emitted).costs(estimator)
-
-    layer: dict[tuple[int, ...], tuple[float, tuple[int, ...]]] = {(): (0.0, ())}
+    layer: dict[tuple[int, ...], list[tuple[float, tuple[int, ...]]]] = {(): [(0.0, ())]}
     for _ in range(slots):
-        following: dict[tuple[int, ...], tuple[float, tuple[int, ...]]] = {}
-        for emitted, (spent, order) in layer.items():
-            for slot, cost in enumerate(costs(emitted)):
+        following: dict[tuple[int, ...], list[tuple[float, tuple[int, ...]]]] = {}
+        for emitted, paths in layer.items():
+            for slot, cost in enumerate(score(emitted).costs(estimator)):
                 if slot not in emitted:
-                    key, found = tuple(sorted((*emitted, slot))), (spent + float(cost), (*order, slot))
-                    following[key] = min(following.get(key, found), found)
-        kept = sorted(following.items(), key=lambda entry: entry[1])
+                    more = following.setdefault(tuple(sorted((*emitted, slot))), [])
+                    more += [(spent + float(cost), (*order, slot)) for spent, order in paths]
+        kept = sorted(((key, sorted(paths)[:most]) for key, paths in following.items()), key=lambda entry: entry[1])
         layer = dict(kept if slots <= EXACT else kept[:BEAM])
-    ((_, order),) = layer.values()
-    return list(order)
+    (paths,) = layer.values()
+    return [list(order) for _, order in paths]
 
 
 def cost_of(permutation: Sequence[int], score: Score, estimator: str) -> float:

@@ -43,6 +43,8 @@ class Stability:
             over the natural one, ``low`` to ``high`` (`mireorder.ordering.best.OrderCost`). None, and not in the plan,
             of all others.
         probe: of criterion usable, how its networks were trained. None, and not in the plan, of all others.
+        search: of an order that was searched for, what was trained and what it reached
+            (`mireorder.evaluate.search.Search`). None, and not in the plan, of all others.
         skipped: why nothing was drawn where it was asked for; not kept in the plan.
     """
 
@@ -53,11 +55,12 @@ class Stability:
     order_by_estimator: dict[str, list[int]] | None = None
     costs: dict[str, dict[str, Any]] | None = None
     probe: dict[str, Any] | None = None
+    search: dict[str, Any] | None = None
     skipped: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For the plan's file."""
-        absent = {"skipped", *(name for name in ("costs", "probe") if getattr(self, name) is None)}
+        absent = {"skipped", *(name for name in ("costs", "probe", "search") if getattr(self, name) is None)}
         return {name: value for name, value in asdict(self).items() if name not in absent}
 
 

@@ -235,6 +235,12 @@ def _costs(plan: PlanRecord) -> Iterator[tuple[str, str]]:
         steps = ", ".join(f"{steps:,}" for steps in found["steps"])
         trained = f"{found['probe']}, {len(found['steps'])} networks of {steps} steps"
         yield "probe", f"{trained} on {found['rows']:,} rows, measured on {found['held_out']:,} others"
+    if tried := plan.stability.search:
+        told = f"{len(tried['orders'])} orders trained, {tried['trainings']:.2f} trainings of {tried['steps']:,} steps"
+        yield "search", f"{told} in all, model {printable(tried['model'])}, {tried['held_out']:,} held-out rows"
+        for order in tried["orders"]:
+            reached = ", ".join(f"{at['exact_match']:.1%} at step {at['step']:,}" for at in order["reached"])
+            yield "", f"{plan.named(order['permutation'])}: {reached}"
 
 
 def _cell(score: float | None, top: float, chosen: bool) -> Text:

@@ -27,10 +27,13 @@ def accuracy_curves(results: Sequence[Mapping[str, Any]], path: str | Path, titl
     axes = figure.add_subplot()
     few = len(arms) <= 8  # of more, seeds would hide the means
     ends: list[tuple[float, str, Any]] = []
-    for arm, colour in zip(arms, _colours(len(arms)), strict=True):
-        end = _curves(axes, [row for row in results if row["arm"] == arm], colour, few)
-        ends.append((end, f"{arm}  {end:.1f}%", colour))
     last = max(row["step"] for row in results)
+    for arm, colour in zip(arms, _colours(len(arms)), strict=True):
+        step, end = _curves(axes, [row for row in results if row["arm"] == arm], colour, few)
+        stopped = f" at step {step:,}" if step < last else ""
+        if stopped:
+            axes.plot([step], [end], "o", color=colour)
+        ends.append((end, f"{arm}  {end:.1f}%{stopped}", colour))
     top = min(100, 1.12 * max(100 * row["exact_match"] for row in results) + 2)
     _label_ends(axes, ends, last, top, 0.3 / height * top)
     seeds = len({row["seed"] for row in results})
@@ -103,8 +106,8 @@ def score_heatmap(
     save_figure(figure, path)
 
 
-def _curves(axes: Any, rows: Sequence[Mapping[str, Any]], colour: Any, seeds: bool) -> float:
-    """Draw the mean over the seeds, and if asked the seeds and the span between them. Returns where the mean ends."""
+def _curves(axes: Any, rows: Sequence[Mapping[str, Any]], colour: Any, seeds: bool) -> tuple[int, float]:
+    """Draw the mean over the seeds, and if asked the seeds and their span. Returns step and mean at its end."""
     runs: dict[int, dict[int, float]] = {}
     for row in rows:
         runs.setdefault(row["seed"], {})[row["step"]] = 100 * row["exact_match"]
@@ -117,7 +120,7 @@ def _curves(axes: Any, rows: Sequence[Mapping[str, Any]], colour: Any, seeds: bo
         for run in runs.values():
             axes.plot(steps, [run[step] for step in steps], color=colour, alpha=0.45, linewidth=0.8)
     axes.plot(steps, mean, color=colour, linewidth=2.4, solid_capstyle="round")
-    return mean[-1]
+    return steps[-1], mean[-1]
 
 
 def _colours(count: int) -> list[Any]:

@@ -115,6 +115,24 @@ _PROBE = entries_of(
         "bits_per_unit": list_of(finite_number()),
     }
 )
+_SEARCH = entries_of(
+    {
+        "model": text_of(),
+        **dict.fromkeys(("steps", "batch_size", "seeds", "held_out"), whole_number(1)),
+        **dict.fromkeys(("budget", "trainings"), finite_number(0)),
+        "orders": list_of(
+            entries_of(
+                {
+                    "permutation": _SLOTS,
+                    "cost": finite_number(),
+                    "reached": list_of(
+                        entries_of({"step": whole_number(1), "exact_match": _SHARE, "bits": finite_number()})
+                    ),
+                }
+            )
+        ),
+    }
+)
 _ASSOCIATION = entries_of(
     {
         **dict.fromkeys(("words", "stop_words", "left", "right"), text_of(_MOST_LAYER)),
@@ -157,6 +175,7 @@ _PLAN = entries_of(
             },
             costs=members_of(_ORDER_COST),
             probe=_PROBE,
+            search=_SEARCH,
         ),
         "ties": list_of(entries_of({"step": _SLOT, "slots": _SLOTS, "chosen": _SLOT, "broken_by": text_of()})),
         "copying": maybe(
@@ -227,6 +246,8 @@ def _agree_scores(plan: Mapping[str, Any], slots: int) -> None:
         _require_order(order, slots, f"stability.order_by_estimator.{shown_key(name)}")
     for name, cost in steady.get("costs", {}).items():
         _require_order(cost["permutation"], slots, f"stability.costs.{shown_key(name)}.permutation")
+    for place, order in enumerate(steady.get("search", {}).get("orders", [])):
+        _require_order(order["permutation"], slots, f"stability.search.orders[{place}].permutation")
     for place, tie in enumerate(plan["ties"]):
         _require_slots([*tie["slots"]], slots, f"ties[{place}].slots")
         if tie["step"] >= slots or tie["chosen"] not in tie["slots"]:

@@ -6,7 +6,7 @@ side; a dataset is trained for good by ``mireorder.training.train``.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +75,70 @@ def shuffled_batches(rows: int, batch_size: int, seed: int) -> Iterator[NDArray[
             yield order[start : start + batch_size]
 
 
+class Learner:
+    """A model being trained in place, one optimiser step after another; it can be paused and taken up again.
+
+    Args:
+        model: a transformers causal language model, on the rows' device.
+        rows: what it learns.
+        budget: steps, warm-up.
+        learning_rate: its peak.
+
+    Attributes:
+        done: steps taken.
+    """
+
+    def __init__(self, model: Any, rows: EncodedRows, budget: Budget, learning_rate: float) -> None:
+        self.done = 0
+        self._budget, self._rate = budget, learning_rate
+        self._small = small = SmallGpt(model) if is_small(model) else None
+        self._learn: Callable[[NDArray[np.int64]], Any]
+        if small:
+            self._weights, self._learn = [small.weights], lambda batch: small.loss(*_by_position(rows, batch))
+        else:
+            self._weights = [weight for weight in model.parameters() if weight.requires_grad]
+            self._learn = lambda batch: _backward(model, rows, batch)
+        self._optimiser = torch.optim.AdamW(self._weights, lr=learning_rate, weight_decay=0.0, fused=True)
+
+    def step(self, batch: NDArray[np.int64]) -> Any:
+        """Take a step on some rows. Returns its loss, a tensor: the mean over the batch's completion tokens."""
+        self._optimiser.param_groups[0]["lr"] = self._rate * _pace(self.done, self._budget)
+        loss = self._learn(batch)
+        torch.nn.utils.clip_grad_norm_(self._weights, 1.0)
+        self._optimiser.step()
+        self.done += 1
+        return loss
+
+    def state(self) -> dict[str, Any]:
+        """All that the next steps depend on, but the batches: tensors by name."""
+        kept = {"done": torch.tensor(self.done)} | {f"weights.{n}": w.detach() for n, w in enumerate(self._weights)}
+        moments = self._optimiser.state_dict()["state"]
+        return kept | {f"{name}.{n}": value for n, of in moments.items() for name, value in of.items()}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Take up a run where it was paused.
+
+        Args:
+            state: what `state` gave, of the same model, rows and budget.
+        """
+        self.done = int(state["done"])
+        moments: dict[int, dict[str, Any]] = {}
+        with torch.no_grad():
+            for key, value in state.items():
+                name, _, number = key.partition(".")
+                if name == "weights":
+                    self._weights[int(number)].copy_(value)
+                elif number:
+                    moments.setdefault(int(number), {})[name] = value
+        groups = self._optimiser.state_dict()["param_groups"]
+        self._optimiser.load_state_dict({"state": moments, "param_groups": groups})
+
+    def release(self) -> None:
+        """Give the model its parameters back."""
+        if self._small:
+            self._small.release()
+
+
 def train_steps(
     model: Any, rows: EncodedRows, batches: Iterable[NDArray[np.int64]], budget: Budget, learning_rate: float
 ) -> Iterator[Any]:
@@ -91,23 +155,12 @@ def train_steps(
         The loss of each step, a tensor: the mean over the batch's completion tokens, as the stock trainer
         counts it.
     """
-    small = SmallGpt(model) if is_small(model) else None
-    learn: Callable[[NDArray[np.int64]], Any]
-    if small:
-        weights, learn = [small.weights], lambda batch: small.loss(*_by_position(rows, batch))
-    else:
-        weights, learn = list(model.parameters()), lambda batch: _backward(model, rows, batch)
-    optimiser = torch.optim.AdamW(weights, lr=learning_rate, weight_decay=0.0, fused=True)
+    learner = Learner(model, rows, budget, learning_rate)
     try:
-        for step, batch in zip(range(budget.steps), batches, strict=False):
-            optimiser.param_groups[0]["lr"] = learning_rate * _pace(step, budget)
-            loss = learn(batch)
-            torch.nn.utils.clip_grad_norm_(weights, 1.0)
-            optimiser.step()
-            yield loss
+        for _, batch in zip(range(budget.steps), batches, strict=False):
+            yield learner.step(batch)
     finally:
-        if small:
-            small.release()
+        learner.release()
 
 
 def _pace(step: int, budget: Budget) -> float:
@@ -149,11 +202,15 @@ def batch_loss(model: Any, rows: EncodedRows, batch: NDArray[np.int64]) -> Any:
     Returns:
         A scalar tensor.
     """
+    logits, targets = _predicted(model, rows, batch)
+    return cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
+
+
+def _predicted(model: Any, rows: EncodedRows, batch: NDArray[np.int64]) -> tuple[Any, Any]:
+    """float32 logits (rows, positions, vocabulary) from the first completion token on, and labels of these."""
     index, (first, width) = torch.from_numpy(batch).to(rows.input_ids.device), _span(rows, batch)
-    ids = rows.input_ids[index, : width - 1]
-    targets = rows.labels[index, first:width]
-    logits = model(input_ids=ids, use_cache=False, logits_to_keep=width - first).logits
-    return cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED)
+    logits = model(input_ids=rows.input_ids[index, : width - 1], use_cache=False, logits_to_keep=width - first).logits
+    return logits.float(), rows.labels[index, first:width]
 
 
 def greedy_answers(
@@ -203,3 +260,32 @@ def _greedy_group(model: Any, prompts: list[list[int]], eos: int, limit: int) ->
                 break
         emitted: list[list[int]] = torch.cat(columns, dim=1).tolist()
         return emitted
+
+
+def answer_bits(
+    model: Any, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], chunk: int = 256
+) -> NDArray[np.float64]:
+    """What each answer costs the model: the sum of -log2 p over its tokens, given the prompt and those before.
+
+    Answers of one text in different orders compare: by the chain rule, each sum is -log2 of one joint probability.
+
+    Args:
+        model: a transformers causal language model.
+        prompts: token ids, none empty, of one row at least.
+        answers: token ids, none empty.
+        chunk: most rows at once.
+
+    Returns:
+        float64 (rows,), bits.
+    """
+    model.eval()
+    ids = [[*prompt, *answer] for prompt, answer in zip(prompts, answers, strict=True)]
+    labels = [[*[IGNORED] * len(prompt), *answer] for prompt, answer in zip(prompts, answers, strict=True)]
+    rows, found = to_rows(ids, labels, model.device), []
+    for start in range(0, len(ids), chunk):
+        batch = np.arange(start, min(start + chunk, len(ids)))
+        with torch.inference_mode():
+            logits, targets = _predicted(model, rows, batch)
+            nats = cross_entropy(logits.transpose(1, 2), targets, ignore_index=IGNORED, reduction="none").sum(1)
+        found.append(nats.double().cpu().numpy() / math.log(2))
+    return np.concatenate(found)

@@ -134,6 +134,36 @@ def refuse_adapter(model: Any, name: str) -> None:
         )
 
 
+def lora_config() -> Any:
+    """The adapter that is trained: LoRA (Hu et al. 2021) of rank 16 on all linear layers."""
+    from peft import LoraConfig
+
+    return LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
+
+
+def adapter(model: Any, seed: int) -> Any:
+    """A model with a fresh adapter, whose weights alone are trained.
+
+    Args:
+        model: what `pretrained` gave; it is changed.
+        seed: of the adapter's weights.
+    """
+    import torch
+    from peft import get_peft_model
+
+    with torch.random.fork_rng(range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        return get_peft_model(model, lora_config())
+
+
+def refuse_lora(model: str) -> None:
+    """Raise MireorderError if a model is a preset: there is nothing an adapter could be put on."""
+    if model in PRESETS:
+        raise MireorderError(
+            f"preset {model!r} starts from random weights, so an adapter alone is useless; train without LoRA"
+        )
+
+
 def refuse_four_bit() -> None:
     """Raise MireorderError unless bitsandbytes is here, which keeps weights in 4 bits."""
     if find_spec("bitsandbytes") is None:

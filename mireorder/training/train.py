@@ -22,10 +22,12 @@ from mireorder.training.presets import (
     build,
     embed,
     halves,
+    lora_config,
     no_bars,
     pretrained,
     refuse_adapter,
     refuse_four_bit,
+    refuse_lora,
     refuse_unknown,
 )
 
@@ -159,10 +161,8 @@ def _refuse(folder: Path, model: str, out: Path, lora: bool, four_bit: bool) -> 
         raise MireorderError("weights of 4 bits are too coarse to train; train an adapter on them (lora)")
     if four_bit:
         refuse_four_bit()
-    if lora and model in PRESETS:
-        raise MireorderError(
-            f"preset {model!r} starts from random weights, so an adapter alone is useless; train without LoRA"
-        )
+    if lora:
+        refuse_lora(model)
     Plan.load(folder)  # a broken one would be found only after training
 
 
@@ -188,7 +188,6 @@ def _trainer(
     log_every: int | None = None,
 ) -> Any:
     import torch
-    from peft import LoraConfig
     from transformers import PrinterCallback
     from trl import SFTConfig, SFTTrainer
 
@@ -223,9 +222,7 @@ def _trainer(
         train_dataset=encoded.train,
         eval_dataset=encoded.held_out,
         processing_class=encoded.tokenizer,
-        peft_config=LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
-        if lora
-        else None,
+        peft_config=lora_config() if lora else None,
     )
     trainer.remove_callback(PrinterCallback)  # it prints every entry of the log
     return trainer

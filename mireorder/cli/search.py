@@ -1,0 +1,72 @@
+"""Command search: the order that a model learns best, within a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from mireorder.cli import choices, options
+from mireorder.cli.models import Comparing
+from mireorder.cli.output import print_json, show, steps_bar
+from mireorder.cli.signature import Option
+
+
+@dataclass(frozen=True)
+class Searching(Comparing):
+    """Each training that a search may begin."""
+
+    seeds: Annotated[int, Option("runs of each order", least=1)] = 1
+
+
+def search(
+    data: options.Data,
+    *,
+    rows: options.Rows,
+    units: options.Units,
+    scores: options.Scores,
+    model: Annotated[str, Option("preset ({names}), model folder or hub id", "Model", names=choices.presets)] = "tiny",
+    lora: Annotated[bool, Option("train LoRA adapters", "Model")] = False,
+    budget: Annotated[float, Option("trainings that the search may cost", "Training", least=1)] = 2.0,
+    training: Searching,
+    out: options.Out,
+    as_json: options.Json = False,
+) -> None:
+    """Find the order that your model learns best, within a budget of trainings.
+
+    Criterion usable ranks the orders, unless another is named. The first of them and the natural order are trained for
+    a quarter of the steps, the better half for half of them. The folder holds the plan. A search that was killed
+    resumes, and a larger budget goes on from a smaller one.
+
+    Example: mireorder search mul.txt --split = --cutter digits --steps 3000 --budget 2 --out found/
+    """
+    from mireorder.evaluate.compare import Setup
+    from mireorder.evaluate.search import search as search_orders
+    from mireorder.report.search import search_view, write_search
+
+    setup = Setup(models=(model,), seeds=training.seeds, budget=training.budget(), workers=training.workers, lora=lora)
+    with steps_bar("training", round(training.steps * budget), "steps") as bar:
+        reached: dict[tuple[str, int], int] = {}
+
+        def progress(row: Mapping[str, Any]) -> None:
+            reached[row["arm"], row["seed"]] = row["step"]
+            bar(sum(reached.values()), f"{row['arm']}: {row['exact_match']:.1%}")
+
+        asked = "usable" if scores.criterion == "auto" else scores.criterion
+        found = search_orders(
+            data,
+            out,
+            reading=rows.reading(),
+            cutter=units.made(rows.labels),
+            budget=budget,
+            setup=setup,
+            criterion=options.criterion(asked, scores.given),
+            progress=progress,
+        )
+    write_search(found)
+    if as_json:
+        evidence = found.plan.stability.search
+        print_json({"folder": str(out), "permutation": found.plan.permutation, "search": evidence})
+        return
+    show(search_view(found))
+    print(f"plan, results and page written to {out}")

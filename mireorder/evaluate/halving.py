@@ -1,0 +1,124 @@
+"""Successive halving: orders are trained further and further, fewer and fewer, within a budget.
+
+Source: Jamieson and Talwalkar 2016, arXiv 1502.07943.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mireorder.errors import InputError
+from mireorder.evaluate.statistics import Interval, bootstrap
+
+SHARES = (0.25, 0.5, 1.0)
+"""How far runs are trained, as a share of all steps. Ranks by a tenth of the steps say little."""
+FEWEST = 2
+
+
+@dataclass(frozen=True)
+class Rung:
+    """So many orders are trained to this share of the steps."""
+
+    share: float
+    orders: int
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What an order has reached at a step.
+
+    Attributes:
+        step: of the training.
+        right: float64 (held-out rows,), share of the seeds whose answer is right.
+        bits: what an answer costs, -log2 of its probability, the mean over rows and seeds. Lower is better, and what is
+            left of ties in exact match.
+    """
+
+    step: int
+    right: NDArray[np.float64]
+    bits: float
+
+    @property
+    def exact_match(self) -> float:
+        """Share of right answers, the mean over the seeds."""
+        return float(self.right.mean())
+
+
+def rungs(budget: float, orders: int, seeds: int = 1) -> list[Rung]:
+    """How many orders are trained how far: as many as the budget allows, half of them from rung to rung.
+
+    The last rung, of whole trainings, is reached only where there are no more orders to try.
+
+    Args:
+        budget: in whole trainings.
+        orders: that there are.
+        seeds: runs of each.
+
+    Raises:
+        InputError: it is below one training of each seed, or there is only one order.
+    """
+    if orders < FEWEST:
+        raise InputError(f"a search needs two or more orders, and there is {orders}", remedy="cut targets into units")
+    if budget < seeds:
+        raise InputError(
+            f"a budget of {budget:g} trainings is below one for each of {seeds} seeds",
+            remedy=f"allow {seeds} or more",
+        )
+    for most in range(orders, FEWEST, -1):
+        short = [Rung(SHARES[0], most), Rung(SHARES[1], _half(most))]
+        if _trainings(short) * seeds <= budget:
+            break
+    else:
+        most, short = FEWEST, [Rung(SHARES[0], FEWEST), Rung(SHARES[1], FEWEST)]
+    whole = [*short, Rung(SHARES[2], _half(_half(most)))]
+    return whole if _trainings(whole) * seeds <= budget else short
+
+
+def halving(
+    names: Sequence[str], steps: Sequence[Rung], train: Callable[[Sequence[str], float], Mapping[str, Reached]]
+) -> tuple[list[str], dict[str, list[Reached]]]:
+    """Train orders further and further, fewer and fewer.
+
+    From half of the steps on, an order that is surely behind the first (its interval lies below) is stopped as well.
+
+    Args:
+        names: of the orders.
+        steps: the rungs.
+        train: trains orders to a share of the steps, and measures them.
+
+    Returns:
+        The names, the best first; and what each reached, rung by rung.
+    """
+    reached: dict[str, list[Reached]] = {name: [] for name in names}
+    left, stopped = list(names), list[str]()
+    for number, rung in enumerate(steps):
+        found = train(left, rung.share)
+        for name in left:
+            reached[name].append(found[name])
+        left.sort(key=lambda name: (-found[name].exact_match, found[name].bits))
+        if number + 1 < len(steps):
+            kept = left[: steps[number + 1].orders]
+            if rung.share >= SHARES[1]:
+                kept = [name for name in kept if lead(found[name], found[left[0]]).high >= 0]
+            stopped = [name for name in left if name not in kept] + stopped
+            left = kept
+    return left + stopped, reached
+
+
+def lead(one: Reached, other: Reached) -> Interval:
+    """How much more one gets right than another, with a 95% bootstrap interval over the held-out rows, in pairs."""
+    return bootstrap(lambda samples: samples.mean(1), one.right - other.right, resamples=2000)
+
+
+def _half(orders: int) -> int:
+    return max(FEWEST, -(-orders // 2))
+
+
+def _trainings(steps: Sequence[Rung]) -> float:
+    """What rungs cost: each goes on where the one before was paused."""
+    shares = [0.0, *(rung.share for rung in steps)]
+    return sum(rung.orders * (rung.share - before) for rung, before in zip(steps, shares, strict=False))

@@ -1,0 +1,270 @@
+"""Which order should this data be learnt in? Scores rank the orders; short trainings of the user's model decide.
+
+The orders that the scores rank first and the natural one are trained for a quarter of the steps, the better half of
+them for half of the steps (`mireorder.evaluate.halving`). Each run is the beginning of the training that follows, with
+its schedule, and is paused and taken up again, not begun anew.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mireorder.errors import InputError
+from mireorder.evaluate.compare import Setup, content_of, origin_of, prepare, settled
+from mireorder.evaluate.halving import FEWEST, Reached, halving, lead, rungs
+from mireorder.evaluate.held_out import JobData, split_rows, write_job_data
+from mireorder.evaluate.results_folder import ResultsFolder
+from mireorder.evaluate.statistics import Interval
+from mireorder.evaluate.worker import Job, ResultRow, run_all
+from mireorder.information.criteria.usable import Usable
+from mireorder.ordering.best import cost_of, ranked
+from mireorder.ordering.order import Order
+from mireorder.reading import Reading
+
+if TYPE_CHECKING:
+    from mireorder.cutting import Cutter
+    from mireorder.information.criteria import Criterion
+    from mireorder.ordering.plan import Plan
+
+FILE, STATES = "search.json", "states"
+PLAIN = "plain"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """An order that was trained.
+
+    Attributes:
+        name: its slots by step, ``3-2-1-0``, or ``plain``.
+        permutation: slots by step.
+        cost: its bits by the criterion.
+        reached: what it reached, rung by rung.
+    """
+
+    name: str
+    permutation: tuple[int, ...]
+    cost: float
+    reached: tuple[Reached, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the plan."""
+        steps = [
+            {"step": at.step, "exact_match": round(at.exact_match, 6), "bits": round(at.bits, 6)} for at in self.reached
+        ]
+        return {"permutation": list(self.permutation), "cost": round(self.cost, 6), "reached": steps}
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search found, and where it lies.
+
+    Attributes:
+        folder: the plan, ``results.parquet``, ``search.json`` and the finished ``runs/``.
+        plan: of the order that was chosen, with the search as its evidence.
+        contenders: the best first: those that were trained furthest stand before the others.
+        lead: of the chosen order over the natural one, in exact match, at the last step that both were trained to, with
+            a 95% bootstrap interval over the held-out rows.
+        chosen: its name. The natural order is kept where it was among the last and the lead of the best is noise.
+        trainings: steps that were trained, in whole trainings.
+        scoring_seconds: that the scores took.
+        rows: of all runs that were measured.
+    """
+
+    folder: Path
+    plan: Plan
+    contenders: list[Contender]
+    lead: Interval
+    chosen: str
+    trainings: float
+    scoring_seconds: float
+    rows: list[ResultRow]
+
+
+def search(
+    data: Any,
+    out: str | Path,
+    *,
+    reading: Reading,
+    cutter: Cutter | str,
+    budget: float = 2.0,
+    setup: Setup | None = None,
+    criterion: Criterion | None = None,
+    progress: Callable[[ResultRow], None] | None = None,
+    **options: Any,
+) -> Search:
+    """Find the order that a model learns best, within a budget.
+
+    The plan is fitted on the train split alone; where the data has no test or validation split, a tenth of it is held
+    out.
+
+    Args:
+        data: what ``mireorder.fit`` takes.
+        out: folder for the plan and the results: new, empty, or of the same search, of which only what is missing is
+            run; its budget may have been another.
+        reading: which columns are source and target.
+        cutter: a cutter or its name.
+        budget: in trainings of the model by the setup; what scores cost is not in it.
+        setup: one model, seeds, steps. Run ``s`` has the same initial weights and row order under every order.
+        criterion: that ranks the orders; `Usable` by default.
+        progress: called with every row as it is measured.
+        **options: what else ``mireorder.count`` takes.
+
+    Returns:
+        The search; its plan is written.
+
+    Raises:
+        InputError: the budget is below one training, or rows can't be read or cut.
+        MireorderError: what ``fit`` and ``apply`` raise; there is no such model; ``out`` holds something else.
+    """
+    from mireorder.stages import complete, count, plan_of
+
+    out, setup, criterion = Path(out), settled(setup or Setup(seeds=1)), criterion or Usable()
+    if len(setup.models) > 1:
+        raise InputError("a search is of one model", remedy="search for each by itself")
+    rungs(budget, FEWEST, setup.seeds)  # a budget that is too small is known before networks are trained for scores
+    cutter = complete(cutter, data, reading)
+    if cutter.of_ids:
+        raise InputError("orders of tokens can't be searched", remedy="take units that are text")
+    options, as_given = {"between": reading.separator or " ", **options, "cutter": cutter}, reading
+    split, reading = split_rows(data, reading)
+    begun = time.monotonic()
+    counts = count(split, reading=reading, criterion=criterion, tie_breaker=None, **options)
+    orders, costs = _ranked(counts, budget, setup.seeds)
+    seconds = time.monotonic() - begun
+    runs, contenders = _trained(split, orders, costs, budget, out, setup, progress, reading=reading, **options)
+    chosen, led = choose(contenders)
+    plan = plan_of(counts, Order(criterion=criterion, permutation=chosen.permutation, resamples=0))
+    evidence = _evidence(setup, budget, contenders)
+    plan = replace(plan, reading=as_given, stability=replace(plan.stability, search=evidence))
+    plan.save(out)
+    shutil.rmtree(out / STATES, ignore_errors=True)
+    runs.results.write_results([{k: v for k, v in row.items() if k not in ("right", "bits")} for row in runs.rows])
+    return Search(out, plan, contenders, led, chosen.name, evidence["trainings"], seconds, runs.rows)
+
+
+def _trained(
+    split: Any,
+    orders: Mapping[str, tuple[int, ...]],
+    costs: Mapping[str, float],
+    budget: float,
+    out: Path,
+    setup: Setup,
+    progress: Callable[[ResultRow], None] | None,
+    **options: Any,
+) -> tuple[_Runs, list[Contender]]:
+    """The orders that were trained, the best first."""
+    steps = rungs(budget, len(orders), setup.seeds)
+    entered = [PLAIN, *(name for name in orders if name != PLAIN)][: steps[0].orders]
+    asked = {name: Order(criterion=None, permutation=orders[name]) for name in entered}
+    prepared = prepare(split, asked, **options)
+    with tempfile.TemporaryDirectory(prefix="mireorder-") as scratch:
+        files = write_job_data(prepared, Path(scratch), setup.models[0])
+        content = content_of({PLAIN: prepared[PLAIN]}, {setup.models[0]: {PLAIN: files[PLAIN]}}, setup)
+        runs = _Runs(ResultsFolder(out, content, FILE), prepared, files, setup, progress)
+        names, reached = halving(entered, steps, runs.train)
+    return runs, [Contender(name, orders[name], costs[name], tuple(reached[name])) for name in names]
+
+
+def choose(contenders: Sequence[Contender]) -> tuple[Contender, Interval]:
+    """The order to take: the best, but the natural one where it was among the last and the lead over it is noise.
+
+    Args:
+        contenders: the best first, the natural order among them.
+
+    Returns:
+        The order, and its lead over the natural one at the last step that both were trained to.
+    """
+    best, plain = contenders[0], next(one for one in contenders if one.name == PLAIN)
+    last = min(len(best.reached), len(plain.reached)) - 1
+    led = lead(best.reached[last], plain.reached[last])
+    if len(best.reached) == len(plain.reached) and led.low <= 0:
+        return plain, Interval(0.0, 0.0, 0.0)
+    return best, led
+
+
+def _ranked(counts: Any, budget: float, seeds: int) -> tuple[dict[str, tuple[int, ...]], dict[str, float]]:
+    """The orders by name, the natural one and those of least cost by rank, and what each costs."""
+    slots, tally = len(counts.targets.cutter.slots), counts.first
+    measure = tally.measure(counts.targets.radices)
+    estimator = Order(criterion=tally.criterion).decisive(tally.criterion)
+    score = partial(measure.scores, estimators=(estimator,))
+    most = int(4 * budget / seeds) + 1  # a quarter of a training is the least that an order takes
+    found = [tuple(order) for order in ranked(slots, score, estimator, most)] if slots > 1 else []
+    natural = tuple(range(slots))
+    orders = {PLAIN if order == natural else "-".join(map(str, order)): order for order in [*found, natural]}
+    return orders, {name: cost_of(order, score, estimator) for name, order in orders.items()}
+
+
+def _budget(setup: Setup) -> Any:
+    assert setup.budget  # noqa: S101 (it is settled)
+    return setup.budget
+
+
+def _evidence(setup: Setup, budget: float, contenders: Sequence[Contender]) -> dict[str, Any]:
+    """What the plan keeps of the search."""
+    steps = _budget(setup).steps
+    return {
+        "model": setup.models[0],
+        "steps": steps,
+        "batch_size": _budget(setup).batch_size,
+        "seeds": setup.seeds,
+        "held_out": len(contenders[0].reached[0].right),
+        "budget": budget,
+        "trainings": round(sum(one.reached[-1].step for one in contenders) * setup.seeds / steps, 6),
+        "orders": [one.as_dict() for one in contenders],
+    }
+
+
+@dataclass
+class _Runs:
+    """Trains orders of one search, and keeps what they reach."""
+
+    results: ResultsFolder
+    prepared: Mapping[str, tuple[Plan, Any]]
+    files: Mapping[str, JobData]
+    setup: Setup
+    progress: Callable[[ResultRow], None] | None
+
+    def __post_init__(self) -> None:
+        self.rows: list[ResultRow] = []
+
+    def train(self, names: Sequence[str], share: float) -> dict[str, Reached]:
+        """Train orders to a share of the steps, or take over what is finished."""
+        jobs = {name: [self._job(name, seed, share) for seed in range(self.setup.seeds)] for name in names}
+        waiting = [job for of in jobs.values() for job in of if not self.results.is_finished(job)]
+        run_all(waiting, self.setup.workers, self.progress, self.results.finish)
+        reached = {}
+        for name, of in jobs.items():
+            rows = [self.results.rows(job) for job in of]
+            ends = [of_seed[-1] for of_seed in rows]
+            self.rows += [row for of_seed in rows for row in of_seed]
+            right = np.array([row["right"] for row in ends], np.float64).mean(0)
+            reached[name] = Reached(ends[0]["step"], right, fmean(fmean(row["bits"]) for row in ends))
+        return reached
+
+    def _job(self, name: str, seed: int, share: float) -> Job:
+        model, budget, file = self.setup.models[0], _budget(self.setup), self.files[name]
+        states = self.results.folder.resolve() / STATES
+        return Job(
+            arm=name,
+            model=model,
+            seed=seed,
+            match="steps",
+            data=str(file.folder),
+            budget=asdict(budget),
+            eval_every=-(-budget.steps // self.setup.evaluations),
+            origin=origin_of(self.prepared[name][0], file.dataset),
+            lora=self.setup.lora,
+            until=max(1, round(budget.steps * share)),
+            state=str(states / f"{name}-{seed}.safetensors"),
+        )

@@ -1,0 +1,269 @@
+"""Search: rungs within the budget, runs that are paused as if they never were, the best order of those tried."""
+
+import json
+import math
+import shutil
+from itertools import pairwise, permutations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+pytest.importorskip("trl")
+
+import torch
+from models import tiny
+from test_usable import Table, sets
+
+from mireorder import Plan, apply
+from mireorder.cli import main
+from mireorder.errors import InputError, MireorderError, OutputError
+from mireorder.evaluate import search as module
+from mireorder.evaluate.compare import Setup
+from mireorder.evaluate.halving import Reached, Rung, halving, lead, rungs
+from mireorder.evaluate.search import Contender, choose, search
+from mireorder.information.criteria.joint import Joint
+from mireorder.ordering.best import cost_of, ranked
+from mireorder.reading import Reading
+from mireorder.report.search import write_search
+from mireorder.tokenizing.characters import character_tokenizer
+from mireorder.training.budget import Budget
+from mireorder.training.loop import Learner, answer_bits, shuffled_batches, to_rows
+from mireorder.training.presets import adapter, build, pretrained
+
+ROWS = [{"s": f"{a}*{b}", "t": f"{a * b:03d}"} for a in range(10, 26) for b in range(16)]
+READING = Reading(("s",), ("t",))
+SETUP = Setup(seeds=1, budget=Budget(8, 16), evaluations=4, workers=2)
+
+
+# -- how many orders are trained how far
+
+
+@pytest.mark.parametrize(
+    ("budget", "orders", "seeds", "expected"),
+    [
+        (1, 24, 1, [(0.25, 2), (0.5, 2)]),  # 2/4 + 2/4
+        (2, 24, 1, [(0.25, 5), (0.5, 3)]),  # 5/4 + 3/4
+        (3, 24, 1, [(0.25, 8), (0.5, 4)]),  # 8/4 + 4/4
+        (4, 24, 2, [(0.25, 5), (0.5, 3)]),
+        (2, 2, 1, [(0.25, 2), (0.5, 2), (1.0, 2)]),  # all there are: to the end
+        (9, 6, 1, [(0.25, 6), (0.5, 3), (1.0, 2)]),
+    ],
+)
+def test_rungs_by_hand(budget, orders, seeds, expected):
+    assert [(rung.share, rung.orders) for rung in rungs(budget, orders, seeds)] == expected
+
+
+@given(st.floats(1, 60), st.integers(2, 200), st.integers(1, 5))
+def test_rungs_cost_no_more_than_the_budget(budget, orders, seeds):
+    if budget < seeds:
+        with pytest.raises(InputError, match="below one for each"):
+            rungs(budget, orders, seeds)
+        return
+    found, before, spent = rungs(budget, orders, seeds), 0.0, 0.0
+    for rung in found:
+        spent += rung.orders * (rung.share - before) * seeds
+        before = rung.share
+    assert spent <= budget + 1e-9
+    assert all(orders >= a.orders >= b.orders >= 2 for a, b in pairwise(found))
+
+
+def test_one_order_leaves_nothing_to_search():
+    with pytest.raises(InputError, match="two or more orders"):
+        rungs(2, 1)
+
+
+def reached(share, bits=1.0, rows=100):
+    right = np.zeros(rows)
+    right[: round(share * rows)] = 1
+    return Reached(1, right, bits)
+
+
+def test_the_better_half_goes_on_and_bits_break_ties():
+    trained = []
+
+    def train(names, share):
+        trained.append(list(names))
+        return {
+            name: reached(0.1 if name in "ab" else 0.0, bits={"a": 3, "b": 2, "c": 1, "d": 4}[name]) for name in names
+        }
+
+    names, found = halving("abcd", [Rung(0.25, 4), Rung(0.5, 2)], train)
+    assert trained == [list("abcd"), list("ba")]
+    assert names == list("bacd")
+    assert [len(found[name]) for name in "abcd"] == [2, 2, 1, 1]
+
+
+def test_what_is_surely_behind_is_stopped_at_half_of_the_steps_and_not_before():
+    shares = {"a": 0.9, "b": 0.2, "c": 0.85}
+
+    def train(names, share):
+        return {name: reached(shares[name]) for name in names}
+
+    names, found = halving("abc", [Rung(0.25, 3), Rung(0.5, 3), Rung(1.0, 3)], train)
+    assert names == list("acb")
+    assert [len(found[name]) for name in "abc"] == [3, 2, 2], (
+        "c is behind in every row that differs, and in five of 100"
+    )
+
+
+def test_a_lead_is_taken_in_pairs():
+    one, other = np.array([1, 1, 0, 1.0] * 50), np.array([1, 0, 0, 1.0] * 50)
+    found = lead(Reached(1, one, 0), Reached(1, other, 0))
+    assert found.value == pytest.approx(0.25)
+    assert 0.15 < found.low < 0.25 < found.high < 0.35
+
+
+@given(st.integers(1, 4).flatmap(lambda slots: st.tuples(
+    st.just(slots), st.integers(1, 24),
+    st.lists(st.integers(0, 4), min_size=slots * 2**slots, max_size=slots * 2**slots))))  # fmt: skip
+def test_orders_are_ranked_by_what_they_cost(drawn):
+    slots, most, values = drawn
+    table = Table(dict(zip(sets(slots), np.array(values, float).reshape(-1, slots), strict=True)))
+    costs = {order: cost_of(order, table.scores, "plug-in") for order in permutations(range(slots))}
+    expected = sorted(costs, key=lambda order: (costs[order], order))[:most]
+    assert [tuple(order) for order in ranked(slots, table.scores, "plug-in", most)] == expected
+
+
+# -- runs that are paused
+
+
+def encoded():
+    tokenizer = character_tokenizer(["0123456789*="])
+    ids = [tokenizer(row["s"] + "=" + row["t"])["input_ids"] for row in ROWS]
+    return tokenizer, to_rows(ids, [[-100] * 6 + row[6:] for row in ids])
+
+
+@pytest.mark.parametrize("kind", ["preset", "by autograd", "adapter"])
+def test_a_paused_run_goes_on_as_if_it_never_was(kind, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    tokenizer, rows = encoded()
+    budget = Budget(12, 16, learning_rate=1e-2)
+    folder = None if kind == "preset" else tiny("llama", tokenizer, tmp_path / "model")
+
+    def learner():
+        if folder is None:
+            return Learner(build("tiny", tokenizer, 16, seed=1), rows, budget, 1e-2)
+        model = pretrained(folder)
+        return Learner(adapter(model, 1) if kind == "adapter" else model, rows, budget, 1e-2)
+
+    batches = [batch for _, batch in zip(range(12), shuffled_batches(len(rows.lengths), 16, 0), strict=False)]
+    whole = learner()
+    expected = [float(whole.step(batch)) for batch in batches]
+    first = learner()
+    losses = [float(first.step(batch)) for batch in batches[:5]]
+    save_file(first.state(), tmp_path / "state")
+    second = learner()
+    second.resume(load_file(tmp_path / "state"))
+    assert second.done == 5
+    assert losses + [float(second.step(batch)) for batch in batches[5:]] == expected
+
+
+def test_what_an_answer_costs_is_the_sum_over_its_tokens():
+    tokenizer, _ = encoded()
+    model = build("tiny", tokenizer, 16, seed=1)
+    prompts, answers = [[3, 4], [5, 6, 7], [8]], [[4], [9, 3, 4], [3, 5]]
+    for prompt, answer, bits in zip(prompts, answers, answer_bits(model, prompts, answers, chunk=2), strict=True):
+        with torch.inference_mode():
+            logits = model(torch.tensor([prompt + answer])).logits[0].double().log_softmax(-1)
+        expected = -sum(float(logits[len(prompt) - 1 + n, token]) for n, token in enumerate(answer)) / math.log(2)
+        assert bits == pytest.approx(expected, rel=1e-5)
+
+
+# -- from the data to the plan
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    told = []
+    out = tmp_path_factory.mktemp("search") / "out"
+    return search(ROWS, out, reading=READING, cutter="digits", budget=2, setup=SETUP, criterion=Joint(),
+                  progress=told.append), told  # fmt: skip
+
+
+def test_a_search_stays_in_its_budget_and_its_plan_is_like_any_other(found):
+    found, told = found
+    assert found.trainings == 2.0 == found.plan.stability.search["trainings"]
+    assert [len(one.reached) for one in found.contenders] == [2, 2, 2, 1, 1]
+    assert found.chosen in {one.name for one in found.contenders}
+    assert sum(row["step"] == 4 for row in told) == 3, "three orders get to half of the steps"
+    assert Plan.load(found.folder) == found.plan
+    assert found.plan.reading == READING
+    assert not (found.folder / module.STATES).exists()
+    rows = apply(ROWS, found.plan)["train"]
+    assert [found.plan.restore(text).text for text in rows["completion"]] == [row["t"] for row in ROWS]
+
+
+def test_a_search_that_was_killed_goes_on_and_finds_the_same(found, tmp_path):
+    found, _ = found
+    again = tmp_path / "again"
+    shutil.copytree(found.folder, again)
+    ends = [
+        file for file in (again / "runs").iterdir() if "4" in {str(json.loads(line)["step"]) for line in file.open()}
+    ]
+    ends[0].unlink()
+    (again / "mireorder.json").unlink()
+    told = []
+    resumed = search(ROWS, again, reading=READING, cutter="digits", budget=2, setup=SETUP, criterion=Joint(),
+                     progress=told.append)  # fmt: skip
+    assert {row["arm"] for row in told} == {json.loads(next((found.folder / "runs" / ends[0].name).open()))["arm"]}
+    assert (resumed.plan, resumed.chosen) == (found.plan, found.chosen)
+    assert (again / "mireorder.json").read_bytes() == (found.folder / "mireorder.json").read_bytes()
+
+
+def test_the_folder_of_another_search_is_refused(found, tmp_path):
+    found, _ = found
+    other = Setup(seeds=1, budget=Budget(9, 16), evaluations=4)
+    with pytest.raises(OutputError, match=r"budget\.steps was 8, is 9"):
+        search(ROWS, found.folder, reading=READING, cutter="digits", setup=other, criterion=Joint())
+
+
+def test_a_page_says_what_was_tried_and_what_it_cost(found):
+    found, _ = found
+    write_search(found)
+    page = (found.folder / "README.md").read_text()
+    assert all(f"| {one.name}" in page for one in found.contenders)
+    assert "2.00 trainings in all of 2 allowed" in page
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"budget": 0.5}, "below one for each of 1 seeds"),
+        ({"setup": Setup(models=("tiny", "nano"), seeds=1)}, "a search is of one model"),
+        ({"setup": Setup(seeds=1, lora=True)}, "an adapter alone is useless"),
+        ({"setup": Setup(models=("no/such",), seeds=1)}, "no/such"),
+        ({"cutter": "whole"}, "cutter"),
+    ],
+)
+def test_what_can_not_be_searched_is_refused_before_anything_is_trained(options, message, tmp_path):
+    asked = {"cutter": "digits", "setup": SETUP, "criterion": Joint()} | options
+    with pytest.raises(MireorderError, match=message):
+        search(ROWS, tmp_path / "out", reading=READING, **asked)
+    assert not (tmp_path / "out").exists()
+
+
+def test_on_the_command_line(tmp_path, capsys):
+    lines = tmp_path / "mul.txt"
+    lines.write_text("".join(f"{row['s']}={row['t']}\n" for row in ROWS))
+    with pytest.raises(SystemExit) as ended:
+        main(["search", str(lines), "--split", "=", "--cutter", "digits", "--criterion", "joint", "--steps", "4",
+              "--batch-size", "16", "--budget", "1", "--out", str(tmp_path / "out"), "--json"])  # fmt: skip
+    assert ended.value.code == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["search"]["trainings"] == 1.0
+    assert Plan.load(tmp_path / "out").reading.separator == "="
+
+
+def test_the_natural_order_is_kept_where_the_lead_over_it_is_noise():
+    plain = Contender("plain", (0, 1), 1.0, (reached(0.2), reached(0.50)))
+    better = Contender("1-0", (1, 0), 0.9, (reached(0.3), reached(0.9)))
+    assert choose([better, plain]) == (better, lead(better.reached[1], plain.reached[1]))
+    one_more = np.array(plain.reached[1].right)
+    one_more[-1] = 1
+    noise = Contender("1-0", (1, 0), 0.9, (reached(0.3), Reached(1, one_more, 1.0)))
+    assert choose([noise, plain])[0] is plain
+    stopped = Contender("plain", (0, 1), 1.0, (reached(0.2),))
+    assert choose([noise, stopped])[0] is noise, "the natural order fell behind before"
