@@ -1,0 +1,166 @@
+"""What would a search have found? Searches, replayed on tasks of which every order has been trained.
+
+Run it: ``python -m pipelines.replay orders-mul/ orders-days/ --out search/``, on folders of ``pipelines.orders``.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import fmean
+from typing import Annotated, Any
+
+import numpy as np
+import polars as pl
+import typer
+
+from mireorder.errors import InputError
+from mireorder.evaluate.halving import Reached, halving, rungs
+from mireorder.evaluate.results_folder import RESULTS
+from mireorder.report.comparison import markdown_table
+from pipelines import options
+from pipelines.common import OUT, main_of
+from pipelines.pages import again, write_page
+
+BUDGETS = (1, 2, 3)
+DRAWS = 500
+"""Of what begins with random orders."""
+SCORES = ("usable, masked: least cost", "usable, ordered: least cost", "joint, area", "pairwise, area", "subset, area")
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A task of which every order has been trained.
+
+    Attributes:
+        name: of the task.
+        curves: seed -> order -> step -> exact match and training loss.
+        reached: order -> exact match at the end, the mean over the seeds.
+        ranked: score -> the orders, the best by it first.
+    """
+
+    name: str
+    curves: dict[int, dict[str, dict[int, tuple[float, float]]]]
+    reached: dict[str, float]
+    ranked: dict[str, list[str]]
+
+    @property
+    def plain(self) -> str:
+        """The natural order."""
+        return min(self.reached)
+
+    @property
+    def best(self) -> str:
+        """The order that reached most."""
+        return max(self.reached, key=lambda name: self.reached[name])
+
+
+Strategy = Callable[[Truth, int, int, random.Random], str]
+"""What chooses an order of a task, within a budget, by the runs of a seed."""
+
+
+def main(
+    folders: Annotated[list[Path], typer.Argument(help="of pipelines.orders, finished")],
+    out: options.Out,
+) -> None:
+    """Replay searches on trained orders: by scores, by chance, and without trainings; and what each loses."""
+    truths = [truth_of(folder) for folder in folders]
+    names = [one.name for one in truths]
+    of = ", ".join(f"{one.name} ({len(one.curves)} seed(s), {len(one.reached)} orders)" for one in truths)
+    searches: dict[str, Strategy] = {
+        **{f"search by {score}": partial(_searched, score) for score in SCORES},
+        "search by chance": _shuffled,
+        "random search": _random,
+    }
+    alone: dict[str, Strategy] = {
+        **{score: partial(_first, score) for score in SCORES},
+        "plain": lambda truth, *_: truth.plain,
+        "reverse": lambda truth, *_: truth.plain[::-1],
+    }
+    parts: list[Any] = [
+        f"Regret: the exact match of the best order less that of the order chosen, in points. Tasks: {of}. A search "
+        "looks at the runs of one seed; its regret is by the mean over all seeds. What scores cost is not in the "
+        f"budget; of what draws orders by chance, the mean of {DRAWS} draws is given. All searches but the random one, "
+        "which trains as many orders to the end as the budget allows, try the natural order as well.",
+    ]
+    for budget in BUDGETS:
+        head = (f"budget of {budget} training(s)", *names, "mean")
+        parts.append(markdown_table(head, [_row(name, choose, truths, budget) for name, choose in searches.items()]))
+    parts += [
+        "Without any training, the order that a score puts first:",
+        markdown_table(("score", *names, "mean"), [_row(name, choose, truths, 0) for name, choose in alone.items()]),
+        "What orders reach:",
+        markdown_table(("task", "plain", "best", "worst", "best order"), [_reached(one) for one in truths]),
+    ]
+    OUT.print(write_page(out, "What a search finds", [*parts, f"Made by `{again('replay')}`."]))
+
+
+def truth_of(folder: Path) -> Truth:
+    """What a folder of ``pipelines.orders`` holds. Raises InputError if it is not finished."""
+    results, scores = folder / "comparison" / RESULTS, folder / "scores.json"
+    for file in results, scores:
+        if not file.is_file():
+            raise InputError("is not there", shard=str(file), remedy="finish the run of pipelines.orders first")
+    curves: dict[int, dict[str, dict[int, tuple[float, float]]]] = {}
+    for row in pl.read_parquet(results).iter_rows(named=True):
+        curve = curves.setdefault(row["seed"], {}).setdefault(row["arm"], {})
+        curve[row["step"]] = row["exact_match"], row["loss"]
+    ends = {arm: [of[arm][max(of[arm])][0] for of in curves.values()] for arm in next(iter(curves.values()))}
+    table = [("".join(map(str, row["order"])), row) for row in json.loads(scores.read_text(encoding="utf-8"))]
+    ranked = {
+        score: [name for name, row in sorted(table, key=lambda one: (-one[1][score], one[0]))] for score in SCORES
+    }
+    name = folder.resolve().name.removeprefix("orders-")
+    return Truth(name, curves, {arm: fmean(values) for arm, values in ends.items()}, ranked)
+
+
+def searched(truth: Truth, order: Sequence[str], budget: int, seed: int) -> str:
+    """What `mireorder.evaluate.search` would take: the natural order enters, then others as they stand."""
+    curves, entered = truth.curves[seed], [truth.plain, *(name for name in order if name != truth.plain)]
+    last = max(next(iter(curves.values())))
+
+    def train(names: Sequence[str], share: float) -> Mapping[str, Reached]:
+        step = min(curves[names[0]], key=lambda step: abs(step - share * last))
+        return {name: Reached(step, np.array([curves[name][step][0]]), curves[name][step][1]) for name in names}
+
+    steps = rungs(budget, len(truth.reached))
+    names, _ = halving(entered[: steps[0].orders], steps, train)
+    return names[0]
+
+
+def _searched(score: str, truth: Truth, budget: int, seed: int, _: random.Random) -> str:
+    return searched(truth, truth.ranked[score], budget, seed)
+
+
+def _shuffled(truth: Truth, budget: int, seed: int, generator: random.Random) -> str:
+    return searched(truth, generator.sample(list(truth.reached), len(truth.reached)), budget, seed)
+
+
+def _random(truth: Truth, budget: int, _: int, generator: random.Random) -> str:
+    return max(generator.sample(list(truth.reached), budget), key=lambda name: truth.reached[name])
+
+
+def _first(score: str, truth: Truth, *_: object) -> str:
+    return truth.ranked[score][0]
+
+
+def _row(name: str, choose: Strategy, truths: Sequence[Truth], budget: int) -> list[str]:
+    regrets = []
+    for truth in truths:
+        generator = random.Random(0)
+        chosen = (choose(truth, budget, seed, generator) for seed in truth.curves for _ in range(DRAWS))
+        regrets.append(100 * fmean(truth.reached[truth.best] - truth.reached[order] for order in chosen))
+    return [name, *(f"{regret:.1f}" for regret in [*regrets, fmean(regrets)])]
+
+
+def _reached(truth: Truth) -> list[str]:
+    shares = truth.reached[truth.plain], truth.reached[truth.best], min(truth.reached.values())
+    return [truth.name, *(f"{share:.1%}" for share in shares), truth.best]
+
+
+if __name__ == "__main__":
+    main_of(main)
