@@ -17,10 +17,10 @@ TRAINING := $(addprefix tests/test_,sft.py generate.py trainers.py ends.py bound
 # What users call; the rest of the package may change.
 API := mireorder $(addprefix mireorder.,serving.served serving.stream tokenizing.chat tokenizing.tokens \
     tokenizing.reserved training.train training.budget training.generate training.constrain evaluate.compare \
-    evaluate.outcomes evaluate.orders report.comparison information.entropy information.mutual counting.cooccurrence \
+    evaluate.search evaluate.outcomes evaluate.orders report.comparison information.entropy information.mutual counting.cooccurrence \
     ordering.record ordering.columns restoring.digits restoring.labels restoring.fields restoring.placed dataset.check)
 
-.PHONY: help demo test test-nojit test-oldest lint pages docs laws bench clean
+.PHONY: help demo test test-slow test-nojit test-oldest lint pages docs laws bench clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -29,8 +29,11 @@ help:  ## this list
 demo: .venv/done  ## the main job on embedded data: plan, dataset, comparison, model, restored answers (in demo/)
 	$(BIN)/python examples/demo.py demo
 
-test: .venv/done  ## all tests, on all cores
-	$(BIN)/python -m pytest $(SPREAD)
+test: .venv/done  ## all tests but the slow ones, on all cores
+	$(BIN)/python -m pytest $(SPREAD) -m "not slow"
+
+test-slow: .venv/done  ## the tests that take more than a few seconds each
+	$(BIN)/python -m pytest $(SPREAD) -m slow
 
 test-nojit: .venv/done  ## tests of counting, information and cutting with all kernels as plain Python
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest $(SPREAD) -m "not slow" $(KERNEL_TESTS)
