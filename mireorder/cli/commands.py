@@ -26,6 +26,7 @@ COMMANDS = {
     "restore": ("restore", "Filter: emitted answers on standard input, to natural answers on standard output."),
     "search": ("search", "Find the order that your model learns best, within a budget of trainings."),
     "compare": ("models", "Train the same model on several orders of the same data, and compare the answers."),
+    "doctor": ("doctor", "Say what is installed, what would fail, and the command that mends it."),
 }
 """Name -> module in this package, and the first line of the command's docstring."""
 
