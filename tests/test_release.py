@@ -123,5 +123,5 @@ def test_doctor_ends_with_1_where_the_core_is_broken(monkeypatch, capsys):
     said = capsys.readouterr().out
     assert ended.value.code == 1
     assert "another version is needed" in said
-    assert "core fails: all; pip install --upgrade mireorder" in said
+    assert "core fails: all; pip install -U mireorder" in said
     assert json.dumps("report is ready: pictures")[1:-1] in said or "report fails" in said

@@ -79,7 +79,7 @@ def doctor(*, as_json: options.Json = False) -> None:
 
 
 def _mended(part: str) -> str:
-    return f"pip install --upgrade {'mireorder' if part == CORE else repr(f'mireorder[{part}]')}"
+    return f"pip install -U {'mireorder' if part == CORE else repr(f'mireorder[{part}]')}"
 
 
 def _packages() -> Iterator[Package]:
