@@ -113,9 +113,9 @@ def inspect(
 
 
 def schema(plan: options.AnyPlan, *, out: options.Out, as_json: options.Json = False) -> None:
-    """Write what servers that constrain decoding take: a JSON schema and a regular expression.
+    """Write a JSON schema and a regular expression of answers, as they are emitted.
 
-    Both have the members in the order of emission. Of a dataset's folder, its rows say which types members have, and
+    For servers that constrain decoding; members stand in the order of emission. Of a dataset's folder, its rows say which types members have, and
     which may be missing.
 
     Example: mireorder schema reordered/ --out constraints/

@@ -138,7 +138,7 @@ def answer_format(plan: Plan, targets: Iterable[str] = ()) -> AnswerFormat:
 
 
 def _refuse(why: str) -> NoReturn:
-    raise PlanError(f"{why}; let 'mireorder generate --constrain' write what can be restored, or look at verdicts")
+    raise PlanError(f"{why}; let 'mireorder generate' constrain what is written, or look at verdicts")
 
 
 def _of_fields(plan: Plan, cutter: FieldsRestorer, targets: Iterable[str]) -> AnswerFormat:
