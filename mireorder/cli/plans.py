@@ -115,8 +115,8 @@ def inspect(
 def schema(plan: options.AnyPlan, *, out: options.Out, as_json: options.Json = False) -> None:
     """Write a JSON schema and a regular expression of answers, as they are emitted.
 
-    For servers that constrain decoding; members stand in the order of emission. Of a dataset's folder, its rows say which types members have, and
-    which may be missing.
+    For servers that constrain decoding; members stand in the order of emission. Of a dataset's folder, its rows say
+    which types members have, and which may be missing.
 
     Example: mireorder schema reordered/ --out constraints/
     """
