@@ -5,11 +5,13 @@ The first has a pause in it: what is counted can be kept (`count`, `count_like`)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from mireorder.cutting import CUTTERS, Cutter
 from mireorder.cutting.batches import Prepare, Progress
@@ -32,6 +34,8 @@ from mireorder.ordering.order import Order, made, order_of
 from mireorder.ordering.plan import Plan
 from mireorder.reading import Reading
 from mireorder.serialise import one_of
+
+TOKENIZED_ROWS = 10_000  # that fit looks at to tell which units are one token
 
 
 def fit(
@@ -63,7 +67,9 @@ def fit(
         cutter: a cutter or its name (`CUTTERS`).
         order: what is asked of the order; a policy's name stands for ``Order(policy)``.
         between: text between source and target; None takes the separator of line files, else a space.
-        tokenizer: for cutter `tokens`: a transformers tokenizer, its folder, or its hub id.
+        tokenizer: a transformers tokenizer, its folder, or its hub id: whose tokens are the units of cutter `tokens`.
+            For all other cutters the plan's warnings say which units are not one token each, as the first 10,000 rows
+            show; nothing else depends on it.
         reject: leave rows out that can't be cut, and count them, instead of refusing the input.
         memory: bytes that counts may take before they go to disk; None sets no bound.
         workers: threads; None takes one a core.
@@ -84,6 +90,7 @@ def fit(
     cutter = complete(cutter, data, reading, moves=asked.moves)
     criterion, breaker = asked.criteria(cutter)
     between = between if between is not None else reading.separator or " "
+    tokenizer = _loaded(tokenizer)
     prepare, tokenizer_hash = _tokenized(tokenizer, cutter, between)
     scan = Scan(_to_count(open_shards(data, reading)), reject, memory, workers, progress, prepare)
     if criterion is None:
@@ -93,6 +100,8 @@ def fit(
     plan = plan_from(counts, _later(scan, counts, breaker) if breaker else None, asked, workers)
     if asked.copying is not None:
         plan = with_copies(plan, asked.copying, asked.association, scan)
+    if tokenizer is not None and not cutter.of_ids:
+        plan = replace(plan, warnings=plan.warnings + _token_warnings(plan, scan.shards, tokenizer))
     return replace(plan, tokenizer=tokenizer_hash)
 
 
@@ -291,18 +300,41 @@ def _tokenized(tokenizer: Any, cutter: Cutter, between: str) -> tuple[Prepare | 
     """What gives the targets of a batch their ids, and the tokenizer's hash; None of both for cutters of text.
 
     Raises:
-        InputError: there is no tokenizer where one is needed, or one where none is.
+        InputError: there is no tokenizer where one is needed.
     """
     if not cutter.of_ids:
-        if tokenizer is not None:
-            raise InputError(f"cutter {cutter.name} takes no tokenizer", remedy="leave it out, or pass --cutter=tokens")
         return None, None
     if tokenizer is None:
         raise InputError("cutter tokens needs a tokenizer", remedy="pass --tokenizer, a folder or a hub id")
     from mireorder.tokenizing import tokens
 
-    tokenizer = tokens.load_tokenizer(tokenizer) if isinstance(tokenizer, str | Path) else tokenizer
     return tokens.prepared(tokenizer, between), tokens.fingerprint(tokenizer)
+
+
+def _loaded(tokenizer: Any) -> Any:
+    if not isinstance(tokenizer, str | Path):
+        return tokenizer
+    from mireorder.tokenizing.tokens import load_tokenizer
+
+    return load_tokenizer(tokenizer)
+
+
+def _token_warnings(plan: Plan, shards: Sequence[Shard], tokenizer: Any) -> list[str]:
+    """Which units are not one token, as the first rows show."""
+    from mireorder.tokenizing.units import token_warnings
+
+    form = FORMS["text"].made(plan, None, False, None)
+    rows = reorder(Reordering(plan, form, reject=True), shards).batches
+    return token_warnings(plan, _first(rows, TOKENIZED_ROWS), tokenizer)
+
+
+def _first(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
+    """The first rows."""
+    for batch in batches:
+        yield batch.slice(0, rows)
+        rows -= batch.num_rows
+        if rows <= 0:
+            return
 
 
 def reading_of(
