@@ -67,9 +67,8 @@ def fit(
         cutter: a cutter or its name (`CUTTERS`).
         order: what is asked of the order; a policy's name stands for ``Order(policy)``.
         between: text between source and target; None takes the separator of line files, else a space.
-        tokenizer: a transformers tokenizer, its folder, or its hub id: whose tokens are the units of cutter `tokens`.
-            For all other cutters the plan's warnings say which units are not one token each, as the first 10,000 rows
-            show; nothing else depends on it.
+        tokenizer: a transformers tokenizer, its folder, or its hub id: its tokens are the units of cutter `tokens`. Of
+            all others, the plan's warnings say which are not one token each, as the first 10,000 rows show.
         reject: leave rows out that can't be cut, and count them, instead of refusing the input.
         memory: bytes that counts may take before they go to disk; None sets no bound.
         workers: threads; None takes one a core.
@@ -89,20 +88,16 @@ def fit(
     reading, asked = reading_of(source, target, separator, reading), order_of(order)
     cutter = complete(cutter, data, reading, moves=asked.moves)
     criterion, breaker = asked.criteria(cutter)
-    between = between if between is not None else reading.separator or " "
-    tokenizer = _loaded(tokenizer)
-    prepare, tokenizer_hash = _tokenized(tokenizer, cutter, between)
+    between, tokenizer = between if between is not None else reading.separator or " ", _loaded(tokenizer)
+    prepare = _ids_of(tokenizer, between) if cutter.of_ids else None
     scan = Scan(_to_count(open_shards(data, reading)), reject, memory, workers, progress, prepare)
     if criterion is None:
         counts = count_rows(scan, cutter, reading, between)
     else:
         counts = count_for(scan, cutter, [criterion], reading, between)
     plan = plan_from(counts, _later(scan, counts, breaker) if breaker else None, asked, workers)
-    if asked.copying is not None:
-        plan = with_copies(plan, asked.copying, asked.association, scan)
-    if tokenizer is not None and not cutter.of_ids:
-        plan = replace(plan, warnings=plan.warnings + _token_warnings(plan, scan.shards, tokenizer))
-    return replace(plan, tokenizer=tokenizer_hash)
+    plan = with_copies(plan, asked.copying, asked.association, scan) if asked.copying else plan
+    return plan if tokenizer is None else _with_tokens(plan, scan.shards, tokenizer)
 
 
 def count(
@@ -296,21 +291,6 @@ def _in_memory(reordering: Reordering, shards: Sequence[Shard], workers: int | N
     return in_memory(schema(reordering.form, reordering.plan, reordering.kept), reordered)
 
 
-def _tokenized(tokenizer: Any, cutter: Cutter, between: str) -> tuple[Prepare | None, str | None]:
-    """What gives the targets of a batch their ids, and the tokenizer's hash; None of both for cutters of text.
-
-    Raises:
-        InputError: there is no tokenizer where one is needed.
-    """
-    if not cutter.of_ids:
-        return None, None
-    if tokenizer is None:
-        raise InputError("cutter tokens needs a tokenizer", remedy="pass --tokenizer, a folder or a hub id")
-    from mireorder.tokenizing import tokens
-
-    return tokens.prepared(tokenizer, between), tokens.fingerprint(tokenizer)
-
-
 def _loaded(tokenizer: Any) -> Any:
     if not isinstance(tokenizer, str | Path):
         return tokenizer
@@ -319,13 +299,25 @@ def _loaded(tokenizer: Any) -> Any:
     return load_tokenizer(tokenizer)
 
 
-def _token_warnings(plan: Plan, shards: Sequence[Shard], tokenizer: Any) -> list[str]:
-    """Which units are not one token, as the first rows show."""
+def _ids_of(tokenizer: Any, between: str) -> Prepare:
+    """What gives the targets of a batch their ids. Raises InputError if there is no tokenizer."""
+    if tokenizer is None:
+        raise InputError("cutter tokens needs a tokenizer", remedy="pass --tokenizer, a folder or a hub id")
+    from mireorder.tokenizing.tokens import prepared
+
+    return prepared(tokenizer, between)
+
+
+def _with_tokens(plan: Plan, shards: Sequence[Shard], tokenizer: Any) -> Plan:
+    """The plan with the tokenizer's hash where its units are ids, else with what is to know of them as tokens."""
+    from mireorder.tokenizing.tokens import fingerprint
     from mireorder.tokenizing.units import token_warnings
 
+    if plan.cutter.of_ids:
+        return replace(plan, tokenizer=fingerprint(tokenizer))
     form = FORMS["text"].made(plan, None, False, None)
     rows = reorder(Reordering(plan, form, reject=True), shards).batches
-    return token_warnings(plan, _first(rows, TOKENIZED_ROWS), tokenizer)
+    return replace(plan, warnings=plan.warnings + token_warnings(plan, _first(rows, TOKENIZED_ROWS), tokenizer))
 
 
 def _first(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:

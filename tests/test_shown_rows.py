@@ -138,7 +138,7 @@ def place(tmp_path, monkeypatch):
 
 
 def test_rows_are_found_by_number_split_and_row_id(place, mireorder):  # noqa: F811
-    assert find_row(place / "data", "30") == find_row(place / "data", "train:30")
+    assert find_row("data", "30") == find_row(place / "data", "train:30")
     assert find_row(place / "data", "test:3")["prompt"] == "0*3"
     status, out, err = mireorder("show data 30")
     assert (status, err) == (0, "") and out.splitlines()[:2] == ["train:30: text form", "prompt    '1*6'"]

@@ -120,3 +120,19 @@ def test_the_command_shows_the_warning(tmp_path, monkeypatch, mireorder):  # noq
     )
     assert status == 0 and "warning: tokens hold several digits in" in out and RESERVING in out
     assert any("tokens hold several digits" in warning for warning in Plan.load("plan").warnings)
+
+
+def test_no_code_of_a_tokenizer_is_run(tmp_path, monkeypatch, mireorder):  # noqa: F811
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mul.txt").write_text("1*2=2\n3*4=12\n")
+    (tmp_path / "evil").mkdir()
+    (tmp_path / "evil/own.py").write_text("open('ran', 'w')\nclass Own: pass\n")
+    config = {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["own.Own", None]}}
+    (tmp_path / "evil/tokenizer_config.json").write_text(json.dumps(config))
+    fit = "fit mul.txt --split = --cutter digits --policy reverse"
+    for line in f"{fit} --out plan", "apply mul.txt --plan plan --out data":
+        assert mireorder(line)[0] == 0
+    for line in f"{fit} --tokenizer evil --out other", "show data --tokenizer evil", "check data --tokenizer evil":
+        status, out, err = mireorder(line)
+        assert (status, out, err.count("\n")) == (2, "", 1) and "no tokenizer can be read here" in err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "evil", "mul.txt", "plan"]

@@ -103,7 +103,7 @@ def shown(row: Mapping[str, Any], plan: Plan, tokenizer: Any = None) -> ShownRow
     )
 
 
-def find_row(folder: Path, row: str) -> dict[str, Any]:
+def find_row(folder: str | Path, row: str) -> dict[str, Any]:
     """A row of a dataset that `apply` wrote.
 
     Args:
@@ -114,7 +114,7 @@ def find_row(folder: Path, row: str) -> dict[str, Any]:
         OutputError: the folder holds no finished dataset.
         InputError: there is no such row.
     """
-    dataset = load(folder)
+    dataset = load(Path(folder))
     for split in dataset.values():
         at = pc.index(split.data.column("row_id"), row).as_py()
         if at >= 0:
