@@ -15,10 +15,11 @@ OLDEST_TRL := $(shell sed -n 's/.*"trl>=\([0-9.]*\).*/\1/p' pyproject.toml)
 TRAINING := $(addprefix tests/test_,sft.py generate.py trainers.py ends.py boundaries.py lengths.py chat.py)
 
 # What users call; the rest of the package may change.
-API := mireorder $(addprefix mireorder.,serving.served serving.stream tokenizing.chat tokenizing.tokens \
+API := mireorder $(addprefix mireorder.,serving.served serving.stream serving.schema tokenizing.chat tokenizing.tokens \
     tokenizing.reserved training.train training.budget training.generate training.constrain evaluate.compare \
-    evaluate.search evaluate.outcomes evaluate.orders report.comparison information.entropy information.mutual counting.cooccurrence \
-    ordering.record ordering.columns restoring.digits restoring.labels restoring.fields restoring.placed dataset.check)
+    evaluate.search evaluate.outcomes evaluate.orders report.comparison information.entropy information.mutual \
+    counting.cooccurrence ordering.record ordering.columns restoring.digits restoring.labels restoring.fields \
+    restoring.placed dataset.check dataset.shown)
 
 .PHONY: help demo test test-slow test-nojit test-oldest lint pages docs laws bench clean
 .DEFAULT_GOAL := help

@@ -5,11 +5,13 @@ The first has a pause in it: what is counted can be kept (`count`, `count_like`)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from mireorder.cutting import CUTTERS, Cutter
 from mireorder.cutting.batches import Prepare, Progress
@@ -32,6 +34,8 @@ from mireorder.ordering.order import Order, made, order_of
 from mireorder.ordering.plan import Plan
 from mireorder.reading import Reading
 from mireorder.serialise import one_of
+
+TOKENIZED_ROWS = 10_000  # that fit looks at to tell which units are one token
 
 
 def fit(
@@ -63,7 +67,8 @@ def fit(
         cutter: a cutter or its name (`CUTTERS`).
         order: what is asked of the order; a policy's name stands for ``Order(policy)``.
         between: text between source and target; None takes the separator of line files, else a space.
-        tokenizer: for cutter `tokens`: a transformers tokenizer, its folder, or its hub id.
+        tokenizer: a transformers tokenizer, its folder, or its hub id: its tokens are the units of cutter `tokens`. Of
+            all others, the plan's warnings say which are not one token each, as the first 10,000 rows show.
         reject: leave rows out that can't be cut, and count them, instead of refusing the input.
         memory: bytes that counts may take before they go to disk; None sets no bound.
         workers: threads; None takes one a core.
@@ -83,17 +88,16 @@ def fit(
     reading, asked = reading_of(source, target, separator, reading), order_of(order)
     cutter = complete(cutter, data, reading, moves=asked.moves)
     criterion, breaker = asked.criteria(cutter)
-    between = between if between is not None else reading.separator or " "
-    prepare, tokenizer_hash = _tokenized(tokenizer, cutter, between)
+    between, tokenizer = between if between is not None else reading.separator or " ", _loaded(tokenizer)
+    prepare = _ids_of(tokenizer, between) if cutter.of_ids else None
     scan = Scan(_to_count(open_shards(data, reading)), reject, memory, workers, progress, prepare)
     if criterion is None:
         counts = count_rows(scan, cutter, reading, between)
     else:
         counts = count_for(scan, cutter, [criterion], reading, between)
     plan = plan_from(counts, _later(scan, counts, breaker) if breaker else None, asked, workers)
-    if asked.copying is not None:
-        plan = with_copies(plan, asked.copying, asked.association, scan)
-    return replace(plan, tokenizer=tokenizer_hash)
+    plan = with_copies(plan, asked.copying, asked.association, scan) if asked.copying else plan
+    return plan if tokenizer is None else _with_tokens(plan, scan.shards, tokenizer)
 
 
 def count(
@@ -287,22 +291,42 @@ def _in_memory(reordering: Reordering, shards: Sequence[Shard], workers: int | N
     return in_memory(schema(reordering.form, reordering.plan, reordering.kept), reordered)
 
 
-def _tokenized(tokenizer: Any, cutter: Cutter, between: str) -> tuple[Prepare | None, str | None]:
-    """What gives the targets of a batch their ids, and the tokenizer's hash; None of both for cutters of text.
+def _loaded(tokenizer: Any) -> Any:
+    if not isinstance(tokenizer, str | Path):
+        return tokenizer
+    from mireorder.tokenizing.tokens import load_tokenizer
 
-    Raises:
-        InputError: there is no tokenizer where one is needed, or one where none is.
-    """
-    if not cutter.of_ids:
-        if tokenizer is not None:
-            raise InputError(f"cutter {cutter.name} takes no tokenizer", remedy="leave it out, or pass --cutter=tokens")
-        return None, None
+    return load_tokenizer(tokenizer)
+
+
+def _ids_of(tokenizer: Any, between: str) -> Prepare:
+    """What gives the targets of a batch their ids. Raises InputError if there is no tokenizer."""
     if tokenizer is None:
         raise InputError("cutter tokens needs a tokenizer", remedy="pass --tokenizer, a folder or a hub id")
-    from mireorder.tokenizing import tokens
+    from mireorder.tokenizing.tokens import prepared
 
-    tokenizer = tokens.load_tokenizer(tokenizer) if isinstance(tokenizer, str | Path) else tokenizer
-    return tokens.prepared(tokenizer, between), tokens.fingerprint(tokenizer)
+    return prepared(tokenizer, between)
+
+
+def _with_tokens(plan: Plan, shards: Sequence[Shard], tokenizer: Any) -> Plan:
+    """The plan with the tokenizer's hash where its units are ids, else with what is to know of them as tokens."""
+    from mireorder.tokenizing.tokens import fingerprint
+    from mireorder.tokenizing.units import token_warnings
+
+    if plan.cutter.of_ids:
+        return replace(plan, tokenizer=fingerprint(tokenizer))
+    form = FORMS["text"].made(plan, None, False, None)
+    rows = reorder(Reordering(plan, form, reject=True), shards).batches
+    return replace(plan, warnings=plan.warnings + token_warnings(plan, _first(rows, TOKENIZED_ROWS), tokenizer))
+
+
+def _first(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
+    """The first rows."""
+    for batch in batches:
+        yield batch.slice(0, rows)
+        rows -= batch.num_rows
+        if rows <= 0:
+            return
 
 
 def reading_of(

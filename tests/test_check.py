@@ -171,6 +171,3 @@ def test_rows_of_ids_are_checked_by_their_tokenizer(tmp_path):
     assert checked.ok and checked.form == "token" and checked.passed["labels"] == len(TEXTS)
     with pytest.raises(InputError, match="has no column 'prompt'"):
         check(written, plan=plan)
-    with pytest.raises(InputError, match="text form has no use for a tokenizer"):
-        apply(data, plan, out=tmp_path / "text")
-        check(tmp_path / "text", tokenizer=tokenizer)

@@ -19,7 +19,6 @@ from mireorder import (
     Plan,
     PlanError,
     Reading,
-    Words,
     apply,
     check,
     count,
@@ -66,8 +65,6 @@ def test_another_tokenizer_or_form_is_refused(tmp_path):
         words.restore_ids([1])
     with pytest.raises(InputError, match="cutter tokens needs a tokenizer"):
         fit(data, reading=READING, cutter="tokens", order="plain")
-    with pytest.raises(InputError, match="cutter words takes no tokenizer"):
-        fit(data, reading=READING, cutter=Words(), tokenizer=mine, order="plain")
     with pytest.raises(InputError, match="one column of text, not several columns"):
         binary = Dataset.from_dict({"q": ["a"], "x": [0], "y": [1]})
         fit(binary, reading=Reading(("q",), ("x", "y")), cutter="tokens", tokenizer=mine, order="plain")

@@ -11,6 +11,11 @@ from mireorder.cli import choices, options
 from mireorder.cli.output import print_json, rows_bar, show
 from mireorder.cli.signature import Option
 
+_UNTRUSTED = "BROKEN: this dataset can't be trusted; write it again"
+_BROKEN = {
+    frozenset({"seam"}): "every row comes back, but some trainers see other tokens than those that are generated"
+}
+
 
 def apply(
     data: options.Data,
@@ -73,7 +78,10 @@ def check(
         Path | None, Option("folder of the plan of a dataset that was shuffled, filtered or saved anew", "Data")
     ] = None,
     tokenizer: Annotated[
-        str | None, Option("token form: tokenizer folder or hub id, if it is not in the folder", "Data")
+        str | None,
+        Option(
+            "tokenizer folder or hub id: of token form if it is not in the folder; of text form to check seams", "Data"
+        ),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
@@ -82,6 +90,8 @@ def check(
     Example: mireorder check reordered/
 
     Example: mireorder check shuffled.parquet --plan reordered/
+
+    Example: mireorder check reordered/ --tokenizer model/
     """
     from mireorder.dataset.check import check as check_dataset
     from mireorder.report.tables import check_view
@@ -92,5 +102,5 @@ def check(
         print_json(vars(checked) | {"ok": checked.ok})
     else:
         show(check_view(checked))
-        print("every law holds" if checked.ok else "BROKEN: this dataset can't be trusted; write it again")
+        print("every law holds" if checked.ok else _BROKEN.get(frozenset(checked.failed), _UNTRUSTED))
     raise typer.Exit(0 if checked.ok else 1)

@@ -36,7 +36,14 @@ AnyPlan = Annotated[Path, Argument("folder with a plan: a plan's, a dataset's or
 Ties = Annotated[str, Option("criterion that breaks ties, or none for the lowest slot", "Order", rare=True)]
 Estimator = Annotated[str | None, Option("whose scores decide: {names}", "Trust", names=choices.estimators)]
 CutterTokenizer = Annotated[
-    str | None, Option("cutter tokens: tokenizer folder or hub id", "Units", "--tokenizer", rare=True)
+    str | None,
+    Option(
+        "tokenizer folder or hub id: whose tokens are the units of cutter tokens; of all other cutters, to say which "
+        "units are not one token",
+        "Units",
+        "--tokenizer",
+        rare=True,
+    ),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Commands on plans: fit, inspect."""
+"""Commands on plans: fit, inspect, schema."""
 
 from __future__ import annotations
 
@@ -110,3 +110,33 @@ def inspect(
     show(plan_view(loaded))
     if png is not None:
         print(f"picture written to {png}")
+
+
+def schema(plan: options.AnyPlan, *, out: options.Out, as_json: options.Json = False) -> None:
+    """Write a JSON schema and a regular expression of answers, as they are emitted.
+
+    For servers that constrain decoding; members stand in the order of emission. Of a dataset's folder, its rows say
+    which types members have, and which may be missing.
+
+    Example: mireorder schema reordered/ --out constraints/
+    """
+    from mireorder.dataset import manifest
+    from mireorder.dataset.folder import load, texts_of
+    from mireorder.files import require_empty, write_text
+    from mireorder.ordering.plan import Plan
+    from mireorder.serving.schema import answer_format
+
+    require_empty(out)
+    targets = texts_of(load(plan), "target") if (plan / manifest.FILE).is_file() else ()
+    found = answer_format(Plan.load(plan), targets)
+    files = {"regex.txt": found.regex}
+    if found.schema is not None:
+        files["schema.json"] = json.dumps(found.schema, indent=2, ensure_ascii=False)
+    for name, text in sorted(files.items()):
+        write_text(out / name, text + "\n")
+    if as_json:
+        print_json(vars(found))
+        return
+    for note in found.notes:
+        print(f"note: {note}")
+    print(f"{' and '.join(sorted(files))} written to {out}")

@@ -80,13 +80,14 @@ def check(
             and ``labels``.
         progress: called with the number of rows checked, after each batch.
         plan: of the dataset that the rows come from, or its folder; None takes the one in the folder.
-        tokenizer: of rows in token form: a transformers tokenizer, its folder, or its hub id; None takes the one in the
-            folder.
+        tokenizer: a transformers tokenizer, its folder, or its hub id. Of rows in token form, theirs; None takes the
+            one in the folder. Of rows in text form, one whose tokens are not to merge across prompt and completion;
+            None looks at no tokens.
 
     Raises:
         OutputError: the folder holds no finished dataset.
         PlanError: there is no plan, or it can't be read.
-        InputError: the rows can't be read, or a tokenizer is missing, or of no use.
+        InputError: the rows can't be read, or a tokenizer is missing.
 
     Example:
         >>> import tempfile
@@ -104,8 +105,7 @@ def check(
     entries = manifest.read(written) if written else []
     if tokenizer is None and folder and (folder / "tokenizer").is_dir():
         tokenizer = folder / "tokenizer"
-    of_text = tokenizer is None and plan.tokenizer is None
-    name = entries[0].form if entries else "text" if of_text else "token"
+    name = entries[0].form if entries else "text" if _is_text(data, plan, tokenizer) else "token"
     checked = Checked(str(folder or type(data).__name__), name)
     if written and not _check_files(checked, written, plan, entries):
         return checked  # rows of damaged files can't be read, nor believed
@@ -140,6 +140,15 @@ def _plan(folder: Path | None, plan: Plan | str | Path | None) -> Plan:
         return Plan.load(folder)
     place = "" if folder is None else f"{folder}: "
     raise PlanError(f"{place}there is no plan here; pass the plan of the dataset it came from (--plan)")
+
+
+def _is_text(data: Any, plan: Plan, tokenizer: Any) -> bool:
+    """Whether rows without a manifest are in text form: with a tokenizer, only their columns tell."""
+    if tokenizer is None or plan.tokenizer is not None:
+        return plan.tokenizer is None
+    shards = open_shards(data, Reading(("target",), ("permutation",)))
+    found = shards[0].others() if shards else ()
+    return "prompt" in (found.names if isinstance(found, pa.Schema) else found)
 
 
 def _stored(dataset: Any, form: Form) -> Iterator[tuple[str, Columns]]:

@@ -258,6 +258,13 @@ def load(folder: Path) -> Any:
     )
 
 
+def texts_of(dataset: Any, column: str) -> Iterator[str]:
+    """The values of a column of text, of every split."""
+    for split in dataset.values():
+        for batch in split.select_columns(column).with_format("arrow").iter(batch_size=10_000):
+            yield from batch[column].to_pylist()
+
+
 def is_parquet(folder: Path) -> bool:
     """Whether a folder holds a finished dataset in Parquet files."""
     if not ((folder / CARD).is_file() and (folder / manifest.FILE).is_file()):

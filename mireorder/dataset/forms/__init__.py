@@ -30,8 +30,9 @@ class Form(Protocol):
     name: ClassVar[str]
     columns: ClassVar[Mapping[str, pa.DataType]]
     about: ClassVar[str]
-    laws: ClassVar[tuple[str, ...]]
 
+    @property
+    def laws(self) -> tuple[str, ...]: ...  # noqa: D102
     @property
     def tokenizer_hash(self) -> str | None: ...  # noqa: D102
     @property

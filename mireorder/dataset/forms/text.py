@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import pyarrow as pa
 
 from mireorder.cutting.batches import Prepare
@@ -14,16 +15,23 @@ from mireorder.dataset.laws import Breach, Columns, text_breaches
 from mireorder.errors import InputError, PlanError
 from mireorder.ordering.plan import Plan
 
+_SHOWN = 20  # characters on each side of a seam
+SEAM_REMEDY = "write token form, whose prompts and completions are encoded apart, or fit with a space between both"
+
 
 @dataclass(frozen=True)
 class TextForm:
-    """Texts; the completion opens with the white space between both."""
+    """Texts; the completion opens with the white space between both.
+
+    Args:
+        tokenizer: a transformers tokenizer by which the seam of both is checked; None looks at none.
+    """
 
     name: ClassVar[str] = "text"
     columns: ClassVar[Mapping[str, pa.DataType]] = {"prompt": pa.string(), "completion": pa.string()}
     about: ClassVar[str] = "`prompt` and `completion`: text, the completion in the plan's order"
-    laws: ClassVar[tuple[str, ...]] = ()
 
+    tokenizer: Any = None
     tokenizer_hash: ClassVar[str | None] = None
     max_tokens: ClassVar[int | None] = None
     prepare: ClassVar[Prepare | None] = None
@@ -44,11 +52,18 @@ class TextForm:
 
     @classmethod
     def loaded(cls, plan: Plan, tokenizer: Any) -> Self:
-        """It needs nothing. Raises InputError for a tokenizer."""
+        """It needs nothing; with a tokenizer, seams are looked at."""
         del plan
-        if tokenizer is not None:
-            raise InputError("text form has no use for a tokenizer", remedy="leave out --tokenizer")
-        return cls()
+        if isinstance(tokenizer, str | Path):
+            from mireorder.tokenizing.tokens import load_tokenizer
+
+            tokenizer = load_tokenizer(tokenizer)
+        return cls(tokenizer)
+
+    @property
+    def laws(self) -> tuple[str, ...]:
+        """Of seams, where there is a tokenizer."""
+        return () if self.tokenizer is None else ("seam",)
 
     def encoded(self, prompts: pa.StringArray, completions: pa.Array) -> tuple[dict[str, pa.Array], dict[int, str]]:
         """Both as they are."""
@@ -59,9 +74,19 @@ class TextForm:
         return columns["prompt"]
 
     def breaches(self, plan: Plan, columns: Columns) -> list[Breach]:
-        """Where an order or a target does not come back."""
+        """Where an order or a target does not come back, or tokens merge across the seam."""
         prompts = columns["prompt"] if plan.kind == "causal" else None
-        return list(text_breaches(plan, columns, columns["completion"], prompts))
+        found = list(text_breaches(plan, columns, columns["completion"], prompts))
+        return found if self.tokenizer is None else found + list(_seam_breaches(columns, self.tokenizer))
 
     def save_beside(self, folder: Path) -> None:
         """Nothing."""
+
+
+def _seam_breaches(columns: Columns, tokenizer: Any) -> Iterator[Breach]:
+    from mireorder.tokenizing.seams import merged_seams
+
+    merged = merged_seams(columns["prompt"].to_pylist(), columns["completion"].to_pylist(), tokenizer)
+    for row in np.flatnonzero(merged).tolist():
+        row_id, prompt, completion = (columns[name][row].as_py() for name in ("row_id", "prompt", "completion"))
+        yield "seam", row_id, f"tokens merge where {prompt[-_SHOWN:]!r} meets {completion[:_SHOWN]!r}; {SEAM_REMEDY}"
