@@ -22,7 +22,7 @@ WHAT = {
     "transformers": "token form with any tokenizer, chats",
     "report": "pictures and reports",
     "sentences": "cutter sentences",
-    "rouge": "pipelines: ROUGE",
+    "rouge": "ROUGE in the pipelines",
     "qlora": "train --qlora",
 }
 """Extra -> what it is for. Those for developers are not shown."""
