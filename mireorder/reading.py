@@ -24,9 +24,12 @@ class Reading:
         quotes: of CSV and TSV files, whether double quotes around a cell are quoting, so that it may hold delimiters,
             line ends and doubled quotes; else they are characters like others. None takes quoting for CSV, and for TSV
             what the file shows: quoting, unless one of its quotes can be none.
+        delimiter: of CSV and TSV files, what stands between cells. None takes what the suffix says, or where the
+            columns are not there then, what the header shows.
 
     Raises:
-        InputError: column names are no tuple of texts, the separator is not text, or ``quotes`` is no truth value.
+        InputError: column names are no tuple of texts, the separator is not text, ``quotes`` is no truth value, or
+            the delimiter is not one character that can stand between cells.
 
     Example:
         >>> from mireorder import Reading
@@ -39,6 +42,7 @@ class Reading:
     separator: str | None = None
     columns: tuple[str, ...] | None = None
     quotes: bool | None = field(default=None, metadata={LATER: True})
+    delimiter: str | None = field(default=None, metadata={LATER: True})
 
     def __post_init__(self) -> None:
         for what, names in ("source", self.source), ("target", self.target), ("columns", self.columns or ()):
@@ -48,6 +52,9 @@ class Reading:
             raise InputError(f"the separator is {self.separator!r}, no text", remedy="write it as in '='")
         if not isinstance(self.quotes, bool | None):
             raise InputError(f"quotes is {self.quotes!r}", remedy="pass True, False or None")
+        mark = self.delimiter
+        if mark is not None and (not isinstance(mark, str) or len(mark) != 1 or mark in '"\r\n'):
+            raise InputError(f"{mark!r} can't stand between the cells of a table", remedy="pass one character, as ';'")
 
 
 def source_and_target(batch: pa.RecordBatch, shard: str, reading: Reading) -> pa.RecordBatch:

@@ -162,14 +162,14 @@ def test_an_element_that_never_ends_does_not_fill_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(text, "BLOCK_BYTES", 50)
     monkeypatch.setattr(json_rows, "ELEMENT_CHARACTERS", 100)
     held = 0
-    real = json_rows._space
+    real = json_rows.space
 
     def watched(content, at):
         nonlocal held
         held = max(held, len(content))
         return real(content, at)
 
-    monkeypatch.setattr(json_rows, "_space", watched)
+    monkeypatch.setattr(json_rows, "space", watched)
     assert "row 0: malformed JSON" in refusal(write(tmp_path / "a.json", '[{"q": "' + "x" * 10_000))
     assert held <= 200
 
