@@ -130,7 +130,7 @@ def test_the_same_rows_come_from_every_format_and_block_size(tmp_path, monkeypat
     data = writer(tmp_path)
     assert pairs(data) == [(row["q"], row["a"]) for row in ROWS]
     two_sources = Reading(source=("x", "q"), target=("a",))
-    assert pairs(data, two_sources) == [(row["x"] + "\n" + row["q"], row["a"]) for row in ROWS]
+    assert pairs(data, two_sources) == [("\n".join(filter(None, [r["x"], r["q"]])), r["a"]) for r in ROWS]
     labels = Reading(source=("q",), target=("a", "x"))
     assert rows_of(data, labels) == [{"source": r["q"], "a": r["a"], "x": r["x"]} for r in ROWS]
 
