@@ -76,6 +76,27 @@ def test_an_object_in_any_order_is_restored_to_its_bytes(tmp_path):
         assert plan.restore(completion).text == row.partition('"answer": ')[2][:-1]
 
 
+@given(st.data(), st.integers(2, 3), st.integers(1, 4))
+def test_members_are_restored_to_the_bytes_of_the_file(tmp_path_factory, data, width, rows):
+    """From the bytes that a user wrote to a file, through `fit`, `apply` and the restored answer."""
+    folder = tmp_path_factory.getbasetemp()
+    blank = st.sampled_from(["", " ", "  ", "\t"])
+    opening, between, closing = data.draw(st.tuples(blank, blank, blank))
+    answers = []
+    for _ in range(rows):
+        spaces = data.draw(st.lists(st.tuples(blank, blank), min_size=width, max_size=width))
+        values = [data.draw(json_values(1)) for _ in range(width)]
+        spelled = zip("ab\u00e9", spaces, values, strict=False)
+        members = [f"{json.dumps(key)}{before}:{behind}{value.strip()}" for key, (before, behind), value in spelled]
+        answers.append("{" + opening + f",{between}".join(members) + closing + "}")
+    lines = [f'{{"x": 1E5, "a"{opening}:{between}{answer}, "q": "{row}"}}' for row, answer in enumerate(answers)]
+    path = write(folder / "law.jsonl", "\n".join(lines).encode())
+    plan = fit(path, source="q", target="a", cutter="fields", order="reverse")
+    written = apply(path, plan)["train"]
+    assert [plan.restore(completion).text for completion in written["completion"]] == answers == written["target"][:]
+    assert set(written["x"]) == {"1E5"}
+
+
 @pytest.mark.parametrize(
     ("row", "says"),
     [
