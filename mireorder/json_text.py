@@ -51,6 +51,9 @@ def member_text(text: str, name: str, strict: bool) -> str:
     Raises:
         ValueError: one does.
     """
+    if "\\" not in text and text.count(quoted := f'"{name}"') == 1:  # which is then its key
+        at = space(text, space(text, text.index(quoted) + len(quoted)) + 1)
+        return text[at : (STRICT if strict else PLAIN).raw_decode(text, at)[1]]
     at = space(text, 0) + 1
     while True:
         key, at = scanstring(text, space(text, at) + 1, True)

@@ -12,6 +12,7 @@ from mireorder import apply, check, fit
 from mireorder.dataset.formats import json_rows, text
 from mireorder.dataset.reader import open_shards
 from mireorder.errors import InputError
+from mireorder.json_text import member_text
 from mireorder.reading import Reading
 
 NUMBERS = ["12.50", "2E3", "0.10000000000000000001", "-0", "1e999", "80.00", "123456789012345678901234567890"]
@@ -74,6 +75,21 @@ def test_an_object_in_any_order_is_restored_to_its_bytes(tmp_path):
     assert written["completion"][0] == ' {"zero": -0, "exact": 0.10000000000000000001, "rate": 2E3, "total": 12.50}'
     for row, completion in zip(rows, written["completion"], strict=True):
         assert plan.restore(completion).text == row.partition('"answer": ')[2][:-1]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        '{"a": 3.10, "b": "a"}',
+        '{"b": {"a": 7}, "a": 3.10}',
+        '{"b": "\\"a\\": 7", "a" : 3.10}',
+        '{"b": "a", "\\u0061":3.10}',
+        '{"b": ["a", {"a": {}}], "\\u0061": 3.10}',
+        '{"ba": 1, "a"\t:\t3.10\t,"c": "ab"}',
+    ],
+)
+def test_the_text_of_a_member_is_not_that_of_another(row):
+    assert member_text(row, "a", strict=True) == "3.10"
 
 
 @given(st.data(), st.integers(2, 3), st.integers(1, 4))

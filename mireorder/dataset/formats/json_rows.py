@@ -98,8 +98,9 @@ def kinds_of(rows: Iterable[Row], reading: Reading) -> dict[str, Kind]:
     for line, values in rows:
         others = [name for name in values if name not in own]
         if line is not None and others:
-            has_sign = "-0" in line and _MINUS_ZERO.search(line) is not None
-            if has_sign or any(type(values[name]) not in _EXACTLY for name in others):
+            inexact = any(type(values[name]) not in _EXACTLY for name in others)
+            has_sign = "-0" in line and (inexact or 0 in values.values()) and _MINUS_ZERO.search(line) is not None
+            if has_sign or inexact:
                 values = (_EXACT_INTEGERS if has_sign else _EXACT).decode(line)  # which takes longer
         escaped = line is None or "\\ud" in line or "\\uD" in line
         for name in others:
