@@ -197,6 +197,8 @@ def test_rows_keep_values_of_python(tmp_path):
     assert (second["when"], second["price"], second["vector"], second["n"]) == (None, Decimal("20.25"), [1.5], '"x"')
     with pytest.raises(InputError, match="train: the values of column 'x' have no type in common"):
         apply([{**rows[0], "x": b"x"}, {**rows[1], "x": datetime.date(2024, 1, 2)}], plan)
+    with pytest.raises(InputError, match="train, row 1: column 'x' has values of several types, and one that is not"):
+        apply([{**rows[0], "x": 1}, {**rows[1], "x": datetime.date(2024, 1, 2)}], plan)
 
 
 # Streams

@@ -12,6 +12,7 @@ from mireorder import apply, check, fit
 from mireorder.dataset.formats import json_rows, text
 from mireorder.dataset.reader import open_shards
 from mireorder.errors import InputError
+from mireorder.json_text import member_text
 from mireorder.reading import Reading
 
 NUMBERS = ["12.50", "2E3", "0.10000000000000000001", "-0", "1e999", "80.00", "123456789012345678901234567890"]
@@ -74,6 +75,42 @@ def test_an_object_in_any_order_is_restored_to_its_bytes(tmp_path):
     assert written["completion"][0] == ' {"zero": -0, "exact": 0.10000000000000000001, "rate": 2E3, "total": 12.50}'
     for row, completion in zip(rows, written["completion"], strict=True):
         assert plan.restore(completion).text == row.partition('"answer": ')[2][:-1]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        '{"a": 3.10, "b": "a"}',
+        '{"b": {"a": 7}, "a": 3.10}',
+        '{"b": "\\"a\\": 7", "a" : 3.10}',
+        '{"b": "a", "\\u0061":3.10}',
+        '{"b": ["a", {"a": {}}], "\\u0061": 3.10}',
+        '{"ba": 1, "a"\t:\t3.10\t,"c": "ab"}',
+    ],
+)
+def test_the_text_of_a_member_is_not_that_of_another(row):
+    assert member_text(row, "a", strict=True) == "3.10"
+
+
+@given(st.data(), st.integers(2, 3), st.integers(1, 4))
+def test_members_are_restored_to_the_bytes_of_the_file(tmp_path_factory, data, width, rows):
+    """From the bytes that a user wrote to a file, through `fit`, `apply` and the restored answer."""
+    folder = tmp_path_factory.getbasetemp()
+    blank = st.sampled_from(["", " ", "  ", "\t"])
+    opening, between, closing = data.draw(st.tuples(blank, blank, blank))
+    answers = []
+    for _ in range(rows):
+        spaces = data.draw(st.lists(st.tuples(blank, blank), min_size=width, max_size=width))
+        values = [data.draw(json_values(1)) for _ in range(width)]
+        spelled = zip("ab\u00e9", spaces, values, strict=False)
+        members = [f"{json.dumps(key)}{before}:{behind}{value.strip()}" for key, (before, behind), value in spelled]
+        answers.append("{" + opening + f",{between}".join(members) + closing + "}")
+    lines = [f'{{"x": 1E5, "a"{opening}:{between}{answer}, "q": "{row}"}}' for row, answer in enumerate(answers)]
+    path = write(folder / "law.jsonl", "\n".join(lines).encode())
+    plan = fit(path, source="q", target="a", cutter="fields", order="reverse")
+    written = apply(path, plan)["train"]
+    assert [plan.restore(completion).text for completion in written["completion"]] == answers == written["target"][:]
+    assert set(written["x"]) == {"1E5"}
 
 
 @pytest.mark.parametrize(
@@ -162,14 +199,14 @@ def test_an_element_that_never_ends_does_not_fill_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(text, "BLOCK_BYTES", 50)
     monkeypatch.setattr(json_rows, "ELEMENT_CHARACTERS", 100)
     held = 0
-    real = json_rows._space
+    real = json_rows.space
 
     def watched(content, at):
         nonlocal held
         held = max(held, len(content))
         return real(content, at)
 
-    monkeypatch.setattr(json_rows, "_space", watched)
+    monkeypatch.setattr(json_rows, "space", watched)
     assert "row 0: malformed JSON" in refusal(write(tmp_path / "a.json", '[{"q": "' + "x" * 10_000))
     assert held <= 200
 

@@ -8,12 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, Features, Image, List, Value, load_dataset, load_from_disk
-from hypothesis import given
-from hypothesis import strategies as st
 from test_reading import write, write_jsonl, write_stream
 
 from mireorder import InputError, OutputError, Reading, apply, check, cli, fit
-from mireorder.dataset.json_kinds import JSON, kind_of, merged
 from mireorder.dataset.kept import RESERVED
 
 QA = Reading(("q",), ("a",))
@@ -143,81 +140,6 @@ def test_cells_of_tables_in_text_are_kept_as_text(tmp_path, plan, suffix):
     content = content.replace(",\t", "\0").replace(",", mark).replace("\0", ",\t")
     found, _ = both(write(tmp_path / f"d.{suffix}", content), plan, tmp_path / "out")
     assert found["train"] == [{"x": 'a "b",\tc', "n": "007"}, {"x": "", "n": "1e5"}]
-
-
-def values_kept(tmp_path, plan, *values):
-    """How JSON texts of a column come back, and its type."""
-    rows = [f'{{"q": "4+4=", "a": "08", "x": {value}}}' for value in values]
-    written = apply(write(tmp_path / "d.jsonl", "\n".join(rows)), plan)["train"]
-    return written["x"][:], written.features.arrow_schema.field("x").type
-
-
-@pytest.mark.parametrize(
-    ("values", "expected", "kind"),
-    [
-        (["1", "null", "-3"], [1, None, -3], pa.int64()),
-        (["1", "2.5"], [1.0, 2.5], pa.float64()),
-        (["9007199254740993", "-1"], [9007199254740993, -1], pa.int64()),
-        (["true", "null"], [True, None], pa.bool_()),
-        (['"a"', '"1"'], ["a", "1"], pa.string()),
-        (["[]", "[1]", "[null, 2]"], [[], [1], [None, 2]], pa.list_(pa.int64())),
-        (["[[]]", '[["a"], []]'], [[[]], [["a"], []]], pa.list_(pa.list_(pa.string()))),
-        (['{"k": 1}', '{"k": null}'], [{"k": 1}, {"k": None}], pa.struct([("k", pa.int64())])),
-        (['{"k": 1, "l": "a"}', '{"l": "b", "k": 2}'], [{"k": 1, "l": "a"}, {"k": 2, "l": "b"}], None),
-        (["null", "null"], [None, None], pa.null()),
-    ],
-)
-def test_json_of_one_kind_is_kept_as_values(tmp_path, plan, values, expected, kind):
-    found, of = values_kept(tmp_path, plan, *values)
-    assert found == expected and (kind is None or of == kind)
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        ["1", '"1"'],
-        ["1", "true"],
-        ["9007199254740993", "2.5"],  # which no float tells from its neighbour
-        ["18446744073709551616", "1"],
-        ["1e400"],
-        ["0.10000000000000000001", "0.5"],
-        ['{"k": 1}', '{"k": 1, "l": null}'],  # where null members are not invented
-        ['{"k": 1}', '{"k": "a"}'],
-        ["{}", "null"],
-        ["[1]", '["a"]'],
-        ["[1, [2]]"],
-        ['[{"k" : 12.50}, {"l":1}]'],
-        ['{"k": 1, "k": 2}'],
-        ['"\\ud800"', '"a"'],
-    ],
-)
-def test_json_of_several_kinds_is_kept_as_its_text(tmp_path, plan, values):
-    found, of = values_kept(tmp_path, plan, *values)
-    assert found == [None if value == "null" else value for value in values] and of == pa.string()
-
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
-    max_leaves=6,
-)
-
-
-@given(st.lists(json_values, min_size=1, max_size=5))
-def test_nothing_of_json_is_lost(tmp_path_factory, plan, values):
-    folder = tmp_path_factory.getbasetemp()
-    found, of = values_kept(folder, plan, *(json.dumps(value) for value in values))
-    if of == pa.string() and not all(isinstance(value, str | None) for value in values):
-        found = [None if text is None else json.loads(text) for text in found]
-    assert found == values
-
-
-@given(st.lists(json_values, min_size=3, max_size=3))
-def test_kinds_are_a_monoid(values):
-    a, b, c = map(kind_of, values)
-    assert merged(merged(a, b), c) == merged(a, merged(b, c))
-    assert merged(a, a) == a == merged(a, "null") == merged("null", a)
-    assert merged(a, JSON) == JSON
 
 
 # One type in all shards

@@ -1,18 +1,21 @@
 """Quotes, delimiters and line ends of tables in text: what is read, and what is said about it."""
 
 import csv
+import gzip
 import io
+import json
 import warnings
+from dataclasses import replace
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from test_reading import QA, pairs, refusal, write
 
-from mireorder import cli
+from mireorder import Plan, cli
 from mireorder.dataset.formats import text
 from mireorder.dataset.formats.quoting import Quoting, quoting_of
-from mireorder.errors import InputWarning
+from mireorder.errors import InputError, InputWarning
 from mireorder.reading import Reading
 
 NAMED = {"source": ("q",), "target": ("a",)}
@@ -124,7 +127,6 @@ def test_quotes_are_part_of_the_plan_only_if_said(tmp_path, capsys, monkeypatch)
 
     assert run(*fit, "open").count("note: a.tsv: quotes are taken off") == 1  # though the data is read several times
     assert run(*fit, "plain", "--plain-quotes") == "" == run(*fit, "quoted", "--quotes")
-    from mireorder import Plan
     from mireorder.dataset.folder import load
 
     assert "quotes" not in (tmp_path / "open" / "mireorder.json").read_text()
@@ -152,6 +154,49 @@ def test_the_header_tells_the_delimiter_where_the_columns_are_not_there_otherwis
 def test_no_delimiter_is_taken_that_gives_only_some_of_the_columns(tmp_path):
     path = write(tmp_path / "a.csv", "q;b\n1;2\n")
     assert refusal(path).startswith("a.csv: has no column 'q'; its columns are: q;b")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".csv.gz"])
+@pytest.mark.parametrize("mark", [";", "|", "\t", "^"])
+def test_a_delimiter_that_is_said_needs_no_header(tmp_path, suffix, mark):
+    content = 'q;a\n"4;4";08\n"9 ""9""";18\n'.replace(";", mark).encode()
+    said = Reading(**NAMED, delimiter=mark)
+    for has_header in (True, False):
+        path = tmp_path / f"a{suffix}"
+        rows = content if has_header else content.partition(b"\n")[2]
+        write(path, gzip.compress(rows) if suffix.endswith(".gz") else rows)
+        reading = said if has_header else replace(said, columns=("q", "a"))
+        assert quiet_pairs(path, reading) == [(f"4{mark}4", "08"), ('9 "9"', "18")]
+
+
+def test_a_delimiter_that_is_said_is_not_looked_for_and_stays_with_the_plan(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = write(tmp_path / "a.csv", "q;a\n4+4;08\n9+9;18\n")
+    assert refusal(path, Reading(**NAMED, delimiter=",")).startswith("a.csv: has no column 'q'; its columns are: q;a")
+    headless = refusal(path, Reading(**NAMED, columns=("q", "a")))
+    assert headless.startswith("a.csv, row 0: 1 fields where there are 2 columns") and "or pass delimiter" in headless
+    write(tmp_path / "b.csv", "q\ta\n4+4\t08\n")
+    options = "--source q --target a --cutter digits --policy reverse --json --out"
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            cli.main([*arguments])
+        assert ended.value.code == 0
+        return capsys.readouterr().err
+
+    note = "note: a.csv: semicolons are taken for what stands between cells, as in its header; say so with "
+    assert run("fit", "a.csv", *options.split(), "seen") == f"{note}--csv-delimiter ';'\n"
+    assert run("fit", "a.csv", "--csv-delimiter", ";", *options.split(), "said") == ""
+    assert run("fit", "b.csv", "--csv-delimiter", r"\t", *options.split(), "tabs") == ""
+    assert run("apply", "a.csv", "--plan", "said", "--out", "data") == ""
+    assert [Plan.load(name).reading.delimiter for name in ("seen", "said", "tabs")] == [None, ";", "\t"]
+    assert "delimiter" not in json.loads((tmp_path / "seen" / "mireorder.json").read_text())["reading"]
+
+
+@pytest.mark.parametrize("mark", ["", ";;", '"', "\n", "\r", 7])
+def test_what_can_not_stand_between_cells_is_refused(mark):
+    with pytest.raises(InputError, match="can't stand between the cells of a table; pass one character, as ';'"):
+        Reading(**NAMED, delimiter=mark)
 
 
 # Line ends

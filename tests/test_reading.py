@@ -101,12 +101,17 @@ WRITERS = {
     "tsv": as_tsv,
     "jsonl": lambda path: write_jsonl(path / "d.jsonl", ROWS),
     "jsonl.gz": lambda path: write(path / "d.jsonl.gz", gzip.compress(b"".join(map(_json_line, ROWS)))),
+    "csv.zst": lambda path: write(path / "d.csv.zst", zstd(as_csv(path).read_bytes())),
     "parquet": as_parquet,
     "arrow stream": lambda path: write_stream(path / "d.arrow", pa.Table.from_pylist(ROWS)),
     "arrow file": as_arrow_file,
     "saved dataset": as_saved,
     "dataset": as_memory,
 }
+
+
+def zstd(content):
+    return pa.compress(content, codec="zstd", asbytes=True)
 
 
 def _json_line(row):
@@ -125,7 +130,7 @@ def test_the_same_rows_come_from_every_format_and_block_size(tmp_path, monkeypat
     data = writer(tmp_path)
     assert pairs(data) == [(row["q"], row["a"]) for row in ROWS]
     two_sources = Reading(source=("x", "q"), target=("a",))
-    assert pairs(data, two_sources) == [(row["x"] + "\n" + row["q"], row["a"]) for row in ROWS]
+    assert pairs(data, two_sources) == [("\n".join(filter(None, [r["x"], r["q"]])), r["a"]) for r in ROWS]
     labels = Reading(source=("q",), target=("a", "x"))
     assert rows_of(data, labels) == [{"source": r["q"], "a": r["a"], "x": r["x"]} for r in ROWS]
 
@@ -262,9 +267,23 @@ def test_a_stream_that_ends_between_two_batches_is_truncated(tmp_path):
     assert "no end-of-stream marker" in refusal(path)
 
 
-def test_truncated_gzip_is_refused(tmp_path):
-    path = write(tmp_path / "a.txt.gz", gzip.compress(b"1=1\n" * 1000)[:-9])
-    assert refusal(path, LINES).startswith("a.txt.gz: truncated, or not gzip")
+@pytest.mark.parametrize(("suffix", "compress"), [("gz", gzip.compress), ("zst", zstd)])
+def test_every_text_format_is_read_packed(tmp_path, suffix, compress):
+    contents = {"csv": "q,a\n1,2\n", "tsv": "q\ta\n1\t2\n", "jsonl": '{"q": "1", "a": "2"}', "txt": "1=2\n"}
+    contents["json"] = '[{"q": "1", "a": "2"}]'
+    for name, content in contents.items():
+        reading = LINES if name == "txt" else QA
+        packed = compress(content.encode())
+        path = write(tmp_path / f"a.{name}.{suffix}", packed)
+        assert pairs(path, reading) == [("1", "2")]
+        if name in ("csv", "txt"):  # several packed files one after the other are one, as for zcat
+            write(path, packed + compress(content.encode().removeprefix(b"q,a\n")))
+            assert pairs(path, reading) == [("1", "2")] * 2
+        write(path, packed[:-3])
+        kind = {"gz": "gzip", "zst": "zstd"}[suffix]
+        assert refusal(path, reading).startswith(f"a.{name}.{suffix}: truncated, or not {kind} (")
+        write(path, content)
+        assert refusal(path, reading).startswith(f"a.{name}.{suffix}: truncated, or not {kind} (")
 
 
 def test_parquet_is_not_held_in_memory(tmp_path):

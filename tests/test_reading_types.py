@@ -1,11 +1,15 @@
 """Reading: what the values of every type become, and which are refused."""
 
+from decimal import Decimal
+
+import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from test_reading import QA, as_csv, as_memory, pairs, refusal, rows_of, write, write_jsonl, write_stream
 
+from mireorder import Labels, apply, check, fit
 from mireorder.dataset.formats import text as formats
 from mireorder.dataset.reader import Reading, label_names, open_shards
 from mireorder.errors import InputError
@@ -110,22 +114,81 @@ def test_text_that_makes_no_sense_is_refused(tmp_path, bounds, data, problem):
     assert problem in refusal(write_stream(tmp_path / "a.arrow", pa.table({"q": bad, "a": bad})))
 
 
-def test_class_labels_show_their_names(tmp_path):
-    import datasets
-
+def test_class_labels_are_their_names(tmp_path):
     labels = datasets.ClassLabel(names=["joy", "fear"])
     for feature, values, expected in [
-        (labels, [1, 0], ["1", "0"]),
-        (datasets.List(labels), [[1, 0], []], [[1, 0], []]),
+        (labels, [1, 0, -1, None], ["fear", "joy", None, None]),
+        (datasets.List(labels), [[1, 0], [], None, [0]], [["fear", "joy"], [], None, ["joy"]]),
+        (datasets.LargeList(labels), [[1, 0], []], [["fear", "joy"], []]),
     ]:
         features = datasets.Features({"q": datasets.Value("string"), "a": feature})
-        data = datasets.Dataset.from_dict({"q": ["s", "t"], "a": values}, features=features)
-        assert [target for _, target in pairs(data)] == expected
-        assert label_names(data, QA) == ("joy", "fear")
+        data = datasets.Dataset.from_dict({"q": ["s"] * len(values), "a": values}, features=features)
         data.save_to_disk(tmp_path / "saved")
+        data.to_parquet(tmp_path / "a.parquet")
+        for way in (data, data.to_iterable_dataset(), tmp_path / "saved", tmp_path / "a.parquet"):
+            assert [target for _, target in pairs(way)] == expected
+            assert label_names(way, QA) == ("joy", "fear")
+        as_source = [None if v is None else " ".join(v) if isinstance(v, list) else v for v in expected]
+        assert [source for source, _ in pairs(data, Reading(("a",), ("q",)))] == as_source
         assert label_names({"train": tmp_path / "saved", "test": data}, QA) == ("joy", "fear")
     assert label_names(as_memory(tmp_path), QA) is None
     assert label_names(as_csv(tmp_path), QA) is None
-    other = data.cast_column("a", datasets.List(datasets.ClassLabel(names=["fear", "joy"])))
+    other = data.cast_column("a", datasets.LargeList(datasets.ClassLabel(names=["fear", "joy"])))
     with pytest.raises(InputError, match="splits name their labels differently"):
         label_names({"train": data, "test": other}, QA)
+
+
+def test_a_plan_of_class_labels_is_that_of_their_names():
+    names = ["joy", "fear", "awe"]
+    ids = [[0], [1, 2], [], [0, 2]]
+    features = datasets.Features({"q": datasets.Value("string"), "a": datasets.List(datasets.ClassLabel(names=names))})
+    data = datasets.Dataset.from_dict({"q": list("abcd"), "a": ids}, features=features)
+    plan = fit(data, reading=QA, cutter="labels", order="frequency")
+    named = [{"q": q, "a": [names[i] for i in row]} for q, row in zip("abcd", ids, strict=True)]
+    assert plan.to_json() == fit(named, reading=QA, cutter=Labels(names=tuple(names)), order="frequency").to_json()
+    assert apply(data, plan)["train"]["target"][:] == ["joy", "fear, awe", "none", "joy, awe"]
+
+
+FEATURES = {
+    "sequence": (lambda: datasets.Sequence(datasets.Value("int32")), [[1, 2], []], [[1, 2], []]),
+    "fixed": (lambda: datasets.List(datasets.Value("string"), length=1), [["x"], ["y"]], [["x"], ["y"]]),
+    "large list": (lambda: datasets.LargeList(datasets.Value("large_string")), [["x"], []], [["x"], []]),
+    "decimal": (lambda: datasets.Value("decimal128(10, 2)"), [Decimal("3.10"), None], ["3.10", None]),
+    "float": (lambda: datasets.Value("float32"), [1e20, 0.5], ["1" + "0" * 20, "0.5"]),
+    "json": (lambda: datasets.Json(), [{"k": 3.5, "l": [None]}, [1, "x"]], ['{"k":3.5,"l":[null]}', '[1,"x"]']),
+}
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_features_of_datasets_are_read_and_kept(tmp_path, name):
+    if name == "json" and not hasattr(datasets, "Json"):
+        pytest.skip("this version of datasets has no Json")
+    feature, values, expected = FEATURES[name]
+    features = datasets.Features({"q": datasets.Value("string"), "a": feature()})
+    data = datasets.Dataset.from_dict({"q": ["1", "2"], "a": values}, features=features)
+    data.to_parquet(tmp_path / "a.parquet")
+    for way in (data, data.to_iterable_dataset(), tmp_path / "a.parquet"):
+        assert [target for _, target in pairs(way)] == expected
+    plan = fit([{"q": "4+4=", "n": "08"}, {"q": "9+9=", "n": "18"}], source="q", target="n", cutter="digits",
+               order="reverse")  # fmt: skip
+    data = data.add_column("n", ["08", "18"])
+    for _ in range(2):  # the second finds its input unchanged
+        written = apply(data, plan, out=tmp_path / "out")["train"]
+    assert written.features["a"] == features["a"] and written["a"][:] == data["a"][:]
+    assert check(tmp_path / "out").ok
+
+
+def test_several_sources_are_joined_but_for_those_that_say_nothing(tmp_path):
+    rows = [
+        {"instruction": "add", "input": "2 and 3", "output": "5"},
+        {"instruction": "add 2 and 3", "input": "", "output": "5"},
+        {"instruction": "add 2 and 3", "output": "5"},
+        {"instruction": "", "input": "2+3", "output": "5"},
+        {"instruction": "", "input": "", "output": "5"},
+        {"instruction": None, "input": "", "output": "5"},
+        {"instruction": None, "input": None, "output": "5"},
+    ]
+    reading = Reading(("instruction", "input"), ("output",))
+    expected = ["add\n2 and 3", "add 2 and 3", "add 2 and 3", "2+3", "", "", None]
+    assert [source for source, _ in pairs(write_jsonl(tmp_path / "a.jsonl", rows), reading)] == expected
+    assert [source for source, _ in pairs(pa.Table.from_pylist(rows), reading)] == expected

@@ -68,16 +68,20 @@ def _misused(error: Any, arguments: list[str]) -> str:
 @contextmanager
 def _notes() -> Iterator[None]:
     """Print how an input was taken that is not clear, once, on standard error."""
+    shown: set[str] = set()
 
     def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
         if issubclass(category, InputWarning):
-            print(f"note: {getattr(message, 'command_line', message)}", file=sys.stderr)
+            note = f"note: {getattr(message, 'command_line', message)}"
+            if note not in shown:
+                print(note, file=sys.stderr)
+            shown.add(note)
         else:
             show_others(message, category, *where, **more)
 
     with warnings.catch_warnings():
         show_others, warnings.showwarning = warnings.showwarning, show
-        warnings.simplefilter("once", InputWarning)
+        warnings.simplefilter("always", InputWarning)
         yield
 
 

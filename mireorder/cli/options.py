@@ -59,6 +59,7 @@ class Rows:
         bool | None,
         Option("quotes in CSV and TSV: around cells, or plain", flag="--quotes/--plain-quotes", rare=True),
     ] = None
+    csv_delimiter: Annotated[str | None, Option("between the cells of CSV and TSV, such as ;", rare=True)] = None
     source: Annotated[str | None, Option("source column; several, a,b, are joined by a line end")] = None
     target: Annotated[str | None, Option("target column")] = None
     labels: Annotated[str | None, Option("binary label columns: a,b,c")] = None
@@ -77,7 +78,8 @@ class Rows:
         if self.target and self.labels:
             raise InputError("--target and --labels both name the target", remedy="pass one of them")
         target = _list(self.labels) or ((self.target,) if self.target else ())
-        given = Reading(_list(self.source), target, self.split, _list(self.columns) or None, self.quotes)
+        mark = "\t" if self.csv_delimiter == r"\t" else self.csv_delimiter
+        given = Reading(_list(self.source), target, self.split, _list(self.columns) or None, self.quotes, mark)
         if instead_of is None or given.separator:
             return given
         named = given.source or given.target
@@ -87,6 +89,7 @@ class Rows:
             None if named else instead_of.separator,
             given.columns or instead_of.columns,
             instead_of.quotes if given.quotes is None else given.quotes,
+            given.delimiter or instead_of.delimiter,
         )
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
-from math import isfinite
 from typing import Any
 
 import pyarrow as pa
+
+from mireorder.json_text import Repeated
 
 Kind = str | tuple[str, Any]
 """A scalar's name, ``("list", kind of its items)``, ``("object", ((key, kind), ...))`` or ``("arrow", type)``."""
@@ -23,30 +23,23 @@ _ARROW = {
     JSON: pa.string(),
 }
 _EXACT = 1 << 53  # up to here, a float holds every integer
-_DIGITS = 17  # as many decimal digits tell all floats apart
-
-
-class Repeated(dict[str, Any]):
-    """An object that names a key twice."""
-
-    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
-        super().__init__(pairs)
-        names = [name for name, _ in pairs]
-        self.problem = f"key {next(name for name in names if names.count(name) > 1)!r} is repeated"
 
 
 class Literal(str):
-    """A number with more digits, or a larger exponent, than a float has."""
+    """A number that Python writes otherwise than it stands in the file: 3.10, 1E5, -0, 1e400."""
 
     __slots__ = ()
 
 
 def exact_float(text: str) -> float | Literal:
-    """The number of a JSON literal, or its text where a float would lose some of it."""
+    """The number of a JSON literal, or its text where the float would not be written so."""
     value = float(text)
-    if len(text) > _DIGITS + 1 and len(Decimal(text).normalize().as_tuple().digits) > _DIGITS:
-        return Literal(text)
-    return value if isfinite(value) else Literal(text)
+    return value if repr(value) == text else Literal(text)
+
+
+def exact_int(text: str) -> int | Literal:
+    """The number of a JSON literal, or its text where that is -0."""
+    return Literal(text) if text == "-0" else int(text)
 
 
 def kind_of(value: Any, escaped: bool = False) -> Kind:
@@ -111,7 +104,7 @@ def _object_of(members: Iterable[tuple[str, Kind]]) -> Kind:
 
 
 def merged(one: Kind, other: Kind) -> Kind:
-    """The kind that holds both, or `JSON`: associative and commutative but for the order of keys."""
+    """The kind that holds both, or `JSON`, as of objects that have other keys, or in another order."""
     if one == other or other == "null":
         return one
     if one == "null":
@@ -119,9 +112,11 @@ def merged(one: Kind, other: Kind) -> Kind:
     if isinstance(one, tuple) and isinstance(other, tuple) and one[0] == other[0] != "arrow":
         if one[0] == "list":
             return _list_of(merged(one[1], other[1]))
-        mine, theirs = dict(one[1]), dict(other[1])
-        same_keys = mine.keys() == theirs.keys()
-        return _object_of((key, merged(mine[key], theirs[key])) for key in mine) if same_keys else JSON
+        if [key for key, _ in one[1]] != [key for key, _ in other[1]]:
+            return JSON
+        return _object_of(
+            (key, merged(mine, theirs)) for (key, mine), (_, theirs) in zip(one[1], other[1], strict=True)
+        )
     if {one, other} == {"int", "long"}:
         return "long"
     return "float" if {one, other} == {"int", "float"} else JSON

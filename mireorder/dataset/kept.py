@@ -179,6 +179,7 @@ def _storable(kind: pa.DataType) -> pa.DataType:
     """The type that `datasets` stores such values with: the same, but for those it does not know."""
     if isinstance(kind, pa.BaseExtensionType):
         known = kind.extension_name.startswith("datasets.") or type(kind).__module__.startswith("datasets.")
+        known |= kind.extension_name == "arrow.json" and _holds_json()
         return kind if known else _storable(kind.storage_type)
     if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
         return _storable(kind.value_type)
@@ -197,6 +198,13 @@ def _storable(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_large_list(kind) or pa.types.is_large_list_view(kind):
         return pa.large_list(_storable(kind.value_type))
     return kind
+
+
+def _holds_json() -> bool:
+    """Whether this version of `datasets` has values of JSON, each of a type of its own; else their text is kept."""
+    import datasets
+
+    return hasattr(datasets.features, "Json")
 
 
 def as_type(array: pa.Array, kind: pa.DataType) -> pa.Array:

@@ -17,13 +17,13 @@ from xxhash import xxh3_128
 from mireorder.cutting.batches import Batch, put_together
 from mireorder.dataset.contents import Content, File, Records, Stream, Table, as_table
 from mireorder.dataset.digests import column_digests, value_bytes
-from mireorder.dataset.formats import FORMATS, READABLE, format_of, suffix_of
+from mireorder.dataset.formats import FORMATS, READABLE, TEXT_FORMATS, format_of, suffix_of
 from mireorder.dataset.formats.arrow_files import BATCH_BYTES, BATCH_ROWS
 from mireorder.dataset.kept import NOTHING_KEPT, Found, Kept
 from mireorder.errors import InputError
 from mireorder.files import file_digest
 from mireorder.hub import HUB_ID
-from mireorder.reading import Reading, source_and_target
+from mireorder.reading import Reading, class_names, source_and_target
 
 SHARD_ROWS = 1_000_000  # a dataset or table is cut into shards of this many rows
 SPLIT_WORDS = {"train", "test", "dev", "val", "valid", "validation", "eval"}
@@ -74,10 +74,12 @@ class Shard:
         content, reading = self._content, self._reading
         if isinstance(content, File) and content.is_lines:
             reading = _OF_LINES
+        done = 0
         for whole in content.batches(self.name, self._reading, kept):
             for start in range(0, whole.num_rows, BATCH_ROWS):
                 batch = whole.slice(start, BATCH_ROWS)
-                yield source_and_target(batch, self.name, reading), kept.of(batch, self.name)
+                yield source_and_target(batch, self.name, reading, done + start), kept.of(batch, self.name)
+            done += whole.num_rows
 
     def others(self) -> Found:
         """The columns that are no source or target."""
@@ -141,24 +143,27 @@ def open_shards(data: Any, reading: Reading) -> list[Shard]:
 
 
 def label_names(data: Any, reading: Reading) -> tuple[str, ...] | None:
-    """Return the names of the target's `ClassLabel`s, if the input is a dataset that has them.
+    """Return the names of the target's `ClassLabel`s, if the input is a dataset, or a file of one, that has them.
 
     Raises:
         InputError: the input can't be opened, or two splits name their labels differently.
     """
-    found = {_class_names(content, reading) for _, content in _parts(data, None)} - {None}
+    found = {_names_of(content, reading) for _, content in _parts(data, None)} - {None}
     if len(found) > 1:
         raise InputError("the splits name their labels differently", remedy="cast them to one ClassLabel")
     return found.pop() if found else None
 
 
-def _class_names(content: Any, reading: Reading) -> tuple[str, ...] | None:
-    features = getattr(content, "features", None)
-    if features is None or len(reading.target) != 1:
+def _names_of(content: Any, reading: Reading) -> tuple[str, ...] | None:
+    if len(reading.target) != 1:
         return None
-    feature = features.get(reading.target[0])
-    names = getattr(getattr(feature, "feature", feature), "names", None)
-    return tuple(names) if names else None
+    if isinstance(content, Path):
+        if suffix_of(content) not in FORMATS.keys() - TEXT_FORMATS.keys():
+            return None
+        schema = FORMATS[suffix_of(content)].others(content, content.name, Reading())
+    else:
+        schema = getattr(getattr(content, "features", None), "arrow_schema", None)
+    return class_names(schema).get(reading.target[0]) if isinstance(schema, pa.Schema) else None
 
 
 def _parts(data: Any, split: str | None) -> Iterator[tuple[str | None, Any]]:

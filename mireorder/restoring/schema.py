@@ -154,6 +154,7 @@ _PLAN = entries_of(
         "reading": entries_of(
             {"source": _NAMES, "target": _NAMES, "separator": maybe(text_of()), "columns": maybe(_NAMES)},
             quotes=maybe(truth),
+            delimiter=maybe(text_of()),
         ),
         "cutter": named,
         "criterion": named,

@@ -16,7 +16,7 @@ import pyarrow as pa
 from mireorder.dataset.formats.arrow_files import others_of_arrow, others_of_parquet, read_arrow, read_parquet
 from mireorder.dataset.formats.delimited import others_of_delimited, read_delimited
 from mireorder.dataset.formats.json_rows import others_of_json, read_json
-from mireorder.dataset.formats.text import no_others, read_lines
+from mireorder.dataset.formats.text import COMPRESSED, no_others, read_lines
 from mireorder.dataset.kept import Found, Kept
 from mireorder.errors import InputError
 from mireorder.reading import Reading
@@ -53,7 +53,7 @@ FORMATS = TEXT_FORMATS | {
     ".feather": _ARROW,
 }
 READABLE = (
-    f"what can be read: {', '.join(FORMATS)} (text also as .gz), any other file of lines given a "
+    f"what can be read: {', '.join(FORMATS)} (text also as .gz or .zst), any other file of lines given a "
     "separator (--split), a folder or glob of these, a saved dataset, a hub id (owner/name or "
     "owner/name:configuration); in Python also datasets of the datasets library, pyarrow tables, polars and pandas "
     "frames, and lists of dicts"
@@ -61,9 +61,9 @@ READABLE = (
 
 
 def suffix_of(path: Path) -> str:
-    """Tell the suffix that names the format: `.gz` around a text format does not count."""
+    """Tell the suffix that names the format: `.gz` or `.zst` around a text format does not count."""
     inner = Path(path.stem).suffix.lower()
-    return inner if path.suffix == ".gz" and inner in TEXT_FORMATS else path.suffix.lower()
+    return inner if path.suffix in COMPRESSED and inner in TEXT_FORMATS else path.suffix.lower()
 
 
 def format_of(path: Path, shard: str, reading: Reading) -> Format:

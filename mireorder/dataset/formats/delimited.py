@@ -40,7 +40,7 @@ def read_delimited(path: Path, shard: str, reading: Reading, kept: Kept, delimit
         shard: its name.
         reading: which columns are source and target, and what quotes are.
         kept: the other columns.
-        delimiter: between cells, unless the header tells another.
+        delimiter: between cells, unless the reading or the header tells another.
     """
     layout = _layout(path, shard, reading, delimiter)
     if layout is None:
@@ -60,7 +60,7 @@ def others_of_delimited(path: Path, shard: str, reading: Reading, delimiter: str
 
 def _layout(path: Path, shard: str, reading: Reading, delimiter: str) -> Layout | None:
     """Column names, delimiter and quoting of a file; None of an empty one."""
-    names = reading.columns
+    names, delimiter = reading.columns, reading.delimiter or delimiter
     if names is None:
         header = _header(path, shard, reading, delimiter)
         if header is None:
@@ -82,10 +82,11 @@ def _header(path: Path, shard: str, reading: Reading, delimiter: str) -> tuple[t
     """
     names = _first_cells(path, shard, reading, delimiter)
     own = {*reading.source, *reading.target}
-    if names and not own <= {*names}:
+    if names and reading.delimiter is None and not own <= {*names}:
         for other, in_words in DELIMITERS.items():
             if other != delimiter and own <= {*(found := _first_cells(path, shard, reading, other))}:
-                _warn(f"{shard}: {in_words} are taken for what stands between cells, as in its header")
+                taken = f"{in_words} are taken for what stands between cells, as in its header"
+                _warn(f"{shard}: {taken}; say so with --csv-delimiter={other!r}")
                 return found, other
     if any("\r" in name for name in names):
         raise text.carriage_return(shard)
@@ -165,7 +166,7 @@ def _broken(error: csv.Error, shard: str, row: int) -> InputError:
 
 def _ragged(width: int, expected: int, shard: str, row: int) -> InputError:
     problem = f"{width} fields where there are {expected} columns"
-    remedy = "fix the row, or quote its text; or pass --quotes, or --plain-quotes, if quotes are taken wrongly"
+    remedy = "fix the row, or quote its text; or pass --csv-delimiter, --quotes or --plain-quotes"
     return InputError(problem, shard=shard, row=row, remedy=remedy)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, count, islice
-from json.decoder import WHITESPACE, scanstring  # type: ignore[attr-defined]
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,9 +14,10 @@ import pyarrow as pa
 from mireorder.arrays import text_or_lists
 from mireorder.dataset.formats import text
 from mireorder.dataset.formats.wanted import wanted_columns
-from mireorder.dataset.json_kinds import Kind, Repeated, exact_float, kind_of, merged
+from mireorder.dataset.json_kinds import Kind, exact_float, exact_int, kind_of, merged
 from mireorder.dataset.kept import Kept
 from mireorder.errors import InputError
+from mireorder.json_text import CAREFUL, PLAIN, Repeated, member_text, object_of, refuse_constant, space
 from mireorder.reading import Reading
 
 Row = tuple[str | None, dict[str, Any]]
@@ -39,26 +40,14 @@ ELEMENT_CHARACTERS = 64 << 20  # one that is longer is taken as broken, before m
 _REMEDY = "write one JSON object a line, or one array of objects"
 
 
-def _refuse_constant(literal: str) -> None:
-    raise ValueError(f"{literal} is not JSON")
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    return found if len(found) == len(pairs) else Repeated(pairs)
-
-
-def _strict_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError(Repeated(pairs).problem)
-    return found
-
-
-_PLAIN = json.JSONDecoder(parse_constant=_refuse_constant)  # the fastest: it can't tell repeated keys
-_CAREFUL = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_object)
-_EXACT = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_object, parse_float=exact_float)
-_STRICT = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_strict_object)
+_MINUS_ZERO = re.compile(r"-0(?![\d.eE])")
+_HOOKS: dict[str, Any] = {
+    "parse_constant": refuse_constant,
+    "object_pairs_hook": object_of,
+    "parse_float": exact_float,
+}
+_EXACT = json.JSONDecoder(**_HOOKS)
+_EXACT_INTEGERS = json.JSONDecoder(**_HOOKS, parse_int=exact_int)  # slower: for where one may be a zero with a sign
 
 
 def read_json(path: Path, shard: str, reading: Reading, kept: Kept) -> Iterator[pa.RecordBatch]:
@@ -93,8 +82,10 @@ def batches_of(
             return
         arrays = {name: _own_array(name, column, chunk, shard, start) for name, column in columns.items()}
         for field in kept.schema:
-            value_of = _json_text if field.name in kept.as_json else _value
-            cells = [value_of(row, field.name) for row in chunk]
+            if field.name in kept.as_json:
+                cells = [_json_text(row, field.name, shard, number) for number, row in enumerate(chunk, start)]
+            else:
+                cells = [values.get(field.name) for _, values in chunk]
             arrays[field.name] = _array(cells, field.type, field.name, shard, start)
         yield pa.record_batch(arrays)
         chunk = list(islice(rows, text.OBJECT_ROWS))
@@ -106,8 +97,11 @@ def kinds_of(rows: Iterable[Row], reading: Reading) -> dict[str, Kind]:
     kinds: dict[str, Kind] = {}
     for line, values in rows:
         others = [name for name in values if name not in own]
-        if line is not None and any(type(values[name]) not in _EXACTLY for name in others):
-            values = _EXACT.decode(line)  # which takes longer
+        if line is not None and others:
+            inexact = any(type(values[name]) not in _EXACTLY for name in others)
+            has_sign = "-0" in line and (inexact or 0 in values.values()) and _MINUS_ZERO.search(line) is not None
+            if has_sign or inexact:
+                values = (_EXACT_INTEGERS if has_sign else _EXACT).decode(line)  # which takes longer
         escaped = line is None or "\\ud" in line or "\\uD" in line
         for name in others:
             if (value := values[name]) is not None:
@@ -117,31 +111,6 @@ def kinds_of(rows: Iterable[Row], reading: Reading) -> dict[str, Kind]:
             elif name not in kinds:
                 kinds[name] = "null"
     return kinds
-
-
-def own_text(row: str, name: str, strict: bool) -> str:
-    """The text of a member of a JSON object, as it stands.
-
-    Args:
-        row: the object, which is known to be JSON.
-        name: of the member, which it is known to have.
-        strict: whether objects within the member must not repeat a key.
-
-    Raises:
-        ValueError: one does.
-    """
-    at = _space(row, 0) + 1
-    while True:
-        key, at = scanstring(row, _space(row, at) + 1, True)
-        at = _space(row, _space(row, at) + 1)
-        _, end = (_STRICT if strict and key == name else _PLAIN).raw_decode(row, at)
-        if key == name:
-            return row[at:end]
-        at = _space(row, end) + 1
-
-
-def _space(row: str, at: int) -> int:
-    return int(WHITESPACE.match(row, at).end())
 
 
 def _rows(path: Path, shard: str) -> Iterator[Row]:
@@ -155,10 +124,10 @@ def _lines(path: Path, shard: str) -> Iterator[Row]:
         # Where a line has as many colons as the object has keys, no key is repeated, as each has one of its own.
         fast = line.count(":") == keys
         try:
-            start = 0 if line[0] == "{" else _space(line, 0)
-            values, end = (_PLAIN if fast else _CAREFUL).raw_decode(line, start)
+            start = 0 if line[0] == "{" else space(line, 0)
+            values, end = (PLAIN if fast else CAREFUL).raw_decode(line, start)
             if line[end:] not in _ENDS or (fast and (type(values) is not dict or len(values) != keys)):
-                values = _CAREFUL.decode(line)
+                values = CAREFUL.decode(line)
         except (ValueError, RecursionError) as error:
             if line.isspace():
                 continue
@@ -182,14 +151,14 @@ def _elements(path: Path, shard: str) -> Iterator[Row]:
     for part in chain(text.blocks(path, shard, whole_lines=False), [None]):
         held += part or ""
         at = 0
-        while (start := _space(held, at)) < len(held):
+        while (start := space(held, at)) < len(held):
             if held[start] in _MAY_FOLLOW[before]:
                 before, at = held[start], start + 1
                 continue
             try:
                 if before not in _OPENS:
                     raise ValueError(f"{held[start : start + 20]!r} where a comma or the end is expected")
-                values, end = _CAREFUL.raw_decode(held, start)
+                values, end = CAREFUL.raw_decode(held, start)
             except (ValueError, RecursionError) as error:
                 if part is not None and before in _OPENS and len(held) - start < ELEMENT_CHARACTERS:
                     break  # its end may be still to come
@@ -267,7 +236,7 @@ def _own_cell(value: Any, column: Column, name: str, row: str | None, shard: str
         is_objects = isinstance(value, list) and any(isinstance(item, dict | list) for item in value)
         if isinstance(value, int | float | dict) or is_objects or (column.is_json and isinstance(value, list)):
             try:
-                return _dumped(value) if row is None else own_text(row, name, strict=True)
+                return _dumped(value) if row is None else member_text(row, name, strict=True)
             except (ValueError, TypeError) as error:
                 raise InputError(f"column {name!r}: {error}", shard=shard, row=number, remedy="fix the row") from None
     raise InputError(
@@ -292,17 +261,17 @@ def _dumped(value: Any) -> str | None:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-def _value(row: Row, name: str) -> Any:
-    return row[1].get(name)
-
-
-def _json_text(row: Row, name: str) -> str | None:
+def _json_text(row: Row, name: str, shard: str, number: int) -> str | None:
     """The text of a value that is kept as it stands."""
     line, values = row
     value = values.get(name)
     if value is None:
         return None
-    return _dumped(value) if line is None else own_text(line, name, strict=False)
+    try:
+        return _dumped(value) if line is None else member_text(line, name, strict=False)
+    except (ValueError, TypeError) as error:
+        problem = f"column {name!r} has values of several types, and one that is not JSON ({error})"
+        raise InputError(problem, shard=shard, row=number, remedy="give it one type, or drop it") from None
 
 
 def _array(cells: list[Any], kind: pa.DataType, name: str, shard: str, first_row: int) -> pa.Array:

@@ -21,17 +21,20 @@ from mireorder.errors import InputError
 from mireorder.reading import Reading
 
 BLOCK_BYTES = 4 << 20
+COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
 OBJECT_ROWS = 2_048  # rows held as Python objects at once; more fall out of the cache, at half the speed
 
 
 def begins_with(path: Path, shard: str, mark: bytes) -> bool:
     """Whether the first character of a text file is this one, blanks aside."""
-    with _open(path) as file, _unpacking(shard):
+    with _open(path) as file, _unpacking(path, shard):
         start: bytes = file.peek(1)
     return start.removeprefix(codecs.BOM_UTF8).lstrip().startswith(mark)
 
 
 def _open(path: Path) -> Any:
+    if path.suffix == ".zst":
+        return io.BufferedReader(pa.input_stream(str(path), compression="zstd"))
     return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
 
 
@@ -43,7 +46,7 @@ def blocks(path: Path, shard: str, line_is_row: bool = False, whole_lines: bool 
     """
     offset = lines = 0
     with _open(path) as file:
-        while block := _block(file, shard, whole_lines):
+        while block := _block(file, path, shard, whole_lines):
             skipped = len(codecs.BOM_UTF8) if offset == 0 and block.startswith(codecs.BOM_UTF8) else 0
             try:
                 text = block[skipped:].decode()
@@ -63,8 +66,8 @@ def blocks(path: Path, shard: str, line_is_row: bool = False, whole_lines: bool 
             offset, lines = offset + len(block), lines + text.count("\n")
 
 
-def _block(file: Any, shard: str, whole_lines: bool) -> bytes:
-    with _unpacking(shard):
+def _block(file: Any, path: Path, shard: str, whole_lines: bool) -> bytes:
+    with _unpacking(path, shard):
         block: bytes = file.read(BLOCK_BYTES)
         if whole_lines:
             block += file.readline()
@@ -76,11 +79,13 @@ def _block(file: Any, shard: str, whole_lines: bool) -> bytes:
 
 
 @contextmanager
-def _unpacking(shard: str) -> Iterator[None]:
+def _unpacking(path: Path, shard: str) -> Iterator[None]:
     try:
         yield
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise damaged("gzip", shard, error) from error
+    except (EOFError, zlib.error, OSError) as error:
+        if path.suffix not in COMPRESSED:
+            raise
+        raise damaged(COMPRESSED[path.suffix], shard, error) from error
 
 
 def cut_lines(text: str) -> pa.StringArray:

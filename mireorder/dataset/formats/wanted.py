@@ -9,6 +9,9 @@ import pyarrow as pa
 from mireorder.errors import InputError
 from mireorder.reading import Reading
 
+CHATS = ("messages", "conversations")
+"""Names that columns of chats usually have."""
+
 
 def wanted_columns(names: Sequence[str], shard: str, reading: Reading, hint: str = "") -> list[str]:
     """Name the source and target columns, each once.
@@ -18,6 +21,8 @@ def wanted_columns(names: Sequence[str], shard: str, reading: Reading, hint: str
     """
     there = "its columns are: " + ", ".join(name[:60] for name in names) + hint
     if not reading.source or not reading.target:
+        if chats := [name for name in names if name in CHATS]:
+            there += f" (of a chat, name its column as both: --source={chats[0]}, --target={chats[0]})"
         raise InputError("source and target columns must both be named", shard=shard, remedy=there)
     wanted = list(dict.fromkeys(reading.source + reading.target))
     for name in wanted:
