@@ -19,6 +19,7 @@ COMMANDS = {
     "publish": ("hub", "Put a dataset on the hub, beside its natural order, by one commit."),
     "pull": ("hub", "Download a published dataset and prove on every row that the target comes back."),
     "inspect": ("plans", "Show a plan: its order, its scores, ties and warnings."),
+    "report": ("reports", "Write a web page that shows a plan, a dataset or a comparison."),
     "mix": ("schedules", "Mix plans: each row takes the order of one of them."),
     "anneal": ("schedules", "Go from one plan to another, phase by phase."),
     "train": ("models", "Train a model on a reordered dataset with TRL's SFTTrainer."),
