@@ -7,8 +7,8 @@ from typing import Any
 
 from mireorder.report.style import COLOURS, FAINT, INK, framed, grid, new_figure, save_figure
 
-WIDTH = 5.2  # inches
-MOST_NAME = 24  # characters of a name
+WIDTH = 4.6  # inches
+MOST_NAME = 20  # characters of a name
 
 
 def step_scores(
@@ -52,7 +52,7 @@ def step_scores(
             axes.errorbar(score, step, xerr=spread, fmt="o", **style)
     axes.set_yticks(range(len(permutation)), [f"{step}  {_short(slot_names[s])}" for step, s in enumerate(permutation)])
     axes.set_ylabel("step and slot")
-    _finish(axes, f"score ({unit})")
+    _finish(axes, f"score ({unit})", len(permutation))
     axes.invert_yaxis()
     handles = [
         axes.plot([], [], "o", color=COLOURS[0], label="emitted, two standard errors either way")[0],
@@ -60,7 +60,7 @@ def step_scores(
         axes.plot([], [], "o", markerfacecolor="none", markeredgecolor=FAINT, label="left for later")[0],
     ]
     shown = [handles[0], *([handles[1]] if ties else []), handles[2]]
-    figure.legend(handles=shown, loc="outside upper left", frameon=False, fontsize=9, labelcolor=INK)
+    figure.legend(handles=shown, loc="outside upper left", frameon=False, fontsize=10, labelcolor=INK)
     save_figure(figure, path)
 
 
@@ -82,8 +82,7 @@ def order_leads(costs: Mapping[str, Mapping[str, Any]], path: str | Path) -> Non
         spread = [[max(low, 0.0)], [max(high, 0.0)]]  # of resamples, the lead itself may lie outside
         axes.errorbar(cost["lead"], row, xerr=spread, fmt="o", color=COLOURS[0], markersize=7, capsize=3)
     axes.set_yticks(range(len(costs)), list(costs))
-    _finish(axes, "bits fewer than plain")
-    axes.margins(y=0.2)
+    _finish(axes, "bits fewer than plain", len(costs))
     axes.invert_yaxis()
     save_figure(figure, path)
 
@@ -108,19 +107,20 @@ def slot_accuracy(shares: Mapping[str, Sequence[float]], path: str | Path) -> No
     axes.set_ylabel("right (%)")
     axes.set_ylim(0, 102)
     axes.locator_params(axis="x", integer=True)
-    axes.tick_params(labelsize=9)
     grid(axes, "y")
     framed(axes, ("left", "bottom"))
-    figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize=9, labelcolor=INK)
+    axes.tick_params(labelsize=10)
+    figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize=10, labelcolor=INK)
     save_figure(figure, path)
 
 
-def _finish(axes: Any, label: str) -> None:
+def _finish(axes: Any, label: str, rows: int) -> None:
     axes.set_xlabel(label)
     axes.locator_params(axis="x", nbins=5)
-    axes.margins(x=0.06)
+    axes.margins(x=0.06, y=min(0.2, 0.6 / max(rows, 1)))
     grid(axes, "x")
     framed(axes, ("bottom",))
+    axes.tick_params(labelsize=10)
     axes.tick_params(axis="y", length=0)
 
 

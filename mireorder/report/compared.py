@@ -27,10 +27,11 @@ def comparison_report(comparison: Comparison) -> Report:
         MireorderError: matplotlib is missing.
     """
     notes = [f"fit {note}" for note in warned(comparison.plans)]
+    doubts = [Notes(notes, "doubt")] if notes else []
     sections = [
-        Section("order", "Which orders", [orders(comparison.plans), *([Notes(notes, "doubt")] if notes else [])]),
+        Section("order", "Which order", [*_verdicts(comparison), orders(comparison.plans), *doubts]),
         *(_reached(comparison, number, model) for number, model in enumerate(comparison.setup.models)),
-        Section("trust", "How sure it is", [Paragraph(what_was_done(comparison)), *_verdicts(comparison)]),
+        Section("trust", "How sure it is", [Paragraph(what_was_done(comparison))]),
         Section("origins", "Where the numbers come from", [origins(comparison)]),
         Section("next", "What to do next", list(_next(comparison))),
     ]
@@ -68,7 +69,7 @@ def _verdicts(comparison: Comparison) -> Iterator[Part]:
         first, *others = _of(comparison, model)
         of = f"Model {model}: " if len(comparison.setup.models) > 1 else ""
         if comparison.setup.seeds < 2:
-            yield Paragraph(f"{of}one seed says nothing of how seeds differ.")
+            yield Paragraph(f"{of}There was one seed, which says nothing of how seeds differ.")
             continue
         leading = [o.arm for o in others if o.lead_over_first and o.lead_over_first.low > 0]
         behind = [o.arm for o in others if o.lead_over_first and o.lead_over_first.high < 0]

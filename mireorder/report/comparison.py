@@ -96,7 +96,7 @@ def _orders(plans: Mapping[str, Plan]) -> list[str]:
 def orders(plans: Mapping[str, Plan]) -> Grid:
     """What the orders are."""
     rows = [[arm, _in_short(plan), str(len(plan.ties))] for arm, plan in plans.items()]
-    return grid_of("", ("order", "slots, as they are emitted (0 is the first of the natural order)", "ties"), rows)
+    return grid_of("", ("order", "slots, as they are emitted (0 is the first of the natural order)", "ties"), rows, left=2)
 
 
 def warned(plans: Mapping[str, Plan]) -> list[str]:
@@ -192,9 +192,9 @@ def _padded(values: Sequence[float], places: int) -> list[float]:
     return [*values, *[nan] * places][:places]
 
 
-def grid_of(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Grid:
+def grid_of(title: str, head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> Grid:
     """A table of plain cells."""
-    return Grid(title, head, [[Cell(text) for text in row] for row in rows])
+    return Grid(title, head, [[Cell(text) for text in row] for row in rows], left=left)
 
 
 def origins(comparison: Comparison) -> Grid:
@@ -203,7 +203,7 @@ def origins(comparison: Comparison) -> Grid:
     columns = ("policy", "criterion", "estimator", "model", "plan", "dataset", "code")
     shown = [[str(row[column]) for column in ("arm", *columns)] for row in rows.values()]
     cells = [[text[:12] if len(text) == _HASH else text for text in row] for row in shown]
-    return grid_of("", ("order", *columns), cells)
+    return grid_of("", ("order", *columns), cells, left=1 + len(columns))
 
 
 def _reached(outcome: Outcome) -> str:

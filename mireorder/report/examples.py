@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ MOST_UNIT = 60  # characters of a unit
 
 
 def examples_of(folder: Path, plan: Plan) -> list[Example]:
-    """Rows of a dataset's first split in which units move; others where there are too few of them.
+    """Rows of a dataset's first split, from all over it: those whose units move first, and of several units.
 
     Args:
         folder: that `apply` wrote.
@@ -34,29 +34,28 @@ def examples_of(folder: Path, plan: Plan) -> list[Example]:
     """
     split = next(iter(load(folder).values()))
     form = FORMS[manifest.read(folder)[0].form]
-    names = [*form.columns, "permutation", "row_id", "target"]
-    looked_at = split.select_columns(names).select(range(min(LOOKED_AT, len(split))))
-    rows = looked_at.to_list()
     tokenizer = _tokenizer(folder) if "labels" in form.columns else None
-    found = [example for row in _first(rows) if (example := _example(plan, row, tokenizer)).units]
-    return found[:ROWS]
+    evenly = range(0, len(split), -(-len(split) // LOOKED_AT) or 1)
+    rows = split.select_columns([*form.columns, "permutation", "row_id", "target"]).select(evenly).to_list()
+    found = [_example(plan, row, tokenizer) for row in rows if 1 < len(row["permutation"]) <= MOST_UNITS]
+    best = max(map(_moves, found), default=0)
+    moving = [example for example in found if _moves(example) == best]
+    return moving[:: -(-len(moving) // ROWS) or 1]
+
+
+def _moves(example: Example) -> int:
+    """2 for a row whose emission reads otherwise than its natural order, 1 for one of several different units."""
+    units = [unit.text for unit in example.units]
+    natural = [unit.text for unit in sorted(example.units, key=lambda unit: unit.slot)]
+    return 2 if units != natural else int(len(set(units)) > 1)
 
 
 def slots_of(plan: Plan) -> list[Example]:
     """The names of the slots, where no rows are at hand and the order is one for all."""
     if plan.kind == "lead" or plan.mix or POLICIES[plan.policy].rows or not 1 < len(plan.permutation) <= MOST_UNITS:
         return []
-    return [Example("The slots by name", (), [Unit(_shown(plan.units[slot]), step, slot) for step, slot in enumerate(plan.permutation)])]
-
-
-def _first(rows: Sequence[Any]) -> Iterator[Any]:
-    """Rows that show something first: of a few units, in another order than the natural one."""
-
-    def rank(row: Any) -> tuple[bool, bool]:
-        order = row["permutation"]
-        return len(order) > MOST_UNITS, order == sorted(order)
-
-    yield from sorted(rows, key=rank)[: 4 * ROWS]
+    units = [Unit(_shown(plan.units[slot]), step, slot) for step, slot in enumerate(plan.permutation)]
+    return [Example("The slots by name", (), units)]
 
 
 def _tokenizer(folder: Path) -> Any:
@@ -66,29 +65,28 @@ def _tokenizer(folder: Path) -> Any:
 
 
 def _example(plan: Plan, row: Any, tokenizer: Any) -> Example:
-    permutation, units = row["permutation"], list[str]()
+    units: Sequence[str] = ()
     if tokenizer is None:
-        prompt, emitted = row["prompt"], row["completion"].removeprefix(plan.completion_start)
+        prompt, emitted = row["prompt"], row["completion"]
     else:
         from mireorder.tokenizing.ids import decode
 
         ids = [label for label in row["labels"] if label != IGNORED][:-1]  # the last is the end
         read = [i for i, label in zip(row["input_ids"], row["labels"], strict=True) if label == IGNORED]
         prompt, emitted = decode([read, ids], tokenizer)
-        emitted = emitted.removeprefix(plan.completion_start)
-        units = decode([[i] for i in ids], tokenizer) if plan.tokenizer else []
-    units = units or list(units_by_step(plan, emitted))
-    if len(units) != len(permutation) or len(units) > MOST_UNITS:
-        units, permutation = units[: min(len(units), len(permutation))][:MOST_UNITS], permutation[:MOST_UNITS]
-    last = {slot: step for step, slot in enumerate(permutation)}
-    shown = [Unit(_shown(unit), step, slot, last[slot] != step) for step, (unit, slot) in enumerate(zip(units, permutation))]
-    texts = (("prompt", prompt), ("natural order", row["target"]), ("as it is emitted", emitted))
+        units = decode([[i] for i in ids], tokenizer) if plan.tokenizer else ()
+    emitted = emitted.removeprefix(plan.completion_start)
+    units = units or units_by_step(plan, emitted)
+    last = {slot: step for step, slot in enumerate(row["permutation"])}
+    both = zip(units, row["permutation"], strict=False)  # of a row that was altered, there may be fewer units
+    shown = [Unit(_shown(unit), step, slot, last[slot] != step) for step, (unit, slot) in enumerate(both)]
+    texts = (("prompt", prompt), ("natural", row["target"]), ("emitted", emitted))
     return Example(f"Row {row['row_id']}", [(name, _cut(text, MOST_TEXT)) for name, text in texts], shown)
 
 
 def _shown(unit: str) -> str:
     """A unit on one line; one that is blank can be seen."""
-    return _cut(printable(unit), MOST_UNIT) if unit.strip() else "␣" * len(unit[:8]) or "∅"
+    return _cut(printable(unit), MOST_UNIT) if unit.strip() else "␣" * min(len(unit), MOST_UNIT) or "∅"
 
 
 def _cut(text: str, most: int) -> str:

@@ -40,6 +40,6 @@ for (const box of document.querySelectorAll(".examples")) {
   for (const button of box.querySelectorAll("button")) {
     button.addEventListener("click", () => show(Math.min(last, Math.max(0, targets[button.dataset.to]()))));
   }
-  box.querySelector(".controls").hidden = false;
+  for (const part of box.querySelectorAll(".controls, #moving")) part.hidden = false;
   show(0);
 }

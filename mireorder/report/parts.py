@@ -34,6 +34,7 @@ class Grid:
         rows: as many cells each.
         legend: what its marks mean.
         heads: how many columns name a row.
+        left: how many columns are text, which stands at the left; the others are numbers.
     """
 
     part: ClassVar[str] = "grid"
@@ -43,6 +44,7 @@ class Grid:
     rows: Sequence[Sequence[Cell]]
     legend: str = ""
     heads: int = 1
+    left: int = 1
 
 
 @dataclass(frozen=True)
@@ -103,9 +105,9 @@ class Command:
     words: Sequence[str]
 
     @property
-    def line(self) -> str:
-        """As it is typed; words in capitals are to be filled in."""
-        return shlex.join(self.words)
+    def quoted(self) -> list[str]:
+        """The words as they are typed; those in capitals are to be filled in."""
+        return [shlex.quote(word) for word in self.words]
 
 
 @dataclass(frozen=True)

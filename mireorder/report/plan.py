@@ -67,7 +67,7 @@ def plan_report(plan: Plan, place: str, dataset: Path | None) -> Report:
         Section("rows", "From natural to emitted order", _rows(plan, dataset)),
         Section("why", "Why this order", list(_scores(plan))),
         *([Section("costs", "What orders cost", [*_leads(plan), Facts(of_costs)])] if of_costs else []),
-        Section("trust", "How sure it is", [Facts([fact for fact in facts if fact[0] in OF_TRUST]), *_doubts(plan)]),
+        Section("trust", "How sure it is, and where it degenerates", [Facts([fact for fact in facts if fact[0] in OF_TRUST]), *_doubts(plan)]),
         Section("next", "What to do next", list(_next(plan, place, dataset))),
     ]
     of = "Plan" if dataset is None else "Dataset"
@@ -89,7 +89,7 @@ def _grouped(plan: Plan) -> list[tuple[str, list[str]]]:
 
 def _chain(plan: Plan) -> list[Part]:
     """The units by step, where one order holds for all rows."""
-    if plan.copying is not None or not plan.permutation:
+    if plan.copying is not None or plan.mix or POLICIES[plan.policy].rows or not plan.permutation:
         return []
     shown = plan.permutation[:MOST_CHAIN]
     return [Chain([printable(plan.units[slot]) for slot in shown], len(plan.permutation) - len(shown))]
@@ -121,7 +121,7 @@ def _scores(plan: Plan) -> Iterator[Part]:
     if len(plan.units) <= MOST_SLOTS:
         yield grid(scores_by_slot(plan), heads=2)
     table = grid(scores_by_step(plan), heads=2)
-    yield Grid(table.title, table.head, table.rows[:MOST_STEPS], table.legend, heads=2)
+    yield Grid(table.title, table.head, table.rows[:MOST_STEPS], table.legend, 2, 2)
     if (more := len(table.rows) - MOST_STEPS) > 0:
         yield Paragraph(f"... and {more:,} more steps: mireorder inspect shows them.")
     if plan.ties:
@@ -144,7 +144,7 @@ def _doubts(plan: Plan) -> Iterator[Part]:
     if plan.warnings:
         yield _some([f"warning: {printable(warning)}" for warning in plan.warnings], "warnings", "doubt")
     elif plan.scores:
-        yield Paragraph("fit warned of nothing: the scores do not degenerate, and the order is steady.")
+        yield Paragraph("fit warned of nothing.")
     support = plan.significance.effective_support
     if plan.scores and support and plan.stability.probe is None:
         least = min(range(len(support)), key=lambda slot: plan.rows / max(support[slot], 1e-9))
@@ -168,7 +168,8 @@ def _next(plan: Plan, place: str, dataset: Path | None) -> Iterator[Part]:
     if compared := _compare(plan):
         yield Command("Train the same model on the natural order and on this one, to see whether it helps.", compared)
     yield Command("Train a model on it.", [run, "train", folder, "--model", "tiny", "--out", "model/"])
-    yield Command("Put what a model emits back into natural order.", [run, "restore", place])
+    prompts = ["--prompts", "PROMPTS"] if plan.kind == "causal" else []
+    yield Command("Put what a model emits back into natural order.", [run, "restore", place, *prompts])
 
 
 def _compare(plan: Plan) -> list[str]:
@@ -208,7 +209,7 @@ def grid(table: Table, heads: int = 1) -> Grid:
     columns = [[_cell(cell) for cell in column.cells] for column in table.columns]
     head = [_cell(column.header).text for column in table.columns]
     title, legend = (_cell(text or "").text for text in (table.title, table.caption))
-    return Grid(title, head, list(zip(*columns, strict=True)), legend, heads)
+    return Grid(title, head, list(zip(*columns, strict=True)), legend, heads, heads)
 
 
 def _cell(cell: Any) -> Cell:
