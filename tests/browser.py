@@ -9,14 +9,19 @@ import urllib.request
 from contextlib import contextmanager
 
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the key under which the standard has an element's id
-KEYS = {"tab": "\ue004", "enter": "\ue007", "space": " ", "left": "\ue012", "right": "\ue014", "home": "\ue011", "end": "\ue010"}  # fmt: skip
+KEYS = {"tab": "\ue004", "space": " ", "left": "\ue012", "right": "\ue014", "home": "\ue011", "end": "\ue010"}
 BINARIES = ("chromium", "chromium-browser", "google-chrome")
 PHONE, DESKTOP = (390, 844), (1280, 900)
 
 
+def binary():
+    """The path of Chromium; None where there is none."""
+    return next(filter(None, map(shutil.which, BINARIES)), None)
+
+
 def missing():
     """Why there is no browser here; None where there is one."""
-    found = {"chromedriver": shutil.which("chromedriver"), "chromium": next(filter(None, map(shutil.which, BINARIES)), None)}
+    found = {"chromedriver": shutil.which("chromedriver"), "chromium": binary()}
     absent = [name for name, path in found.items() if path is None]
     return f"{' and '.join(absent)} not installed (Debian: chromium, chromium-driver)" if absent else None
 
@@ -27,7 +32,8 @@ def browsing(folder):
     command = [shutil.which("chromedriver"), "--port=0"]
     driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
-        port = next(int(line.rsplit(" ", 1)[1].rstrip(".\n")) for line in driver.stdout if "successfully on port" in line)
+        ready = next(line for line in driver.stdout if "successfully on port" in line)
+        port = ready.rsplit(" ", 1)[1].rstrip(".\n")
         browser = Browser(f"http://127.0.0.1:{port}", folder)
         try:
             yield browser
@@ -44,7 +50,7 @@ class Browser:
         self.address = address
         arguments = ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars"]
         options = {
-            "binary": next(filter(None, map(shutil.which, BINARIES))),
+            "binary": binary(),
             "args": [*arguments, f"--user-data-dir={folder}"],
         }
         wanted = {
@@ -71,8 +77,10 @@ class Browser:
     def open(self, path, size=DESKTOP, theme="light", media="screen"):
         """Show a file in a window of that size, forgetting what was logged before."""
         width, height = size
-        self.devtools("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
-        features = [{"name": "prefers-color-scheme", "value": theme}, {"name": "prefers-reduced-motion", "value": "reduce"}]
+        screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.devtools("Emulation.setDeviceMetricsOverride", **screen)
+        prefers = {"prefers-color-scheme": theme, "prefers-reduced-motion": "reduce"}
+        features = [{"name": name, "value": value} for name, value in prefers.items()]
         self.devtools("Emulation.setEmulatedMedia", media=media, features=features)
         self.ask("POST", "/url", url="about:blank")
         self.logged("browser"), self.logged("performance")

@@ -115,7 +115,9 @@ class Comparison:
             setup = Setup(tuple(models), len(seeds), budget, content["evaluations"])
             outcomes, sizes = outcomes_of(rows), (int(counted["learnt"]), int(counted["held out"]))
         except (KeyError, TypeError, ValueError, IndexError, MireorderError) as error:
-            raise OutputError(f"{folder}: not a readable comparison ({error!r}); run 'mireorder compare' again") from None
+            raise OutputError(
+                f"{folder}: not a readable comparison ({error!r}); run 'mireorder compare' again"
+            ) from None
         plans = {name: Plan.load(Path(folder, "plans", name)) for name in names}
         return cls(Path(folder), setup, rows, outcomes, *sizes, plans)
 

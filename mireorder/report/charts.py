@@ -109,7 +109,6 @@ def slot_accuracy(shares: Mapping[str, Sequence[float]], path: str | Path) -> No
     axes.locator_params(axis="x", integer=True)
     grid(axes, "y")
     framed(axes, ("left", "bottom"))
-    axes.tick_params(labelsize=10)
     figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize=10, labelcolor=INK)
     save_figure(figure, path)
 
@@ -120,7 +119,6 @@ def _finish(axes: Any, label: str, rows: int) -> None:
     axes.margins(x=0.06, y=min(0.2, 0.6 / max(rows, 1)))
     grid(axes, "x")
     framed(axes, ("bottom",))
-    axes.tick_params(labelsize=10)
     axes.tick_params(axis="y", length=0)
 
 

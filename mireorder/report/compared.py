@@ -91,4 +91,7 @@ def _next(comparison: Comparison) -> Iterator[Part]:
         yield Paragraph(f"No order leads {comparison.outcomes[0].arm} beyond doubt: the natural order is the safe one.")
     plan = str(comparison.folder / "plans" / best.arm)
     yield Command(f"Look at the plan of {best.arm}, which reached most.", ["mireorder", "inspect", plan])
-    yield Command(f"Write the dataset in the order of {best.arm}.", ["mireorder", "apply", "DATA", "--plan", plan, "--out", "rows/"])
+    yield Command(
+        f"Write the dataset in the order of {best.arm}.",
+        ["mireorder", "apply", "DATA", "--plan", plan, "--out", "rows/"],
+    )

@@ -96,7 +96,9 @@ def _orders(plans: Mapping[str, Plan]) -> list[str]:
 def orders(plans: Mapping[str, Plan]) -> Grid:
     """What the orders are."""
     rows = [[arm, _in_short(plan), str(len(plan.ties))] for arm, plan in plans.items()]
-    return grid_of("", ("order", "slots, as they are emitted (0 is the first of the natural order)", "ties"), rows, left=2)
+    return grid_of(
+        "", ("order", "slots, as they are emitted (0 is the first of the natural order)", "ties"), rows, left=2
+    )
 
 
 def warned(plans: Mapping[str, Plan]) -> list[str]:

@@ -67,7 +67,11 @@ def plan_report(plan: Plan, place: str, dataset: Path | None) -> Report:
         Section("rows", "From natural to emitted order", _rows(plan, dataset)),
         Section("why", "Why this order", list(_scores(plan))),
         *([Section("costs", "What orders cost", [*_leads(plan), Facts(of_costs)])] if of_costs else []),
-        Section("trust", "How sure it is, and where it degenerates", [Facts([fact for fact in facts if fact[0] in OF_TRUST]), *_doubts(plan)]),
+        Section(
+            "trust",
+            "How sure it is, and where it degenerates",
+            [Facts([fact for fact in facts if fact[0] in OF_TRUST]), *_doubts(plan)],
+        ),
         Section("next", "What to do next", list(_next(plan, place, dataset))),
     ]
     of = "Plan" if dataset is None else "Dataset"
@@ -198,7 +202,10 @@ def _reading(plan: Plan) -> list[str]:
 
 def _cutter(plan: Plan) -> list[str]:
     """The options that make the cutter again."""
-    options, default = describe(plan.cutter), {f.name: f.default for f in vars(type(plan.cutter))["__dataclass_fields__"].values()}
+    options, default = (
+        describe(plan.cutter),
+        {f.name: f.default for f in vars(type(plan.cutter))["__dataclass_fields__"].values()},
+    )
     given = [name for name in _FLAGS if options.get(name) not in (None, default.get(name))]
     names = ["--names", "NAMES"] if options.get("names") and len(plan.reading.target) == 1 else []
     return [word for name in given for word in (f"--{name}", str(options[name]))] + names
