@@ -82,6 +82,7 @@ class Browser:
         prefers = {"prefers-color-scheme": theme, "prefers-reduced-motion": "reduce"}
         features = [{"name": name, "value": value} for name, value in prefers.items()]
         self.devtools("Emulation.setEmulatedMedia", media=media, features=features)
+        self.devtools("Emulation.setFocusEmulationEnabled", enabled=True)
         self.ask("POST", "/url", url="about:blank")
         self.logged("browser"), self.logged("performance")
         self.ask("POST", "/url", url=path.resolve().as_uri())
