@@ -16,9 +16,9 @@ from mireorder.ordering.policies import POLICIES
 from mireorder.report.parts import Example, Unit
 from mireorder.serialise import printable
 
-ROWS, LOOKED_AT = 6, 512
+ROWS, LONG_ROWS, LOOKED_AT = 6, 3, 512
 MOST_UNITS = 60
-MOST_TEXT = 600  # characters of a text
+MOST_TEXT = 300  # characters of a text
 MOST_UNIT = 60  # characters of a unit
 
 
@@ -40,7 +40,8 @@ def examples_of(folder: Path, plan: Plan) -> list[Example]:
     found = [_example(plan, row, tokenizer) for row in rows if 1 < len(row["permutation"]) <= MOST_UNITS]
     best = max(map(_moves, found), default=0)
     moving = [example for example in found if _moves(example) == best]
-    return moving[:: -(-len(moving) // ROWS) or 1]
+    shown = LONG_ROWS if any(example.is_long for example in moving) else ROWS
+    return moving[:: -(-len(moving) // shown) or 1]
 
 
 def _moves(example: Example) -> int:

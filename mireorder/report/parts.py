@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from markupsafe import Markup
 
+LONG_UNITS, LONG_TEXT = 12, 160
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -140,6 +142,11 @@ class Example:
     title: str
     texts: Sequence[tuple[str, str]]
     units: Sequence[Unit]
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it takes the width of the page."""
+        return len(self.units) > LONG_UNITS or any(len(text) > LONG_TEXT for _, text in self.texts)
 
 
 @dataclass(frozen=True)

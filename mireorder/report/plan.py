@@ -113,7 +113,7 @@ def _scores(plan: Plan) -> Iterator[Part]:
     about = POLICIES[plan.policy].about
     yield Paragraph(f"Policy {plan.policy}: {about}." if about else f"Policy {plan.policy}.")
     if not plan.scores:
-        yield Paragraph("There are no scores: the policy looks at none. Fit with --policy max to see some.")
+        yield Paragraph("There are no scores: the policy looks at none.")
         return
     unit = "share of the slot's entropy" if plan.criterion.get("normalised") else "bits"
     if len(plan.units) <= MOST_DRAWN:
