@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-LONG_UNITS, LONG_TEXT = 12, 160
+LONG_UNITS, LONG_TEXT = 12, 100
 
 
 @dataclass(frozen=True)
