@@ -100,6 +100,24 @@ def test_costs_of_orders_are_shown_where_they_are_known(tmp_path, dataset):
     assert page.counted("svg") == 2
 
 
+def test_what_a_search_trained_is_shown(tmp_path, dataset):
+    orders = [
+        {
+            "permutation": order,
+            "cost": 4.5,
+            "reached": [{"step": step, "exact_match": step / 40 - late, "bits": 1.5} for step in steps],
+        }
+        for order, steps, late in (([3, 2, 1, 0], [10, 20], 0.0), ([0, 1, 2, 3], [10], 0.125))
+    ]
+    numbers = {"steps": 20, "batch_size": 8, "seeds": 2, "held_out": 90, "budget": 2.0, "trainings": 1.5}
+    content = json.loads(dataset[1].to_json())
+    content["stability"] = Stability(search={"model": "nano", "orders": orders} | numbers).as_dict()
+    page = Page(write_page(Plan.from_dict(content), tmp_path / "a.html"))
+    assert "What trained orders reached" in page.text
+    assert "10^0 10^1 10^2 10^3: 25.0% at step 10, 50.0% at step 20" in page.text
+    assert page.counted("svg") == 2
+
+
 def test_examples_are_rows_whose_units_move(dataset):
     folder, plan = dataset
     found = examples_of(folder, plan)

@@ -9,7 +9,9 @@ from mireorder.cli.signature import Argument, Option
 
 
 def report(
-    what: Annotated[str, Argument("folder of a plan, dataset, model or comparison, or a plan's hub id", "Data")],
+    what: Annotated[
+        str, Argument("folder of a plan, dataset, model, search or comparison, or a plan's hub id", "Data")
+    ],
     *,
     out: Annotated[Path, Option("the page, which ends in .html; one that is there is replaced", "Output", "--out -o")],
 ) -> None:

@@ -1,7 +1,6 @@
 """Charts of a report, narrow enough for a telephone: a step, an order or a slot a row."""
 
 from collections.abc import Mapping, Sequence
-from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -87,26 +86,27 @@ def order_leads(costs: Mapping[str, Mapping[str, Any]], path: str | Path) -> Non
     save_figure(figure, path)
 
 
-def slot_accuracy(shares: Mapping[str, Sequence[float]], path: str | Path) -> None:
-    """Draw the share of answers that are right by slot, a line for each order.
+def accuracies(shares: Mapping[str, Sequence[tuple[int, float]]], along: str, path: str | Path) -> None:
+    """Draw the share of answers that are right, a line for each order.
 
     Args:
-        shares: order -> share of 1 by slot; NaN where nothing was measured.
+        shares: order -> places (slots, or training steps), each with its share of 1; NaN where nothing was measured.
+        along: what the places are.
         path: of the figure.
 
     Raises:
         MireorderError: matplotlib is missing.
     """
-    figure = new_figure(WIDTH, 3.2 + 0.2 * len(shares))
+    figure = new_figure(WIDTH, 3.2 + 0.07 * len(shares))
     axes = figure.add_subplot()
-    for place, (name, values) in enumerate(shares.items()):
-        percent = [float("nan") if isnan(value) else 100 * value for value in values]
-        form = "osD^v"[place % 5]
-        axes.plot(range(len(values)), percent, color=COLOURS[place % len(COLOURS)], marker=form, label=_short(name))
-    axes.set_xlabel("slot of the natural order")
+    for number, (name, points) in enumerate(shares.items()):
+        places, percent = [place for place, _ in points], [100 * share for _, share in points]
+        form = "osD^v"[number % 5]
+        axes.plot(places, percent, color=COLOURS[number % len(COLOURS)], marker=form, label=_short(name))
+    axes.set_xlabel(along)
     axes.set_ylabel("right (%)")
     axes.set_ylim(0, 102)
-    axes.locator_params(axis="x", integer=True)
+    axes.locator_params(axis="x", integer=True, nbins=6)
     grid(axes, "y")
     framed(axes, ("left", "bottom"))
     figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize=10, labelcolor=INK)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mireorder.report.charts import WIDTH, slot_accuracy
+from mireorder.report.charts import WIDTH, accuracies
 from mireorder.report.comparison import orders, origins, outcome_tables, same_tokens, warned, what_was_done
 from mireorder.report.figures import accuracy_curves
 from mireorder.report.inline import inline_svg
@@ -57,9 +57,10 @@ def _reached(comparison: Comparison, number: int, model: str) -> Section:
     first, *others = outcome_tables(outcomes)
     parts += [first, *([Paragraph(one)] if (one := same_tokens(outcomes)) else [])]
     by_slot = "Held-out answers that are right at the end, by slot."
-    shares = {outcome.arm: outcome.slot_accuracy for outcome in outcomes}
+    shares = {outcome.arm: list(enumerate(outcome.slot_accuracy)) for outcome in outcomes}
+    draw_slots = partial(accuracies, shares, "slot of the natural order")
     if max(map(len, shares.values())) > 1:
-        parts.append(Chart(inline_svg(partial(slot_accuracy, shares), by_slot, f"slots{number}"), by_slot))
+        parts.append(Chart(inline_svg(draw_slots, by_slot, f"slots{number}"), by_slot))
     return Section(f"model{number}", f"What model {model} reached", [*parts, *others])
 
 

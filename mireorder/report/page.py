@@ -27,7 +27,8 @@ def write_page(what: Plan | Comparison | str | Path, out: str | Path) -> Path:
     """Write a report: one HTML file that loads nothing, for browsers, telephones and paper.
 
     Args:
-        what: a plan or a comparison; or the folder of one, of a dataset or of a model; or a plan's hub id.
+        what: a plan or a comparison; or the folder of one, of a dataset, a model or a search; or a
+            plan's hub id.
         out: the file, which ends in .html. One that is there is replaced.
 
     Returns:

@@ -22,7 +22,7 @@ from mireorder.ordering.summary import (
     scores_by_step,
     tie_text,
 )
-from mireorder.report.charts import order_leads, step_scores
+from mireorder.report.charts import accuracies, order_leads, step_scores
 from mireorder.report.examples import examples_of, slots_of
 from mireorder.report.inline import inline_svg
 from mireorder.report.parts import (
@@ -42,7 +42,7 @@ from mireorder.report.parts import (
 from mireorder.serialise import describe, printable
 
 MOST_CHAIN, MOST_STEPS, MOST_DRAWN = 40, 200, 60
-OF_COSTS, OF_TRUST = ("costs", "probe"), ("stability", "estimators")
+OF_COSTS, OF_SEARCH, OF_TRUST = ("costs", "probe"), ("search",), ("stability", "estimators")
 _FLAGS = ("delimiter", "missing", "align", "width", "joiner", "language", "vocabulary")
 """Options of cutters that the command line has under the same name."""
 
@@ -60,18 +60,17 @@ def plan_report(plan: Plan, place: str, dataset: Path | None) -> Report:
         MireorderError: matplotlib is missing.
     """
     facts = _grouped(plan)
-    of_order = [fact for fact in facts if fact[0] not in (*OF_COSTS, *OF_TRUST)] + [("plan", [plan.sha256])]
-    of_costs = [fact for fact in facts if fact[0] in OF_COSTS]
+    of_costs, of_search, of_trust = (
+        [fact for fact in facts if fact[0] in names] for names in (OF_COSTS, OF_SEARCH, OF_TRUST)
+    )
+    of_order = [fact for fact in facts if fact[0] not in (*OF_COSTS, *OF_SEARCH, *OF_TRUST)] + [("plan", [plan.sha256])]
     sections = [
         Section("order", "Which order", [*_chain(plan), Facts(of_order)]),
         Section("rows", "From natural to emitted order", _rows(plan, dataset)),
         Section("why", "Why this order", list(_scores(plan))),
         *([Section("costs", "What orders cost", [*_leads(plan), Facts(of_costs)])] if of_costs else []),
-        Section(
-            "trust",
-            "How sure it is, and where it degenerates",
-            [Facts([fact for fact in facts if fact[0] in OF_TRUST]), *_doubts(plan)],
-        ),
+        *([Section("search", "What trained orders reached", [_searched(plan), Facts(of_search)])] if of_search else []),
+        Section("trust", "How sure it is, and where it degenerates", [Facts(of_trust), *_doubts(plan)]),
         Section("next", "What to do next", list(_next(plan, place, dataset))),
     ]
     of = "Plan" if dataset is None else "Dataset"
@@ -141,6 +140,16 @@ def _leads(plan: Plan) -> Iterator[Part]:
     if costs := plan.stability.costs:
         says = "How many bits fewer than the natural order each order costs, with 95% intervals."
         yield Chart(inline_svg(partial(order_leads, costs), says, "costs"), says)
+
+
+def _searched(plan: Plan) -> Part:
+    """What the orders of a search reached."""
+    shares = {
+        plan.named(order["permutation"]): [(at["step"], at["exact_match"]) for at in order["reached"]]
+        for order in (plan.stability.search or {})["orders"]
+    }
+    says = "Held-out answers that are right after so many training steps, the mean over the seeds."
+    return Chart(inline_svg(partial(accuracies, shares, "training steps"), says, "search"), says)
 
 
 def _doubts(plan: Plan) -> Iterator[Part]:
