@@ -17,8 +17,8 @@ TRAINING := $(addprefix tests/test_,sft.py generate.py trainers.py ends.py bound
 # What users call; the rest of the package may change.
 API := mireorder $(addprefix mireorder.,serving.served serving.stream serving.schema tokenizing.chat tokenizing.tokens \
     tokenizing.reserved training.train training.budget training.generate training.constrain evaluate.compare \
-    evaluate.search evaluate.outcomes evaluate.orders report.comparison information.entropy information.mutual \
-    counting.cooccurrence ordering.record ordering.columns restoring.digits restoring.labels restoring.fields \
+    evaluate.search evaluate.outcomes evaluate.orders report.comparison report.page information.entropy \
+    information.mutual counting.cooccurrence ordering.record ordering.columns restoring.digits restoring.labels restoring.fields \
     restoring.placed dataset.check dataset.shown)
 
 .PHONY: help demo test test-slow test-nojit test-oldest lint pages docs laws bench clean

@@ -17,6 +17,7 @@ The method is from "Training LLMs Beyond Next Token Prediction: Filling the Mutu
 | training | `mireorder.training.train`, `mireorder.training.budget` |
 | generation | `mireorder.training.generate`, `mireorder.training.constrain` |
 | repositories of the hub | `mireorder.hub` |
+| reports as web pages | `mireorder.report.page` |
 | comparing orders | `mireorder.evaluate.compare`, `mireorder.evaluate.orders`, `mireorder.report.comparison` |
 | tables of your own | `mireorder.information.entropy`, `mireorder.information.mutual` |
 | pairs of token ids | `mireorder.counting.cooccurrence` |

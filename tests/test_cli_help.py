@@ -43,7 +43,7 @@ def panels(text):
 
 def options_in(text):
     """The options that a help lists."""
-    return re.findall(r"^  (--[\w-]+)", text, re.MULTILINE)
+    return re.findall(r"^  (?:-\w, )?(--[\w-]+)", text, re.MULTILINE)
 
 
 # Help ---------------------------------------------------------------------------------------------------------

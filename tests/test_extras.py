@@ -11,7 +11,7 @@ import pytest
 EXTRAS = {
     "train": {"torch", "transformers", "trl", "accelerate", "peft", "jinja2"},
     "transformers": {"transformers", "jinja2"},
-    "report": {"matplotlib"},
+    "report": {"matplotlib", "jinja2"},
     "sentences": {"sentencex"},
     "rouge": {"rouge_score"},
     "qlora": {"bitsandbytes"},

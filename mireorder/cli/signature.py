@@ -19,7 +19,7 @@ class Option:
     Attributes:
         help: what it says; ``{names}`` stands for the names.
         panel: heading that it stands under in the help; a dataclass of options has one for all its fields.
-        flag: how it is written; by default as the field is called.
+        flag: how it is written, several ways with spaces between; by default as the field is called.
         names: what can be passed, asked for when the command is built: for its help and for shell completion.
         rare: whether ``--help`` leaves it out, and ``--help-all`` shows it.
         least: the lowest number it takes.
@@ -42,7 +42,7 @@ class Option:
         names = list(self.names()) if self.names else []
         flag = self.flag or f"--{name.replace('_', '-')}"
         return typer.Option(
-            flag,
+            *flag.split(),
             help=self.help.replace("{names}", ", ".join(names)),
             rich_help_panel=self.panel or panel,
             hidden=self.rare,

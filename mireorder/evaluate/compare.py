@@ -10,10 +10,10 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mireorder.errors import InputError, MireorderError
+from mireorder.errors import InputError, MireorderError, OutputError
 from mireorder.evaluate.held_out import JobData, split_rows, write_job_data
 from mireorder.evaluate.outcomes import Outcome, outcomes_of
-from mireorder.evaluate.results_folder import ResultsFolder, code_version
+from mireorder.evaluate.results_folder import ResultsFolder, code_version, read_results
 from mireorder.evaluate.worker import Job, ResultRow, run_all
 from mireorder.ordering.order import Order
 from mireorder.ordering.policies import policy_of
@@ -93,6 +93,33 @@ class Comparison:
     train_rows: int
     held_out_rows: int
     plans: dict[str, Plan] = field(repr=False)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Comparison:
+        """Read a finished comparison.
+
+        Args:
+            folder: that `compare` wrote.
+
+        Raises:
+            OutputError: it holds no comparison, or one that was not finished or can't be read.
+            PlanError: a plan in it can't be read.
+        """
+        from mireorder.ordering.plan import Plan
+        from mireorder.training.budget import Budget
+
+        content, rows = read_results(Path(folder))
+        try:
+            budget, counted = Budget(**content["budget"]), content["rows"]
+            models, names, seeds = ({row[name]: None for row in rows} for name in ("model", "arm", "seed"))
+            setup = Setup(tuple(models), len(seeds), budget, content["evaluations"])
+            outcomes, sizes = outcomes_of(rows), (int(counted["learnt"]), int(counted["held out"]))
+        except (KeyError, TypeError, ValueError, IndexError, MireorderError) as error:
+            raise OutputError(
+                f"{folder}: not a readable comparison ({error!r}); run 'mireorder compare' again"
+            ) from None
+        plans = {name: Plan.load(Path(folder, "plans", name)) for name in names}
+        return cls(Path(folder), setup, rows, outcomes, *sizes, plans)
 
 
 def compare(

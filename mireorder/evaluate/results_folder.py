@@ -75,6 +75,26 @@ class ResultsFolder:
         return self.folder / RUNS / f"{hashlib.sha256(named.encode()).hexdigest()[:16]}.jsonl"
 
 
+def read_results(folder: Path) -> tuple[dict[str, Any], list[ResultRow]]:
+    """What was compared in a folder, and the rows of all runs.
+
+    Raises:
+        OutputError: it holds no comparison, or one that was not finished or can't be read.
+    """
+    import polars as pl
+
+    again = "run 'mireorder compare' again, which resumes"
+    if not (folder / FILE).is_file():
+        raise OutputError(f"{folder}: holds no comparison; name a folder that 'mireorder compare' wrote")
+    if not (folder / RESULTS).is_file():
+        raise OutputError(f"{folder}: the comparison was not finished; {again}")
+    try:
+        content = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        return content, pl.read_parquet(folder / RESULTS).to_dicts()
+    except (OSError, ValueError, pl.exceptions.PolarsError) as error:
+        raise OutputError(f"{folder}: not a readable comparison ({error}); {again}") from None
+
+
 def _refuse_difference(path: Path, content: Mapping[str, Any]) -> None:
     try:
         before = _flat(json.loads(path.read_text(encoding="utf-8")))

@@ -90,17 +90,22 @@ def _with_copies(
     return *leads.write(cutter, cut, copies), leads.problems(cut)
 
 
+def units_by_step(plan: PlanRecord, emitted: str) -> Sequence[str]:
+    """The units of one emission as they stand in it, without markers; those that are copied twice."""
+    if plan.kind == "lead":
+        return _with_copies_as_units(plan, emitted, cast(JoinedCutter, plan.cutter).joiner)
+    split = Markers(cast(str, plan.markers)).split(emitted, len(plan.units)) if plan.kind == "marked" else None
+    return (split or plan.cutter.split(emitted)).units
+
+
 def moved_back(plan: PlanRecord, emitted: str, permutation: Sequence[int]) -> str | None:
     """The natural target of one emission by the row's own permutation; None if that does not fit it."""
+    units = units_by_step(plan, emitted)
     if plan.kind == "lead":
         steps = _last_steps(permutation)
-        cutter, joiner = plan.cutter, cast(JoinedCutter, plan.cutter).joiner
-        units = _with_copies_as_units(plan, emitted, joiner)
         if steps is None or len(units) != len(permutation):
             return None
-        return cast(str, cutter.glue(range(len(steps)), [units[step] for step in steps]))
-    split = Markers(cast(str, plan.markers)).split(emitted, len(plan.units)) if plan.kind == "marked" else None
-    units = (split or plan.cutter.split(emitted)).units
+        return cast(str, plan.cutter.glue(range(len(steps)), [units[step] for step in steps]))
     natural = in_natural_order(units, permutation)
     if natural is None:
         return None

@@ -18,29 +18,33 @@ from mireorder.ordering.record import PlanRecord
 from mireorder.serialise import printable
 
 _MOST_SHOWN = 100  # slots of an order
-_MOST_SLOTS = 12  # columns of the score table; a plan with more shows the chosen score of each step
+MOST_SLOTS = 12  # columns of the score table; a plan with more shows the chosen score of each step
 UNBOUNDED = 100_000  # columns of a console that is no terminal
-_COLD, _HOT = (247, 251, 255), (8, 81, 156)
+COLD, HOT = (247, 251, 255), (8, 81, 156)
 
 
 def plan_view(plan: PlanRecord, sha256: bool = True) -> RenderableType:
     """A plan: its facts, its scores by step and slot, ties and warnings. No name is cut short."""
+    facts = plan_facts(plan) + ([("plan", plan.sha256)] if sha256 else [])
+    parts: list[RenderableType] = [Text.assemble((f"{name:13}", "bold"), value) for name, value in facts]
+    if plan.scores:
+        parts += ["", _Scores(plan)]
+    parts += [Text(tie_text(plan, tie), style="cyan") for tie in plan.ties]
+    parts += [Text(f"warning: {printable(warning)}", style="yellow") for warning in plan.warnings]
+    return Group(*parts)
+
+
+def plan_facts(plan: PlanRecord) -> list[tuple[str, str | Text]]:
+    """What the order is and rests on, each with its name; a fact without one belongs to that before it."""
     rejected = f", {plan.rejected:,} set aside" if plan.rejected else ""
-    facts: list[tuple[str, str | Text]] = [*_ordered(plan)]
-    facts += [
+    return [
+        *_ordered(plan),
         ("policy", f"{plan.policy}{f' of {_criterion(plan)}' if plan.by_scores else ''}, kind {plan.kind}"),
         ("counted", f"{plan.rows:,} rows{rejected}"),
         ("stability", _steadiness(plan)),
         *_estimators(plan),
         *_costs(plan),
     ]
-    facts += [("plan", plan.sha256)] if sha256 else []
-    parts: list[RenderableType] = [Text.assemble((f"{name:13}", "bold"), value) for name, value in facts]
-    if plan.scores:
-        parts += ["", _Scores(plan)]
-    parts += [_tie(plan, tie) for tie in plan.ties]
-    parts += [Text(f"warning: {printable(warning)}", style="yellow") for warning in plan.warnings]
-    return Group(*parts)
 
 
 def _criterion(plan: PlanRecord) -> str:
@@ -74,15 +78,15 @@ class _Scores:
     plan: PlanRecord
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        if len(self.plan.units) <= _MOST_SLOTS:
-            table = _by_slot(self.plan)
+        if len(self.plan.units) <= MOST_SLOTS:
+            table = scores_by_slot(self.plan)
             if Measurement.get(console, options.update(max_width=UNBOUNDED), table).maximum <= options.max_width:
                 yield table
                 return
-        yield _by_step(self.plan)
+        yield scores_by_step(self.plan)
 
 
-def _by_slot(plan: PlanRecord) -> Table:
+def scores_by_slot(plan: PlanRecord) -> Table:
     """A row per step, a column per slot; below, what is known of each slot with nothing emitted."""
     table = _table(plan, "step and slot", "* emitted at this step")
     table.add_column("step", justify="right", no_wrap=True)
@@ -106,7 +110,7 @@ def _by_slot(plan: PlanRecord) -> Table:
     return table
 
 
-def _by_step(plan: PlanRecord) -> Table:
+def scores_by_step(plan: PlanRecord) -> Table:
     """A row per step: the score of the slot that is emitted, and what is known of it."""
     table, q_values, (other, besides) = _table(plan, "step"), plan.significance.q_values, _besides(plan)
     table.add_column("step", justify="right", no_wrap=True)
@@ -209,7 +213,7 @@ def _estimators(plan: PlanRecord) -> list[tuple[str, str]]:
         )
         if step is None:
             by.setdefault("this order", []).append(name)
-        elif len(found) > _MOST_SLOTS:
+        elif len(found) > MOST_SLOTS:
             by.setdefault(f"another from step {step} on", []).append(name)
         else:
             by.setdefault(plan.named(found), []).append(name)
@@ -226,7 +230,7 @@ def _estimators(plan: PlanRecord) -> list[tuple[str, str]]:
 def _costs(plan: PlanRecord) -> Iterator[tuple[str, str]]:
     """What orders cost a small network, and how it was trained."""
     for row, (name, cost) in enumerate((plan.stability.costs or {}).items()):
-        order = f": {plan.named(cost['permutation'])}" if len(cost["permutation"]) <= _MOST_SLOTS else ""
+        order = f": {plan.named(cost['permutation'])}" if len(cost["permutation"]) <= MOST_SLOTS else ""
         lead = (
             "" if name == "plain" else f", {cost['lead']:.3f} ({cost['low']:.3f} to {cost['high']:.3f}) less than plain"
         )
@@ -247,15 +251,16 @@ def _cell(score: float | None, top: float, chosen: bool) -> Text:
     if score is None:
         return Text("")
     heat = min(max(score / top, 0.0), 1.0)
-    red, green, blue = (round(c + (h - c) * heat) for c, h in zip(_COLD, _HOT, strict=True))
+    red, green, blue = (round(c + (h - c) * heat) for c, h in zip(COLD, HOT, strict=True))
     ink = "white" if heat > 0.5 else "black"
     style = f"{'bold ' if chosen else ''}{ink} on rgb({red},{green},{blue})"
     return Text(f"{score:.3f}{'*' if chosen else ' '}", style=style)
 
 
-def _tie(plan: PlanRecord, tie: Tie) -> Text:
+def tie_text(plan: PlanRecord, tie: Tie) -> str:
+    """Which slots tied, and what decided."""
     names, chosen = ", ".join(plan.named([slot]) for slot in tie.slots), plan.named([tie.chosen])
-    return Text(f"tie at step {tie.step}: {names}; {chosen} by {printable(tie.broken_by)}", style="cyan")
+    return f"tie at step {tie.step}: {names}; {chosen} by {printable(tie.broken_by)}"
 
 
 def plan_text(plan: PlanRecord, width: int) -> str:

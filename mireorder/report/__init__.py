@@ -1,1 +1,1 @@
-"""Pictures of plans and of comparisons."""
+"""Plans, datasets and comparisons as pictures, tables and web pages."""

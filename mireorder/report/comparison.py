@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
-from math import isnan
+from math import isnan, nan
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from mireorder.evaluate.outcomes import GOAL, Outcome
 from mireorder.evaluate.statistics import Interval
 from mireorder.files import write_text
 from mireorder.ordering.policies import POLICIES
+from mireorder.report.parts import Cell, Grid
 
 if TYPE_CHECKING:
     from mireorder.evaluate.compare import Comparison
@@ -58,23 +59,12 @@ def comparison_page(comparison: Comparison, pictures: Sequence[Path]) -> str:
         comparison: what `mireorder.evaluate.compare` gave.
         pictures: that the page shows, beside it.
     """
-    setup, budget = comparison.setup, comparison.setup.budget
-    assert budget  # noqa: S101 (it is settled)
-    lines = [
-        "# Comparison of orders",
-        "",
-        f"{setup.seeds} seed(s) per order, {budget.steps:,} steps of {budget.batch_size} rows, learning rate "
-        f"{budget.learning_rate or 'by default'}, {comparison.train_rows:,} rows to learn from, exact match of "
-        f"restored answers on {comparison.held_out_rows:,} held-out rows (of more, about 1,000 are drawn). Within a "
-        "seed, every order has the same initial weights and row order. In brackets, 95% bootstrap intervals over the "
-        "seeds (of few seeds, too narrow). The lead over the first order is the mean difference to it, seed by seed, "
-        "in points.",
-    ]
+    lines = ["# Comparison of orders", "", what_was_done(comparison)]
     lines += ["", *_orders(comparison.plans)]
-    for model in setup.models:
+    for model in comparison.setup.models:
         lines += ["", f"## Model `{model}`", "", *_tables([o for o in comparison.outcomes if o.model == model])]
     lines += [f"\n![accuracy over steps]({path.name})" for path in pictures]
-    lines += ["", "## Where the numbers come from", "", *_origins(comparison)]
+    lines += ["", "## Where the numbers come from", "", *_markdown(origins(comparison))]
     lines += [
         "",
         "`results.parquet` has one row per run and evaluated step, with the plan's and the dataset's hash, the version "
@@ -84,18 +74,40 @@ def comparison_page(comparison: Comparison, pictures: Sequence[Path]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def what_was_done(comparison: Comparison) -> str:
+    """How the orders were compared, and what the numbers are."""
+    setup, budget = comparison.setup, comparison.setup.budget
+    assert budget  # noqa: S101 (it is settled)
+    return (
+        f"{setup.seeds} seed(s) per order, {budget.steps:,} steps of {budget.batch_size} rows, learning rate "
+        f"{budget.learning_rate or 'by default'}, {comparison.train_rows:,} rows to learn from, exact match of "
+        f"restored answers on {comparison.held_out_rows:,} held-out rows (of more, about 1,000 are drawn). Within a "
+        "seed, every order has the same initial weights and row order. In brackets, 95% bootstrap intervals over the "
+        "seeds (of few seeds, too narrow). The lead over the first order is the mean difference to it, seed by seed, "
+        "in points."
+    )
+
+
 def _orders(plans: Mapping[str, Plan]) -> list[str]:
-    """What the orders are, and what `fit` warned of."""
+    notes = [f"- `fit` {note}" for note in warned(plans)]
+    return [*_markdown(orders(plans)), *([""] if notes else []), *notes]
+
+
+def orders(plans: Mapping[str, Plan]) -> Grid:
+    """What the orders are."""
     rows = [[arm, _in_short(plan), str(len(plan.ties))] for arm, plan in plans.items()]
-    warned: dict[str, list[str]] = {}
+    return grid_of(
+        "", ("order", "slots, as they are emitted (0 is the first of the natural order)", "ties"), rows, left=2
+    )
+
+
+def warned(plans: Mapping[str, Plan]) -> list[str]:
+    """What `fit` warned of, and of which orders: what follows its name."""
+    found: dict[str, list[str]] = {}
     for arm, plan in plans.items():
         for warning in plan.warnings:
-            warned.setdefault(warning, []).append(arm)
-    return [
-        *markdown_table(("order", "slots, as they are emitted (0 is the first of the natural order)", "ties"), rows),
-        *([""] if warned else []),
-        *(f"- `fit` warns of {', '.join(arms)}: {warning}" for warning, arms in warned.items()),
-    ]
+            found.setdefault(warning, []).append(arm)
+    return [f"warns of {', '.join(arms)}: {warning}" for warning, arms in found.items()]
 
 
 def _in_short(plan: Plan) -> str:
@@ -139,32 +151,61 @@ def _cells(outcome: Outcome) -> list[str]:
 
 
 def _tables(outcomes: Sequence[Outcome]) -> list[str]:
-    lines = markdown_table(_HEAD, [_cells(outcome) for outcome in outcomes])
+    first, *others = outcome_tables(outcomes)
+    lines = _markdown(first)
+    if one := same_tokens(outcomes):
+        lines += ["", one]
+    for table in others:
+        lines += ["", f"{table.title}:", "", *_markdown(table)]
+    return lines
+
+
+def _markdown(table: Grid) -> list[str]:
+    return markdown_table(table.head, [[cell.text for cell in row] for row in table.rows])
+
+
+def same_tokens(outcomes: Sequence[Outcome]) -> str:
+    """Says so where all orders took the same number of tokens."""
     if len({outcome.tokens for outcome in outcomes}) > 1:
-        lines += ["", "After the same number of tokens, that of the order with the shortest rows:", ""]
+        return ""
+    return f"Every order took the same number of tokens: {outcomes[0].tokens:,.0f} a run."
+
+
+def outcome_tables(outcomes: Sequence[Outcome]) -> Iterator[Grid]:
+    """What the orders reached on one model: exact match, the same by tokens, accuracy by slot and by token."""
+    yield grid_of("exact match of restored answers", _HEAD, map(_cells, outcomes))
+    if not same_tokens(outcomes):
         rows = [[o.arm, f"{o.tokens:,.0f}", f"{fmean(o.at_tokens):.1%}", _lead(o.lead_at_tokens, o)] for o in outcomes]
-        lines += markdown_table(("order", "tokens of all steps", "exact match", "lead over the first"), rows)
-    else:
-        lines += ["", f"Every order took the same number of tokens: {outcomes[0].tokens:,.0f} a run."]
+        title = "After the same number of tokens, that of the order with the shortest rows"
+        yield grid_of(title, ("order", "tokens of all steps", "exact match", "lead over the first"), rows)
     for what, lists in (
         ("slot of the natural order (of answers that are whole)", [outcome.slot_accuracy for outcome in outcomes]),
         ("emitted token (of all answers, the end included)", [outcome.step_accuracy for outcome in outcomes]),
     ):
         places = min(_MOST_PLACES, max(map(len, lists)))
         rows = [
-            [outcome.arm, *("" if isnan(value) else f"{value:.1%}" for value in values[:places])]
+            [outcome.arm, *("" if isnan(value) else f"{value:.1%}" for value in _padded(values, places))]
             for outcome, values in zip(outcomes, lists, strict=True)
         ]
-        lines += ["", f"Right at the end, by {what}:", "", *markdown_table(["order", *map(str, range(places))], rows)]
-    return lines
+        yield grid_of(f"Right at the end, by {what}", ["order", *map(str, range(places))], rows)
 
 
-def _origins(comparison: Comparison) -> list[str]:
+def _padded(values: Sequence[float], places: int) -> list[float]:
+    return [*values, *[nan] * places][:places]
+
+
+def grid_of(title: str, head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> Grid:
+    """A table of plain cells."""
+    return Grid(title, head, [[Cell(text) for text in row] for row in rows], left=left)
+
+
+def origins(comparison: Comparison) -> Grid:
+    """Where the numbers come from."""
     rows = {(row["arm"], row["model"], row["code"]): row for row in comparison.rows}
     columns = ("policy", "criterion", "estimator", "model", "plan", "dataset", "code")
     shown = [[str(row[column]) for column in ("arm", *columns)] for row in rows.values()]
     cells = [[text[:12] if len(text) == _HASH else text for text in row] for row in shown]
-    return markdown_table(("order", *columns), cells)
+    return grid_of("", ("order", *columns), cells, left=1 + len(columns))
 
 
 def _reached(outcome: Outcome) -> str:

@@ -10,20 +10,23 @@ import numpy as np
 from mireorder.report.style import COLOURS, FAINT, INK, framed, grid, new_figure, save_figure
 
 
-def accuracy_curves(results: Sequence[Mapping[str, Any]], path: str | Path, title: str | None = None) -> None:
+def accuracy_curves(
+    results: Sequence[Mapping[str, Any]], path: str | Path, title: str | None = None, width: float = 7.2
+) -> None:
     """Draw exact match over training steps: per arm the mean, and of few arms every seed and the span between them.
 
     Args:
         results: rows with ``arm``, ``seed``, ``step`` and ``exact_match`` (0 to 1).
         path: of the PNG.
         title: above the axes; by default it says what is drawn.
+        width: in inches, at least; long names take more.
 
     Raises:
         MireorderError: matplotlib is missing.
     """
     arms = list(dict.fromkeys(row["arm"] for row in results))
     height = max(4.2, 0.27 * len(arms) + 1)  # a label needs a quarter of an inch
-    figure = new_figure(max(7.2, 5 + 0.1 * max(map(len, arms))), height)
+    figure = new_figure(max(width, width - 2.2 + 0.1 * max(map(len, arms))), height)
     axes = figure.add_subplot()
     few = len(arms) <= 8  # of more, seeds would hide the means
     ends: list[tuple[float, str, Any]] = []

@@ -35,7 +35,7 @@ def framed(axes: Any, sides: Collection[str]) -> None:
     for side, spine in axes.spines.items():
         spine.set_visible(side in sides)
         spine.set_color(FAINT)
-    axes.tick_params(colors=INK, labelsize=9)
+    axes.tick_params(colors=INK, labelsize=10)
 
 
 def grid(axes: Any, axis: str) -> None:
