@@ -95,6 +95,9 @@ class Units:
     missing: Annotated[
         int | None, Option("what an empty cell of a label column is: 0; else its row is refused", rare=True)
     ] = None
+    pattern: Annotated[
+        str | None, Option("where the number of digits stands within a text: last-number", rare=True)
+    ] = None
     align: Annotated[str | None, Option("how slots are addressed: left or right; digits also pad", rare=True)] = None
     width: Annotated[int | None, Option("units in a target, if not as many as the longest has", rare=True)] = None
     joiner: Annotated[str | None, Option("between labels or sentences as they are emitted", rare=True)] = None
@@ -119,6 +122,7 @@ class Units:
         options: dict[str, Any] = {
             "delimiter": self.delimiter,
             "missing": self.missing,
+            "pattern": self.pattern,
             "align": self.align,
             "width": self.width,
             "joiner": self.joiner,

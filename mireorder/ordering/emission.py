@@ -57,6 +57,8 @@ def emit(plan: PlanRecord, cut: Cut, batch: pa.RecordBatch) -> Emission:
             targets, problems = markers.write(cut, order), markers.problems(cut)
         else:
             targets = plan.cutter.emit(order.apply(list_array(cut.offsets, cut.units)))
+            if plan.cutter.partial:
+                targets = plan.cutter.parts(batch.column("target")).put(targets)
     completions = dressed(plan.completion_start, targets) if pa.types.is_string(targets.type) else targets
     return Emission(completions, permutations, natural, problems)
 
@@ -99,6 +101,15 @@ def moved_back(plan: PlanRecord, emitted: str, permutation: Sequence[int]) -> st
         if steps is None or len(units) != len(permutation):
             return None
         return cast(str, cutter.glue(range(len(steps)), [units[step] for step in steps]))
+    if plan.cutter.partial:
+        part = plan.cutter.part(emitted)
+        inner = None if part.text is None else _moved_back(plan, part.text, permutation)
+        return None if inner is None else part.put(inner)
+    return _moved_back(plan, emitted, permutation)
+
+
+def _moved_back(plan: PlanRecord, emitted: str, permutation: Sequence[int]) -> str | None:
+    """`moved_back` of what is cut, for all kinds but ``lead``."""
     split = Markers(cast(str, plan.markers)).split(emitted, len(plan.units)) if plan.kind == "marked" else None
     units = (split or plan.cutter.split(emitted)).units
     natural = in_natural_order(units, permutation)

@@ -161,7 +161,18 @@ class Restorer:
         if not isinstance(emitted, str):
             raise _no_text("restore", emitted)
         self.require_text()
-        text, written = emitted.removeprefix(self.start), self.written
+        text = emitted.removeprefix(self.start)
+        if not self.cutter.partial:
+            return self._restored(text, prompt)
+        part = self.cutter.part(text)
+        if part.text is None:
+            self.source(prompt)  # a prompt that can't be used is an error, whatever was emitted
+            return judged(text, part.problem, part.cut_short)
+        return part.restored(self._restored(part.text, prompt))
+
+    def _restored(self, text: str, prompt: str | None) -> Restored:
+        """The natural target of the part of an emission that is cut."""
+        written = self.written
         if written is None:
             if self.cutter.kind == "set":
                 return self._by_set(text)
@@ -275,7 +286,7 @@ class Restorer:
     def _digits(self) -> dict[int, Callable[[str], Sequence[str]]]:
         """Number of digits -> what puts as many in natural order, for numbers without sign and point."""
         cutter, found = self.cutter, dict[int, Callable[[str], Sequence[str]]]()
-        if not isinstance(cutter, DigitsRestorer) or self.written is not None:
+        if not isinstance(cutter, DigitsRestorer) or cutter.partial or self.written is not None:
             return found
         full = len(self.permutation)
         whole = cutter.align != "pad" or full == cutter.width  # else one of the slots takes no digit

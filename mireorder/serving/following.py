@@ -8,13 +8,14 @@ from typing import Protocol, cast
 
 from mireorder.restoring.causal import SourceEvidence, replayed
 from mireorder.restoring.copied import LeadsRestorer, UnmarkedRestorer
-from mireorder.restoring.digits import DigitsRestorer
+from mireorder.restoring.digits import NUMERAL, DigitsRestorer
 from mireorder.restoring.fields import FieldsRestorer
 from mireorder.restoring.marked import MarkersRestorer
 from mireorder.restoring.restorer import Restorer
 from mireorder.restoring.units import UNKNOWN, CodedRestorer, FixedRestorer, JoinedRestorer, UnitsRestorer
 
 MOST_DIGITS = 9  # of a marker's slot
+_DIGIT = re.compile("[0-9]")
 
 
 class Follower(Protocol):
@@ -42,6 +43,8 @@ def follow(restorer: Restorer, source: str) -> Follower:
         return LeadingUnmarked(cast(JoinedRestorer, cutter), written)
     if isinstance(written, MarkersRestorer):
         return Marked(cast(FixedRestorer, cutter), written)
+    if isinstance(cutter, DigitsRestorer) and cutter.partial:
+        return LastNumber()
     if written is None and cutter.kind == "fixed" and cutter.joined:
         return JoinedUnits(restorer)
     return Units(restorer, source)
@@ -131,6 +134,28 @@ class Units:
         if self._places is None:
             return [*zip(split.slots, units, strict=False)]
         return [(self._places.of(step, len(split.units)), unit) for step, unit in enumerate(units)]
+
+
+class LastNumber:
+    """Digits of the last number of a text: what stands before a number is certain, since no later one changes it."""
+
+    def __init__(self) -> None:
+        self._open = list[str]()  # from the last number on
+
+    @property
+    def held(self) -> list[str]:
+        """Nothing: whether it is the last number shows at the end."""
+        return []
+
+    def feed(self, text: str) -> str:
+        """See `Follower`."""
+        self._open.append(text)
+        if self._open[:-1] and not _DIGIT.search(text):
+            return ""
+        open_text = "".join(self._open)
+        start = max((found.start() for found in NUMERAL.finditer(open_text)), default=len(open_text))
+        self._open = [open_text[start:]] if start < len(open_text) else []
+        return open_text[:start]
 
 
 class JoinedUnits:

@@ -131,7 +131,7 @@ def _belongs(cutter: Cutter, text: str) -> bool:
         written = cutter.joiner.join(cutter.split(text).units)
         following = [(cutter.joiner if written else "") + name for name in cutter.slots]
         return any((written + more).startswith(text) for more in following)
-    return not isinstance(cutter, Digits)
+    return cutter.partial or not isinstance(cutter, Digits)
 
 
 def _by_text(tokenizer: Any) -> tuple[_Node, list[int]]:
