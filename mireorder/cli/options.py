@@ -98,6 +98,12 @@ class Units:
     pattern: Annotated[
         str | None, Option("where the number of digits stands within a text: last-number", rare=True)
     ] = None
+    path: Annotated[
+        str | None, Option("where the object of fields stands within a JSON target: a.b.0.c", rare=True)
+    ] = None
+    canonical: Annotated[
+        bool | None, Option("take fields in any order and style; the natural target has them in one", rare=True)
+    ] = None
     align: Annotated[str | None, Option("how slots are addressed: left or right; digits also pad", rare=True)] = None
     width: Annotated[int | None, Option("units in a target, if not as many as the longest has", rare=True)] = None
     joiner: Annotated[str | None, Option("between labels or sentences as they are emitted", rare=True)] = None
@@ -123,6 +129,8 @@ class Units:
             "delimiter": self.delimiter,
             "missing": self.missing,
             "pattern": self.pattern,
+            "path": tuple(self.path.split(".")) if self.path else None,
+            "canonical": self.canonical,
             "align": self.align,
             "width": self.width,
             "joiner": self.joiner,

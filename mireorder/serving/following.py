@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import re
 from itertools import accumulate
-from typing import Protocol, cast
+from typing import cast
 
 from mireorder.restoring.causal import SourceEvidence, replayed
 from mireorder.restoring.copied import LeadsRestorer, UnmarkedRestorer
-from mireorder.restoring.digits import NUMERAL, DigitsRestorer
+from mireorder.restoring.digits import DigitsRestorer
 from mireorder.restoring.fields import FieldsRestorer
 from mireorder.restoring.marked import MarkersRestorer
 from mireorder.restoring.restorer import Restorer
 from mireorder.restoring.units import UNKNOWN, CodedRestorer, FixedRestorer, JoinedRestorer, UnitsRestorer
+from mireorder.serving.within import Follower, LastNumber, Within
 
 MOST_DIGITS = 9  # of a marker's slot
-_DIGIT = re.compile("[0-9]")
-
-
-class Follower(Protocol):
-    """An emission being followed."""
-
-    @property
-    def held(self) -> list[str]:
-        """The units that can't grow any more but are held back, as they were emitted."""
-
-    def feed(self, text: str) -> str:
-        """Take more of the emission, without the white space that opens it; returns new natural text."""
 
 
 def follow(restorer: Restorer, source: str) -> Follower:
@@ -47,7 +36,8 @@ def follow(restorer: Restorer, source: str) -> Follower:
         return LastNumber()
     if written is None and cutter.kind == "fixed" and cutter.joined:
         return JoinedUnits(restorer)
-    return Units(restorer, source)
+    units = Units(restorer, source)
+    return Within(cutter, units) if cutter.partial else units
 
 
 class Natural:
@@ -134,28 +124,6 @@ class Units:
         if self._places is None:
             return [*zip(split.slots, units, strict=False)]
         return [(self._places.of(step, len(split.units)), unit) for step, unit in enumerate(units)]
-
-
-class LastNumber:
-    """Digits of the last number of a text: what stands before a number is certain, since no later one changes it."""
-
-    def __init__(self) -> None:
-        self._open = list[str]()  # from the last number on
-
-    @property
-    def held(self) -> list[str]:
-        """Nothing: whether it is the last number shows at the end."""
-        return []
-
-    def feed(self, text: str) -> str:
-        """See `Follower`."""
-        self._open.append(text)
-        if self._open[:-1] and not _DIGIT.search(text):
-            return ""
-        open_text = "".join(self._open)
-        start = max((found.start() for found in NUMERAL.finditer(open_text)), default=len(open_text))
-        self._open = [open_text[start:]] if start < len(open_text) else []
-        return open_text[:start]
 
 
 class JoinedUnits:
@@ -395,4 +363,6 @@ def beginning(cutter: UnitsRestorer, units: list[str]) -> str:
     whole = str(cutter.glue(range(len(units)), units))
     if isinstance(cutter, DigitsRestorer) and cutter.align == "pad":
         return whole.partition(UNKNOWN)[0]
-    return whole.removesuffix(cutter.closing) if isinstance(cutter, FieldsRestorer) else whole
+    if isinstance(cutter, FieldsRestorer):
+        return whole.removesuffix(cutter.style(units[:1])[2])
+    return whole
