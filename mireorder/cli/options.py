@@ -95,15 +95,9 @@ class Units:
     missing: Annotated[
         int | None, Option("what an empty cell of a label column is: 0; else its row is refused", rare=True)
     ] = None
-    pattern: Annotated[
-        str | None, Option("where the number of digits stands within a text: last-number", rare=True)
-    ] = None
-    path: Annotated[
-        str | None, Option("where the object of fields stands within a JSON target: a.b.0.c", rare=True)
-    ] = None
-    canonical: Annotated[
-        bool | None, Option("take fields in any order and style; the natural target has them in one", rare=True)
-    ] = None
+    pattern: Annotated[str | None, Option("of the number within a text (digits): last-number", rare=True)] = None
+    path: Annotated[str | None, Option("to the object within a target (fields): a.b.0.c", rare=True)] = None
+    canonical: Annotated[bool | None, Option("take members in any order and style (fields)", rare=True)] = None
     align: Annotated[str | None, Option("how slots are addressed: left or right; digits also pad", rare=True)] = None
     width: Annotated[int | None, Option("units in a target, if not as many as the longest has", rare=True)] = None
     joiner: Annotated[str | None, Option("between labels or sentences as they are emitted", rare=True)] = None

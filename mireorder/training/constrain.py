@@ -78,12 +78,13 @@ class Constraint:
     def _following(self, text: str, prompt: str | None) -> list[int]:
         found = [*self._ends] if self._plan.restore(text, prompt).verdict == "complete" else []
         found += self._parts if self._goes_on(text + _BROKEN, prompt) else []
+        free = isinstance(self._plan.cutter, Digits) and self._plan.cutter.partial  # a number may always follow
         waiting = [(text, self._root)]
         while waiting:
             so_far, node = waiting.pop()
             found += node.tokens
             for character, longer in node.longer.items():
-                if self._goes_on(so_far + character, prompt):
+                if free or self._goes_on(so_far + character, prompt):
                     waiting.append((so_far + character, longer))
         return found
 
