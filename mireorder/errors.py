@@ -16,6 +16,7 @@ _END = r"(?=[,;)]|\.?(?:\s|$))"  # what goes on is a path
 _OPTION = rf"(?<![^\s(])--(?P<name>[a-z]+(?:-[a-z]+)*)(?:=(?P<value>{_VALUE}))?{_END}"
 _PARTS = re.compile(f"{_QUOTED}|{_OPTION}")
 ARGUMENTS = {
+    "canonical": "canonical=True",
     "csv-delimiter": "delimiter",
     "drop-columns": "keep_columns=False",
     "ids": "ids=True",

@@ -92,6 +92,25 @@ def test_parts_of_characters_may_follow_where_text_is_free(real):
     assert allowed([*start, *tokenizer('x"}')["input_ids"]])[0] == tokenizer.eos_token_id
 
 
+def test_text_around_a_number_is_free_and_ends_only_once_the_number_is_whole():
+    tokenizer = character_tokenizer(["0123456789 so."])
+    plan = plan_of(Digits("pad", width=2, pattern="last-number"), [1, 0])
+    allowed, every = Constraint(plan, tokenizer).allowed, set(tokenizer("0123456789 so.")["input_ids"])
+    for text, whole in ("so ", False), ("so 1", False), ("so 12", True), ("so 12.", True), ("so 123", False):
+        assert set(allowed(tokenizer(text)["input_ids"])) == every | ({tokenizer.eos_token_id} if whole else set())
+
+
+def test_members_of_an_object_within_another_are_those_of_the_plan():
+    tokenizer = character_tokenizer(['{}[]":,\\ abx12'])
+    allowed = Constraint(plan_of(Fields(("a",), path=("x",)), [0]), tokenizer).allowed
+    known, end = tokenizer("a")["input_ids"][0], tokenizer.eos_token_id
+    for inside in '{"x": {"', '{"x": "{\\"':
+        assert known in allowed(tokenizer(inside)["input_ids"])
+    assert end in allowed(tokenizer('{"x": {"a": 1}}')["input_ids"])
+    assert end not in allowed(tokenizer('{"x": {"a": 1}')["input_ids"])
+    assert set(allowed(tokenizer('{"x": {"b": 1,')["input_ids"])) == {end}, "there is no way on from an unknown member"
+
+
 def test_a_causal_order_needs_prompts():
     with pytest.raises(MireorderError, match="pass prompts"):
         Constraint(plans()["causal"], character_tokenizer(["0123456789"])).processor()

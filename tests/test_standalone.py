@@ -36,6 +36,12 @@ TEXTS = {
     "spans": (Spans(width=12, delimiter="--"), st.text("ab -", max_size=9).filter(lambda t: "---" not in t)),
     "sentences": (Sentences(width=12), st.sampled_from(["It was. It is.", "A b? C! D.", "no", ""])),
 }
+IN_TEXT = {align: Digits(align, width=4, length=4, pattern="last-number") for align in ("pad", "left", "right")}
+SENTENCES = st.sampled_from(["so 3,407.", "$0!", "1 of 12", "−17", "a 0.5 b"]) | st.text("019 ,.-+ea", max_size=9)
+WITHIN = {name: Fields(("a", "é"), canonical=name == "canonical", path=("x",)) for name in ("within", "canonical")}
+CALLS = st.sampled_from(
+    ['{"x": {"a": 1, "é": []}, "y": 1}', '{"n":1e1, "x":"{\\"a\\": 1, \\"é\\": \\"\\\\n\\"}"}', '{"x": "{}"}']
+)
 PAD = {name: CUTTERS[name] for name in ("padded", "padded, decimals and sign", "padded, plus")}
 RADICES = {"padded": [10] * 4, "padded, decimals and sign": [2, 10, 10, 1, 10, 10], "padded, plus": [2, 10, 10]}
 
@@ -76,6 +82,11 @@ def cases():
         found[f"marked, {name}"] = plan_of(cutter, slots, kind="marked", policy="shuffle", markers="<{} >"), texts
         found[f"ahead, {name}"] = ahead(cutter, Lookahead(2), by_sentence=False), texts
         found[f"bare, {name}"] = ahead(cutter, Lookahead(1), by_sentence=name == "words", marks=False), texts
+    for align, cutter in IN_TEXT.items():
+        slots = list(range(len(cutter.slots)))
+        found[f"in text, {align}"] = plan_of(cutter, order.sample(slots, len(slots))), SENTENCES
+    for name, cutter in WITHIN.items():
+        found[f"fields, {name}"] = plan_of(cutter, [1, 0]), CALLS
     found["bare leads"] = ahead(Words(width=12), Lead(3), marks=False), None
     found["bare leads of whole targets"] = ahead(Words(width=12), Lead(1), marks=False, by_sentence=False), None
     for seed, (name, cutter) in enumerate(PAD.items()):
@@ -198,8 +209,10 @@ def could_be_written(plan, text, natural, prompt):
         return cutter.gap.join(in_order) == natural
     if plan.kind in ("fixed", "causal"):
         again = emission(plan, natural, plan.source(prompt))
-        return again is not None and again.removeprefix(plan.completion_start) == text.strip()
+        written = text if cutter.partial else text.strip()
+        return again is not None and again.removeprefix(plan.completion_start) == written
     if plan.kind == "set":
+        text, natural = (cutter.part(whole).text for whole in (text, natural))
         units, slots = cutter.split(text).units, cutter.split(text).slots
         back = cutter.split(natural)
         return sorted(units) == sorted(back.units) and back.slots == sorted(slots) == sorted(set(slots))
@@ -243,7 +256,7 @@ def spoilt(whole, draw):
     return whole
 
 
-BY_KIND = re.compile("^(marked|ahead|bare|causal-max|causal-min), |^bare leads.*")
+BY_KIND = re.compile("^(marked|ahead|bare|causal-max|causal-min), |^bare leads.*|(?<=^in text), .*")
 SEEDS = {
     "padded": "3407",
     "padded, decimals and sign": "-12.34",
@@ -252,6 +265,7 @@ SEEDS = {
     "from the left": "-12.5",
     "from the right": "3407",
     "": None,
+    "in text": "1 of 3,407.",
     "words": "the cat. sat on a mat. so",
     "words from the right": "a b c d",
     "lines": "a\nb c\n\nd",
@@ -259,6 +273,7 @@ SEEDS = {
     "sentences": "It was. It is. So be it.",
     "labels": ["a", "b c", "no"],
     "fields": '{"a": 1, "c d": "{", "é": null}',
+    **dict.fromkeys(("fields, within", "fields, canonical"), '{"n": 1, "x": "{\\"a\\": 1, \\"é\\": null}"} '),
     "fields, spread": '{\n  "a": 1,\n  "é": [2]\n}',
 }
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mireorder.cli import options
+from mireorder.cli import options, values
 from mireorder.cli.output import print_json, rows_bar
 from mireorder.cli.signature import Argument, Option
 from mireorder.errors import InputError
@@ -45,7 +45,7 @@ def count(
     if like is not None:
         why = f"what rows are and how they are counted is taken from {like}"
         options.refuse_beside(context, "--like", {"data", "like", "memory", "reject"}, why)
-    memory = options.memory(run.memory)
+    memory = values.memory(run.memory)
     with rows_bar("counting") as progress:
         if like is not None:
             loaded = Counts.load(like)
@@ -85,7 +85,7 @@ def merge(
     if twice:
         raise InputError("given twice", shard=twice[0], remedy="name each folder once: its rows would count double")
     first, *others = map(Counts.load, folders)
-    _save(first.merge(*others, memory=options.memory(memory), workers=os.cpu_count() or 1), out, as_json)
+    _save(first.merge(*others, memory=values.memory(memory), workers=os.cpu_count() or 1), out, as_json)
 
 
 def _save(counts: Counts, out: Path, as_json: bool) -> None:

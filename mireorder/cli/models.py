@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from mireorder.cli import choices, options
+from mireorder.cli import choices, options, values
 from mireorder.cli.output import Incomplete, print_json, show, steps_bar
 from mireorder.cli.signature import Argument, Option
 from mireorder.restoring.script import one_line
@@ -98,7 +98,7 @@ def generate(
 
     Example: mireorder generate model/ --prompts prompts.txt
     """
-    lines = options.lines(prompts)
+    lines = values.lines(prompts)
     from mireorder.training.generate import generate as generate_answers
 
     bad = Incomplete()

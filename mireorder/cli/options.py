@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ import typer
 
 from mireorder.cli import choices
 from mireorder.cli.signature import Argument, Option
+from mireorder.cli.values import dashed, lines, listed
 from mireorder.errors import InputError
 from mireorder.serialise import one_of
 
@@ -77,9 +76,9 @@ class Rows:
 
         if self.target and self.labels:
             raise InputError("--target and --labels both name the target", remedy="pass one of them")
-        target = _list(self.labels) or ((self.target,) if self.target else ())
+        target = listed(self.labels) or ((self.target,) if self.target else ())
         mark = "\t" if self.csv_delimiter == r"\t" else self.csv_delimiter
-        given = Reading(_list(self.source), target, self.split, _list(self.columns) or None, self.quotes, mark)
+        given = Reading(listed(self.source), target, self.split, listed(self.columns) or None, self.quotes, mark)
         if instead_of is None or given.separator:
             return given
         named = given.source or given.target
@@ -105,6 +104,9 @@ class Units:
     missing: Annotated[
         int | None, Option("what an empty cell of a label column is: 0; else its row is refused", rare=True)
     ] = None
+    pattern: Annotated[str | None, Option("of the number within a text (digits): last-number", rare=True)] = None
+    path: Annotated[str | None, Option("to the object within a target (fields): a.b.0.c", rare=True)] = None
+    canonical: Annotated[bool | None, Option("take members in any order and style (fields)", rare=True)] = None
     align: Annotated[str | None, Option("how slots are addressed: left or right; digits also pad", rare=True)] = None
     width: Annotated[int | None, Option("units in a target, if not as many as the longest has", rare=True)] = None
     joiner: Annotated[str | None, Option("between labels or sentences as they are emitted", rare=True)] = None
@@ -129,6 +131,9 @@ class Units:
         options: dict[str, Any] = {
             "delimiter": self.delimiter,
             "missing": self.missing,
+            "pattern": self.pattern,
+            "path": tuple(self.path.split(".")) if self.path else None,
+            "canonical": self.canonical,
             "align": self.align,
             "width": self.width,
             "joiner": self.joiner,
@@ -178,13 +183,13 @@ class SeveralScores(Scores):
         from mireorder.information.criteria import CRITERIA
 
         found, left = [], set(self.given)
-        for name in _list(self.criterion):
+        for name in listed(self.criterion):
             takes = getattr(CRITERIA.get("joint" if name == "auto" else name), "__dataclass_fields__", self.given)
             own = {option: value for option, value in self.given.items() if option in takes}
             left -= own.keys()
             found.append(criterion(name, own))
         if left:
-            problem = f"no criterion of {self.criterion} takes --{_dashed(min(left))}"
+            problem = f"no criterion of {self.criterion} takes --{dashed(min(left))}"
             raise InputError(problem, remedy="leave it out")
         return found
 
@@ -206,7 +211,7 @@ def criterion(name: str, options: Mapping[str, Any], copies: bool = False) -> An
     if name in ("none", "auto") and not options:
         return name
     if name == "none":
-        raise InputError(f"criterion none takes no --{_dashed(min(options))}", remedy="leave it out")
+        raise InputError(f"criterion none takes no --{dashed(min(options))}", remedy="leave it out")
     if name == "auto" and copies:
         return _with_options("lead", {"lead": Associating}, "policy", options)
     return _with_options("joint" if name == "auto" else name, CRITERIA, "criterion", options)
@@ -366,33 +371,6 @@ def _with_options(name: str, known: Mapping[str, type[T]], what: str, options: M
     given = {option: value for option, value in options.items() if value is not None}
     for option in given:
         if option not in kind.__dataclass_fields__:  # type: ignore[attr-defined]
-            problem = f"{what} {name} takes no --{_dashed(option)}"
+            problem = f"{what} {name} takes no --{dashed(option)}"
             raise InputError(problem, remedy=f"leave it out or choose another {what}")
     return kind(**given)
-
-
-def _dashed(option: str) -> str:
-    return option.replace("_", "-")
-
-
-def _list(text: str | None) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",")) if text else ()
-
-
-def lines(path: Path) -> list[str]:
-    """Lines of a text file, or of standard input for ``-``."""
-    try:
-        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"can't be read ({error})", shard=str(path), remedy="name a UTF-8 text file") from None
-    return text.removesuffix("\n").split("\n") if text else []
-
-
-def memory(text: str | None) -> int | None:
-    """Bytes of a size such as 512MB, 2GB or 100000."""
-    if text is None:
-        return None
-    found = re.fullmatch(r"(\d+)\s*([KMGT]?)B?", text.strip(), re.IGNORECASE)
-    if not found:
-        raise InputError(f"{text!r} is not an amount of memory", remedy="write it as 512MB or 2GB")
-    return int(found[1]) << {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}[found[2].upper()]

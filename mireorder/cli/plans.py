@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mireorder.cli import options
+from mireorder.cli import options, values
 from mireorder.cli.output import print_json, rows_bar, show
 from mireorder.cli.signature import Option
 from mireorder.errors import InputError
@@ -58,7 +58,7 @@ def fit(
             order=order,
             between=run.between,
             tokenizer=tokenizer,
-            memory=options.memory(run.memory),
+            memory=values.memory(run.memory),
             reject=run.reject,
             progress=progress,
         )

@@ -69,6 +69,19 @@ class Survey(Protocol):
         """The survey of both."""
 
 
+class Parts(Protocol):
+    """The parts of a column of texts that are cut, and what stands around them: `Part` for whole columns.
+
+    Attributes:
+        texts: what is cut; null where there is none, or only a closer look can tell.
+    """
+
+    @property
+    def texts(self) -> pa.StringArray: ...  # noqa: D102
+    def put(self, parts: pa.StringArray) -> pa.StringArray:
+        """The texts with others in place of their parts; null where there is no part, or none to put there."""
+
+
 class Adapting:
     """What a cutter does with what is known before the data is read: nothing, unless it says otherwise."""
 
@@ -86,12 +99,17 @@ class Adapting:
         """The cutter where only rows are counted: what it need not learn of units is left out."""
         return self
 
+    def parts(self, targets: pa.StringArray) -> Parts:
+        """`part` of every text, where only a part of each is cut (`Traits.partial`)."""
+        raise NotImplementedError
+
 
 class Cutter(UnitsRestorer, Protocol):
     """See the package's docstring. Members raise `InputError` where the data can't be cut this way at all."""
 
     def adapted(self, names: Sequence[str] | None, moves: bool) -> Cutter: ...  # noqa: D102
     def uncounted(self) -> Cutter: ...  # noqa: D102
+    def parts(self, targets: pa.StringArray) -> Parts: ...  # noqa: D102
 
     def survey(self, batch: pa.RecordBatch) -> Any: ...  # noqa: D102
     def settle(self, survey: Any) -> Cutter: ...  # noqa: D102

@@ -8,10 +8,13 @@ How a slot is addressed (``align``):
 ``left`` / ``right``
     Nothing is padded; slots are counted from the first or from the last character, and a number of ``n``
     characters has ``n`` units.
+
+With a ``pattern`` the number stands within a text, and its digits alone are units.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
@@ -32,13 +35,23 @@ from mireorder.arrays import (
     valid_rows,
 )
 from mireorder.cutting.base import NO_TARGET, Adapting, Cut, Splits, present_codes
-from mireorder.cutting.numbers import NumberShapes, copy_characters, copy_emitted, fill_unpadded, shape_of, shapes
+from mireorder.cutting.numbers import (
+    NumberShapes,
+    copy_characters,
+    copy_emitted,
+    fill_unpadded,
+    require_numbers,
+    shapes,
+)
+from mireorder.cutting.numerals import Numerals
 from mireorder.restoring.digits import DIGITS, OTHERS, DigitsRestorer
 
 _ALPHABET = (DIGITS + "".join(OTHERS.values())).encode()
 _CODE = np.full(256, -1, np.int32)
 _CODE[list(_ALPHABET)] = np.arange(len(_ALPHABET))
 _FIRST = {name: _ALPHABET.index(taken[0].encode()) for name, taken in OTHERS.items()}  # codes in slots without digits
+_WRITE = "write it as in 1,250.00, or pass --reject"
+_HAS_DIGIT = re.compile("[0-9]")
 _ALIGN_REMEDY = "fit with --align=left or --align=right"
 
 
@@ -78,6 +91,10 @@ class Digits(DigitsRestorer, Adapting):
         '24'
         >>> fit(rows, source="question", target="answer", cutter=Digits("pad"), order="reverse").emit("42")
         '240'
+        >>> rows = [{"question": f"{a}+{b}=", "answer": f"That is ${a + b}."} for a in range(80) for b in range(80)]
+        >>> cutter = Digits(pattern="last-number")
+        >>> fit(rows, source="question", target="answer", cutter=cutter, order="reverse").emit("That is $42.")
+        'That is $240.'
     """
 
     def adapted(self, names: Sequence[str] | None, moves: bool) -> Digits:
@@ -87,7 +104,7 @@ class Digits(DigitsRestorer, Adapting):
 
     def survey(self, batch: pa.RecordBatch) -> DigitsSurvey:
         """Widths, decimals and signs of the numbers in the batch."""
-        shape = shape_of(batch)
+        shape = self._shapes(batch.column("target"))
         if not shape.valid.any():
             return DigitsSurvey()
         whole, decimals = shape.whole[shape.valid], shape.decimals[shape.valid]
@@ -121,8 +138,8 @@ class Digits(DigitsRestorer, Adapting):
             width = len(self.slots)
             offsets = np.arange(0, len(laid_out) + 1, width)
             return Cut(offsets, tiled(tuple(range(width)), batch.num_rows), characters(laid_out))
-        shape = shape_of(batch)
-        problems = _problems(shape, batch.column("target"))
+        shape = self._shapes(batch.column("target"))
+        problems = self._problems(shape, batch.column("target"))
         self._check_fit(shape, problems)
         good = shape.valid.copy()
         good[list(problems)] = False
@@ -203,13 +220,39 @@ class Digits(DigitsRestorer, Adapting):
     def laid_out(self, target: pa.Array) -> NDArray[np.uint8] | None:
         """The characters of a column that needs no padding, as most data is written for this cutter."""
         settled = self.align == "pad" and self.zeros and self.width and not self.signed and not self.decimals
-        if not settled or not pa.types.is_string(target.type) or target.null_count:
+        if self.partial or not settled or not pa.types.is_string(target.type) or target.null_count:
             return None
         offsets, data = string_buffers(target)
         data = data[offsets[0] : offsets[-1]]
         if (offsets[1:] - offsets[:-1] != len(self.slots)).any() or (data - ord("0") > 9).any():
             return None
         return data
+
+    def parts(self, targets: pa.StringArray) -> Numerals:
+        """The digits of the last number of each text."""
+        return Numerals.of(targets, self.decimals if self.align == "pad" else None)
+
+    def _shapes(self, target: pa.Array) -> NumberShapes:
+        """The shapes of the numbers, or of the digits of those within text. Raises InputError if it holds no text."""
+        require_numbers(target)
+        return Numerals.of(target).shapes if self.partial else shapes(*string_bytes(target))
+
+    def _problems(self, shape: NumberShapes, target: pa.Array) -> dict[int, str]:
+        problems = {}
+        for row in np.flatnonzero(~shape.valid).tolist():
+            text = target[row].as_py()
+            if text is None:
+                problems[row] = f"{NO_TARGET}; fill it in or pass --reject"
+            elif not text:
+                problems[row] = "target is empty; fill it in or pass --reject"
+            elif self.partial:
+                problems[row] = f"of target {text[-40:]!r} no number can be cut: {self.part(text).problem}; {_WRITE}"
+            else:
+                within = (
+                    "--pattern=last-number for a number within text" if _HAS_DIGIT.search(text) else "another --cutter"
+                )
+                problems[row] = f"target {text[:40]!r} is not a number; fit with {within} or pass --reject"
+        return problems
 
     def _check_fit(self, shape: NumberShapes, problems: dict[int, str]) -> None:
         """Add the rows that the settled widths and signs can't take, and give back byte for byte."""
@@ -251,16 +294,3 @@ class Digits(DigitsRestorer, Adapting):
             for row in np.flatnonzero(shape.valid & wrong).tolist():
                 decimals, digits = shape.decimals[row], shape.whole[row] + shape.decimals[row]
                 problems.setdefault(row, text.format(self=self, length=length[row], decimals=decimals, digits=digits))
-
-
-def _problems(shape: NumberShapes, target: pa.Array) -> dict[int, str]:
-    problems = {}
-    for row in np.flatnonzero(~shape.valid).tolist():
-        text = target[row].as_py()
-        if text is None:
-            problems[row] = f"{NO_TARGET}; fill it in or pass --reject"
-        elif not text:
-            problems[row] = "target is empty; fill it in or pass --reject"
-        else:
-            problems[row] = f"target {text[:40]!r} is not a number; fit with another --cutter or pass --reject"
-    return problems

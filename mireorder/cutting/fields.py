@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Self
 
 import numpy as np
@@ -15,9 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from mireorder.arrays import list_array
 from mireorder.cutting.base import NO_TARGET, Adapting, Cut, present_codes
 from mireorder.errors import InputError
-from mireorder.restoring.fields import FieldsRestorer, scan_object
+from mireorder.restoring.fields import FieldsRestorer
+from mireorder.restoring.units import Part
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,13 @@ class FieldsSurvey:
     Attributes:
         orders: rows seen with each sequence of keys.
         styles: rows seen in each style ``(opening, between, closing)``.
+        colons: members seen with each text between key and value.
         values: key -> sorted uint64 hashes of the member texts seen.
     """
 
     orders: Counter[tuple[str, ...]] = field(default_factory=Counter)
     styles: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    colons: Counter[str] = field(default_factory=Counter)
     values: dict[str, NDArray[np.uint64]] = field(default_factory=dict)
 
     def merge(self, other: Self) -> Self:
@@ -39,14 +44,15 @@ class FieldsSurvey:
         values = dict(self.values)
         for key, hashes in other.values.items():
             values[key] = np.union1d(values[key], hashes) if key in values else hashes
-        return type(self)(self.orders + other.orders, self.styles + other.styles, values)
+        styles, colons = self.styles + other.styles, self.colons + other.colons
+        return type(self)(self.orders + other.orders, styles, colons, values)
 
 
 @dataclass(frozen=True)
 class Fields(FieldsRestorer, Adapting):
     r"""Cuts the text of a JSON object into its top-level members (``"key": value``).
 
-    Arguments are those of `FieldsRestorer`; rows with fields in another order are refused.
+    Arguments are those of `FieldsRestorer`; rows with fields in another order are refused unless ``canonical`` holds.
 
     Example:
         >>> from mireorder import Fields, fit
@@ -58,31 +64,43 @@ class Fields(FieldsRestorer, Adapting):
 
     def survey(self, batch: pa.RecordBatch) -> FieldsSurvey:
         """Key orders, styles and hashed values of the batch."""
-        orders, styles = Counter[tuple[str, ...]](), Counter[tuple[str, str, str]]()
+        orders, styles, colons = Counter[tuple[str, ...]](), Counter[tuple[str, str, str]](), Counter[str]()
         values: dict[str, set[int]] = {}
-        for text in _texts(batch):
-            found = scan_object(text or "")
-            if found.problem:
+        for part in self._parts(_texts(batch)):
+            found = self.scan(part.text or "")
+            if found.problem or part.problem:
                 continue
             orders[tuple(found.keys)] += 1
             if len(found.betweens) == 1:
                 styles[found.opening, found.betweens[0], found.closing] += 1
             for key, member in zip(found.keys, found.members, strict=True):
                 values.setdefault(key, set()).add(_hash(member))
+            colons.update(found.colons)
         hashes = {key: np.array(sorted(seen), np.uint64) for key, seen in values.items()}
-        return FieldsSurvey(orders, styles, hashes)
+        return FieldsSurvey(orders, styles, colons, hashes)
 
     def settle(self, survey: FieldsSurvey) -> Fields:
-        """The order of keys that the commonest rows agree on, and the commonest style; `cut` refuses the others."""
+        """The order of keys that the commonest rows agree on, and the commonest style; `cut` refuses the others.
+
+        Where ``canonical`` holds, keys that are only in the others come last.
+        """
         keys: tuple[str, ...] = ()
         agreed: list[tuple[str, ...]] = []
-        for order in sorted(survey.orders, key=lambda o: (-survey.orders[o], o)):
+        orders = sorted(survey.orders, key=lambda o: (-survey.orders[o], o))
+        for order in orders:
             merged = _common_order([*agreed, order])
             if merged is not None:
                 agreed, keys = [*agreed, order], merged
+        if self.canonical:
+            keys = tuple(dict.fromkeys(chain(keys, *orders)))
+            colon = min(survey.colons, key=lambda c: (-survey.colons[c], c), default=self.colon)
+            return replace(self._styled(survey), keys=keys, colon=colon)
+        return replace(self._styled(survey), keys=keys)
+
+    def _styled(self, survey: FieldsSurvey) -> Fields:
         default = ((self.opening, self.between, self.closing), 0)
         style = min(survey.styles.items(), key=lambda s: (-s[1], s[0]), default=default)[0]
-        return replace(self, keys=keys, opening=style[0], between=style[1], closing=style[2])
+        return replace(self, opening=style[0], between=style[1], closing=style[2])
 
     def cut(self, batch: pa.RecordBatch) -> Cut:
         """The members of each row, in canonical order."""
@@ -90,24 +108,34 @@ class Fields(FieldsRestorer, Adapting):
         units: list[str] = []
         slots: list[int] = []
         offsets, problems = [0], {}
-        for row, text in enumerate(_texts(batch)):
-            found = scan_object(text or "")
-            problem = NO_TARGET if text is None else "target is empty" if not text else found.problem
-            unknown = [key for key in found.keys if key not in place]
-            at = [place.get(key, -1) for key in found.keys]
-            if problem is None and unknown:
-                problem = f"the plan knows no field {unknown[0]!r}, only {', '.join(self.keys)}"
-            if problem is None and at != sorted(at):
-                problem = f"fields do not stand in the order {', '.join(self.keys)}"
-            if problem is None and self.glue(at, found.members) != text:
-                problem = f"white space between fields is not as in the other rows ({self.between!r})"
+        texts = _texts(batch)
+        for row, (text, part) in enumerate(zip(texts, self._parts(texts), strict=True)):
+            found = self.scan(part.text or "")
+            problem = NO_TARGET if text is None else "target is empty" if not text else part.problem or found.problem
+            pairs = [(place.get(key, -1), member) for key, member in zip(found.keys, found.members, strict=True)]
+            at, members = [slot for slot, _ in pairs], [member for _, member in pairs]
+            if problem is None and -1 in at:
+                problem = f"the plan knows no field {found.keys[at.index(-1)]!r}, only {', '.join(self.keys)}"
+            problem = f"{problem}; fix it or pass --reject" if problem else self._misplaced(at, members, part.text)
             if problem is None:
-                slots += at
-                units += found.members
+                slots += sorted(at)
+                units += [member for _, member in sorted(pairs)]
             else:
-                problems[row] = f"{problem}; fix it or pass --reject"
+                problems[row] = problem
             offsets.append(len(units))
         return Cut(np.array(offsets, np.int64), np.array(slots, np.int32), pa.array(units, pa.string()), problems)
+
+    def _misplaced(self, at: list[int], members: list[str], text: str | None) -> str | None:
+        """Why an object would not come back as it stands, and the remedy; None if it does, or need not."""
+        if self.canonical:
+            return None
+        problem = None
+        if at != sorted(at):
+            problem = f"fields do not stand in the order {', '.join(self.keys)}"
+        elif self.glue(at, members) != text:
+            problem = f"white space between fields is not as in the other rows ({self.between!r})"
+        remedy = "fit with --canonical to have all in one order and style, fix it or pass --reject"
+        return None if problem is None else f"{problem}; {remedy}"
 
     def codes(self, cut: Cut, survey: FieldsSurvey) -> NDArray[np.int32]:
         """int32 (rows, keys): 0 absent, else 1 + rank of the member's hash among those seen; -1 if it was not seen."""
@@ -125,14 +153,46 @@ class Fields(FieldsRestorer, Adapting):
         return tuple(1 + len(survey.values[key]) for key in self.keys)
 
     def natural(self, cut: Cut, batch: pa.RecordBatch) -> pa.StringArray:
-        """The objects as they stand in the data."""
-        del cut
-        return batch.column("target").fill_null("")
+        """The targets as they stand in the data, or with their members in canonical order and white space."""
+        target = batch.column("target")
+        if not self.canonical:
+            return target.fill_null("")
+        objects = self.emit(list_array(cut.offsets, cut.units))
+        return self.parts(target).put(objects).fill_null("") if self.partial else objects
 
     def emit(self, units: pa.ListArray) -> pa.StringArray:
         """A JSON object again: members in the order given."""
-        joined = pc.binary_join_element_wise(self.opening, pc.binary_join(units, self.between), self.closing, "")
-        return pc.if_else(pc.equal(pc.list_value_length(units), 0), "{}", joined)
+        plain = self._written(units, "")
+        if self.partial:
+            first = pc.binary_join(units, "")
+            plain = pc.if_else(pc.starts_with(first, "\\"), self._written(units, "\\"), plain)
+        return pc.if_else(pc.equal(pc.list_value_length(units), 0), "{}", plain)
+
+    def _written(self, units: pa.ListArray, first: str) -> pa.StringArray:
+        opening, between, closing, _ = self.style([first])
+        return pc.binary_join_element_wise(opening, pc.binary_join(units, between), closing, "")
+
+    def parts(self, targets: pa.StringArray) -> Around:
+        """The object at the path of each target."""
+        found = self._parts(targets.to_pylist())
+        before, texts, after = ([getattr(part, name) for part in found] for name in ("before", "text", "after"))
+        return Around(*(pa.array(column, pa.string()) for column in (before, texts, after)))
+
+    def _parts(self, texts: Sequence[str | None]) -> list[Part]:
+        return [self.part(text or "") for text in texts]
+
+
+@dataclass(frozen=True)
+class Around:
+    """Objects within others, null where there is none, and what stands around them; see `Parts`."""
+
+    before: pa.StringArray
+    texts: pa.StringArray
+    after: pa.StringArray
+
+    def put(self, parts: pa.StringArray) -> pa.StringArray:
+        """See `Parts`."""
+        return pc.binary_join_element_wise(self.before, pc.if_else(self.texts.is_valid(), parts, None), self.after, "")
 
 
 def _common_order(orders: Sequence[tuple[str, ...]]) -> tuple[str, ...] | None:
@@ -155,6 +215,9 @@ def _common_order(orders: Sequence[tuple[str, ...]]) -> tuple[str, ...] | None:
 
 
 def _hash(text: str) -> int:
+    """Of a member, however it is written: as a text between quotes, its own are escaped."""
+    if text.startswith("\\"):
+        text = json.loads(f'"{text}"')
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mireorder.arrays import string_bytes
 from mireorder.errors import InputError
 from mireorder.jit import kernel
 
@@ -26,14 +25,12 @@ class NumberShapes:
     valid: NDArray[np.bool_]
 
 
-def shape_of(batch: pa.RecordBatch) -> NumberShapes:
-    """The shapes of the numbers in column `target`. Raises InputError if it holds no text."""
-    target = batch.column("target")
+def require_numbers(target: pa.Array) -> None:
+    """Raise InputError if column `target` holds no text."""
     if not pa.types.is_string(target.type):
         raise InputError(
             f"cutter digits needs one text or number target, not {target.type}", remedy="pass --cutter=labels"
         )
-    return shapes(*string_bytes(target))
 
 
 def shapes(offsets: NDArray[np.int64], data: NDArray[np.uint8]) -> NumberShapes:

@@ -64,7 +64,7 @@ def units_by_slot(plan: Plan, texts: Sequence[str | None]) -> list[dict[int, Any
     import pyarrow as pa
 
     if plan.cutter.kind != "fixed":
-        split = [None if text is None else plan.cutter.split(text) for text in texts]
+        split = [None if text is None else plan.cutter.split(plan.cutter.part(text).text or "") for text in texts]
         return [{} if s is None else dict(zip(s.slots, s.units, strict=False)) for s in split]
     found: list[dict[int, Any]] = [{} for _ in texts]
     cut = plan.cutter.cut(pa.record_batch({"target": pa.array(texts, pa.string())}))

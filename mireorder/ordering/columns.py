@@ -140,7 +140,10 @@ def put_back(cutter: Cutter, emitted: pa.Array, permutations: pa.ListArray) -> p
     """The natural target of every emission by a permutation of its own; null where that takes a closer look."""
     if not isinstance(cutter, ColumnCutter):
         return pa.nulls(len(emitted), emitted.type)
-    return put_units_back(cutter, cutter.split_all(emitted).units, permutations)
+    if not cutter.partial:
+        return put_units_back(cutter, cutter.split_all(emitted).units, permutations)
+    parts = cutter.parts(emitted)
+    return parts.put(put_units_back(cutter, cutter.split_all(parts.texts).units, permutations))
 
 
 def put_units_back(cutter: ColumnCutter, units: pa.ListArray, permutations: pa.ListArray) -> pa.Array:
@@ -206,6 +209,21 @@ def _whole(
     cutter, written = restorer.cutter, restorer.written
     if not isinstance(cutter, ColumnCutter) or (isinstance(written, SourceEvidence) and prompts is None):
         return pa.nulls(len(texts), pa.string())
+    if cutter.partial:
+        parts = cutter.parts(texts)
+        return parts.put(_whole_parts(restorer, cutter, parts.texts, prompts, evidence))
+    return _whole_parts(restorer, cutter, texts, prompts, evidence)
+
+
+def _whole_parts(
+    restorer: Restorer,
+    cutter: ColumnCutter,
+    texts: pa.StringArray,
+    prompts: pa.StringArray | None,
+    evidence: Evidence | None,
+) -> pa.StringArray:
+    """`_whole` of what is cut of the texts; null is not whole."""
+    written = restorer.written
     if written is None:
         return cutter.glue_all(natural_units(cutter, restorer.permutation, texts))
     if isinstance(written, MarkersRestorer):

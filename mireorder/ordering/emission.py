@@ -57,6 +57,8 @@ def emit(plan: PlanRecord, cut: Cut, batch: pa.RecordBatch) -> Emission:
             targets, problems = markers.write(cut, order), markers.problems(cut)
         else:
             targets = plan.cutter.emit(order.apply(list_array(cut.offsets, cut.units)))
+            if plan.cutter.partial:
+                targets = plan.cutter.parts(batch.column("target")).put(targets)
     completions = dressed(plan.completion_start, targets) if pa.types.is_string(targets.type) else targets
     return Emission(completions, permutations, natural, problems)
 
@@ -94,8 +96,11 @@ def units_by_step(plan: PlanRecord, emitted: str) -> Sequence[str]:
     """The units of one emission as they stand in it, without markers; those that are copied twice."""
     if plan.kind == "lead":
         return _with_copies_as_units(plan, emitted, cast(JoinedCutter, plan.cutter).joiner)
-    split = Markers(cast(str, plan.markers)).split(emitted, len(plan.units)) if plan.kind == "marked" else None
-    return (split or plan.cutter.split(emitted)).units
+    within = plan.cutter.part(emitted).text if plan.cutter.partial else emitted
+    if within is None:
+        return []
+    split = Markers(cast(str, plan.markers)).split(within, len(plan.units)) if plan.kind == "marked" else None
+    return (split or plan.cutter.split(within)).units
 
 
 def moved_back(plan: PlanRecord, emitted: str, permutation: Sequence[int]) -> str | None:
@@ -110,7 +115,8 @@ def moved_back(plan: PlanRecord, emitted: str, permutation: Sequence[int]) -> st
     if natural is None:
         return None
     slots = range(len(units)) if plan.kind == "set" else cast(FixedCutter, plan.cutter).present(len(units))
-    return cast(str, plan.cutter.glue(slots, natural))
+    text = cast(str, plan.cutter.glue(slots, natural))
+    return plan.cutter.part(emitted).put(text) if plan.cutter.partial else text
 
 
 def moved_back_all(plan: PlanRecord, emitted: pa.StringArray, permutations: pa.ListArray) -> pa.StringArray:

@@ -31,6 +31,16 @@ def shown_value(value: Any) -> str:
     return "a list" if isinstance(value, list) else "an object"
 
 
+def named_once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. Raises ValueError where a key stands twice."""
+    found = dict(members)
+    if len(found) < len(members):
+        keys = sorted(key for key, _ in members)
+        twice = next(key for key, later in zip(keys, keys[1:]) if key == later)
+        raise ValueError(f"key {twice[:40]!r} stands twice")
+    return found
+
+
 def require_entries(found: Iterable[str], known: Mapping[str, bool], key: str) -> None:
     """Raise ValueError, naming the key, unless these are the keys of an object.
 

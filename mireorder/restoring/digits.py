@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import re
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar
 
 from mireorder.errors import InputError
-from mireorder.restoring.units import UNKNOWN, Split, Traits, require_types
+from mireorder.restoring.units import UNKNOWN, Part, Restored, Split, Traits, judged, require_types
+from mireorder.serialise import LATER
 
+PATTERNS = ("last-number",)
+"""Where the number stands within a text. They have names: an expression that a plan brings could take any time."""
 ALIGNMENTS = ("pad", "left", "right")
 DIGITS = "0123456789"
 OTHERS = {"sign": "+-", ".": "."}  # what slots take that hold no digit
 _ANY_DIGIT = frozenset(DIGITS)
 _ANY_CHARACTER = _ANY_DIGIT.union(*OTHERS.values())
+NUMERAL = re.compile("[0-9]+(?:[.,][0-9]+)*")  # whatever digits stand in it, and however many zeros before: the same
+_ONE_NUMBER = re.compile(r"[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?")
+_EXPONENT = re.compile("[0-9.][eE][+-]?")
+_SEPARATED = re.compile("[.,][0-9]+")
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,8 @@ class DigitsRestorer(Traits):
         plus: whether the data writes '+' before positive numbers (``pad``); settled from the data.
         zeros: whether the data itself is zero-padded (``pad``); settled from the data.
         length: characters in the longest number (``left``, ``right``); settled from the data.
+        pattern: where the number stands within a text: ``last-number``. Its digits alone are moved; its sign, point and
+            commas between thousands, and the text around it, stay where they are. None: a target is a number.
 
     Raises:
         InputError: an option is of another type, out of range, or unknown.
@@ -45,9 +56,12 @@ class DigitsRestorer(Traits):
     plus: bool = False
     zeros: bool = False
     length: int = 0
+    pattern: str | None = field(default=None, metadata={LATER: True})
 
     def __post_init__(self) -> None:
         require_types(self, width=self.width, decimals=self.decimals, length=self.length)
+        if self.pattern not in (None, *PATTERNS):
+            raise InputError(f"unknown pattern {self.pattern!r}", remedy=f"use one of {', '.join(PATTERNS)}")
         if self.align not in (None, *ALIGNMENTS):
             raise InputError(f"unknown alignment {self.align!r}", remedy=f"use one of {', '.join(ALIGNMENTS)}")
 
@@ -61,13 +75,40 @@ class DigitsRestorer(Traits):
         whole = self.whole
         names = ["sign"] if self.signed else []
         names += [f"10^{whole - 1 - i}" for i in range(whole)]
-        names += [".", *(f"10^-{i + 1}" for i in range(self.decimals))] if self.decimals else []
-        return tuple(names)
+        names += ["."] if self.decimals and not self.partial else []
+        return (*names, *(f"10^-{i + 1}" for i in range(self.decimals)))
 
     @property
     def padded(self) -> bool:
         """Whether every number has a character in every slot."""
         return self.align == "pad"
+
+    @property
+    def partial(self) -> bool:
+        """Whether the number stands within a text."""
+        return self.pattern is not None
+
+    def part(self, text: str) -> Part:
+        """The digits of the last number. More text may always follow, and hold a number that takes its place."""
+        if not self.partial:
+            return Part(text)
+        last = deque(NUMERAL.finditer(text), maxlen=1)
+        if not last:
+            return Part(None, problem="there is no number in the digits 0 to 9", cut_short=True)
+        numeral, before, after = last[0][0], text[: last[0].start()], text[last[0].end() :]
+        decimals = len(numeral.partition(".")[2])
+        problem = None
+        if not _ONE_NUMBER.fullmatch(numeral):
+            problem = f"{numeral[:40]!r} is not one number"
+        elif before.endswith("."):
+            problem = f"'.{numeral[:40]}' has no digit before its point"
+        elif _EXPONENT.fullmatch(before[-3:]) or _EXPONENT.fullmatch(before[-2:]):
+            problem = f"{numeral[:40]!r} is an exponent"
+        elif self.align == "pad" and decimals != self.decimals:
+            problem = f"{numeral[:40]!r} has {decimals} decimals, the plan is for {self.decimals}"
+        if problem is not None:
+            return Part(None, problem=problem, cut_short=True)
+        return Numeral(re.sub("[.,]", "", numeral), before, after, cut_short=True, numeral=numeral)
 
     @property
     def whole(self) -> int:
@@ -132,6 +173,35 @@ class DigitsRestorer(Traits):
     def taken(self, slot: int) -> str:
         """The characters that can stand in a slot (``pad``), in the order of their codes."""
         return OTHERS.get(self.slots[slot], DIGITS)
+
+
+@dataclass(frozen=True)
+class Numeral(Part):
+    """The digits of a number within a text.
+
+    Attributes:
+        numeral: the number as it stands there, with point and commas.
+    """
+
+    numeral: str = ""
+
+    def put(self, text: str) -> str:
+        """The text with other digits in the number; point and commas stay as far from its end as they are."""
+        groups = _SEPARATED.findall(self.numeral)
+        left = text.rjust(1 + sum(len(group) - 1 for group in groups), "0")
+        digits = ""
+        for group in reversed(groups):
+            digits = group[0] + left[1 - len(group) :] + digits
+            left = left[: 1 - len(group)]
+        return self.before + left + digits + self.after
+
+    def restored(self, inner: Restored) -> Restored:
+        """The text with the number restored; what is wrong may be right once more text follows."""
+        groups = _SEPARATED.findall(self.numeral)
+        problem = inner.problem
+        if problem is None and len(inner.text) <= sum(len(group) - 1 for group in groups):
+            problem = f"no digit is left before the first {groups[0][0]!r} of {self.numeral[:40]!r}"
+        return judged(self.put(inner.text), problem, self.cut_short)
 
 
 def _is_number(text: str) -> bool:

@@ -53,6 +53,8 @@ def kind_of(cutter: UnitsRestorer, policy: str, kinds: Sequence[str], marked: bo
         if marked:
             raise InputError(f"units of cutter {cutter.name} tell their slots themselves", remedy="leave out --marked")
         return "set"
+    if marked and cutter.partial:
+        raise InputError("markers can't be found again within a text", remedy="leave out --marked")
     if marked and cutter.of_ids:
         raise InputError(f"markers are text, and units of cutter {cutter.name} are ids", remedy="pass --cutter=words")
     if marked:

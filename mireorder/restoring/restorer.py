@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 
 from mireorder.errors import InputError, PlanError
 from mireorder.restoring.causal import LOWEST_FIRST, SourceEvidence, restore_causal
-from mireorder.restoring.checks import require_entries
+from mireorder.restoring.checks import named_once, require_entries
 from mireorder.restoring.copied import LeadsRestorer, UnmarkedRestorer, restore_lead, restore_unmarked
 from mireorder.restoring.digits import DigitsRestorer
 from mireorder.restoring.fields import FieldsRestorer
@@ -161,7 +161,18 @@ class Restorer:
         if not isinstance(emitted, str):
             raise _no_text("restore", emitted)
         self.require_text()
-        text, written = emitted.removeprefix(self.start), self.written
+        text = emitted.removeprefix(self.start)
+        if not self.cutter.partial:
+            return self._restored(text, prompt)
+        part = self.cutter.part(text)
+        if part.text is None:
+            self.source(prompt)  # a prompt that can't be used is an error, whatever was emitted
+            return judged(text, part.problem, part.cut_short)
+        return part.restored(self._restored(part.text, prompt))
+
+    def _restored(self, text: str, prompt: str | None) -> Restored:
+        """The natural target of the part of an emission that is cut."""
+        written = self.written
         if written is None:
             if self.cutter.kind == "set":
                 return self._by_set(text)
@@ -275,7 +286,7 @@ class Restorer:
     def _digits(self) -> dict[int, Callable[[str], Sequence[str]]]:
         """Number of digits -> what puts as many in natural order, for numbers without sign and point."""
         cutter, found = self.cutter, dict[int, Callable[[str], Sequence[str]]]()
-        if not isinstance(cutter, DigitsRestorer) or self.written is not None:
+        if not isinstance(cutter, DigitsRestorer) or cutter.partial or self.written is not None:
             return found
         full = len(self.permutation)
         whole = cutter.align != "pad" or full == cutter.width  # else one of the slots takes no digit
@@ -303,7 +314,7 @@ def read_plan(folder: str | Path) -> tuple[Any, str]:
     try:
         text = path.read_text(encoding="utf-8")
         content = json.loads(
-            text, object_pairs_hook=_once, parse_constant=_finite, parse_float=_finite, parse_int=_of_64_bits
+            text, object_pairs_hook=named_once, parse_constant=_finite, parse_float=_finite, parse_int=_of_64_bits
         )
     except FileNotFoundError:
         raise PlanError(f"{path}: there is no plan here; make one with 'mireorder fit'") from None
@@ -340,16 +351,6 @@ def cutter_of(plan: Mapping[str, Any], known: Mapping[str, Callable[..., C]]) ->
         return make(plan["cutter"], known)
     except InputError as error:
         raise InputError(f"cutter: {error.problem}", remedy=error.remedy) from None
-
-
-def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object. Raises ValueError where a key stands twice."""
-    found = dict(members)
-    if len(found) < len(members):
-        keys = sorted(key for key, _ in members)
-        twice = next(key for key, later in zip(keys, keys[1:]) if key == later)
-        raise ValueError(f"key {twice[:40]!r} stands twice")
-    return found
 
 
 def _finite(number: str) -> float:

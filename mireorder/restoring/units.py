@@ -60,6 +60,35 @@ class RestoredIds:
     problem: str | None = None
 
 
+@dataclass(frozen=True)
+class Part:
+    """The part of a text that is cut into units. What stands around it stays where it is.
+
+    Attributes:
+        text: what is cut; None where there is no such part.
+        before: the text before it.
+        after: the text behind it.
+        problem: why the text around it can't be of a complete emission, or why there is no part; or None.
+        cut_short: True if the text only seems to stop too early.
+    """
+
+    text: str | None
+    before: str = ""
+    after: str = ""
+    problem: str | None = None
+    cut_short: bool = False
+
+    def put(self, text: str) -> str:
+        """The whole text with another in place of the part."""
+        return self.before + text + self.after
+
+    def restored(self, inner: Restored) -> Restored:
+        """The whole text with the part restored."""
+        if inner.problem is not None:
+            return Restored(self.put(inner.text), inner.verdict, inner.problem)
+        return judged(self.put(inner.text), self.problem, self.cut_short)
+
+
 class Traits:
     """What the units of a cutter can do. A cutter says where it differs."""
 
@@ -77,6 +106,15 @@ class Traits:
         """Whether every target has all slots, and its units have codes while an output is restored."""
         return False
 
+    @property
+    def partial(self) -> bool:
+        """Whether only a part of a target is cut, which `part` finds in targets and in emissions alike."""
+        return False
+
+    def part(self, text: str) -> Part:
+        """The part of a text that is cut, which `split` takes: all of it."""
+        return Part(text)
+
 
 class UnitsRestorer(Protocol):
     """A cutter, as far as the way back goes. Its traits are those of `Traits`."""
@@ -90,6 +128,10 @@ class UnitsRestorer(Protocol):
 
     @property
     def padded(self) -> bool: ...  # noqa: D102
+
+    @property
+    def partial(self) -> bool: ...  # noqa: D102
+    def part(self, text: str) -> Part: ...  # noqa: D102
 
     @property
     def slots(self) -> tuple[str, ...]: ...  # noqa: D102

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from itertools import accumulate
-from typing import Protocol, cast
+from typing import cast
 
 from mireorder.restoring.causal import SourceEvidence, replayed
 from mireorder.restoring.copied import LeadsRestorer, UnmarkedRestorer
@@ -13,19 +13,9 @@ from mireorder.restoring.fields import FieldsRestorer
 from mireorder.restoring.marked import MarkersRestorer
 from mireorder.restoring.restorer import Restorer
 from mireorder.restoring.units import UNKNOWN, CodedRestorer, FixedRestorer, JoinedRestorer, UnitsRestorer
+from mireorder.serving.within import Follower, LastNumber, Within
 
 MOST_DIGITS = 9  # of a marker's slot
-
-
-class Follower(Protocol):
-    """An emission being followed."""
-
-    @property
-    def held(self) -> list[str]:
-        """The units that can't grow any more but are held back, as they were emitted."""
-
-    def feed(self, text: str) -> str:
-        """Take more of the emission, without the white space that opens it; returns new natural text."""
 
 
 def follow(restorer: Restorer, source: str) -> Follower:
@@ -42,9 +32,12 @@ def follow(restorer: Restorer, source: str) -> Follower:
         return LeadingUnmarked(cast(JoinedRestorer, cutter), written)
     if isinstance(written, MarkersRestorer):
         return Marked(cast(FixedRestorer, cutter), written)
+    if isinstance(cutter, DigitsRestorer) and cutter.partial:
+        return LastNumber()
     if written is None and cutter.kind == "fixed" and cutter.joined:
         return JoinedUnits(restorer)
-    return Units(restorer, source)
+    units = Units(restorer, source)
+    return Within(cutter, units) if cutter.partial else units
 
 
 class Natural:
@@ -370,4 +363,6 @@ def beginning(cutter: UnitsRestorer, units: list[str]) -> str:
     whole = str(cutter.glue(range(len(units)), units))
     if isinstance(cutter, DigitsRestorer) and cutter.align == "pad":
         return whole.partition(UNKNOWN)[0]
-    return whole.removesuffix(cutter.closing) if isinstance(cutter, FieldsRestorer) else whole
+    if isinstance(cutter, FieldsRestorer):
+        return whole.removesuffix(cutter.style(units[:1])[2])
+    return whole

@@ -78,12 +78,13 @@ class Constraint:
     def _following(self, text: str, prompt: str | None) -> list[int]:
         found = [*self._ends] if self._plan.restore(text, prompt).verdict == "complete" else []
         found += self._parts if self._goes_on(text + _BROKEN, prompt) else []
+        free = isinstance(self._plan.cutter, Digits) and self._plan.cutter.partial  # a number may always follow
         waiting = [(text, self._root)]
         while waiting:
             so_far, node = waiting.pop()
             found += node.tokens
             for character, longer in node.longer.items():
-                if self._goes_on(so_far + character, prompt):
+                if free or self._goes_on(so_far + character, prompt):
                     waiting.append((so_far + character, longer))
         return found
 
@@ -131,7 +132,7 @@ def _belongs(cutter: Cutter, text: str) -> bool:
         written = cutter.joiner.join(cutter.split(text).units)
         following = [(cutter.joiner if written else "") + name for name in cutter.slots]
         return any((written + more).startswith(text) for more in following)
-    return not isinstance(cutter, Digits)
+    return cutter.partial or not isinstance(cutter, Digits)
 
 
 def _by_text(tokenizer: Any) -> tuple[_Node, list[int]]:
