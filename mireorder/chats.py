@@ -19,8 +19,8 @@ _REMEDY = "write a list of turns, each with role and content (or from and value)
 def source_and_answer(chats: pa.Array, name: str, shard: str, first: int) -> tuple[pa.StringArray, pa.StringArray]:
     r"""The text of the turns before each chat's last assistant turn, and the text of that turn.
 
-    A user's turn stands as it is, any other behind its role and a colon, each on a line of its own; calls of tools
-    stand as JSON, behind the content if there is any. Turns behind the last assistant turn are left out.
+    Calls of tools stand as JSON, on a line behind the content if there is any. In the source a user's turn stands as it
+    is, any other behind its role and a colon. Turns behind the last assistant turn are left out.
 
     Args:
         chats: lists of turns, each with ``role`` and ``content`` or with ``from`` and ``value``; or their JSON text.
@@ -32,7 +32,7 @@ def source_and_answer(chats: pa.Array, name: str, shard: str, first: int) -> tup
         Both null where there is no chat; the answer is null where no turn is the assistant's.
 
     Raises:
-        InputError: a row is no list of turns, or its last assistant turn calls tools and has no text.
+        InputError: a row is no list of turns.
     """
     sources: list[str | None] = []
     answers: list[str | None] = []
@@ -60,8 +60,11 @@ def _cut(chat: Any) -> tuple[str, str | None]:
         raise ValueError("it is no list of turns")
     turns = [_Turn(number, turn) for number, turn in enumerate(chat)]
     last = max((turn.number for turn in turns if turn.role == "assistant"), default=None)
-    before = [turn.shown(texts[turn.number] if texts else None) for turn in turns[:last]]
-    return "\n".join(before), None if last is None else turns[last].answer()
+    said = [turn.said(texts[turn.number] if texts else None) for turn in turns[: None if last is None else last + 1]]
+    before = [
+        text if turn.role == "user" else f"{turn.role}: {text}" for turn, text in zip(turns[:last], said, strict=False)
+    ]
+    return "\n".join(before), None if last is None else said[last]
 
 
 class _Turn:
@@ -77,20 +80,12 @@ class _Turn:
         if not isinstance(self.content, str | None):
             raise ValueError(f"the content of turn {number} is no text")
 
-    def answer(self) -> str:
-        """What is to be emitted."""
-        if not self.content and self.turn.get("tool_calls"):
-            remedy = "write the call as its content, leave the row out, or name other columns"
-            raise ValueError(f"its last assistant turn, turn {self.number}, calls tools and has no text; {remedy}")
-        return self.content or ""
-
-    def shown(self, text: str | None) -> str:
-        """What is read of it, from its JSON text where there is one."""
+    def said(self, text: str | None) -> str:
+        """Its content and its calls, from its JSON text where there is one."""
         parts = [self.content] if self.content else []
         if calls := self.turn.get("tool_calls"):
             parts.append(_call_text(calls) if text is None else member_text(text, "tool_calls", strict=False))
-        said = "\n".join(parts)
-        return said if self.role == "user" else f"{self.role}: {said}"
+        return "\n".join(parts)
 
 
 def _of(turn: Any, *names: str) -> Any:

@@ -3,7 +3,7 @@
 import pytest
 from test_reading import write
 
-from mireorder import InputError, Labels, Reading, apply, check, fit
+from mireorder import Fields, InputError, Labels, Reading, apply, check, fit
 from mireorder.errors import InputWarning
 
 SUMS = [("4+4", "08"), ("9+9", "18")]
@@ -97,13 +97,6 @@ REFUSED = {
         {"source": "order", "target": "answer", "cutter": "fields"},
         "object-repeated-key.jsonl, row 0: column 'answer': key 'total' is repeated; fix the row",
     ),
-    "chat-tools.jsonl": (
-        '{"messages": [{"role": "user", "content": "rain?"}, {"role": "assistant", "tool_calls": [{"type": "function",'
-        ' "function": {"name": "weather", "arguments": "{\\"day\\": 1, \\"unit\\": null}"}}]}]}\n',
-        {"source": "messages", "target": "messages", "cutter": "words"},
-        "chat-tools.jsonl, row 0: column 'messages' is no chat: its last assistant turn, turn 1, calls tools and has "
-        "no text; write the call as its content",
-    ),
 }
 
 
@@ -121,3 +114,31 @@ def test_a_separator_that_the_header_shows_is_taken_and_said(tmp_path):
         plan = fit(path, source="question", target="answer", cutter="digits", order="reverse")
     with pytest.warns(InputWarning):
         assert apply(path, plan)["train"]["target"][:] == ["08", "18"]
+
+
+CALLS = (
+    '{"messages": [{"role": "system", "content": "Answer with a call. Version 4, 2025-01-31."}, {"role": "user", '
+    '"content": "rain on monday in Oslo?"}, {"role": "assistant", "tool_calls": [{"type": "function", "function": '
+    '{"name": "weather", "arguments": {"day": "monday", "city": "Oslo"}}}]}]}\n'
+    '{"messages": [{"role": "user", "content": "rain on day 1 in Rome?"}, {"role": "assistant", "tool_calls": '
+    '[{"type": "function", "function": {"name": "weather", "arguments": "{\\"day\\": 1, \\"city\\": \\"Rome\\", '
+    '\\"unit\\": null}"}}]}]}\n'
+)
+
+
+def test_the_arguments_of_a_chat_s_last_call_are_fields(tmp_path):
+    """As object or as text, each as it was; no null is invented; digits of a system turn change nothing."""
+    path = write(tmp_path / "chat-tools.jsonl", CALLS)
+    cutter = Fields(path=("0", "function", "arguments"))
+    plan = fit(path, source="messages", target="messages", cutter=cutter, order="reverse")
+    rows = apply(path, plan, out=tmp_path / "out")["train"]
+    assert rows["completion"][:] == [
+        ' [{"type": "function", "function": {"name": "weather", "arguments": {"city": "Oslo", "day": "monday"}}}]',
+        ' [{"type": "function", "function": {"name": "weather", "arguments": '
+        '"{\\"unit\\": null, \\"city\\": \\"Rome\\", \\"day\\": 1}"}}]',
+    ]
+    assert all(text in CALLS for text in rows["target"]), "byte for byte"
+    assert check(tmp_path / "out").ok
+    for row in rows:
+        wrapped = f"<|system|>2025-01-31 at 10:30<|user|>{row['prompt']}<|assistant|>"
+        assert plan.restore(row["completion"], wrapped).text == row["target"]

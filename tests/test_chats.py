@@ -80,11 +80,20 @@ def test_parts_of_text_are_one_text(tmp_path):
     assert pairs(jsonl(tmp_path / "a.jsonl", chat), CHAT) == [("rain today?", "no")]
 
 
+def test_a_last_turn_that_calls_tools_is_its_calls_as_they_stand(tmp_path):
+    file = tmp_path / "a.jsonl"
+    file.write_text(
+        '{"messages": [{"role": "user", "content": "rain?"}, {"role": "assistant", "content": null, '
+        '"tool_calls": [{"f": {"day":  3.10}}]}]}\n'
+        '{"messages": [{"role": "user", "content": "wind?"}, {"role": "assistant", "content": "a look", '
+        '"tool_calls": [{"f": 1E5}]}]}\n'
+    )
+    assert pairs(file, CHAT) == [("rain?", '[{"f": {"day":  3.10}}]'), ("wind?", 'a look\n[{"f": 1E5}]')]
+
+
 @pytest.mark.parametrize(
     ("chat", "says"),
     [
-        ([{"role": "assistant", "tool_calls": [{"f": 1}]}], "its last assistant turn, turn 0, calls tools and has no"),
-        ([{"role": "assistant", "content": "", "tool_calls": [{}]}], "its last assistant turn, turn 0, calls tools"),
         ("text", "Expecting value: line 1"),
         ('{"role": "user"}', "it is no list of turns; write a list of turns, each with role and content"),
         ([{"content": "x"}], "turn 0 has no role"),
@@ -99,11 +108,6 @@ def test_what_is_no_chat_is_refused_by_row(tmp_path, monkeypatch, chat, says):
     good = [{"role": "user", "content": "1+1="}, {"role": "assistant", "content": "2"}]
     path = jsonl(tmp_path / "a.jsonl", good, good, good, chat)
     assert refusal(path, CHAT).startswith(f"a.jsonl, row 3: column 'messages' is no chat: {says}")
-
-
-def test_text_beside_a_call_is_the_target(tmp_path):
-    chat = [{"role": "assistant", "content": "let me see", "tool_calls": [{"f": 1}]}]
-    assert pairs(jsonl(tmp_path / "a.jsonl", chat), CHAT) == [("", "let me see")]
 
 
 @pytest.mark.parametrize("name", ["messages", "conversations"])
