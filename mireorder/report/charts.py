@@ -1,6 +1,7 @@
 """Charts of a report, narrow enough for a telephone: a step, an order or a slot a row."""
 
 from collections.abc import Mapping, Sequence
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,8 @@ def accuracies(shares: Mapping[str, Sequence[tuple[int, float]]], along: str, pa
         axes.plot(places, percent, color=COLOURS[number % len(COLOURS)], marker=form, label=_short(name))
     axes.set_xlabel(along)
     axes.set_ylabel("right (%)")
-    axes.set_ylim(0, 102)
+    highest = max((100 * share for points in shares.values() for _, share in points if not isnan(share)), default=100)
+    axes.set_ylim(0, min(102, 1.1 * highest + 2))
     axes.locator_params(axis="x", integer=True, nbins=6)
     grid(axes, "y")
     framed(axes, ("left", "bottom"))
