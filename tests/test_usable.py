@@ -15,7 +15,7 @@ from mireorder.errors import InputError
 from mireorder.information.criteria import Usable
 from mireorder.information.criteria.criterion import Measure, Scores
 from mireorder.information.probes.probe import ProbeRows
-from mireorder.ordering.best import cheapest, compared, cost_of
+from mireorder.ordering.best import OrderCost, cheapest, compared, cost_of, doubts
 from mireorder.stages import count_like
 
 SMALL = Usable(seeds=2, steps=40)
@@ -121,6 +121,14 @@ def test_a_lead_without_noise_is_believed_and_none_is_not():
     assert (found["plain"].bits, found["best"].bits, found["best"].lead, surely) == (1.0, 1.5, -0.5, False)
     _, surely = compared({"plain": [1, 0], "best": [0, 1]}, Table(costs), "plug-in", 0)
     assert surely
+
+
+def test_doubts_say_what_was_kept_and_that_a_cheap_order_is_a_forecast():
+    plain, best = OrderCost([0, 1], 2.0, 0.0, 0.0, 0.0), OrderCost([1, 0], 1.5, 0.5, 0.1, 0.9)
+    (kept,), (forecast,) = (doubts({"plain": plain, "best": best}, order) for order in ([0, 1], [1, 0]))
+    assert "plain is kept" in kept
+    assert "'mireorder search' lets your model confirm it" in forecast
+    assert doubts({"plain": plain, "best": plain}, [0, 1]) == []
 
 
 # -- from the data to the plan

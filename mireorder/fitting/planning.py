@@ -150,7 +150,8 @@ def _by_scores(
 
     tested = significance(measure, asked.shuffles, asked.seed)
     steady, unsure = Stability(), doubts(costs, found.permutation) if costs else []
-    if whole is None or (path is not None and not unsure):
+    given_up = bool(costs) and found.permutation != costs["best"].permutation
+    if whole is None or (path is not None and not given_up):
         steady = stability(
             found.permutation,
             order,

@@ -118,10 +118,12 @@ def compared(
 
 
 def doubts(costs: Mapping[str, OrderCost], chosen: Sequence[int]) -> list[str]:
-    """A warning where the natural order was kept, though another seemed to cost less."""
+    """A warning where the natural order was kept, though another seemed to cost less; and where it was not kept."""
     plain, best = costs["plain"], costs["best"]
-    if list(chosen) == best.permutation:
+    if list(chosen) == plain.permutation == best.permutation:
         return []
+    if list(chosen) == best.permutation:
+        return ["the cheapest order is a forecast, and can be wrong: 'mireorder search' lets your model confirm it"]
     return [
         f"order does not matter here: plain costs {plain.bits:.3f} bits, and the lead of the cheapest order is noise "
         f"({best.lead:.3f} bits, {best.low:.3f} to {best.high:.3f}); plain is kept"
