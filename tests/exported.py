@@ -1,8 +1,9 @@
 """Datasets that are exported, and what a trainer's loader must find in them."""
 
+import string
 from itertools import product
 
-from mireorder import apply, fit
+from mireorder import Order, apply, fit
 from mireorder.tokenizing.characters import character_tokenizer
 
 ROWS = {
@@ -17,14 +18,23 @@ CHATML = (
 
 def tokenizer():
     """A token a character, with a chat template that keeps white space."""
-    made = character_tokenizer(["0123456789*= <|>abcdefghijklmnopqrstuvwxyz"])
+    made = character_tokenizer([string.printable + "⟨⟩"])
     made.chat_template = CHATML
     return made
 
 
-def dataset(folder, form="text", rows=ROWS, **options):
-    """The folder of a dataset in reverse order, and its plan."""
-    plan = fit(rows, source="question", target="answer", cutter="digits", order="reverse")
+WHITE = [{"question": f"{a} and\n{a}?", "answer": f" b{a}  a\n c\n"} for a in range(4)]
+KINDS = {
+    "digits": ("digits", "reverse", ROWS),
+    "marked": ("digits", Order("random", criterion="none", markers=True), ROWS),
+    "white space at the ends": ("words", "reverse", {"train": WHITE, "validation": WHITE[:2]}),
+}
+"""Kind -> cutter, order and rows."""
+
+
+def dataset(folder, form="text", rows=ROWS, cutter="digits", order="reverse", **options):
+    """The folder of a dataset, and its plan."""
+    plan = fit(rows, source="question", target="answer", cutter=cutter, order=order)
     extra = {"tokenizer": tokenizer()} if form == "token" else {}
     apply(rows, plan, form=form, out=folder, **extra, **options)
     return folder, plan
@@ -38,10 +48,8 @@ def empty_answers(folder):
     return folder, plan
 
 
-def assert_restored(emitted, plan, rows=ROWS["train"], prompts=None):
-    """Each emitted answer gives its row's natural one back, byte for byte; prompts are those of the rows."""
-    rows = list(rows)
-    assert prompts is None or list(prompts) == [row["question"] for row in rows]
+def assert_restored(emitted, plan, rows=ROWS["train"]):
+    """Each emitted answer gives its row's natural one back, byte for byte."""
     restored = plan.restore_all(list(emitted))
     assert [one.text for one in restored] == [row["answer"] for row in rows]
     assert {one.verdict for one in restored} == {"complete"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from datasets import concatenate_datasets, load_dataset
+from datasets import concatenate_datasets, load_dataset, load_from_disk
 from exported import ROWS, assert_restored, dataset, empty_answers
 
 from mireorder import Order, Plan, apply, check, export, fit
@@ -39,6 +39,11 @@ FEATURES = {
     "loss-mask": "input_ids list<int32>, loss_mask list<int8>",
     "openai": "messages list<role string, content string>",
 }
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / ".cache")
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +104,7 @@ def test_answers_of_text_targets_give_the_natural_ones_back(made, tmp_path, to):
 def test_token_targets_learn_the_tokens_of_the_dataset_and_no_others(made, tmp_path, to):
     folder, _ = made["token"]
     export(folder, to, tmp_path / "out")
-    of_dataset = [json.loads(json.dumps(row)) for row in load_dataset(str(folder), split="train")]
-    for row, own in zip(rows_of(tmp_path / "out"), of_dataset, strict=True):
+    for row, own in zip(rows_of(tmp_path / "out"), load_from_disk(str(folder))["train"], strict=True):
         assert row["input_ids"] == own["input_ids"]
         learnt = [label != -100 for label in own["labels"]]
         assert row.get("labels", own["labels"]) == own["labels"]
@@ -144,8 +148,17 @@ def test_splits_are_named_as_the_trainer_expects(made, tmp_path):
 def test_any_split_is_found_by_load_dataset(tmp_path):
     folder, _ = dataset(tmp_path / "in", rows={"train": ROWS["train"], "hard.2": ROWS["validation"]})
     export(folder, "trl", tmp_path / "out", bare_columns=True)
-    loaded = load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
+    loaded = load_dataset(str(tmp_path / "out"))
     assert {split: len(rows) for split, rows in loaded.items()} == {"train": 9, "hard.2": 2}
+
+
+def test_load_dataset_takes_no_other_export_of_the_same_name_out_of_its_cache(tmp_path):
+    found = []
+    for name, rows in (("one", ROWS["train"]), ("two", ROWS["validation"])):
+        folder, _ = dataset(tmp_path / name / "in", rows={"train": rows})
+        export(folder, "trl", tmp_path / name / "out")
+        found.append(load_dataset(str(tmp_path / name / "out"), split="train"))
+    assert [len(rows) for rows in found] == [9, 2]
 
 
 def test_dates_stay_text(tmp_path):
@@ -154,7 +167,7 @@ def test_dates_stay_text(tmp_path):
     plan = fit(rows, source="question", target="answer", cutter="words", order=Order("plain", criterion="none"))
     apply(rows, plan, out=tmp_path / "in")
     export(tmp_path / "in", "llama-factory", tmp_path / "out")
-    found = load_dataset(str(tmp_path / "out"), split="train", cache_dir=str(tmp_path / "cache"))
+    found = load_dataset(str(tmp_path / "out"), split="train")
     assert found[0]["output"] == "2024-01-01"
 
 
@@ -222,10 +235,11 @@ def test_a_dataset_of_the_other_form_is_refused(made, tmp_path, to, remedy):
     assert not (tmp_path / "out").exists()
 
 
-def test_an_empty_answer_is_refused_by_file_and_row_where_the_trainer_refuses_it(tmp_path):
+@pytest.mark.parametrize("to", ["openai", "axolotl-chat"])
+def test_an_empty_answer_is_refused_by_file_and_row_where_the_trainer_does_not_take_it(tmp_path, to):
     folder, plan = empty_answers(tmp_path / "in")
-    with pytest.raises(InputError, match=r"train, row 1: the answer is empty, which openai refuses"):
-        export(folder, "openai", tmp_path / "out")
+    with pytest.raises(InputError, match=f"train, row 1: the answer is empty, which {to} does not take"):
+        export(folder, to, tmp_path / "out")
     assert not any(path.name.startswith(("out", ".out")) for path in tmp_path.iterdir())
     export(folder, "llama-factory", tmp_path / "out")
     assert [plan.restore(row["output"]).text for row in rows_of(tmp_path / "out")][1] == ""
@@ -269,7 +283,7 @@ def test_nothing_is_left_of_an_export_that_fails(made, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "write_standalone", fail)
     with pytest.raises(OSError, match="full"):
         export(made["text"][0], "trl", tmp_path / "out")
-    assert list(tmp_path.iterdir()) == []
+    assert not [path for path in tmp_path.iterdir() if path.name != ".cache"]
 
 
 def test_what_a_killed_export_left_is_no_obstacle(made, tmp_path):
@@ -277,7 +291,7 @@ def test_what_a_killed_export_left_is_no_obstacle(made, tmp_path):
     (tmp_path / ".out.part" / "train.parquet").write_text("half")
     (tmp_path / "out").mkdir()
     export(made["text"][0], "trl", tmp_path / "out")
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert [path.name for path in tmp_path.iterdir() if path.name != ".cache"] == ["out"]
 
 
 def test_an_unknown_target_is_refused_with_the_known_ones(made, tmp_path):

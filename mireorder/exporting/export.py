@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from xxhash import xxh3_128
 
 from mireorder.dataset import manifest
 from mireorder.dataset.card import FILE as CARD
@@ -95,11 +96,11 @@ def export(dataset: str | Path, to: str, out: str | Path, *, bare_columns: bool 
     shutil.rmtree(stage, ignore_errors=True)
     stage.mkdir(parents=True)
     try:
-        rows = {
-            split: _write(stage / file, schema, _made(source, of[split], looked, schema.names))
-            for split, file in files.items()
-        }
-        _write_beside(stage, source, to, plan, files, rows)
+        rows, digest = {}, xxh3_128()
+        for split, file in files.items():
+            rows[split], found = _write(stage / file, schema, _made(source, of[split], looked, schema.names))
+            digest.update(found.encode())
+        _write_beside(stage, source, to, plan, files, card(to, plan, files, rows, digest.hexdigest()))
         stage.replace(folder)
     except BaseException:
         shutil.rmtree(stage, ignore_errors=True)
@@ -138,9 +139,9 @@ class _Looked:
 
     def made(self, columns: Columns) -> Columns:
         """The columns of some rows. Raises InputError for an empty text where none may be."""
-        if self.target.filled:
-            self._require_filled("prompt", columns["prompt"], columns["row_id"])
-            self._require_filled("answer", answers(columns, self.plan), columns["row_id"])
+        for name in self.target.filled:
+            texts = columns["prompt"] if name == "prompt" else answers(columns, self.plan)
+            self._require_filled(name, texts, columns["row_id"])
         if self.target.templated:
             texts = answers(columns, self.plan)
             at = np.flatnonzero(pc.not_equal(pc.utf8_trim_whitespace(texts), texts).to_numpy(zero_copy_only=False))
@@ -154,7 +155,9 @@ class _Looked:
         if at >= 0:
             shard, _, row = row_ids[at].as_py().rpartition(":")
             remedy = "leave this row out, or write what is empty as a word"
-            raise InputError(f"the {name} is empty, which {self.to} refuses", shard=shard, row=int(row), remedy=remedy)
+            raise InputError(
+                f"the {name} is empty, which {self.to} does not take", shard=shard, row=int(row), remedy=remedy
+            )
 
     def warn(self) -> None:
         """Say how many answers a template may strip."""
@@ -176,8 +179,8 @@ def _made(
         yield [made[name] for name in names]
 
 
-def _write(path: Path, schema: pa.Schema, batches: Iterable[list[pa.Array]]) -> int:
-    """Write one file, Parquet or JSON lines. Returns its rows."""
+def _write(path: Path, schema: pa.Schema, batches: Iterable[list[pa.Array]]) -> tuple[int, str]:
+    """Write one file, Parquet or JSON lines. Returns its rows and its hash."""
     rows = 0
     with HashedFile(path) as sink:
         stream = parquet_writer(sink, schema) if path.suffix == ".parquet" else None
@@ -192,13 +195,11 @@ def _write(path: Path, schema: pa.Schema, batches: Iterable[list[pa.Array]]) -> 
                 sink.write("".join(lines).encode())
         if stream:
             stream.close()
-    return rows
+    return rows, sink.digest
 
 
-def _write_beside(
-    stage: Path, source: Path, to: str, plan: Plan, files: Mapping[str, str], rows: Mapping[str, int]
-) -> None:
-    """The plan and the way back, the tokenizer, and what says which file is which split."""
+def _write_beside(stage: Path, source: Path, to: str, plan: Plan, files: Mapping[str, str], said: str) -> None:
+    """The plan and the way back, the tokenizer, the card, and what LLaMA-Factory asks for."""
     plan.save(stage)
     write_standalone(stage)
     if (source / "tokenizer").is_dir():
@@ -207,9 +208,18 @@ def _write_beside(
     if info is not None:
         entries = {split: {"file_name": file} | dict(info) for split, file in files.items()}
         write_text(stage / INFO, json.dumps(entries, indent=2) + "\n")
+    write_text(stage / CARD, said)
+
+
+def card(to: str, plan: Plan, files: Mapping[str, str], rows: Mapping[str, int], digest: str) -> str:
+    """The README.md, by which ``load_dataset`` finds the splits.
+
+    Its cache goes by what the card says of a folder, not by the files: so that says their hash.
+    """
     data_files = [{"split": split, "path": file} for split, file in files.items()]
-    card = f"""---
-{yaml_text({"configs": [{"config_name": "default", "data_files": data_files}]})}---
+    config = {"config_name": "default", "description": f"xxh3 {digest}", "data_files": data_files}
+    return f"""---
+{yaml_text({"configs": [config]})}---
 
 # Rows for {code(to)}
 
@@ -218,4 +228,3 @@ The answers stand in another order than the natural one. `mireorder.json` is the
 
 {facts(plan, rows)}
 """
-    write_text(stage / CARD, card)

@@ -38,7 +38,7 @@ class Target:
         suffix: of the files, one a split: ``.parquet`` or ``.jsonl``.
         exact: whether other columns beside these are refused.
         templated: whether a template may be written around the answer that strips white space from its ends.
-        filled: whether an empty prompt or answer is refused.
+        filled: ``prompt``, ``answer`` or both, if a row in which it is empty is refused.
         named: split -> another name for its file.
         info: what `dataset_info.json` says of a file, None where there is no such file.
     """
@@ -49,7 +49,7 @@ class Target:
     suffix: str = ".parquet"
     exact: bool = False
     templated: bool = False
-    filled: bool = False
+    filled: tuple[str, ...] = ()
     named: Mapping[str, str] = field(default_factory=dict)
     info: Mapping[str, Any] | None = None
 
@@ -128,8 +128,6 @@ def _actions(columns: Columns, plan: Plan) -> Columns:
 
 ALPACA = {"instruction": TEXT, "input": TEXT, "output": TEXT}
 _PROMPT_COMPLETION = Target("text", {"prompt": TEXT, "completion": TEXT}, _kept("prompt", "completion"))
-_MESSAGES = Target("text", {"messages": TURNS}, _chat("messages"), templated=True)
-_MESSAGES_JSON = Target("text", {"messages": TURNS}, _chat("messages"), ".jsonl", templated=True)
 
 TARGETS: dict[str, Target] = {
     # TRL 1.7 to 1.16: labels are taken as they are; chats by their columns' names.
@@ -139,7 +137,8 @@ TARGETS: dict[str, Target] = {
     "transformers": Target("token", TOKENS, _tokens),
     # Axolotl 0.19: a dataset with these three columns is not tokenized again; others reach its collator.
     "axolotl": Target("token", TOKENS, _tokens, exact=True),
-    "axolotl-chat": _MESSAGES,
+    # Of a turn that is empty it learns nothing, not even the end.
+    "axolotl-chat": Target("text", {"messages": TURNS}, _chat("messages"), templated=True, filled=("answer",)),
     # LLaMA-Factory 0.9.5: dataset_info.json names the files, and the columns where they are not its own.
     "llama-factory": Target("text", ALPACA, _texts("instruction", "output", "input"), info={"formatting": "alpaca"}),
     "llama-factory-sharegpt": Target(
@@ -154,7 +153,7 @@ TARGETS: dict[str, Target] = {
     "torchtune": Target("text", {"input": TEXT, "output": TEXT}, _texts("input", "output"), templated=True),
     # Megatron-LM: tools/preprocess_data.py reads "text", with --sft the trainer itself reads "messages".
     "megatron": Target("text", {"text": TEXT}, _joined, ".jsonl"),
-    "megatron-sft": _MESSAGES_JSON,
+    "megatron-sft": Target("text", {"messages": TURNS}, _chat("messages"), ".jsonl", templated=True),
     # litgpt 0.5.13: --data JSON reads train.jsonl and val.jsonl of a folder.
     "litgpt": Target("text", ALPACA, _texts("instruction", "output", "input"), ".jsonl", named={"validation": "val"}),
     # SkyRL 0.3: its collator takes the loss mask of the last num_actions tokens.
@@ -165,6 +164,14 @@ TARGETS: dict[str, Target] = {
     ),
     "loss-mask": Target("token", {"input_ids": IDS, "loss_mask": FLAGS}, _loss_mask),
     # OpenAI's checks of chat files: no other keys, no message without content.
-    "openai": Target("text", {"messages": TURNS}, _chat("messages"), ".jsonl", exact=True, templated=True, filled=True),
+    "openai": Target(
+        "text",
+        {"messages": TURNS},
+        _chat("messages"),
+        ".jsonl",
+        exact=True,
+        templated=True,
+        filled=("prompt", "answer"),
+    ),
 }
 """Name on the command line -> target."""
