@@ -21,7 +21,7 @@ API := mireorder $(addprefix mireorder.,serving.served serving.stream serving.sc
     information.mutual counting.cooccurrence ordering.record ordering.columns restoring.digits restoring.labels restoring.fields \
     restoring.placed dataset.check dataset.shown)
 
-.PHONY: help demo test test-slow test-nojit test-oldest lint pages docs laws bench clean
+.PHONY: help demo test test-slow test-nojit test-oldest test-consumers lint pages docs laws bench clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -42,6 +42,9 @@ test-nojit: .venv/done  ## tests of counting, information and cutting with all k
 test-oldest: .venv/trl-$(OLDEST_TRL)  ## the tests of training, with the oldest TRL that is allowed
 	PYTHONPATH=$(CURDIR)/$< $(BIN)/python -c "import trl; assert trl.__version__ == '$(OLDEST_TRL)', trl.__version__"
 	PYTHONPATH=$(CURDIR)/$< $(BIN)/python -m pytest $(SPREAD) $(TRAINING)
+
+test-consumers: .venv/consumers  ## exports, loaded by the loaders of other trainers
+	PYTHONPATH=$(CURDIR)/$< $(BIN)/python -m pytest $(SPREAD) tests/test_consumers.py
 
 lint: .venv/done  ## style, docstrings, annotations, types
 	$(BIN)/ruff check .
@@ -72,3 +75,8 @@ clean:  ## remove what the other targets made
 .venv/trl-$(OLDEST_TRL): .venv/done
 	rm -rf $@
 	$(BIN)/pip install --quiet --no-deps --target $@ trl==$(OLDEST_TRL)
+
+# What these packages depend on is left out: it would bring other versions of torch and transformers.
+.venv/consumers: .venv/done tests/consumers.txt
+	rm -rf $@
+	$(BIN)/pip install --quiet --no-deps --target $@ --requirement tests/consumers.txt

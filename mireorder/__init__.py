@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mireorder.cutting import Digits, Fields, Labels, Lines, Pieces, Sentences, Spans, Tokens, Words
     from mireorder.dataset.check import check
     from mireorder.errors import HubError, InputError, MireorderError, OutputError, PlanError
+    from mireorder.exporting.export import export
     from mireorder.fitting.counts import Counts
     from mireorder.information.association import Associating
     from mireorder.information.criteria import Bigram, Joint, Pairwise, Presence, Subset, Usable
@@ -51,6 +52,7 @@ _ROOMS = {
     "cutting": "Digits Fields Labels Lines Pieces Sentences Spans Tokens Words",
     "dataset.check": "check",
     "errors": "HubError InputError MireorderError OutputError PlanError",
+    "exporting.export": "export",
     "fitting.counts": "Counts",
     "information.association": "Associating",
     "information.criteria": "Bigram Joint Pairwise Presence Subset Usable",
@@ -101,6 +103,7 @@ __all__ = [
     "check",
     "count",
     "count_like",
+    "export",
     "fit",
     "mixed",
     "plan_of",

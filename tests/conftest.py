@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-pytest.register_assert_rewrite("lossless")  # whose assertions then show what they compared
+pytest.register_assert_rewrite("exported", "lossless")  # whose assertions then show what they compared
 
 # The same examples in the same modules (some are constants of what is imported); HYPOTHESIS=explore looks for new ones.
 settings.register_profile("fast", max_examples=40, deadline=None, derandomize=True)

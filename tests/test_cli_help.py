@@ -82,7 +82,8 @@ def test_help_fits_a_screen_and_help_all_has_every_option(mireorder, name):
     assert set(options_in(whole)) == {flag for option in command.params for flag in option.opts if "--" in flag} | {
         "--help"
     }
-    assert not re.search(r"\b(undo|undone|passes|ahead|bare|dropped)\b", whole)
+    words = re.sub(r"--[\w-]+", "", whole)
+    assert not re.search(r"\b(undo|undone|passes|ahead|bare|dropped)\b", words)
 
 
 def test_options_stand_in_panels_the_rare_ones_behind_help_all(mireorder):

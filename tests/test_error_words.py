@@ -12,7 +12,7 @@ import pytest
 import typer
 
 import mireorder
-from mireorder import Copying, Digits, Fields, Labels, Order, Reading, apply, check, count, fit, publish
+from mireorder import Copying, Digits, Fields, Labels, Order, Reading, apply, check, count, export, fit, publish
 from mireorder.cli.commands import COMMANDS, group
 from mireorder.cutting import CUTTERS
 from mireorder.errors import ARGUMENTS, InputError, InputWarning, MireorderError, as_arguments, as_options
@@ -103,7 +103,7 @@ def options():
 
 def test_options_in_messages_exist_and_so_do_their_arguments(capsys):
     known = set(options()) | {"help", "help-all", "version"}
-    doors = [fit, count, count_like, apply, check, compare, train, reserve, publish]
+    doors = [fit, count, count_like, apply, check, compare, train, reserve, publish, export]
     doors += [
         Order,
         Reading,

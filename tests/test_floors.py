@@ -21,7 +21,7 @@ FLOORS = (
     ("stages",),
     ("evaluate",),
     ("report",),
-    ("publishing",),
+    ("exporting", "publishing"),
     ("cli", "pipelines"),
 )
 """Rooms, from the ground up. The files of the ground floor may import each other."""

@@ -49,6 +49,13 @@ def file_formats() -> Iterable[str]:
     return SUFFIXES
 
 
+def targets() -> Iterable[str]:
+    """Names of what a dataset can be exported to."""
+    from mireorder.exporting.targets import TARGETS
+
+    return TARGETS
+
+
 def presets() -> Iterable[str]:
     """Names of models that are trained from scratch; none where training is not installed."""
     try:

@@ -16,6 +16,7 @@ COMMANDS = {
     "merge": ("counts", "Merge counts into the counts of all their rows, without reading these again."),
     "apply": ("datasets", "Write the dataset with its targets reordered; an interrupted run resumes."),
     "check": ("datasets", "Prove on every row that the natural target comes back."),
+    "export": ("datasets", "Write a dataset in the files that another trainer reads."),
     "publish": ("hub", "Put a dataset on the hub, beside its natural order, by one commit."),
     "pull": ("hub", "Download a published dataset and prove on every row that the target comes back."),
     "inspect": ("plans", "Show a plan: its order, its scores, ties and warnings."),

@@ -1,4 +1,4 @@
-"""Commands on datasets: apply, check."""
+"""Commands on datasets: apply, check, export."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from mireorder.cli import choices, options
 from mireorder.cli.output import print_json, rows_bar, show
-from mireorder.cli.signature import Option
+from mireorder.cli.signature import Argument, Option
 
 _UNTRUSTED = "BROKEN: this dataset can't be trusted; write it again"
 _BROKEN = {
@@ -104,3 +104,26 @@ def check(
         show(check_view(checked))
         print("every law holds" if checked.ok else _BROKEN.get(frozenset(checked.failed), _UNTRUSTED))
     raise typer.Exit(0 if checked.ok else 1)
+
+
+def export(
+    dataset: Annotated[Path, Argument("folder of a dataset that apply wrote", "Data")],
+    *,
+    to: Annotated[str, Option("trainer that reads it: {names}", "Form", names=choices.targets)],
+    bare_columns: Annotated[bool, Option("write no columns that the trainer does not read", "Form")] = False,
+    out: options.Out,
+    as_json: options.Json = False,
+) -> None:
+    """Write a dataset in the files that another trainer reads.
+
+    Example: mireorder export reordered/ --to llama-factory --out rows/
+    """
+    from mireorder.exporting.export import export as write
+
+    exported = write(dataset, to, out, bare_columns=bare_columns)
+    if as_json:
+        print_json(vars(exported))
+        return
+    for split, file in exported.files.items():
+        print(f"{out / file}: {exported.rows[split]:,} rows")
+    print("columns: " + ", ".join(f"{name} ({kind})" for name, kind in exported.columns.items()))

@@ -265,6 +265,25 @@ def texts_of(dataset: Any, column: str) -> Iterator[str]:
             yield from batch[column].to_pylist()
 
 
+def opened(folder: Path) -> tuple[Plan, list[manifest.Entry]]:
+    """Plan and shards of a finished dataset whose files are whole.
+
+    Raises:
+        OutputError: it was never finished, or a file is missing, altered, or of another plan.
+    """
+    entries = manifest.read(folder)
+    if not entries or not ((folder / "dataset_dict.json").is_file() or is_parquet(folder)):
+        raise OutputError(f"{folder}: not a finished dataset; write it with 'mireorder apply'")
+    plan = Plan.load(folder)
+    for entry in entries:
+        path = folder / entry.output
+        if not path.is_file() or file_digest(path) != entry.output_digest or entry.plan_sha256 != plan.sha256:
+            raise OutputError(
+                f"{path}: is missing or altered, or of another plan; write it again with 'mireorder apply'"
+            )
+    return plan, entries
+
+
 def is_parquet(folder: Path) -> bool:
     """Whether a folder holds a finished dataset in Parquet files."""
     if not ((folder / CARD).is_file() and (folder / manifest.FILE).is_file()):

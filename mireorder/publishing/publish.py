@@ -15,11 +15,10 @@ from mireorder.arrays import dressed
 from mireorder.dataset import manifest
 from mireorder.dataset.card import CARRIED, read_card
 from mireorder.dataset.card import FILE as CARD
-from mireorder.dataset.folder import is_parquet, read_rows
+from mireorder.dataset.folder import opened, read_rows
 from mireorder.dataset.forms import FORMS, Form
 from mireorder.dataset.writer import BESIDE
-from mireorder.errors import HubError, InputError, MireorderError, OutputError, within
-from mireorder.files import file_digest
+from mireorder.errors import HubError, InputError, MireorderError, within
 from mireorder.hub import Content, Pushed, Remote, Repository, hub_repository
 from mireorder.ordering.plan import Plan
 from mireorder.publishing.card import NATURAL, Section, configurations, default_of, repository_card
@@ -67,7 +66,8 @@ def publish(
         HubError: the hub refuses it or can't be reached, or the repository holds something else.
     """
     folder = Path(dataset)
-    plan, entries, form = _opened(folder)
+    plan, entries = opened(folder)
+    form = _form(folder, plan, entries)
     repository, named = hub_repository(repo_id, revision=revision, token=token)
     config = _require_name(config or named or _name_of(plan, form.name))
     if repository.name.endswith(f"/{Path(SCRIPT).stem}"):
@@ -116,21 +116,11 @@ def _prepared(
     return section, files
 
 
-def _opened(folder: Path) -> tuple[Plan, list[manifest.Entry], Form]:
-    """Plan, shards and form of a finished dataset whose files are whole."""
-    entries = manifest.read(folder)
-    if not entries or not ((folder / "dataset_dict.json").is_file() or is_parquet(folder)):
-        raise OutputError(f"{folder}: not a finished dataset; write it with 'mireorder apply'")
-    plan = Plan.load(folder)
-    for entry in entries:
-        path = folder / entry.output
-        if not path.is_file() or file_digest(path) != entry.output_digest or entry.plan_sha256 != plan.sha256:
-            raise OutputError(
-                f"{path}: is missing or altered, or of another plan; write it again with 'mireorder apply'"
-            )
+def _form(folder: Path, plan: Plan, entries: list[manifest.Entry]) -> Form:
+    """The form of a dataset."""
     tokenizer = folder / "tokenizer"
     with within(str(folder)):
-        return plan, entries, FORMS[entries[0].form].loaded(plan, tokenizer if tokenizer.is_dir() else None)
+        return FORMS[entries[0].form].loaded(plan, tokenizer if tokenizer.is_dir() else None)
 
 
 def _name_of(plan: Plan, form: str) -> str:

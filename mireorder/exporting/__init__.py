@@ -1,0 +1,1 @@
+"""Exports: a reordered dataset in the files that other trainers read."""
