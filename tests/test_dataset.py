@@ -3,6 +3,7 @@
 import hashlib
 import json
 import random
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
@@ -104,7 +105,7 @@ def test_several_splits_are_named_by_the_card(inputs, plan, tmp_path):
 
 def test_labels_can_not_write_into_the_card(plan):
     units = ["a|b", "`<img src=x>`", "c\n# d"]
-    shown = card(replace(plan, units=units, permutation=[2, 0, 1]), TextForm(), {"train": 1})
+    shown = card(replace(plan, units=units, permutation=[2, 0, 1]), TextForm(), {"train": 1}, "0f")
     assert r"- order of a full target: `` c\n# d, a|b, `<img src=x>` ``" in shown.splitlines()
 
 
@@ -279,3 +280,16 @@ def test_a_file_is_written_and_hashed_as_it_was_given(tmp_path_factory, parts, b
         assert [file.write(part) for part in parts] == [len(part) for part in parts]
     assert path.read_bytes() == b"".join(parts)
     assert file.digest == file_digest(path) == xxh3_128(b"".join(parts)).hexdigest()
+
+
+@pytest.mark.parametrize("file_format", ["arrow", "parquet"])
+def test_the_cache_of_datasets_knows_a_folder_from_an_earlier_one_of_its_name(file_format, tmp_path):
+    """It goes by the card, not by the files: a folder written anew gave the rows of the old one."""
+    rows, found = [{"s": f"{n}", "t": f"{n:03d}"} for n in range(200)], []
+    for policy in ("plain", "reverse"):
+        shutil.rmtree(tmp_path / "data", ignore_errors=True)
+        plan = fit(rows, source="s", target="t", cutter="digits", order=policy)
+        apply(rows, plan, out=tmp_path / "data", file_format=file_format)
+        loaded = load_dataset(str(tmp_path / "data"), cache_dir=str(tmp_path / "cache"))["train"]
+        found.append(loaded["completion"][12])
+    assert found == [" 012", " 210"]

@@ -31,6 +31,7 @@ def card(
     plan: Plan,
     form: Form,
     rows: Mapping[str, int],
+    digest: str,
     kept: Sequence[str] = (),
     carried: Mapping[str, Any] | None = None,
     suffix: str = ".arrow",
@@ -41,6 +42,8 @@ def card(
         plan: the rows were reordered with.
         form: that rows are written in.
         rows: split -> number of rows.
+        digest: hash of the files. The cache of ``load_dataset`` goes by what the card of a folder says, not by its
+            files: without it, rows of an earlier folder of the same name would be loaded.
         kept: the columns of the input that stay.
         carried: what the input's card says (`carried_card`).
         suffix: of the files.
@@ -49,7 +52,7 @@ def card(
     data = dict(carried or {})
     data["tags"] = with_tag(data)
     data["size_categories"] = [size_category(sum(rows.values()))]
-    data["configs"] = [{"config_name": "default", "data_files": files}]
+    data["configs"] = [{"config_name": "default", "description": f"xxh3 {digest}", "data_files": files}]
     load = "load_from_disk" if suffix == ".arrow" else "load_dataset"
     return f"""---
 {yaml_text(data)}---

@@ -85,7 +85,7 @@ def write_folder(
         outputs.setdefault(entry.split, []).append(entry.output)
     write_standalone(folder)
     form.save_beside(folder)
-    text = card(plan, form, rows, kept.names, carried, suffix)
+    text = card(plan, form, rows, manifest.digest_of(entries), kept.names, carried, suffix)
     if file_format == "parquet":
         write_text(folder / CARD, text)  # which says that it is whole
     else:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from xxhash import xxh3_128
 
 from mireorder.errors import OutputError
 from mireorder.files import write_text
@@ -92,6 +95,11 @@ def read(folder: Path) -> list[Entry]:
 def write(folder: Path, entries: list[Entry]) -> None:
     """Replace the manifest by these rows."""
     write_text(folder / FILE, "".join(json.dumps(asdict(e), ensure_ascii=False) + "\n" for e in entries))
+
+
+def digest_of(entries: Iterable[Entry]) -> str:
+    """A hash of all files written, in hex."""
+    return xxh3_128("".join(f"{entry.output} {entry.output_digest}\n" for entry in entries).encode()).hexdigest()
 
 
 def _short(value: str | int | None) -> str:

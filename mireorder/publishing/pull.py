@@ -146,7 +146,8 @@ def _finish(
     for entry in entries:
         sizes[entry.split] = sizes.get(entry.split, 0) + entry.rows
     carried = {name: said[name] for name in CARRIED if name in said}
-    write_text(folder / CARD, card(plan, form, sizes, kept, carried, SUFFIXES["parquet"]))
+    digest = manifest.digest_of(entries)
+    write_text(folder / CARD, card(plan, form, sizes, digest, kept, carried, SUFFIXES["parquet"]))
 
 
 def _form(name: str, folder: Path, plan: Plan, columns: list[str]) -> Form:
