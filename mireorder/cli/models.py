@@ -98,9 +98,9 @@ def choose(
     batch_size: Annotated[int, Option("rows at a time", "Model", least=1)] = 64,
     as_json: options.Json = False,
 ) -> None:
-    """Choose the order that a model of every order answers in, on validation rows, without training again.
+    """Choose the order that a model of every order answers in, after training.
 
-    It is noted in the model's folder: generate --decode best answers in it.
+    That in which validation rows cost it least is noted in its folder, and generate --decode best answers in it.
 
     Example: mireorder choose model/ validation.txt --split =
     """
