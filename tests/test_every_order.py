@@ -12,7 +12,7 @@ from test_plan import plan_of
 from mireorder import Digits, InputError, Labels, Lines, Order, Pieces, Plan, annealed, apply, check, fit
 from mireorder.dataset import manifest
 from mireorder.ordering.every_order import learns_every_order, redrawn
-from mireorder.serving.pattern import pattern
+from mireorder.serving.schema import answer_format
 
 ROWS = [{"q": f"{a}*{b}=", "a": str(a * b)} for a in range(12) for b in range(12)]
 COLUMNS = {"source": "q", "target": "a"}
@@ -148,32 +148,13 @@ def test_phases_draw_orders_of_their_own():
 def test_answers_match_the_expression_of_their_order_alone(order, number):
     plan, natural = SHUFFLE.decode_in(order), SHUFFLE.decode_in("plain")
     emitted = plan.emit(str(number))
-    assert re.fullmatch(pattern(plan), " " + emitted) and re.fullmatch(pattern(plan), emitted)
-    assert bool(re.fullmatch(pattern(natural), emitted)) == (list(order) == [0, 1, 2])
-    assert not re.fullmatch(pattern(plan), emitted[:-1])
+    assert re.fullmatch(answer_format(plan).regex, " " + emitted) and re.fullmatch(answer_format(plan).regex, emitted)
+    assert bool(re.fullmatch(answer_format(natural).regex, emitted)) == (list(order) == [0, 1, 2])
+    assert not re.fullmatch(answer_format(plan).regex, emitted[:-1])
 
 
 def test_the_expression_knows_signs_and_points():
     cutter = Digits("pad", width=3, signed=True, decimals=1)
     plan = plan_of(cutter, [4, 0, 1, 2, 3], kind="marked", markers="[{}]", policy="explicit")
-    assert pattern(plan) == r"(?: )?\[4\][0-9]\[0\][+-]\[1\][0-9]\[2\][0-9]\[3\]\."
+    assert answer_format(plan).regex == r"(?: )?\[4\][0-9]\[0\][-+]\[1\][0-9]\[2\][0-9]\[3\]\."
     assert plan.restore("[4]5[0]-[1]4[2]2[3].").verdict == "complete"
-    assert pattern(plan_of(Digits("pad", width=2), [1, 0], between="=")) == "[0-9][0-9]"
-
-
-@given(st.sets(st.sampled_from("abc")), st.permutations(range(3)))
-def test_labels_match_in_the_order_of_the_plan(some, order):
-    plan = plan_of(Labels(names=("a", "b", "c")), order, policy="explicit")
-    assert re.fullmatch(pattern(plan), plan.emit(sorted(some)))
-    wrong = ", ".join(sorted(some, key=["a", "b", "c"].index, reverse=True))
-    right = plan.emit(sorted(some))
-    assert bool(re.fullmatch(pattern(plan), wrong)) == (wrong == right)
-    assert not re.fullmatch(pattern(plan), "a, a")
-
-
-def test_what_no_expression_follows_is_refused():
-    with pytest.raises(InputError, match=r"policy shuffle has an order for each row.*pass plan.decode_in\(order\)"):
-        pattern(SHUFFLE)
-    for cutter in Lines(width=3), Digits("left", length=3), Labels(names=tuple(map(str, range(201)))):
-        with pytest.raises(InputError, match=f"units of cutter {cutter.name} make no regular expression"):
-            pattern(plan_of(cutter, range(len(cutter.slots))))

@@ -239,8 +239,7 @@ def run(job: Job, worker: int = 0) -> Iterator[ResultRow]:
             yield so_far | _measure(model, tokenizer, plan, held_out, by_row=step == job.until)
             if step == budget.steps and learns_every_order(plan):
                 for name, emitted in decoded(model, tokenizer, plan, held_out).items():
-                    row = so_far | _measure(model, tokenizer, plan, held_out, emitted)
-                    yield row | {"arm": f"{job.arm}:{name}"}
+                    yield so_far | _measure(model, tokenizer, plan, held_out, emitted) | {"arm": f"{job.arm}:{name}"}
             losses.clear()
     _put_away(learner, job)
     learner.release()
