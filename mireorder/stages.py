@@ -20,7 +20,7 @@ from mireorder.dataset.folder import load, write_folder
 from mireorder.dataset.forms import FORMS
 from mireorder.dataset.kept import NOTHING_KEPT, kept_columns
 from mireorder.dataset.reader import Shard, label_names, open_shards
-from mireorder.dataset.reorder import Reordering, reorder
+from mireorder.dataset.reorder import Reordering, reorder, reorder_split
 from mireorder.dataset.writer import in_memory, schema
 from mireorder.errors import InputError
 from mireorder.fitting.copies import with_copies
@@ -30,6 +30,7 @@ from mireorder.fitting.scan import Scan
 from mireorder.fitting.tally import count_for, count_later, count_rows
 from mireorder.information.criteria import CRITERIA, Criterion
 from mireorder.ordering.copying.policies import Copying
+from mireorder.ordering.every_order import draws
 from mireorder.ordering.order import Order, made, order_of
 from mireorder.ordering.plan import Plan
 from mireorder.reading import Reading
@@ -221,6 +222,7 @@ def apply(
     tokenizer: Any = None,
     reserve: bool = False,
     max_tokens: int | None = None,
+    copies: int = 1,
     out: str | Path | None = None,
     file_format: str = "arrow",
     reading: Reading | None = None,
@@ -237,15 +239,14 @@ def apply(
         form: ``text`` (`prompt`, `completion`) or ``token`` (`input_ids`, `labels`).
         tokenizer: for token form: a transformers tokenizer, its folder, or its hub id. A plan of cutter `tokens` takes
             only token form, and only the tokenizer it was fitted with.
-        reserve: for token form: make each mark that the plan writes one token, of a copy of the tokenizer that is saved
-            beside the data.
+        reserve: for token form: make each mark that the plan writes one token, of a tokenizer saved beside the data.
         max_tokens: for token form: the most a row may have, prompt and end included, so that no trainer has to cut it.
             A longer row is refused, or set aside; None sets no bound. Another order may take another number of tokens.
+        copies: times that ``train``, or the only split, is written, each in other random orders (policy ``shuffle``).
         out: folder to write to; None keeps the dataset in memory. An interrupted run resumes.
         file_format: of the files in it: ``arrow``, or ``parquet``.
         reading: where the columns have other names than those the plan was fitted on.
-        keep_columns: write the other columns of the input, too, as they are (`kept_columns`): all but those of source
-            and target, and the label columns that make a target, which the form's own hold.
+        keep_columns: write the other columns of the input, too, as they are, but for those that make source and target.
         reject: set rows aside that can't be cut or encoded (in ``rejected/``, with the reason) instead of refusing.
         workers: threads; None takes one a core.
         progress: called with the number of rows written, after each batch.
@@ -268,7 +269,7 @@ def apply(
     shards = open_shards(data, reading or plan.reading)
     written = one_of(form, FORMS, "form").made(plan, tokenizer, reserve, max_tokens)
     kept = kept_columns((shard.name, shard.others()) for shard in shards) if keep_columns else NOTHING_KEPT
-    reordering = Reordering(plan, written, reject, progress, kept)
+    reordering = Reordering(plan, written, reject, progress, kept, copies, _copied(shards, plan, copies))
     if out is None:
         return _in_memory(reordering, shards, workers, file_format)
     write_folder(reordering, shards, Path(out), workers, file_format, carried_card(data))
@@ -287,8 +288,20 @@ def _in_memory(reordering: Reordering, shards: Sequence[Shard], workers: int | N
     splits: dict[str, list[Shard]] = {}
     for shard in shards:
         splits.setdefault(shard.split, []).append(shard)
-    reordered = {split: reorder(reordering, of, workers).batches for split, of in splits.items()}
+    reordered = {split: reorder_split(reordering, split, of, workers) for split, of in splits.items()}
     return in_memory(schema(reordering.form, reordering.plan, reordering.kept), reordered)
+
+
+def _copied(shards: list[Shard], plan: Plan, copies: int) -> str | None:
+    """The split that is copied; None for none. Raises InputError where copies would be alike, or there are none."""
+    if copies == 1:
+        return None
+    if copies < 1:
+        raise InputError(f"{copies} copies of each row are none", remedy="take 1 or more")
+    if not draws(plan):
+        remedy = "fit with --policy=shuffle, and with --marked but for labels and fields"
+        raise InputError(f"policy {plan.policy} would write all copies of a row alike", remedy=remedy)
+    return next((shard.split for shard in _to_count(shards)), None)
 
 
 def _loaded(tokenizer: Any) -> Any:

@@ -193,7 +193,9 @@ def test_numbers_have_a_character_a_step():
 
 MARKED = plan_of(Digits("pad", width=2), [1, 0], kind="marked", policy="shuffle", markers="<{}>")
 NO_FORM = {
-    "cutter digits, kind marked": MARKED,
+    "ask for one, with decode or plan.decode_in": MARKED,
+    "cutter digits, kind marked": plan_of(Digits("left", length=2), [1, 0], kind="marked", markers="<{}>"),
+    "cutter digits, kind fixed": plan_of(Digits("pad", width=2, pattern="last-number"), [1, 0]),
     "cutter words, kind fixed": plan_of(Words(width=3), [2, 1, 0]),
     "an order of its own": plan_of(Fields(("a", "b")), [0, 1], policy="shuffle"),
     "101 units may be missing": plan_of(Labels(tuple(f"l{n}" for n in range(101))), range(101)),
@@ -237,3 +239,5 @@ def test_of_a_plan_alone_the_command_says_what_it_does_not_know(tmp_path, monkey
     MARKED.save("marked")
     status, out, err = mireorder("schema marked --out nothing")
     assert (status, out) == (2, "") and "mireorder generate" in err and not (tmp_path / "nothing").exists()
+    status, out, _ = mireorder("schema marked --decode reverse --out marked-reverse")
+    assert status == 0 and (tmp_path / "marked-reverse/regex.txt").read_text("utf-8") == "(?: )?<1>[0-9]<0>[0-9]\n"

@@ -1,20 +1,26 @@
 """Constrained decoding: whatever the model wants to say, its answer can be restored."""
 
+import re
+
 import pytest
 
 pytest.importorskip("trl")
 
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from test_kinds import evidence_of, products
 from test_plan import plan_of
 from transformers import GPT2Config, GPT2LMHeadModel, LogitsProcessorList, set_seed
 
-from mireorder import Digits, Fields, Labels, MireorderError
+from mireorder import Digits, Fields, Labels, Lines, MireorderError
 from mireorder.tokenizing.characters import character_tokenizer
 from mireorder.tokenizing.tokens import encode_prompts, load_tokenizer, restore_ids
 from mireorder.training.constrain import Constraint
 
 PROMPTS = ["12*34=", "99*9=", "0*0="]
+MARK = re.compile("⟨([0-9]+)⟩")
+TOKENS, CONSTRAINTS = character_tokenizer(["0123456789⟨⟩ "]), {}
 
 
 def random_model(tokenizer):
@@ -23,7 +29,7 @@ def random_model(tokenizer):
     return GPT2LMHeadModel(config).eval()
 
 
-def answers(plan, tokenizer, prompts=PROMPTS, constrain=True, **options):
+def answers(plan, tokenizer, prompts=PROMPTS, constrain=True, texts=False, **options):
     model = random_model(tokenizer)
     tokenizer.pad_token_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     rows = encode_prompts(prompts, tokenizer)
@@ -40,7 +46,8 @@ def answers(plan, tokenizer, prompts=PROMPTS, constrain=True, **options):
     found = []
     for number, row in enumerate(out):
         prompt = prompts[number * len(prompts) // len(out)]
-        found.append(restore_ids(row[width:].tolist(), tokenizer, plan, prompt=prompt)[1])
+        text, restored = restore_ids(row[width:].tolist(), tokenizer, plan, prompt=prompt)
+        found.append((text, restored) if texts else restored)
     return found
 
 
@@ -114,3 +121,51 @@ def test_members_of_an_object_within_another_are_those_of_the_plan():
 def test_a_causal_order_needs_prompts():
     with pytest.raises(MireorderError, match="pass prompts"):
         Constraint(plans()["causal"], character_tokenizer(["0123456789"])).processor()
+
+
+def marked(cutter, order, policy="explicit"):
+    return plan_of(cutter, order, kind="marked", markers="⟨{}⟩", policy=policy)
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1], "reverse"])
+@pytest.mark.parametrize("options", [{}, {"do_sample": False, "num_beams": 3, "num_return_sequences": 2}])
+def test_markers_come_in_the_order_asked_for(order, options):
+    shuffle = marked(Digits("pad", width=3, zeros=True), range(3), "shuffle")
+    plan, tokenizer = shuffle.decode_in(order), character_tokenizer(["0123456789*=⟨⟩ "])
+    emitted = answers(plan, tokenizer, max_new_tokens=30, texts=True, **options)
+    natural = [2, 1, 0] if order == "reverse" else order
+    assert all([int(slot) for slot in MARK.findall(text)] == natural for text, _ in emitted), emitted
+    assert all(restored == shuffle.restore(text) and restored.verdict == "complete" for text, restored in emitted)
+
+
+def test_a_half_written_marker_is_the_next_of_the_order():
+    tokenizer = character_tokenizer(["0123456789⟨⟩ "])
+    allowed = Constraint(marked(Digits("pad", width=12, zeros=True), [11, 1, 0, 10, *range(2, 10)]), tokenizer).allowed
+    characters = lambda text: {tokenizer.decode(token) for token in allowed(tokenizer(text)["input_ids"])}  # noqa: E731
+    assert characters("") == {" ", "⟨"}
+    assert characters(" ⟨") == characters(" ⟨1") == {"1"}
+    assert characters(" ⟨11") == {"⟩"}
+    assert characters(" ⟨11⟩") == set("0123456789")
+    assert characters(" ⟨11⟩4") == {"⟨"}
+    assert characters(" ⟨11⟩4⟨") == {"1"} and characters(" ⟨11⟩4⟨1") == {"⟩"}
+    assert characters(" ⟨11⟩4⟨1⟩2⟨0⟩3⟨1") == {"0"}
+    assert characters(" ⟨1") == {"1"}
+
+
+def test_an_order_whose_first_marker_tells_the_length_keeps_to_it():
+    tokenizer = character_tokenizer(["ab⟨⟩012 \n"])
+    allowed = Constraint(marked(Lines(width=3), [2, 1, 0]), tokenizer).allowed
+    characters = lambda text: {tokenizer.decode(token) for token in allowed(tokenizer(text)["input_ids"])}  # noqa: E731
+    assert characters("⟨") == set("012")
+    assert characters("⟨1⟩ab⟨") == {"0"}
+    assert characters("⟨1⟩ab⟨0⟩b") == {tokenizer.eos_token, *"ab 012⟩"}
+
+
+@given(st.permutations(range(4)), st.permutations(range(4)), st.data())
+def test_only_what_begins_in_the_order_may_go_on(order, other, data):
+    """By comparing with the emissions of the order themselves."""
+    plan = marked(Digits("pad", width=4, zeros=True), order)
+    whole = plan.decode_in(other).emit("4071")
+    text = whole[: data.draw(st.integers(0, len(whole)))]
+    goes_on = CONSTRAINTS.setdefault(tuple(order), Constraint(plan, TOKENS))._goes_on
+    assert goes_on(text, None) == plan.emit("4071").startswith(text)

@@ -20,6 +20,7 @@ from mireorder.evaluate.compare import compare
 from mireorder.information.criteria import CRITERIA
 from mireorder.stages import count_like
 from mireorder.tokenizing.reserved import reserve
+from mireorder.training.generate import load_pipeline
 from mireorder.training.train import train
 
 
@@ -103,7 +104,7 @@ def options():
 
 def test_options_in_messages_exist_and_so_do_their_arguments(capsys):
     known = set(options()) | {"help", "help-all", "version"}
-    doors = [fit, count, count_like, apply, check, compare, train, reserve, publish, export]
+    doors = [fit, count, count_like, apply, check, compare, train, load_pipeline, reserve, publish, export]
     doors += [
         Order,
         Reading,

@@ -26,6 +26,7 @@ COMMANDS = {
     "mix": ("schedules", "Mix plans: each row takes the order of one of them."),
     "anneal": ("schedules", "Go from one plan to another, phase by phase."),
     "train": ("models", "Train a model on a reordered dataset with TRL's SFTTrainer."),
+    "choose": ("models", "Choose the order that a model of every order answers in, after training."),
     "generate": ("models", "Answer prompts, in natural order, a line each."),
     "restore": ("restore", "Filter: emitted answers on standard input, to natural answers on standard output."),
     "search": ("search", "Find the order that your model learns best, within a budget of trainings."),

@@ -28,6 +28,9 @@ def apply(
         bool, Option("token form: make each marker one token, of the tokenizer saved with it", "Form")
     ] = False,
     max_tokens: Annotated[int | None, Option("token form: most tokens a row may have", "Form", least=1)] = None,
+    copies: Annotated[
+        int, Option("times that train is written, each in other random orders (policy shuffle)", "Form", least=1)
+    ] = 1,
     drop_columns: Annotated[bool, Option("leave out columns that are no source or target", "Form")] = False,
     out: options.Out,
     file_format: Annotated[
@@ -53,6 +56,7 @@ def apply(
             tokenizer=tokenizer,
             reserve=reserve,
             max_tokens=max_tokens,
+            copies=copies,
             out=out,
             file_format=file_format,
             reading=rows.reading(loaded.reading),

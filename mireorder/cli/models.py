@@ -16,6 +16,8 @@ from mireorder.restoring.script import one_line
 if TYPE_CHECKING:
     from mireorder.training.budget import Budget
 
+MOST_ORDERS = 10  # that are shown
+
 
 @dataclass(frozen=True)
 class Training:
@@ -83,6 +85,40 @@ def train(
     print(f"model written to {out}")
 
 
+def choose(
+    model: Annotated[Path, Argument("folder of a model that learnt every order", "Model")],
+    data: options.Data,
+    *,
+    rows: options.Rows,
+    orders: Annotated[
+        str | None,
+        Option("orders to choose from, slots by step: 0-1-2-3,3-2-1-0; by default all are searched", "Order"),
+    ] = None,
+    most: Annotated[int, Option("validation rows that are looked at", "Data", "--rows", least=1)] = 1000,
+    batch_size: Annotated[int, Option("rows at a time", "Model", least=1)] = 64,
+    as_json: options.Json = False,
+) -> None:
+    """Choose the order that a model of every order answers in, after training.
+
+    That in which validation rows cost it least is noted in its folder, and generate --decode best answers in it.
+
+    Example: mireorder choose model/ validation.txt --split =
+    """
+    from mireorder.evaluate.choosing import choose_order
+    from mireorder.ordering.plan import Plan
+
+    named = None if orders is None else [order.replace("-", ",") for order in orders.split(",") if order]
+    reading = rows.reading(Plan.load(model).reading)
+    choice = choose_order(model, data, orders=named, reading=reading, rows=most, batch_size=batch_size)
+    if as_json:
+        print_json(asdict(choice))
+        return
+    print(f"bits of a natural answer in each order, the mean over {choice.rows:,} rows:")
+    for order, bits in list(choice.bits.items())[:MOST_ORDERS]:
+        print(f"  {order}  {bits:.3f}")
+    print(f"order {next(iter(choice.bits))}, the cheapest of {len(choice.bits)}, is noted in {model}")
+
+
 def generate(
     model: Annotated[Path, Argument("a trained model's folder", "Model")],
     *,
@@ -90,6 +126,10 @@ def generate(
     batch_size: Annotated[int, Option("prompts at a time", "Model", least=1)] = 64,
     max_new_tokens: Annotated[
         int | None, Option("by default as many as the longest completion", "Model", least=1)
+    ] = None,
+    decode: Annotated[
+        str | None,
+        Option("order of a model of every order: best, plain, reverse, confident, or slots by step: 3,2,1,0", "Model"),
     ] = None,
     constrain: Annotated[bool, Option("let the model write only what can be restored", "Model")] = False,
     as_json: options.Json = False,
@@ -104,7 +144,7 @@ def generate(
     bad = Incomplete()
     with steps_bar("generating", len(lines), "prompts") as bar:
         answers = generate_answers(
-            model, lines, batch_size=batch_size, max_new_tokens=max_new_tokens, constrained=constrain
+            model, lines, batch_size=batch_size, max_new_tokens=max_new_tokens, constrained=constrain, decode=decode
         )
         for number, answer in enumerate(answers, 1):
             bar(number, "")
@@ -156,7 +196,7 @@ def compare(
         reached: dict[tuple[str, ...], int] = {}
 
         def progress(row: Mapping[str, Any]) -> None:
-            reached[row["arm"], row["model"], str(row["seed"]), row["match"]] = row["step"]
+            reached[row["arm"].partition(":")[0], row["model"], str(row["seed"]), row["match"]] = row["step"]
             bar(sum(reached.values()), f"{row['arm']}: {row['exact_match']:.1%}")
 
         comparison = compare_policies(

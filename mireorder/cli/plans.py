@@ -112,7 +112,15 @@ def inspect(
         print(f"picture written to {png}")
 
 
-def schema(plan: options.AnyPlan, *, out: options.Out, as_json: options.Json = False) -> None:
+def schema(
+    plan: options.AnyPlan,
+    *,
+    decode: Annotated[
+        str | None, Option("order asked of a plan of random ones: plain, reverse, or slots by step: 3,2,1,0", "Order")
+    ] = None,
+    out: options.Out,
+    as_json: options.Json = False,
+) -> None:
     """Write a JSON schema and a regular expression of answers, as they are emitted.
 
     For servers that constrain decoding; members stand in the order of emission. Of a dataset's folder, its rows say
@@ -128,7 +136,8 @@ def schema(plan: options.AnyPlan, *, out: options.Out, as_json: options.Json = F
 
     require_empty(out)
     targets = texts_of(load(plan), "target") if (plan / manifest.FILE).is_file() else ()
-    found = answer_format(Plan.load(plan), targets)
+    loaded = Plan.load(plan)
+    found = answer_format(loaded if decode is None else loaded.decode_in(decode), targets)
     files = {"regex.txt": found.regex}
     if found.schema is not None:
         files["schema.json"] = json.dumps(found.schema, indent=2, ensure_ascii=False)

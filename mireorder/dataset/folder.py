@@ -31,8 +31,8 @@ from mireorder.threads import map_ordered, shared
 TOGETHER_BYTES = 64 << 20  # small files go into one output shard up to here
 TAKEN = frozenset({"rejected", "tokenizer"})
 """Folders beside those of the splits."""
-Job = tuple[list[Shard], manifest.Entry]
-"""The input of an output shard, and its row of the manifest."""
+Job = tuple[list[Shard], manifest.Entry, int]
+"""The input of an output shard, its row of the manifest, and the number of the copy that it holds."""
 
 
 def write_folder(
@@ -106,8 +106,8 @@ def _write_shards(
     arrow_schema = schema(reordering.form, reordering.plan, reordering.kept)
 
     def write(job: Job) -> manifest.Entry:
-        shards, entry = job
-        reordered = reorder(reordering, shards, within)
+        shards, entry, copy = job
+        reordered = reorder(reordering.of_copy(copy), shards, within)
         with ThreadPoolExecutor(1) as beside:
             hashed = beside.submit(_digest, shards, reordering.kept)
             if any(shard.is_stream for shard in shards):
@@ -123,16 +123,16 @@ def _write_shards(
             output_digest=digest,
         )
 
-    manifest.write(folder, [done[entry.output] for _, entry in jobs if entry.output in done])
+    manifest.write(folder, [done[entry.output] for _, entry, _ in jobs if entry.output in done])
     for entry in map_ordered(write, todo, at_once):
         manifest.append(folder, entry)
         done[entry.output] = entry
-    entries = [done[entry.output] for _, entry in jobs]
+    entries = [done[entry.output] for _, entry, _ in jobs]
     if not any(entry.rows for entry in entries):
         remedy = "name a file that has some"
         if any(entry.rejected for entry in entries):
             remedy = f"{folder / 'rejected'} says what is wrong with each; fix the input or fit another plan"
-        names = some_of(shard.name for shards, _ in jobs for shard in shards)
+        names = some_of(shard.name for shards, _, _ in jobs for shard in shards)
         raise InputError("there are no rows to write", shard=names, remedy=remedy)
     manifest.write(folder, entries)
     return entries
@@ -157,7 +157,7 @@ def _claim(folder: Path, plan: Plan) -> None:
 
 def _abandon(folder: Path, jobs: list[Job], keep_plan: bool, keep_folder: bool) -> None:
     """Take away what a run has written that finished no shard."""
-    written = [path for _, entry in jobs for path in (folder / entry.output, _rejected(folder, entry))]
+    written = [path for _, entry, _ in jobs for path in (folder / entry.output, _rejected(folder, entry))]
     for path in [*written, folder / manifest.FILE, *([] if keep_plan else [folder / FILE])]:
         path.unlink(missing_ok=True)
     for path in [*{path.parent for path in written}, *([] if keep_folder else [folder])]:
@@ -171,13 +171,15 @@ def _rejected(folder: Path, entry: manifest.Entry) -> Path:
 
 def _jobs(shards: list[Shard], reordering: Reordering, suffix: str) -> list[Job]:
     """The input of every output shard, with the manifest row it will have; hashes are filled in later."""
-    together = list(_together(shards))
-    of = Counter(group[0].split for group in together)
+    groups = list(_together(shards))
+    copied = ((copy, group) for copy in range(reordering.copies) for group in groups)
+    together = [(copy, group) for copy, group in copied if copy < reordering.copies_of(group[0].split)]
+    of = Counter(group[0].split for _, group in together)
     index: Counter[str] = Counter()
     plan, form = reordering.plan.sha256, reordering.form
     kept = ", ".join(f"{column.name}: {column.type}" for column in reordering.kept.schema)
     jobs = []
-    for group in together:
+    for copy, group in together:
         split = group[0].split
         output = shard_path(split, index[split], of[split], suffix)
         index[split] += 1
@@ -188,6 +190,7 @@ def _jobs(shards: list[Shard], reordering: Reordering, suffix: str) -> list[Job]
                 manifest.Entry(
                     split, names, "", plan, form.name, form.tokenizer_hash, 0, 0, output, "", form.max_tokens, kept
                 ),
+                copy,
             )
         )
     return jobs
@@ -221,11 +224,11 @@ def _digest(shards: list[Shard], kept: Kept) -> str:
 def _done(folder: Path, jobs: list[Job], kept: Kept) -> dict[str, manifest.Entry]:
     """Entries of the shards that are there and whole. Raises OutputError if any comes from other work."""
     there = {entry.output: entry for entry in manifest.read(folder)}
-    planned = {entry.output for _, entry in jobs}
+    planned = {entry.output for _, entry, _ in jobs}
     if extra := sorted(there.keys() - planned):
         raise OutputError(f"{folder}: holds {extra[0]}, which this input does not make; choose another folder")
     done = {}
-    for shards, entry in jobs:
+    for shards, entry, _ in jobs:
         if entry.output not in there:
             continue
         found = there[entry.output]

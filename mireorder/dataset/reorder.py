@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mireorder.arrays import dressed
 from mireorder.cutting.batches import BadRow, Batch, Progress, placed, set_aside
 from mireorder.dataset.forms import Form
 from mireorder.dataset.kept import NOTHING_KEPT, Kept
 from mireorder.dataset.reader import Shard, draw
+from mireorder.ordering.every_order import redrawn
 from mireorder.ordering.plan import Plan
 from mireorder.ordering.transform import write_rows
 from mireorder.threads import map_drawn
@@ -31,6 +33,9 @@ class Reordering:
         reject: set rows aside that can't be cut or encoded.
         progress: called with the number of rows reordered, after each batch.
         kept: the columns of the input that stay beside those of the form.
+        copies: how often the rows of a copied split are written, each time in other random orders.
+        copied: the split that is copied; None for none.
+        copy: the number of the copy that is written now.
     """
 
     plan: Plan
@@ -38,6 +43,17 @@ class Reordering:
     reject: bool = False
     progress: Progress | None = None
     kept: Kept = NOTHING_KEPT
+    copies: int = 1
+    copied: str | None = None
+    copy: int = 0
+
+    def copies_of(self, split: str) -> int:
+        """How often the rows of a split are written."""
+        return self.copies if split == self.copied else 1
+
+    def of_copy(self, number: int) -> Reordering:
+        """The same for one of the copies; that of number 0 is by the plan itself."""
+        return replace(self, plan=redrawn(self.plan, number), copy=number)
 
 
 @dataclass
@@ -83,12 +99,21 @@ def reorder(reordering: Reordering, shards: Sequence[Shard], workers: int | None
     return found
 
 
+def reorder_split(
+    reordering: Reordering, split: str, shards: Sequence[Shard], workers: int | None
+) -> Iterator[pa.RecordBatch]:
+    """The batches of a split, copy by copy."""
+    for copy in range(reordering.copies_of(split)):
+        yield from reorder(reordering.of_copy(copy), shards, workers).batches
+
+
 def _reordered(reordering: Reordering, batch: Batch) -> tuple[pa.RecordBatch, NDArray[np.int64], list[BadRow]]:
     """The output's own columns, which of the batch's `numbers` they are of, and the other rows."""
     written = write_rows(reordering.plan, batch, reordering.reject, reordering.form.prepare)
     emission, numbers = written.emission, written.numbers
     columns, problems = reordering.form.encoded(written.prompts, emission.completions)
-    beside = {"permutation": emission.permutations, "row_id": batch.row_ids(numbers), "target": emission.natural}
+    row_ids = dressed("", batch.row_ids(numbers), f"#{reordering.copy}" if reordering.copy else "")
+    beside = {"permutation": emission.permutations, "row_id": row_ids, "target": emission.natural}
     reordered = pa.record_batch(columns | beside)
     bad = written.bad + set_aside(problems, written.rows, numbers, batch.shard, reordering.reject)
     if problems:

@@ -257,7 +257,9 @@ def compare_prepared(
     """Train the same model on datasets that are already reordered, and measure.
 
     An arm whose rows cost more tokens than another's (markers, leads) is run twice: for as many steps as the others,
-    and for as many tokens.
+    and for as many tokens. An arm of policy ``shuffle`` with markers, of padded digits, learns other orders in each
+    epoch, and is in the end also measured as it answers in the plain order, in reverse, by confidence, and in the best
+    order of its held-out rows (that of each half is chosen on the other half): one training for all of them.
 
     Args:
         prepared: per arm, its plan and a text-form ``DatasetDict``; the rows and their order are the same in all. The
@@ -278,7 +280,12 @@ def compare_prepared(
     out, setup = Path(out), settled(setup or Setup())
     _refuse_arms(list(prepared))
     with tempfile.TemporaryDirectory(prefix="mireorder-") as scratch:
-        data = {model: write_job_data(prepared, Path(scratch, str(i)), model) for i, model in enumerate(setup.models)}
+        assert setup.budget  # noqa: S101 (it is settled)
+        seen = setup.budget.steps * setup.budget.batch_size
+        data = {
+            model: write_job_data(prepared, Path(scratch, str(number)), model, seen)
+            for number, model in enumerate(setup.models)
+        }
         results = ResultsFolder(out, content_of(prepared, data, setup))
         jobs = _jobs(prepared, data, out, setup)
         run_all([job for job in jobs if not results.is_finished(job)], setup.workers, progress, results.finish)

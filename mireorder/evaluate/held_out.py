@@ -13,12 +13,15 @@ import pyarrow as pa
 from mireorder.dataset.reader import open_shards
 from mireorder.errors import MireorderError
 from mireorder.evaluate.worker import write_encoded
+from mireorder.ordering.every_order import learns_every_order, redrawn
 from mireorder.reading import Reading
 
 if TYPE_CHECKING:
     from mireorder.ordering.plan import Plan
 
 SHARE, ROWS, SEED = 0.1, 1000, 0
+MOST_EPOCHS = 64
+"""Epochs of which each has random orders of its own; they come again behind that."""
 
 
 def held_out_rows(prompts: Sequence[str], given: Sequence[str] | None = None) -> list[int]:
@@ -91,13 +94,17 @@ class JobData:
     row_tokens: float
 
 
-def write_job_data(prepared: Mapping[str, tuple["Plan", Any]], folder: Path, model: str) -> dict[str, JobData]:
+def write_job_data(
+    prepared: Mapping[str, tuple["Plan", Any]], folder: Path, model: str, seen: int = 1
+) -> dict[str, JobData]:
     """Write what the runs of each arm read, in a folder per arm.
 
     Args:
         prepared: per arm, its plan and a text-form ``DatasetDict``.
         folder: for the arms' folders.
         model: a preset, a model folder or a hub id; it decides the tokenizer.
+        seen: rows that a run learns from, each as often as it is seen. Rows of an arm that learns every order are
+            written once for each epoch, at most `MOST_EPOCHS` times, each time in other orders.
 
     Returns:
         Per arm, where its data lies and what it is.
@@ -119,7 +126,12 @@ def write_job_data(prepared: Mapping[str, tuple["Plan", Any]], folder: Path, mod
         tokenizer = character_tokenizer(_texts(splits.values(), {"train", test}))
     else:
         tokenizer = load_tokenizer(model)
-    encoded = {arm: _encode(data["train"][learn], data[test][measure], tokenizer) for arm, data in splits.items()}
+    epochs = min(MOST_EPOCHS, -(-seen // len(learn)))
+    encoded = {}
+    for arm, data in splits.items():
+        plan, rows = prepared[arm][0], data["train"][learn]
+        drawn = epochs if learns_every_order(plan) else 1
+        encoded[arm] = _encode(_epochs(plan, rows, drawn), data[test][measure], tokenizer, drawn)
     longest = {arm: max(len(ids) for ids in [*one.input_ids, *one.unseen]) for arm, one in encoded.items()}
     if model not in PRESETS:
         _refuse_long(longest, model)
@@ -136,7 +148,7 @@ def write_job_data(prepared: Mapping[str, tuple["Plan", Any]], folder: Path, mod
             dataset.update(array.tobytes())
         plan.save(place)
         tokenizer.save_pretrained(place / "tokenizer")
-        tokens = sum(map(len, one.input_ids)) / len(learn)
+        tokens = sum(map(len, one.input_ids)) / len(one.input_ids)
         found[arm] = JobData(place, dataset.hexdigest(), len(learn), len(measure), tokens)
     return found
 
@@ -151,7 +163,16 @@ class _Encoded:
     held_out: dict[str, Any]
 
 
-def _encode(train: Mapping[str, Any], held_out: Mapping[str, Any], tokenizer: Any) -> _Encoded:
+def _epochs(plan: "Plan", rows: Mapping[str, Any], epochs: int) -> Mapping[str, Any]:
+    """Prompts and completions of all epochs, one after the other: the rows as they are, then in other orders."""
+    sources, completions = [plan.source(prompt) for prompt in rows["prompt"]], list(rows["completion"])
+    for number in range(1, epochs):
+        emitted = redrawn(plan, number).emit_all(rows["target"], sources).to_pylist()
+        completions += [plan.completion_start + text for text in emitted]
+    return {"prompt": list(rows["prompt"]) * epochs, "completion": completions}
+
+
+def _encode(train: Mapping[str, Any], held_out: Mapping[str, Any], tokenizer: Any, epochs: int) -> _Encoded:
     from mireorder.networks import IGNORED
     from mireorder.tokenizing.tokens import encode, encode_prompts
 
@@ -166,7 +187,7 @@ def _encode(train: Mapping[str, Any], held_out: Mapping[str, Any], tokenizer: An
         "completions": completions,
         "targets": list(held_out["target"]),
         "longest_completion": max([*map(len, completions), *learnt]),
-    }
+    } | ({"epochs": epochs} if epochs > 1 else {})
     return _Encoded(input_ids, labels, unseen, measured)
 
 

@@ -196,8 +196,11 @@ def run(job: Job, worker: int = 0) -> Iterator[ResultRow]:
         A row per evaluation: the job's arm, model, seed, match and origin; step and steps; ``tokens`` seen by then and
         ``target_tokens`` among them that were predicted; mean loss since the last row; exact_match, answers per
         verdict, slot_accuracy and step_accuracy. Of a run that is paused, of each held-out row too: whether it is
-        right, and the ``bits`` of its answer.
+        right, and the ``bits`` of its answer. Of an arm that learns every order, at the end one more for each order
+        that it is made to answer in, called as in ``shuffle-marked:best``.
     """
+    from mireorder.evaluate.choosing import decoded
+    from mireorder.ordering.every_order import learns_every_order
     from mireorder.ordering.plan import Plan
     from mireorder.restoring.restorer import FILE
 
@@ -223,7 +226,7 @@ def run(job: Job, worker: int = 0) -> Iterator[ResultRow]:
     seen, last = np.zeros(2, np.int64), job.until or budget.steps
     named = {"arm": job.arm, "model": job.model, "seed": job.seed, "match": job.match} | job.origin
     losses: list[Any] = []
-    batches = shuffled_batches(len(rows.lengths), budget.batch_size, job.seed)
+    batches = shuffled_batches(len(rows.lengths), budget.batch_size, job.seed, held_out.get("epochs", 1))
     for step, batch in zip(range(1, last + 1), batches, strict=False):
         seen[:] += rows.lengths[batch].sum(), (rows.lengths[batch] - rows.prompts[batch]).sum()
         if step > learner.done:
@@ -232,10 +235,11 @@ def run(job: Job, worker: int = 0) -> Iterator[ResultRow]:
             continue
         if step == last or step % job.eval_every == 0:
             progress = {"step": step, "steps": budget.steps, "tokens": int(seen[0]), "target_tokens": int(seen[1])}
-            mean = float(torch.stack(losses).mean()) if losses else None
-            yield (
-                named | progress | {"loss": mean} | _measure(model, tokenizer, plan, held_out, by_row=step == job.until)
-            )
+            so_far = named | progress | {"loss": float(torch.stack(losses).mean()) if losses else None}
+            yield so_far | _measure(model, tokenizer, plan, held_out, by_row=step == job.until)
+            if step == budget.steps and learns_every_order(plan):
+                for name, emitted in decoded(model, tokenizer, plan, held_out).items():
+                    yield so_far | _measure(model, tokenizer, plan, held_out, emitted) | {"arm": f"{job.arm}:{name}"}
             losses.clear()
     _put_away(learner, job)
     learner.release()
@@ -273,14 +277,23 @@ def _put_away(learner: Any, job: Job) -> None:
         part.replace(job.state)
 
 
-def _measure(model: Any, tokenizer: Any, plan: Any, held_out: dict[str, Any], *, by_row: bool = False) -> ResultRow:
+def _measure(
+    model: Any,
+    tokenizer: Any,
+    plan: Any,
+    held_out: dict[str, Any],
+    emitted: list[list[int]] | None = None,
+    *,
+    by_row: bool = False,
+) -> ResultRow:
+    """How well a model answers; or of what it emitted, where it was made to take an order."""
     from mireorder.evaluate.metrics import score, slot_accuracy, units_by_slot
     from mireorder.tokenizing.tokens import restore_all_ids
     from mireorder.training.loop import answer_bits, greedy_answers
     from mireorder.training.train import SLACK
 
-    limit = held_out["longest_completion"] + SLACK
-    emitted = greedy_answers(model, held_out["prompts"], tokenizer.eos_token_id, limit)
+    limit, free = held_out["longest_completion"] + SLACK, emitted is None
+    emitted = emitted or greedy_answers(model, held_out["prompts"], tokenizer.eos_token_id, limit)
     _, restored = restore_all_ids(emitted, tokenizer, plan, prompts=held_out["prompt_texts"])
     measured = score([r.text for r in restored], held_out["targets"], [r.verdict for r in restored])
     answers = units_by_slot(plan, [r.text if r.verdict == "complete" else None for r in restored])
@@ -290,7 +303,7 @@ def _measure(model: Any, tokenizer: Any, plan: Any, held_out: dict[str, Any], *,
         "exact_match": measured.exact_match,
         **{verdict.replace(" ", "_"): measured.verdicts.get(verdict, 0) for verdict in VERDICTS},
         "slot_accuracy": list(slot_accuracy(answers, units_by_slot(plan, held_out["targets"]))),
-        "step_accuracy": list(slot_accuracy(*steps)),
+        "step_accuracy": list(slot_accuracy(*steps)) if free else [],  # the rows are in another order
     }
     if not by_row:
         return row

@@ -16,6 +16,7 @@ from mireorder.hub import HUB_ID, file_of, hub_repository
 from mireorder.ordering import transform
 from mireorder.ordering.columns import RestoredRows, restore_rows
 from mireorder.ordering.copying.marks import Leads
+from mireorder.ordering.every_order import decoded_in
 from mireorder.ordering.marked import Markers
 from mireorder.ordering.policies import POLICIES
 from mireorder.ordering.record import PlanRecord, record_of
@@ -197,6 +198,26 @@ class Plan(PlanRecord):
             PlanError: the plan's units are text.
         """
         return self.restorer.restore_ids(emitted)
+
+    def decode_in(self, order: Sequence[int] | str) -> Self:
+        """The plan of answers in one order, for a model that learnt every order: same units, markers and restore.
+
+        Args:
+            order: slots by step, ``[3, 2, 1, 0]`` or ``"3,2,1,0"``; or ``plain``, or ``reverse``.
+
+        Raises:
+            InputError: the plan has no markers, the order does not name every slot once, or targets have different
+                numbers of units and the order begins with one that tells how many.
+
+        Example:
+            >>> from mireorder import Order, fit
+            >>> rows = [{"question": f"{a}+{b}=", "answer": str(a + b)} for a in range(40) for b in range(40)]
+            >>> order = Order("shuffle", markers=True)
+            >>> plan = fit(rows, source="question", target="answer", cutter="digits", order=order)
+            >>> plan.decode_in("reverse").emit("42")
+            '⟨1⟩2⟨0⟩4'
+        """
+        return decoded_in(self, order)
 
     def require_tokenizer(self, fingerprint: str) -> None:
         """Raise PlanError if the plan's units are ids of a tokenizer with another hash than this one."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mireorder.errors import InputError
+from mireorder.ordering.every_order import redrawn
 from mireorder.ordering.plan import Plan
 from mireorder.ordering.record import MixPart
 
@@ -60,8 +61,8 @@ def mixed(plans: Sequence[Plan], weights: Sequence[float]) -> Plan:
 def annealed(first: Plan, last: Plan, phases: int) -> list[Plan]:
     """One plan a phase: all rows by ``first`` in the first, all by ``last`` in the last, linearly between.
 
-    With a random order first and the plain one last, that is the annealing of RAR (Yu et al. 2024, "Randomized
-    Autoregressive Visual Generation", arXiv 2411.00776).
+    Random orders are drawn anew for each phase. With a random order first and the plain one last, that is the annealing
+    of RAR (Yu et al. 2024, "Randomized Autoregressive Visual Generation", arXiv 2411.00776).
 
     Raises:
         InputError: there are fewer than two phases, or the plans can't be mixed.
@@ -69,4 +70,5 @@ def annealed(first: Plan, last: Plan, phases: int) -> list[Plan]:
     if phases < 2:
         raise InputError(f"{phases} phases leave an order no time to change", remedy="take 2 or more")
     shares = [phase / (phases - 1) for phase in range(phases)]
-    return [mixed([first, last], [1 - share, share]) for share in shares]
+    drawn = [(redrawn(first, phase), redrawn(last, phase)) for phase in range(phases)]
+    return [mixed(plans, [1 - share, share]) for plans, share in zip(drawn, shares, strict=True)]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from mireorder.errors import InputError, PlanError
+from mireorder.ordering.every_order import has_one_order
 from mireorder.ordering.plan import Plan
 from mireorder.restoring.digits import DigitsRestorer
 from mireorder.restoring.fields import FieldsRestorer
@@ -123,14 +124,15 @@ def answer_format(plan: Plan, targets: Iterable[str] = ()) -> AnswerFormat:
         {'number': {'type': 'integer'}, 'item': {'type': 'string'}}
     """
     cutter = plan.cutter
-    if plan.reads_sources and plan.kind == "set":
-        _refuse("each row has an order of its own, which no schema holds")
+    if plan.kind in ("set", "marked") and not has_one_order(plan):
+        asked = ": ask for one, with --decode or plan.decode_in" if plan.kind == "marked" else ""
+        _refuse(f"each row has an order of its own, which no schema holds{asked}")
     if isinstance(cutter, FieldsRestorer):
         return _of_fields(plan, cutter, targets)
     if isinstance(cutter, LabelsRestorer):
         names = [_literal(cutter.slots[slot]) for slot in plan.permutation]
         regex = _in_order(names, [False] * len(names), _literal(cutter.joiner), _literal(cutter.empty))
-    elif isinstance(cutter, DigitsRestorer) and plan.kind == "fixed":
+    elif isinstance(cutter, DigitsRestorer) and not cutter.partial and (plan.kind == "fixed" or cutter.padded):
         regex = _of_digits(plan, cutter)
     else:
         _refuse(f"answers of cutter {cutter.name}, kind {plan.kind}, have neither a schema nor a regular expression")
@@ -227,11 +229,12 @@ def _behind(parts: Sequence[str], needed: Sequence[bool], between: str) -> str:
 
 
 def _of_digits(plan: Plan, cutter: DigitsRestorer) -> str:
-    """Characters by step where numbers are padded; else at most so long, of any characters that numbers have."""
+    """Characters by step where numbers are padded, with their markers; else any, at most as long as the longest."""
     if cutter.align != "pad":
         return f"[-+.0-9]{{1,{cutter.length}}}"
     sets = {"sign": "[-+]", ".": r"\."}
-    return "".join(sets.get(cutter.slots[slot], "[0-9]") for slot in plan.permutation)
+    marks = list(map(_literal, plan.marks)) or [""] * len(cutter.slots)
+    return "".join(marks[slot] + sets.get(cutter.slots[slot], "[0-9]") for slot in plan.permutation)
 
 
 def _opened(plan: Plan, regex: str) -> str:

@@ -11,6 +11,8 @@ from transformers import LogitsProcessor
 
 from mireorder.cutting import Cutter, Digits, Labels
 from mireorder.errors import MireorderError
+from mireorder.ordering.every_order import has_one_order, orders_by_length
+from mireorder.ordering.marked import Markers
 from mireorder.ordering.plan import Plan
 from mireorder.tokenizing.tokens import eos_id
 
@@ -30,9 +32,9 @@ class Constraint:
     """What a plan allows a model to write, token by token. Made once, used for every ``generate``.
 
     A digit stands where digits belong, a label or a JSON field comes once and is one the plan knows, a slot marker is
-    whole and comes once, and the end comes when the answer is whole. What a model can't be kept from is an answer that
-    is well formed and wrong. The plan is asked about every token that may follow, once for each text met: quick where
-    few may (digits, labels, markers), slow inside free text.
+    whole and comes once (the next of the order where the plan has one for all rows), and the end comes when the answer
+    is whole. What a model can't be kept from is an answer that is well formed and wrong. The plan is asked about every
+    token that may follow, once for each text met: quick where few may (digits, labels, markers), slow inside free text.
 
     Args:
         plan: the model's.
@@ -48,6 +50,7 @@ class Constraint:
         self._ends = sorted({eos_id(tokenizer)} if ends is None else ends)
         self._root, self._parts = _by_text(tokenizer)
         self._known: dict[tuple[str, str | None], list[int]] = {}
+        self._orders = orders_by_length(plan) if plan.kind == "marked" and has_one_order(plan) else None
 
     def processor(self, prompts: Sequence[str] | None = None) -> RestorableLogits:
         """For one call of ``generate(logits_processor=[...])``: batches, beams and sampling work.
@@ -92,7 +95,21 @@ class Constraint:
         written = text.removeprefix(self._plan.completion_start)
         if written[-1:].isspace() and not _belongs(self._plan.cutter, written):
             return False
-        return self._plan.restore(text, prompt).verdict != "malformed"
+        return self._plan.restore(text, prompt).verdict != "malformed" and self._in_order(written)
+
+    def _in_order(self, written: str) -> bool:
+        """Whether the markers so far, and the one that may be half written, are those of the plan's order."""
+        if self._orders is None:
+            return True
+        markers, slots = Markers(str(self._plan.markers)), len(self._plan.units)
+        begun = tuple(markers.split(written, slots).slots)
+        following = {order[len(begun) : len(begun) + 1] for order in self._orders if order[: len(begun)] == begun}
+        *_, behind = markers.pattern.split(written)
+        _, opening, half = behind.partition(markers.opening)
+        names = markers.of(slots)
+        if not opening and begun:
+            return bool(following)
+        return any(names[slot].startswith(opening + half or behind) for (slot,) in following - {()})
 
     def _decoded(self, ids: list[int]) -> str:
         text: str = self._tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)

@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,16 @@ from mireorder.errors import MireorderError
 from mireorder.ordering.plan import Plan
 from mireorder.tokenizing.chat import end_of_turn, render
 from mireorder.tokenizing.tokens import encode_prompts, eos_id, fingerprint, load_tokenizer, restore_ids
+from mireorder.training.any_order import SlotTokens
+from mireorder.training.any_order import answers as answers_by_slot
 from mireorder.training.constrain import Constraint
 from mireorder.training.presets import halves, pretrained
 from mireorder.training.train import TRAINING_FILE
+
+BEST, CONFIDENT = "best", "confident"
+CHOICE_FILE = "decoding.json"
+"""Beside a model: the order that was chosen for it."""
+Decode = Sequence[int] | str
 
 
 class RestoringPipeline(TextGenerationPipeline):  # type: ignore[misc]
@@ -32,16 +39,27 @@ class RestoringPipeline(TextGenerationPipeline):  # type: ignore[misc]
     Args:
         plan: what the model's training data was reordered by.
         constrained: whether the model may write only what can be restored (`Constraint`).
+        decode: the order to answer in, for a model that learnt every order: what `Plan.decode_in` takes, which
+            constrains the model to it; or ``confident``, by which each next slot is the one whose unit the model is
+            surest of (`mireorder.training.any_order`). None leaves it to the model.
         **kwargs: what ``TextGenerationPipeline`` takes.
+
+    Raises:
+        InputError: no order can be asked for, or the order is none.
     """
 
     _default_generation_config = GenerationConfig(do_sample=False, max_new_tokens=256)
 
-    def __init__(self, *args: Any, plan: Plan, constrained: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, plan: Plan, constrained: bool = False, decode: Decode | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.model.eval()  # fresh from a trainer it would drop out, and lose its cache to gradient checkpointing
         self.plan = plan
         self._ends = _ends(self.model, self.tokenizer)
+        self._slots = SlotTokens.of(plan, self.tokenizer) if decode == CONFIDENT else None
+        if decode is not None and self._slots is None:
+            plan, constrained = plan.decode_in(decode), True
         self._constraint = Constraint(plan, self.tokenizer, self._ends) if constrained else None
         self._positions: int | None = getattr(self.model.config, "max_position_embeddings", None)
 
@@ -75,6 +93,8 @@ class RestoringPipeline(TextGenerationPipeline):  # type: ignore[misc]
         return {"input_ids": read, "attention_mask": torch.ones_like(read), "prompt_text": prompt_text}
 
     def _forward(self, model_inputs: dict[str, Any], **generate_kwargs: Any) -> Any:
+        if self._slots is not None:
+            return self._by_confidence(model_inputs, self._slots, generate_kwargs)
         generate_kwargs.setdefault("eos_token_id", sorted(self._ends))
         if self._constraint is not None:
             prompts = model_inputs["prompt_text"]
@@ -91,6 +111,23 @@ class RestoringPipeline(TextGenerationPipeline):  # type: ignore[misc]
                 if len(lengths := model_inputs["attention_mask"].sum(1).unique().tolist()) > 1:
                     return self._by_length(model_inputs, lengths, generate_kwargs | {"max_new_tokens": wanted})
         return super()._forward(model_inputs, **generate_kwargs)
+
+    def _by_confidence(self, model_inputs: dict[str, Any], slots: SlotTokens, generate_kwargs: dict[str, Any]) -> Any:
+        """Each next slot the surest: there is nothing to draw, and no beam."""
+        for what in ("do_sample", "num_beams", "num_return_sequences"):
+            if int(generate_kwargs.get(what) or 0) > (what != "do_sample"):
+                raise MireorderError(f"decoding by confidence gives one answer; leave out {what}, or name an order")
+        ids, mask, end = model_inputs["input_ids"], model_inputs["attention_mask"], eos_id(self.tokenizer)
+        prompts = [row[kept.bool()].tolist() for row, kept in zip(ids, mask, strict=True)]
+        longest = max(map(len, prompts)) + slots.longest
+        if self._positions is not None and longest > self._positions:
+            problem = f"prompt and answer have up to {longest} tokens, the model reads {self._positions} in all"
+            raise MireorderError(f"{problem}; shorten the prompt, or train on rows this long")
+        emitted = answers_by_slot(self.model, prompts, slots, end, None)
+        width = max(map(len, emitted))
+        filled = ids.new_tensor([row + [end] * (width - len(row)) for row in emitted])
+        sequences = torch.cat([ids, filled], 1)[:, None]
+        return {"generated_sequence": sequences, "input_ids": ids, "prompt_text": model_inputs["prompt_text"]}
 
     def _by_length(self, model_inputs: dict[str, Any], lengths: list[int], generate_kwargs: dict[str, Any]) -> Any:
         """Prompts of one length at a time, so that none has less room because of a longer one beside it."""
@@ -159,22 +196,28 @@ def _ends(model: Any, tokenizer: Any) -> set[int]:
     return ends - {None}
 
 
-def load_pipeline(model_folder: str | Path, device: str | None = None, constrained: bool = False) -> RestoringPipeline:
+def load_pipeline(
+    model_folder: str | Path, device: str | None = None, constrained: bool = False, decode: Decode | None = None
+) -> RestoringPipeline:
     """Load a model that ``mireorder train`` wrote, ready to answer in natural order.
 
     Args:
         model_folder: its folder, of a whole model or of a LoRA adapter.
         device: a torch device; by default the GPU if there is one.
         constrained: whether the model may write only what can be restored.
+        decode: the order to answer in (`RestoringPipeline`); ``best`` is the one that
+            `mireorder.evaluate.choosing.choose_order` chose for this model.
 
     Returns:
         The pipeline.
 
     Raises:
-        MireorderError: there is no model or no plan in the folder, or it is an adapter on weights of 4 bits and
-            bitsandbytes is missing.
+        MireorderError: there is no model or no plan in the folder, no order was chosen, or it is an adapter on weights
+            of 4 bits and bitsandbytes is missing.
     """
     folder = Path(model_folder)
+    if decode == BEST:
+        decode = _chosen(folder)
     plan, tokenizer = Plan.load(folder), load_tokenizer(folder)
     trained = _training(folder)
     four_bit = bool(trained.get("four_bit"))
@@ -186,7 +229,22 @@ def load_pipeline(model_folder: str | Path, device: str | None = None, constrain
         tokenizer.pad_token = tokenizer.eos_token
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     where = {} if four_bit else {"device": torch.device(device)}  # what is kept in 4 bits stays where it was loaded
-    return RestoringPipeline(plan=plan, model=model, tokenizer=tokenizer, constrained=constrained, **where)
+    return RestoringPipeline(
+        plan=plan, model=model, tokenizer=tokenizer, constrained=constrained, decode=decode, **where
+    )
+
+
+def _chosen(folder: Path) -> list[int]:
+    """The order that was chosen for a model. Raises MireorderError where none was."""
+    try:
+        found = json.loads((folder / CHOICE_FILE).read_text(encoding="utf-8"))["order"]
+    except FileNotFoundError:
+        problem = f"{folder}: no order was chosen for this model"
+        raise MireorderError(f"{problem}; choose one with 'mireorder choose', or name the order") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        problem = f"{folder / CHOICE_FILE}: not a readable choice ({error})"
+        raise MireorderError(f"{problem}; choose again with 'mireorder choose'") from None
+    return list(found)
 
 
 def _training(folder: Path) -> dict[str, Any]:
@@ -206,6 +264,7 @@ def generate(
     max_new_tokens: int | None = None,
     device: str | None = None,
     constrained: bool = False,
+    decode: Decode | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Answer prompts one after another, in natural order: `answers` of a model that is loaded for it.
 
@@ -217,6 +276,7 @@ def generate(
             training.
         device: a torch device; by default the GPU if there is one.
         constrained: whether the model may write only what can be restored.
+        decode: the order to answer in, as `load_pipeline` takes it.
 
     Yields:
         Per prompt, ``prompt``, ``generated_text`` (natural order), ``emitted_text``, ``verdict`` and
@@ -226,7 +286,7 @@ def generate(
         MireorderError: a number is below 1, or what `load_pipeline` raises.
     """
     _refuse_below_one(batch_size, max_new_tokens)
-    pipeline = load_pipeline(model_folder, device, constrained)
+    pipeline = load_pipeline(model_folder, device, constrained, decode)
     yield from answers(pipeline, prompts, batch_size=batch_size, max_new_tokens=max_new_tokens)
 
 

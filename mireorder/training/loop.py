@@ -8,6 +8,7 @@ side; a dataset is trained for good by ``mireorder.training.train``.
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -57,21 +58,22 @@ def to_rows(input_ids: Sequence[Sequence[int]], labels: Sequence[Sequence[int]],
     return EncodedRows(torch.from_numpy(ids).to(device), torch.from_numpy(targets).to(device), lengths, prompts)
 
 
-def shuffled_batches(rows: int, batch_size: int, seed: int) -> Iterator[NDArray[np.int64]]:
+def shuffled_batches(rows: int, batch_size: int, seed: int, copies: int = 1) -> Iterator[NDArray[np.int64]]:
     """Draw batches without end, every row once per epoch.
 
     Args:
         rows: how many there are.
         batch_size: rows per batch; an epoch's last batch may be smaller.
         seed: the order depends on it alone.
+        copies: how often the rows stand there, one copy of all behind the other; an epoch takes the next copy.
 
     Yields:
         Row numbers of one batch.
     """
     random = np.random.default_rng(seed)
-    while True:
-        order = random.permutation(rows)
-        for start in range(0, rows, batch_size):
+    for epoch in count():
+        order = epoch % copies * (rows // copies) + random.permutation(rows // copies)
+        for start in range(0, len(order), batch_size):
             yield order[start : start + batch_size]
 
 

@@ -1,0 +1,163 @@
+"""Which order a model of every order answers best in, chosen on validation rows after training."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mireorder.errors import InputError
+from mireorder.files import write_text
+from mireorder.ordering.every_order import order_named
+from mireorder.reading import Reading
+
+BEAM, MOST_SLOTS, ROWS = 24, 12, 1000
+"""Orders that are followed at once (all of four slots), slots that are searched, validation rows that are looked at."""
+
+Nats = Callable[[Sequence[int]], NDArray[np.float64]]
+"""Order -> what each step's unit costs, float64 (rows, steps)."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The order chosen for a model.
+
+    Attributes:
+        order: slots by step.
+        bits: order, written as ``3,2,1,0`` -> what the units of a natural answer cost together in it, the mean over the
+            validation rows, the cheapest first.
+        rows: validation rows that were looked at.
+    """
+
+    order: list[int]
+    bits: dict[str, float]
+    rows: int
+
+
+def choose_order(
+    model_folder: str | Path,
+    data: Any,
+    *,
+    orders: Sequence[Sequence[int] | str] | None = None,
+    reading: Reading | None = None,
+    rows: int = ROWS,
+    batch_size: int = 64,
+    device: str | None = None,
+) -> Choice:
+    """Choose the order that a model answers in, without training again, and note it in the model's folder.
+
+    The order is taken in which the natural answers cost the model the least. ``decode="best"`` then answers in it.
+
+    Args:
+        model_folder: a model that learnt every order: trained on rows of policy ``shuffle`` with markers.
+        data: validation rows, which the model did not learn: whatever `mireorder.fit` takes. Of several splits,
+            ``validation`` is read; the rows that it is measured on must be others.
+        orders: to choose from, as `Plan.decode_in` takes them; None searches, of up to four slots all.
+        reading: where the columns have other names than those the plan was fitted on.
+        rows: the most that are looked at, the first.
+        batch_size: rows that go through the model together.
+        device: a torch device; by default the GPU if there is one.
+
+    Raises:
+        InputError: the model did not learn every order, an order is none, or there are no rows that can be used.
+    """
+    from mireorder.tokenizing.tokens import encode_prompts
+    from mireorder.training.any_order import SlotTokens, codes_of, unit_nats
+    from mireorder.training.generate import CHOICE_FILE, load_pipeline
+
+    pipeline = load_pipeline(model_folder, device)
+    plan, tokenizer = pipeline.plan, pipeline.tokenizer
+    tokens = SlotTokens.of(plan, tokenizer)
+    named = None if orders is None else [order_named(order, len(plan.units)) for order in orders]
+    asked, targets = _validation_rows(data, plan, reading, rows)
+    prompts, codes = encode_prompts(asked, tokenizer), codes_of(plan, targets)
+
+    def nats(order: Sequence[int]) -> NDArray[np.float64]:
+        return unit_nats(pipeline.model, prompts, codes, tokens, order, batch_size)
+
+    found = cheapest_orders(nats, len(plan.units), named)
+    bits = {",".join(map(str, order)): round(cost / math.log(2), 6) for cost, order in found}
+    choice = Choice(list(found[0][1]), bits, len(asked))
+    write_text(Path(model_folder) / CHOICE_FILE, json.dumps(asdict(choice), indent=1) + "\n")
+    return choice
+
+
+def cheapest_orders(
+    nats: Nats, slots: int, orders: Sequence[Sequence[int]] | None = None
+) -> list[tuple[float, tuple[int, ...]]]:
+    """What orders cost, the cheapest first; of equals the first in lexical order.
+
+    Args:
+        nats: of an order.
+        slots: how many there are.
+        orders: to choose from; None searches: the cheapest beginnings of all are continued by each slot left.
+
+    Raises:
+        InputError: there are too many slots to search.
+    """
+    known: dict[tuple[int, ...], NDArray[np.float64]] = {}
+
+    def by_step(order: tuple[int, ...]) -> NDArray[np.float64]:
+        if order not in known:
+            known[order] = nats(order).mean(0)
+        return known[order]
+
+    if orders is not None:
+        return sorted((float(by_step(tuple(order)).sum()), tuple(order)) for order in orders)
+    if slots > MOST_SLOTS:
+        raise InputError(f"orders of {slots} slots are too many to search", remedy="pass --orders to choose from")
+    begun: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
+    for step in range(slots):
+        longer = [(*start, slot) for _, start in begun for slot in range(slots) if slot not in start]
+        rest = [(start, (*start, *(slot for slot in range(slots) if slot not in start))) for start in longer]
+        begun = sorted((float(by_step(whole)[: step + 1].sum()), start) for start, whole in rest)[:BEAM]
+    return begun
+
+
+def decoded(model: Any, tokenizer: Any, plan: Any, held_out: Mapping[str, Any]) -> dict[str, list[list[int]]]:
+    """What a model of every order emits in the plain order, in reverse, by confidence and in the best order.
+
+    The best order of one half of the held-out rows is chosen on the other half: no answer has a say in its own order.
+
+    Args:
+        model: a transformers model.
+        tokenizer: its tokenizer.
+        plan: of its rows.
+        held_out: ``prompts``, ids, and the natural ``targets``.
+    """
+    from mireorder.training.any_order import SlotTokens, answers, codes_of, unit_nats
+
+    tokens, slots, prompts = SlotTokens.of(plan, tokenizer), len(plan.units), held_out["prompts"]
+    codes, end = codes_of(plan, held_out["targets"]), tokenizer.eos_token_id
+    orders: dict[str, Sequence[int] | None] = {"plain": range(slots), "reverse": range(slots)[::-1], "confident": None}
+    found = {name: answers(model, prompts, tokens, end, order) for name, order in orders.items()}
+    if slots > MOST_SLOTS or len(prompts) < 2:
+        return found
+    nats = cache(lambda order: unit_nats(model, prompts, codes, tokens, order))
+    best: list[list[int]] = [[] for _ in prompts]
+    for half in range(2):
+        _, chosen = cheapest_orders(lambda order: nats(order)[1 - half :: 2], slots)[0]  # noqa: B023 (it is used here)
+        best[half::2] = answers(model, prompts[half::2], tokens, end, chosen)
+    return found | {"best": best}
+
+
+def _validation_rows(data: Any, plan: Any, reading: Reading | None, most: int) -> tuple[list[str], list[str]]:
+    """Prompts and natural targets."""
+    from mireorder.stages import apply
+
+    if most < 1:
+        raise InputError(f"{most} validation rows are none", remedy="take 1 or more, a few hundred at best")
+    splits = apply(data, plan, reading=reading, keep_columns=False)
+    name = next(iter(splits)) if len(splits) == 1 else "validation"
+    if name not in splits or not len(splits[name]):
+        problem = f"there are no validation rows (splits: {', '.join(splits)})"
+        raise InputError(problem, remedy="name a file of rows that the model did not learn, as in validation=FILE")
+    first = splits[name].select(range(min(most, len(splits[name]))))
+    return first["prompt"][:], first["target"][:]

@@ -1,0 +1,113 @@
+"""Every order: a model that learnt random orders behind markers answers in any of them, chosen when it decodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import TypeVar, cast
+
+from mireorder.cutting.base import FixedCutter
+from mireorder.errors import InputError
+from mireorder.information.significance import Significance
+from mireorder.ordering.permutation import is_permutation
+from mireorder.ordering.policies import POLICIES
+from mireorder.ordering.record import PlanRecord, Stability
+from mireorder.restoring.checks import MOST_WHOLE
+from mireorder.restoring.units import slots_by_step
+
+P = TypeVar("P", bound=PlanRecord)
+NAMED = ("plain", "reverse")
+"""Orders of any number of slots that have a name."""
+
+
+def decoded_in(plan: P, order: Sequence[int] | str) -> P:
+    """See `Plan.decode_in`."""
+    if plan.kind != "marked":
+        remedy = "fit with --policy=shuffle and --marked, and train on that"
+        raise InputError(f"a plan of kind {plan.kind} has no markers, so no order can be asked for", remedy=remedy)
+    permutation = order_named(order, len(plan.units))
+    if not _is_told(plan, permutation):
+        fitting = [name for name in NAMED if _is_told(plan, order_named(name, len(plan.units)))]
+        problem = f"in order {_written(permutation)} the first units tell how many there are, before a model can know"
+        remedy = f"take {fitting[0]}, or fit targets that all have as many units (digits: --align=pad)"
+        raise InputError(problem, remedy=remedy)
+    return replace(
+        plan,
+        policy="explicit",
+        permutation=permutation,
+        criterion={"name": "none"},
+        tie_breaker=None,
+        row_evidence=None,
+        significance=Significance(0, [], [], [], []),
+        stability=Stability(),
+        scores=[],
+        scores_plug_in=[],
+        scores_corrected=[],
+        noise=[],
+        support=[],
+        ties=[],
+        mix=[],
+    )
+
+
+def order_named(order: Sequence[int] | str, slots: int) -> list[int]:
+    """Slots by step of an order that is named (``plain``, ``reverse``), written (``3,2,1,0``) or given.
+
+    Raises:
+        InputError: it does not name every slot once.
+    """
+    natural = list(range(slots))
+    if order in NAMED:
+        return natural if order == "plain" else natural[::-1]
+    try:
+        given = [int(slot) for slot in (order.split(",") if isinstance(order, str) else order)]
+    except (TypeError, ValueError):
+        given = []
+    if len(given) != slots or not is_permutation(given):
+        remedy = f"write the slots by step, such as {_written(natural[::-1])}, or plain, or reverse"
+        raise InputError(f"{order!r} is no order of {slots} slots", remedy=remedy)
+    return given
+
+
+def orders_by_length(plan: PlanRecord) -> list[tuple[int, ...]]:
+    """The slots by step of targets of every number of units, each order once, the shortest first."""
+    cutter, lengths = cast(FixedCutter, plan.cutter), range(1, len(plan.permutation) + 1)
+    return list(dict.fromkeys(tuple(slots_by_step(cutter, plan.permutation, units)) for units in lengths))
+
+
+def has_one_order(plan: PlanRecord) -> bool:
+    """Whether all rows take the plan's own permutation."""
+    return not plan.mix and POLICIES[plan.policy].looks_at != "rows"
+
+
+def learns_every_order(plan: PlanRecord) -> bool:
+    """Whether rows have random orders behind markers, and all slots: any order can be asked of a model of them."""
+    return plan.kind == "marked" and plan.policy == "shuffle" and plan.cutter.padded
+
+
+def redrawn(plan: P, number: int) -> P:
+    """The same plan with other random orders of its rows; number 0, and a plan that draws none, stay as they are."""
+    if not number or not draws(plan):
+        return plan
+    parts = [replace(part, seed=_other(part.seed, number)) for part in plan.mix]
+    return replace(plan, seed=_other(plan.seed, number), mix=parts)
+
+
+def draws(plan: PlanRecord) -> bool:
+    """Whether rows have random orders."""
+    return "shuffle" in {plan.policy, *(part.policy for part in plan.mix)}
+
+
+def _other(seed: int, number: int) -> int:
+    return (seed + number) % (MOST_WHOLE + 1)
+
+
+def _is_told(plan: PlanRecord, permutation: Sequence[int]) -> bool:
+    """Whether the slot of each step is the same in targets of every length that reach it."""
+    orders = orders_by_length(replace(plan, permutation=list(permutation)))
+    return all(longer[: len(shorter)] == shorter for shorter, longer in pairwise(orders))
+
+
+def _written(order: Sequence[int]) -> str:
+    return ",".join(map(str, order))
