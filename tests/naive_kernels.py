@@ -9,6 +9,7 @@ from itertools import product
 from math import comb
 
 from naive import around, cells, effective, emitted_units, fnv, information, is_number, mixed, noise, numbers
+from naive_parts import DIGITS, digits_of, last_number, with_digits
 
 # --- permutations --------------------------------------------------------------------------------------------
 
@@ -343,3 +344,34 @@ def sum_extended(codes, others, base, radix, weights):
         entropy = [sum(n * math.log2(n) for n in counts.values() if n) for counts in (whole, alone)]
         sums.append(entropy[0] - entropy[1])
     return sums
+
+
+# --- the last numbers of texts ----------------------------------------------------------------------------------
+
+
+def find_last_numbers(texts):
+    """Of each text that has one: where it stands in bytes, its digits behind a separator, and behind the point."""
+    found = []
+    for text in texts:
+        span = last_number(text)
+        if span is None:
+            found.append(None)
+            continue
+        number = text[slice(*span)]
+        separator = next((at for at, char in enumerate(number) if char not in DIGITS), len(number))
+        behind = sum(char in DIGITS for char in number[separator:]), len(number.partition(".")[2])
+        found.append((*(len(text[:at].encode()) for at in span), *behind))
+    return found
+
+
+def copy_digits(texts):
+    return [None if (span := last_number(text)) is None else digits_of(text, span) for text in texts]
+
+
+def put_digits(texts, digits):
+    """Null where there is no number, or no digit before its first separator."""
+    written = []
+    for text, given, number in zip(texts, digits, find_last_numbers(texts), strict=True):
+        fits = number is not None and given is not None and len(given) > number[2]
+        written.append(with_digits(text, last_number(text), given) if fits else None)
+    return written

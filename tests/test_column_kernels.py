@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from mireorder.arrays import _dress, numerals, string_array, string_bytes
 from mireorder.cutting.labels import _find_repeated
 from mireorder.cutting.numbers import copy_emitted, fill_unpadded
+from mireorder.cutting.numerals import Numerals, _copy_digits, _find_last_numbers, _put_digits
 from mireorder.information.evidence import _order_by_evidence
 from mireorder.ordering.permutation import (
     _add_offsets,
@@ -170,3 +171,39 @@ def test_order_by_evidence(data, radices, highest):
     for row, found in enumerate(orders.tolist()):
         expected = naive_kernels.order_by_evidence(scores[row], codes[row], left[row], starts, said, highest)
         assert [slot for slot in found if slot >= 0] == expected
+
+
+# --- the last numbers of texts ----------------------------------------------------------------------------------
+
+numbers_in_texts = st.lists(st.text("é a1,.-e05", max_size=9), max_size=6)
+
+
+@given(numbers_in_texts)
+def test_find_last_numbers(texts):
+    offsets, data = string_bytes(pa.array([*texts, "9"], pa.string()).slice(0, len(texts)))
+    first, last = np.zeros(len(texts), np.int64), np.zeros(len(texts), np.int64)
+    behind, there = np.zeros((len(texts), 2), np.int32), np.zeros(len(texts), np.bool_)
+    _find_last_numbers(offsets, data, first, last, behind, there)
+    found = zip((first - offsets[:-1]).tolist(), (last - offsets[:-1]).tolist(), *behind.T.tolist(), strict=True)
+    expected = naive_kernels.find_last_numbers(texts)
+    assert [number if fits else None for number, fits in zip(found, there, strict=True)] == expected
+
+
+@given(numbers_in_texts)
+def test_copy_digits(texts):
+    found = Numerals.of(pa.array(texts, pa.string()))
+    bounds, digits = np.zeros(len(texts) + 1, np.int64), np.zeros(len(found.data) + 1, np.uint8)
+    _copy_digits(found.data, found.first, found.last, found.there, bounds, digits)
+    assert string_array(bounds, digits, found.there).to_pylist() == naive_kernels.copy_digits(texts)
+
+
+@given(numbers_in_texts, st.data())
+def test_put_digits(texts, data):
+    found = Numerals.of(pa.array(texts, pa.string()))
+    given = data.draw(st.lists(st.none() | st.text("0123456789", max_size=6), min_size=len(texts), max_size=len(texts)))
+    expected = naive_kernels.put_digits(texts, given)
+    fits = np.array([text is not None for text in expected], np.bool_)
+    bounds, digits = string_bytes(pa.array(given, pa.string()))
+    ends, text = np.zeros(len(texts) + 1, np.int64), np.zeros(len(found.data) + len(digits) + 1, np.uint8)
+    _put_digits(found.offsets, found.data, found.first, found.last, bounds, digits, fits, ends, text)
+    assert string_array(ends, text, fits).to_pylist() == expected

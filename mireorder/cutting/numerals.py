@@ -51,7 +51,7 @@ class Numerals:
         rows = len(column)
         first, last, there = np.zeros(rows, np.int64), np.zeros(rows, np.int64), np.zeros(rows, np.bool_)
         behind = np.zeros((rows, 2), np.int32)
-        _find(offsets, data, first, last, behind, there)
+        _find_last_numbers(offsets, data, first, last, behind, there)
         if decimals is not None:
             there &= behind[:, 1] == decimals
         bounds, digits = np.zeros(rows + 1, np.int64), empty_text(int((last - first)[there].sum()))
@@ -78,7 +78,7 @@ class Numerals:
 
 
 @kernel
-def _find(
+def _find_last_numbers(
     offsets: Ints, data: Bytes, first: Ints, last: Ints, behind: NDArray[np.int32], there: NDArray[np.bool_]
 ) -> None:
     """Fill in where the last number of each text stands, its digits behind separators, and whether it is one number."""
