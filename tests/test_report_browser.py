@@ -12,7 +12,7 @@ from mireorder.report.page import write_page
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
-pytestmark = pytest.mark.skipif(missing() is not None, reason=f"no browser here: {missing()}")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(missing() is not None, reason=f"no browser here: {missing()}")]
 
 AXE = "axe-core@4.10.3"
 REPORTS = ("products", "hostile", "comparison")
