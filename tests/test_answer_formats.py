@@ -195,7 +195,8 @@ MARKED = plan_of(Digits("pad", width=2), [1, 0], kind="marked", policy="shuffle"
 NO_FORM = {
     "ask for one, with decode or plan.decode_in": MARKED,
     "cutter digits, kind marked": plan_of(Digits("left", length=2), [1, 0], kind="marked", markers="<{}>"),
-    "cutter digits, kind fixed": plan_of(Digits("pad", width=2, pattern="last-number"), [1, 0]),
+    "the units are a part of an answer": plan_of(Digits("pad", width=2, pattern="last-number"), [1, 0]),
+    "a part of an answer, and the text around": plan_of(Fields(("a", "b"), path=("x",)), [1, 0]),
     "cutter words, kind fixed": plan_of(Words(width=3), [2, 1, 0]),
     "an order of its own": plan_of(Fields(("a", "b")), [0, 1], policy="shuffle"),
     "101 units may be missing": plan_of(Labels(tuple(f"l{n}" for n in range(101))), range(101)),

@@ -3,6 +3,8 @@
 import json
 import math
 import shutil
+from dataclasses import replace
+from io import StringIO
 from itertools import pairwise, permutations
 
 import numpy as np
@@ -14,6 +16,7 @@ pytest.importorskip("trl")
 
 import torch
 from models import tiny
+from rich.console import Console
 from test_usable import Table, sets
 
 from mireorder import Plan, apply
@@ -26,7 +29,7 @@ from mireorder.evaluate.search import Contender, choose, search
 from mireorder.information.criteria.joint import Joint
 from mireorder.ordering.best import cost_of, ranked
 from mireorder.reading import Reading
-from mireorder.report.search import write_search
+from mireorder.report.search import search_view, write_search
 from mireorder.tokenizing.characters import character_tokenizer
 from mireorder.training.budget import Budget
 from mireorder.training.loop import Learner, answer_bits, shuffled_batches, to_rows
@@ -85,14 +88,22 @@ def test_the_better_half_goes_on_and_bits_break_ties():
 
     def train(names, share):
         trained.append(list(names))
-        return {
-            name: reached(0.1 if name in "ab" else 0.0, bits={"a": 3, "b": 2, "c": 1, "d": 4}[name]) for name in names
-        }
+        bits = {"a": 3, "b": 2, "c": 1, "d": 4}
+        return {name: reached(0.1 if name in "ab" else 0.0, bits[name]) for name in names}
 
     names, found = halving("abcd", [Rung(0.25, 4), Rung(0.5, 2)], train)
     assert trained == [list("abcd"), list("ba")]
     assert names == list("bacd")
     assert [len(found[name]) for name in "abcd"] == [2, 2, 1, 1]
+
+
+def test_the_natural_order_stays_so_that_the_others_are_held_against_it():
+    shares = {"p": 0.1, "a": 0.4, "b": 0.3, "c": 0.2}
+    names, found = halving(
+        "pabc", [Rung(0.25, 4), Rung(0.5, 2)], lambda names, _: {name: reached(shares[name]) for name in names}
+    )
+    assert names == list("apbc")
+    assert [len(found[name]) for name in "pabc"] == [2, 2, 1, 1]
 
 
 def test_what_is_surely_behind_is_stopped_at_half_of_the_steps_and_not_before():
@@ -101,11 +112,9 @@ def test_what_is_surely_behind_is_stopped_at_half_of_the_steps_and_not_before():
     def train(names, share):
         return {name: reached(shares[name]) for name in names}
 
-    names, found = halving("abc", [Rung(0.25, 3), Rung(0.5, 3), Rung(1.0, 3)], train)
+    names, found = halving("bac", [Rung(0.25, 3), Rung(0.5, 3), Rung(1.0, 3)], train)
     assert names == list("acb")
-    assert [len(found[name]) for name in "abc"] == [3, 2, 2], (
-        "c is behind in every row that differs, and in five of 100"
-    )
+    assert [len(found[name]) for name in "abc"] == [3, 2, 2], "c is behind in 5 rows of 100"
 
 
 def test_a_lead_is_taken_in_pairs():
@@ -232,6 +241,9 @@ def test_a_page_says_what_was_tried_and_what_it_cost(found):
     ("options", "message"),
     [
         ({"budget": 0.5}, "below one for each of 1 seeds"),
+        ({"budget": math.nan}, "a budget of nan trainings has no end"),
+        ({"budget": math.inf}, "a budget of inf trainings has no end"),
+        ({"setup": Setup(seeds=1, budget=Budget(3, 16))}, "3 steps can't be parted"),
         ({"setup": Setup(models=("tiny", "nano"), seeds=1)}, "a search is of one model"),
         ({"setup": Setup(seeds=1, lora=True)}, "an adapter alone is useless"),
         ({"setup": Setup(models=("no/such",), seeds=1)}, "no/such"),
@@ -243,6 +255,27 @@ def test_what_can_not_be_searched_is_refused_before_anything_is_trained(options,
     with pytest.raises(MireorderError, match=message):
         search(ROWS, tmp_path / "out", reading=READING, **asked)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_row_that_can_not_be_cut_is_named_as_it_was_given(tmp_path):
+    file = tmp_path / "bad.txt"
+    file.write_text("".join(f"{row['s']}={row['t']}\n" for row in ROWS) + "1*1=abc\n")
+    with pytest.raises(InputError, match=rf"^bad\.txt, row {len(ROWS)}: .*; fix it, or leave the row out$"):
+        search(file, tmp_path / "out", reading=Reading(separator="="), cutter="digits", setup=SETUP, criterion=Joint())
+
+
+def test_names_of_units_are_text_in_the_table(found):
+    found, _ = found
+    named = replace(found, plan=replace(found.plan, units=["[/x]", "[red]y", "z\x1b[1m"]))
+    console = Console(file=StringIO(), width=200)
+    console.print(search_view(named))
+    assert "[/x] [red]y" in console.file.getvalue() and "\x1b" not in console.file.getvalue()
+
+
+def test_criteria_without_costs_rank_by_what_comes_early(found):
+    found, _ = found
+    costs = [one.cost for one in found.contenders if one.name != "plain"]
+    assert len({round(cost, 6) for cost in costs}) > 1, "the whole information is the same in every order"
 
 
 def test_on_the_command_line(tmp_path, capsys):
@@ -266,4 +299,4 @@ def test_the_natural_order_is_kept_where_the_lead_over_it_is_noise():
     noise = Contender("1-0", (1, 0), 0.9, (reached(0.3), Reached(1, one_more, 1.0)))
     assert choose([noise, plain])[0] is plain
     stopped = Contender("plain", (0, 1), 1.0, (reached(0.2),))
-    assert choose([noise, stopped])[0] is noise, "the natural order fell behind before"
+    assert choose([better, stopped]) == (better, lead(better.reached[0], stopped.reached[0])), "surely behind before"

@@ -41,10 +41,12 @@ def search(
     Example: mireorder search mul.txt --split = --cutter digits --steps 3000 --budget 2 --out found/
     """
     from mireorder.evaluate.compare import Setup
+    from mireorder.evaluate.halving import FEWEST, rungs
     from mireorder.evaluate.search import search as search_orders
     from mireorder.report.search import search_view, write_search
 
     setup = Setup(models=(model,), seeds=training.seeds, budget=training.budget(), workers=training.workers, lora=lora)
+    rungs(budget, FEWEST, training.seeds)
     with steps_bar("training", round(training.steps * budget), "steps") as bar:
         reached: dict[tuple[str, int], int] = {}
 

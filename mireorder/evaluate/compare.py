@@ -167,12 +167,12 @@ def compare(
     try:
         prepared = prepare(split, orders, reading=reading_split, **options)
     except InputError:
-        _refuse_rows(data, reading, options["cutter"])
+        refuse_rows(data, reading, options["cutter"])
         raise
     return compare_prepared(prepared, out, setup, progress=progress)
 
 
-def _refuse_rows(data: Any, reading: Reading, cutter: Cutter) -> None:
+def refuse_rows(data: Any, reading: Reading, cutter: Cutter) -> None:
     """Raise InputError if a row can't be cut, with its place in the data as it was given."""
     from mireorder.stages import fit
 

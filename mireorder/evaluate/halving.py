@@ -16,7 +16,7 @@ from mireorder.evaluate.statistics import Interval, bootstrap
 
 SHARES = (0.25, 0.5, 1.0)
 """How far runs are trained, as a share of all steps. Ranks by a tenth of the steps say little."""
-FEWEST = 2
+FEWEST, MOST = 2, 1_000_000
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,8 @@ def rungs(budget: float, orders: int, seeds: int = 1) -> list[Rung]:
     """
     if orders < FEWEST:
         raise InputError(f"a search needs two or more orders, and there is {orders}", remedy="cut targets into units")
+    if not budget < MOST:
+        raise InputError(f"a budget of {budget:g} trainings has no end", remedy=f"allow less than {MOST:,}")
     if budget < seeds:
         raise InputError(
             f"a budget of {budget:g} trainings is below one for each of {seeds} seeds",
@@ -83,10 +85,11 @@ def halving(
 ) -> tuple[list[str], dict[str, list[Reached]]]:
     """Train orders further and further, fewer and fewer.
 
-    From half of the steps on, an order that is surely behind the first (its interval lies below) is stopped as well.
+    The first of them stays, so that the others are held against it at every step. From half of the steps on, an order
+    that is surely behind the best (its interval lies below) is stopped as well, be it the first.
 
     Args:
-        names: of the orders.
+        names: of the orders; the first is the natural one.
         steps: the rungs.
         train: trains orders to a share of the steps, and measures them.
 
@@ -101,7 +104,8 @@ def halving(
             reached[name].append(found[name])
         left.sort(key=lambda name: (-found[name].exact_match, found[name].bits))
         if number + 1 < len(steps):
-            kept = left[: steps[number + 1].orders]
+            most = steps[number + 1].orders
+            kept = left[:most] if names[0] in left[:most] else [*left[: most - 1], *({names[0]} & set(left))]
             if rung.share >= SHARES[1]:
                 kept = [name for name in kept if lead(found[name], found[left[0]]).high >= 0]
             stopped = [name for name in left if name not in kept] + stopped

@@ -106,7 +106,7 @@ def _refuse_difference(path: Path, content: Mapping[str, Any]) -> None:
         named = [f"{name} was {_short(before.get(name))}, is {_short(now.get(name))}" for name in differ[:_MOST_NAMED]]
         more = f" and {len(differ) - _MOST_NAMED} more" if len(differ) > _MOST_NAMED else ""
         raise OutputError(
-            f"{path.parent}: holds another comparison: {'; '.join(named)}{more}; choose another folder, or empty it"
+            f"{path.parent}: holds something else: {'; '.join(named)}{more}; choose another folder, or empty it"
         )
 
 

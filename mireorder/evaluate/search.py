@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mireorder.errors import InputError
-from mireorder.evaluate.compare import Setup, content_of, origin_of, prepare, settled
-from mireorder.evaluate.halving import FEWEST, Reached, halving, lead, rungs
+from mireorder.evaluate.compare import Setup, content_of, origin_of, prepare, refuse_rows, settled
+from mireorder.evaluate.halving import FEWEST, SHARES, Reached, halving, lead, rungs
 from mireorder.evaluate.held_out import JobData, split_rows, write_job_data
 from mireorder.evaluate.results_folder import ResultsFolder
 from mireorder.evaluate.statistics import Interval
@@ -34,6 +34,7 @@ from mireorder.reading import Reading
 if TYPE_CHECKING:
     from mireorder.cutting import Cutter
     from mireorder.information.criteria import Criterion
+    from mireorder.information.criteria.criterion import Score, Scores
     from mireorder.ordering.plan import Plan
 
 FILE, STATES = "search.json", "states"
@@ -47,7 +48,7 @@ class Contender:
     Attributes:
         name: its slots by step, ``3-2-1-0``, or ``plain``.
         permutation: slots by step.
-        cost: its bits by the criterion.
+        cost: bits of an answer by the criterion; of one that has no costs, less the area under its cumulative scores.
         reached: what it reached, rung by rung.
     """
 
@@ -74,7 +75,7 @@ class Search:
         contenders: the best first: those that were trained furthest stand before the others.
         lead: of the chosen order over the natural one, in exact match, at the last step that both were trained to, with
             a 95% bootstrap interval over the held-out rows.
-        chosen: its name. The natural order is kept where it was among the last and the lead of the best is noise.
+        chosen: its name. The natural order is kept where the lead of the best is noise.
         trainings: steps that were trained, in whole trainings.
         scoring_seconds: that the scores took.
         rows: of all runs that were measured.
@@ -129,16 +130,16 @@ def search(
     from mireorder.stages import complete, count, plan_of
 
     out, setup, criterion = Path(out), settled(setup or Setup(seeds=1)), criterion or Usable()
-    if len(setup.models) > 1:
-        raise InputError("a search is of one model", remedy="search for each by itself")
-    rungs(budget, FEWEST, setup.seeds)  # a budget that is too small is known before networks are trained for scores
     cutter = complete(cutter, data, reading)
-    if cutter.of_ids:
-        raise InputError("orders of tokens can't be searched", remedy="take units that are text")
+    _refuse(setup, budget, cutter)
     options, as_given = {"between": reading.separator or " ", **options, "cutter": cutter}, reading
     split, reading = split_rows(data, reading)
     begun = time.monotonic()
-    counts = count(split, reading=reading, criterion=criterion, tie_breaker=None, **options)
+    try:
+        counts = count(split, reading=reading, criterion=criterion, tie_breaker=None, **options)
+    except InputError:
+        refuse_rows(data, as_given, cutter)
+        raise
     orders, costs = _ranked(counts, budget, setup.seeds)
     seconds = time.monotonic() - begun
     runs, contenders = _trained(split, orders, costs, budget, out, setup, progress, reading=reading, **options)
@@ -150,6 +151,18 @@ def search(
     shutil.rmtree(out / STATES, ignore_errors=True)
     runs.results.write_results([{k: v for k, v in row.items() if k not in ("right", "bits")} for row in runs.rows])
     return Search(out, plan, contenders, led, chosen.name, evidence["trainings"], seconds, runs.rows)
+
+
+def _refuse(setup: Setup, budget: float, cutter: Cutter) -> None:
+    """Raise InputError for what can be known before networks are trained for scores."""
+    if len(setup.models) > 1:
+        raise InputError("a search is of one model", remedy="search for each by itself")
+    rungs(budget, FEWEST, setup.seeds)
+    if _budget(setup).steps < round(1 / SHARES[0]):
+        problem = f"{_budget(setup).steps} steps can't be parted"
+        raise InputError(problem, remedy="train for 4 or more, better thousands")
+    if cutter.of_ids:
+        raise InputError("orders of tokens can't be searched", remedy="take units that are text")
 
 
 def _trained(
@@ -176,7 +189,7 @@ def _trained(
 
 
 def choose(contenders: Sequence[Contender]) -> tuple[Contender, Interval]:
-    """The order to take: the best, but the natural one where it was among the last and the lead over it is noise.
+    """The order to take: the best, but the natural one where the lead over it is noise.
 
     Args:
         contenders: the best first, the natural order among them.
@@ -187,7 +200,7 @@ def choose(contenders: Sequence[Contender]) -> tuple[Contender, Interval]:
     best, plain = contenders[0], next(one for one in contenders if one.name == PLAIN)
     last = min(len(best.reached), len(plain.reached)) - 1
     led = lead(best.reached[last], plain.reached[last])
-    if len(best.reached) == len(plain.reached) and led.low <= 0:
+    if led.low <= 0:
         return plain, Interval(0.0, 0.0, 0.0)
     return best, led
 
@@ -197,12 +210,23 @@ def _ranked(counts: Any, budget: float, seeds: int) -> tuple[dict[str, tuple[int
     slots, tally = len(counts.targets.cutter.slots), counts.first
     measure = tally.measure(counts.targets.radices)
     estimator = Order(criterion=tally.criterion).decisive(tally.criterion)
-    score = partial(measure.scores, estimators=(estimator,))
+    score = partial(_early, partial(measure.scores, estimators=(estimator,)), estimator, slots)
     most = int(4 * budget / seeds) + 1  # a quarter of a training is the least that an order takes
     found = [tuple(order) for order in ranked(slots, score, estimator, most)] if slots > 1 else []
     natural = tuple(range(slots))
     orders = {PLAIN if order == natural else "-".join(map(str, order)): order for order in [*found, natural]}
     return orders, {name: cost_of(order, score, estimator) for name, order in orders.items()}
+
+
+def _early(score: Score, estimator: str, slots: int, emitted: Sequence[int]) -> Scores:
+    """Scores with costs that rank orders. Information adds up to the same in all: what comes early counts more then.
+
+    The sum over the steps is less the area under the cumulative curve (`mireorder.evaluate.orders.area`).
+    """
+    found = score(emitted)
+    if found.cost is not None:
+        return found
+    return replace(found, cost=-found.bits[estimator] * (slots - len(emitted)) / slots)
 
 
 def _budget(setup: Setup) -> Any:
@@ -265,6 +289,6 @@ class _Runs:
             eval_every=-(-budget.steps // self.setup.evaluations),
             origin=origin_of(self.prepared[name][0], file.dataset),
             lora=self.setup.lora,
-            until=max(1, round(budget.steps * share)),
+            until=int(budget.steps * share),
             state=str(states / f"{name}-{seed}.safetensors"),
         )

@@ -58,7 +58,7 @@ def order_named(order: Sequence[int] | str, slots: int) -> list[int]:
         InputError: it does not name every slot once.
     """
     natural = list(range(slots))
-    if order in NAMED:
+    if isinstance(order, str) and order in NAMED:
         return natural if order == "plain" else natural[::-1]
     try:
         given = [int(slot) for slot in (order.split(",") if isinstance(order, str) else order)]

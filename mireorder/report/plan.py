@@ -43,7 +43,7 @@ from mireorder.serialise import describe, printable
 
 MOST_CHAIN, MOST_STEPS, MOST_DRAWN = 40, 200, 60
 OF_COSTS, OF_SEARCH, OF_TRUST = ("costs", "probe"), ("search",), ("stability", "estimators")
-_FLAGS = ("delimiter", "missing", "align", "width", "joiner", "language", "vocabulary")
+_FLAGS = ("delimiter", "missing", "align", "width", "joiner", "language", "vocabulary", "pattern", "path")
 """Options of cutters that the command line has under the same name."""
 
 
@@ -206,6 +206,7 @@ def _reading(plan: Plan) -> list[str]:
         return ["--split", reading.separator]
     target = ["--labels" if len(reading.target) > 1 else "--target", ",".join(reading.target)]
     columns = ["--columns", ",".join(reading.columns)] if reading.columns else []
+    columns += ["--csv-delimiter", reading.delimiter] if reading.delimiter else []
     return [*columns, "--source", ",".join(reading.source), *target]
 
 
@@ -217,7 +218,13 @@ def _cutter(plan: Plan) -> list[str]:
     )
     given = [name for name in _FLAGS if options.get(name) not in (None, default.get(name))]
     names = ["--names", "NAMES"] if options.get("names") and len(plan.reading.target) == 1 else []
-    return [word for name in given for word in (f"--{name}", str(options[name]))] + names
+    found = [word for name in given for word in (f"--{name}", _written(options[name]))]
+    return found + (["--canonical"] if options.get("canonical") else []) + names
+
+
+def _written(value: Any) -> str:
+    """An option's value as it is passed; a path with points between its keys."""
+    return ".".join(value) if isinstance(value, list | tuple) else str(value)
 
 
 def grid(table: Table, heads: int = 1) -> Grid:

@@ -41,8 +41,9 @@ def write_search(search: Search) -> None:
         *(f"- {line}" for line in _conclusions(search)),
         *(["", f"![accuracy over steps]({PICTURE})"] if drawn else []),
         "",
-        "Cost: bits of an answer by the criterion, the sum over the order's steps. Bits: what an answer costs the "
-        "trained model, which breaks ties in exact match. `results.parquet` has a row for each run and step measured.",
+        "Cost: bits of an answer by the criterion, the sum over the order's steps; of a criterion that has no costs, "
+        "less the area under its cumulative scores. Bits: what an answer costs the trained model, which breaks ties in "
+        "exact match. `results.parquet` has a row for each run and step measured.",
     ]
     write_text(search.folder / PAGE, "\n".join(lines) + "\n")
 
@@ -55,7 +56,7 @@ def search_view(search: Search) -> RenderableType:
     for number, name in enumerate(_head(search)):
         table.add_column(name, justify="right" if number else "left", no_wrap=True)
     for one in search.contenders:
-        table.add_row(*_cells(search, one), style="bold green" if one.name == search.chosen else "")
+        table.add_row(*map(Text, _cells(search, one)), style="bold green" if one.name == search.chosen else "")
     return Group(table, *map(Text, _conclusions(search)))
 
 
@@ -86,6 +87,4 @@ def _conclusions(search: Search) -> Sequence[str]:
         return [f"* the natural order is kept{others}", spent]
     led = search.lead
     points = f"{100 * led.value:+.1f} points ({100 * led.low:+.1f} to {100 * led.high:+.1f})"
-    noise = "; that is within noise" if led.low <= 0 else ""
-    last = f"against plain at the last step that both were trained to{noise}"
-    return [f"* {search.chosen} is chosen: {points} {last}", spent]
+    return [f"* {search.chosen} is chosen: {points} against plain at the last step that both were trained to", spent]

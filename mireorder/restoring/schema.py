@@ -247,6 +247,8 @@ def _agree_scores(plan: Mapping[str, Any], slots: int) -> None:
         _require_order(order, slots, f"stability.order_by_estimator.{shown_key(name)}")
     for name, cost in steady.get("costs", {}).items():
         _require_order(cost["permutation"], slots, f"stability.costs.{shown_key(name)}.permutation")
+    if "search" in steady and not steady["search"]["orders"]:
+        raise ValueError("stability.search.orders holds none")
     for place, order in enumerate(steady.get("search", {}).get("orders", [])):
         _require_order(order["permutation"], slots, f"stability.search.orders[{place}].permutation")
     for place, tie in enumerate(plan["ties"]):

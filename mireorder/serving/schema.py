@@ -127,12 +127,14 @@ def answer_format(plan: Plan, targets: Iterable[str] = ()) -> AnswerFormat:
     if plan.kind in ("set", "marked") and not has_one_order(plan):
         asked = ": ask for one, with --decode or plan.decode_in" if plan.kind == "marked" else ""
         _refuse(f"each row has an order of its own, which no schema holds{asked}")
+    if cutter.partial:
+        _refuse("the units are a part of an answer, and the text around them is free")
     if isinstance(cutter, FieldsRestorer):
         return _of_fields(plan, cutter, targets)
     if isinstance(cutter, LabelsRestorer):
         names = [_literal(cutter.slots[slot]) for slot in plan.permutation]
         regex = _in_order(names, [False] * len(names), _literal(cutter.joiner), _literal(cutter.empty))
-    elif isinstance(cutter, DigitsRestorer) and not cutter.partial and (plan.kind == "fixed" or cutter.padded):
+    elif isinstance(cutter, DigitsRestorer) and (plan.kind == "fixed" or cutter.padded):
         regex = _of_digits(plan, cutter)
     else:
         _refuse(f"answers of cutter {cutter.name}, kind {plan.kind}, have neither a schema nor a regular expression")
