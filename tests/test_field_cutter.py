@@ -107,3 +107,13 @@ def test_refused_fields_are_told_what_is_wrong():
     told = ["order a, b", "no field 'c'", "white space", "'a' is repeated", "null", "empty", "too early"]
     assert sorted(problems) == list(range(7))
     assert all(re.search(why, problems[row]) and "--reject" in problems[row] for row, why in enumerate(told))
+
+
+def test_white_space_that_differs_is_named_with_where_it_stands():
+    texts = ['{"a": 1, "b": 2}', '{"a": 1, "b": 2 }', '{ "a": 1, "b": 2}', '{"a": 1,"b": 2}', "{ }", '{"a": 1} ']
+    told = ["behind the last field: ' }', not '}'", "before the first field: '{ ', not '{'"]
+    told += ["between fields: ',', not ', '", "without fields is to be '{}'", "white space is not as in most rows;"]
+    problems = Fields(("a", "b")).cut(batch_of(texts)).problems
+    assert sorted(problems) == [1, 2, 3, 4, 5]
+    assert all(why in problems[row] for row, why in enumerate(told, 1))
+    assert list(settled(Fields(), batch_of(texts[:2])).cut(batch_of(texts[:2])).problems) == [1], "of two, the plainer"

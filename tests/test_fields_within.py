@@ -1,17 +1,19 @@
 """Cutter fields in one canonical form, and of an object within another: all that does not move stays byte for byte."""
 
 import json
+import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from lossless import batch_of, permutations_of, settled
 from test_field_cutter import STYLES, json_values
 from test_plan import plan_of
 
-from mireorder import Fields, Order, Plan, check, fit
+from mireorder import Fields, Order, Plan, apply, check, fit
 from mireorder.cli import main
 from mireorder.restoring.units import Restored
 from mireorder.serving.stream import Stream
@@ -98,6 +100,41 @@ def test_the_canonical_form_is_the_commonest():
     assert natural == [*contradicting[:2], '{"a":2,"b":1,"c":3}']
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.data(), st.sampled_from(["joint", "pairwise"]), st.booleans(), st.booleans())
+def test_rows_with_any_colons_are_counted_and_come_back(tmp_path_factory, data, criterion, as_text, within):
+    """All colons alike, or each member with its own; a file is read from its bytes."""
+    path = tmp_path_factory.mktemp("colons") / "rows.jsonl"
+    colons = st.sampled_from([":", ": ", " : ", " :", ":  "])
+    colons = colons if data.draw(st.booleans()) else st.just(data.draw(colons))
+    lines, values = [], []
+    for row in range(4):
+        members = [('"x"', str(row)), ('"\\u00e9"', '"3.10"'), ('"z"', f'{{"k":{row % 2}}}')]
+        opening, between, closing, _ = data.draw(st.sampled_from([style for style in STYLES if "\n" not in style[0]]))
+        text = opening + between.join(key + data.draw(colons) + value for key, value in members) + closing
+        text = f'{{"call":{text}}}' if within else text
+        lines.append(f'{{"q":"s{row}","a":{json.dumps(text) if as_text else text}}}\n')
+        values.append([*json.loads(text).items()])
+    path.write_text("".join(lines), encoding="utf-8")
+    cutter = Fields(canonical=True, path=("call",) if within else ())
+    plan = fit(path, source="q", target="a", cutter=cutter, order=Order("reverse", criterion))
+    found = plan.restore_batch(apply(path, plan)["train"].to_dict())
+    assert (
+        set(found["verdict"]) == {"complete"} and [[*json.loads(text).items()] for text in found["restored"]] == values
+    )
+    assert len(set(re.findall(r'"x"(.*?)\d', "".join(found["restored"])))) == 1, "in one style"
+
+
+def test_values_are_the_same_whatever_the_colon():
+    batch = batch_of(['{"a":1,"b":":"}', '{"a" : 1,"b":": "}', '{"a": 1,"b" :  ":"}', '{"a":2,"b":":"}'])
+    survey = Fields(canonical=True).survey(batch)
+    for colon in (":", ": ", " :  "):
+        cutter = replace(Fields(canonical=True).settle(survey), colon=colon)
+        first, *others = cutter.codes(cutter.cut(batch), survey).T.tolist()[0], cutter.radices(survey)
+        assert others == [(3, 3)]
+        assert first[0] == first[1] == first[2] != first[3] and min(first) > 0
+
+
 def test_key_orders_are_refused_with_the_option_that_takes_them(tmp_path, capsys):
     """The small input of key orders."""
     assert run_all(tmp_path, KEY_ORDERS, "text", "answer") == 2
@@ -154,6 +191,10 @@ REFUSED = {
     '{"x": {"a": 1, "a": 2}}': "stands twice",
     '{"x": {"b": 1}}': "no field 'b'",
     '[{"x": {}}]': "there is no 'x' in it",
+    'let me see\n{"x": {"a": 1}}': "text stands before the JSON",
+    '[5 disks]\n{"x": {"a": 1}}': "text stands before the JSON",
+    '5" disks: {"x":\n {"a": 1}}': "text stands before the JSON",
+    "let me see": "target is not valid JSON",
 }
 
 

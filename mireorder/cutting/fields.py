@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from mireorder.arrays import list_array
 from mireorder.cutting.base import NO_TARGET, Adapting, Cut, present_codes
 from mireorder.errors import InputError
-from mireorder.restoring.fields import FieldsRestorer
+from mireorder.restoring.fields import FieldsRestorer, ScannedObject
 from mireorder.restoring.units import Part
+
+_DECODER = json.JSONDecoder()
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Fields(FieldsRestorer, Adapting):
             if len(found.betweens) == 1:
                 styles[found.opening, found.betweens[0], found.closing] += 1
             for key, member in zip(found.keys, found.members, strict=True):
-                values.setdefault(key, set()).add(_hash(member))
+                values.setdefault(key, set()).add(self._hash(member))
             colons.update(found.colons)
         hashes = {key: np.array(sorted(seen), np.uint64) for key, seen in values.items()}
         return FieldsSurvey(orders, styles, colons, hashes)
@@ -99,7 +101,7 @@ class Fields(FieldsRestorer, Adapting):
 
     def _styled(self, survey: FieldsSurvey) -> Fields:
         default = ((self.opening, self.between, self.closing), 0)
-        style = min(survey.styles.items(), key=lambda s: (-s[1], s[0]), default=default)[0]
+        style = min(survey.styles.items(), key=lambda s: (-s[1], len("".join(s[0])), s[0]), default=default)[0]
         return replace(self, opening=style[0], between=style[1], closing=style[2])
 
     def cut(self, batch: pa.RecordBatch) -> Cut:
@@ -113,10 +115,10 @@ class Fields(FieldsRestorer, Adapting):
             found = self.scan(part.text or "")
             problem = NO_TARGET if text is None else "target is empty" if not text else part.problem or found.problem
             pairs = [(place.get(key, -1), member) for key, member in zip(found.keys, found.members, strict=True)]
-            at, members = [slot for slot, _ in pairs], [member for _, member in pairs]
+            at = [slot for slot, _ in pairs]
             if problem is None and -1 in at:
                 problem = f"the plan knows no field {found.keys[at.index(-1)]!r}, only {', '.join(self.keys)}"
-            problem = f"{problem}; fix it or pass --reject" if problem else self._misplaced(at, members, part.text)
+            problem = f"{problem}; fix it or pass --reject" if problem else self._misplaced(at, found, part.text)
             if problem is None:
                 slots += sorted(at)
                 units += [member for _, member in sorted(pairs)]
@@ -125,21 +127,30 @@ class Fields(FieldsRestorer, Adapting):
             offsets.append(len(units))
         return Cut(np.array(offsets, np.int64), np.array(slots, np.int32), pa.array(units, pa.string()), problems)
 
-    def _misplaced(self, at: list[int], members: list[str], text: str | None) -> str | None:
+    def _misplaced(self, at: list[int], found: ScannedObject, text: str | None) -> str | None:
         """Why an object would not come back as it stands, and the remedy; None if it does, or need not."""
         if self.canonical:
             return None
         problem = None
         if at != sorted(at):
             problem = f"fields do not stand in the order {', '.join(self.keys)}"
-        elif self.glue(at, members) != text:
-            problem = f"white space between fields is not as in the other rows ({self.between!r})"
+        elif self.glue(at, found.members) != text:
+            problem = f"white space is not as in most rows{self._odd(found)}"
         remedy = "fit with --canonical to have all in one order and style, fix it or pass --reject"
         return None if problem is None else f"{problem}; {remedy}"
 
+    def _odd(self, found: ScannedObject) -> str:
+        """What differs first from the plan's style, as far as it stands before, between or behind members."""
+        if not found.members:
+            return " (an object without fields is to be '{}')"
+        pairs = [("before the first field", found.opening, self.opening)]
+        pairs += [("between fields", between, self.between) for between in found.betweens]
+        pairs += [("behind the last field", found.closing, self.closing)]
+        return next((f" ({where}: {here!r}, not {most!r})" for where, here, most in pairs if here != most), "")
+
     def codes(self, cut: Cut, survey: FieldsSurvey) -> NDArray[np.int32]:
         """int32 (rows, keys): 0 absent, else 1 + rank of the member's hash among those seen; -1 if it was not seen."""
-        hashes = np.array([_hash(unit) for unit in cut.units.to_pylist()], np.uint64)
+        hashes = np.array([self._hash(unit) for unit in cut.units.to_pylist()], np.uint64)
         values = np.zeros(len(hashes), np.int32)
         for slot, key in enumerate(self.keys):
             of_key, known = cut.slots == slot, survey.values[key]
@@ -178,6 +189,15 @@ class Fields(FieldsRestorer, Adapting):
         before, texts, after = ([getattr(part, name) for part in found] for name in ("before", "text", "after"))
         return Around(*(pa.array(column, pa.string()) for column in (before, texts, after)))
 
+    def _hash(self, member: str) -> int:
+        """Of a member, however it is written: as a text between quotes, or with another colon where any may stand."""
+        if member.startswith("\\"):
+            member = json.loads(f'"{member}"')
+        if self.canonical:  # a survey has the colon of before `settle`
+            _, end = _DECODER.raw_decode(member)
+            member = f"{member[:end]}: {member[end + len(self.colon) :]}"
+        return int.from_bytes(hashlib.blake2b(member.encode(), digest_size=8).digest(), "little")
+
     def _parts(self, texts: Sequence[str | None]) -> list[Part]:
         return [self.part(text or "") for text in texts]
 
@@ -212,13 +232,6 @@ def _common_order(orders: Sequence[tuple[str, ...]]) -> tuple[str, ...] | None:
         keys += ready
         sorter.done(*ready)
     return tuple(keys)
-
-
-def _hash(text: str) -> int:
-    """Of a member, however it is written: as a text between quotes, its own are escaped."""
-    if text.startswith("\\"):
-        text = json.loads(f'"{text}"')
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
 def _texts(batch: pa.RecordBatch) -> list[str | None]:

@@ -117,11 +117,10 @@ class FieldsRestorer(Traits):
             at = _value_at(text, self.path)
             _STRICT.decode(text)
         except (ValueError, IndexError, RecursionError) as error:
-            cut_short = not text.strip(_SPACE) or _goes_on(text)
+            start = text.lstrip(_SPACE)
+            cut_short = not start or (start[0] in "{[" and _goes_on(text))
             repeated = isinstance(error, ValueError) and not isinstance(error, json.JSONDecodeError)
-            problem = (
-                "the JSON stops too early" if cut_short else str(error) if repeated else "target is not valid JSON"
-            )
+            problem = "the JSON stops too early" if cut_short else str(error) if repeated else _why_invalid(text)
         if at is None:
             return Part(None, problem=problem or f"there is no {where!r} in it", cut_short=cut_short)
         quote = text.startswith('"', at)
@@ -193,6 +192,18 @@ def scan_object(text: str) -> ScannedObject:
     if text[at + 1 :].strip(_SPACE):
         found.problem = "text follows the JSON object"
     return found
+
+
+def _why_invalid(text: str) -> str:
+    """What is wrong with a text that is no JSON: most often, that text stands before it, as a turn's content does."""
+    bracket = re.search(r"[{\[]", text)
+    for start in (bracket.start() if bracket else 0, text.rfind("\n") + 1):
+        try:
+            if text[:start].strip(_SPACE) and isinstance(json.loads(text[start:]), (dict, list)):
+                return "text stands before the JSON"
+        except (ValueError, RecursionError):
+            continue
+    return "target is not valid JSON"
 
 
 def _goes_on(text: str) -> bool:
