@@ -158,7 +158,7 @@ def scan_object(text: str) -> ScannedObject:
         found.problem, found.cut_short = "target is not a JSON object", not text
         return found
     found.opening = text[:at]
-    betweens = set()
+    betweens, seen = set(), set()
     try:
         while text[at] != "}" or found.members:
             start = at
@@ -168,9 +168,10 @@ def scan_object(text: str) -> ScannedObject:
             key.encode()  # half a surrogate pair is not text: a ValueError
             key_end, value = at, _after_colon(text, at)
             _, at = _DECODER.raw_decode(text, value)
-            if key in found.keys:
+            if key in seen:
                 found.problem = f"field {key!r} is repeated"
                 return found
+            seen.add(key)
             end, at = at, _skip(text, at)
             stop = text[at]  # a number at the very end may go on: what follows must be seen first
             found.keys.append(key)
