@@ -7,16 +7,20 @@ import sys
 import warnings
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import concatenate_datasets, load_dataset, load_from_disk
 from exported import ROWS, assert_restored, dataset, empty_answers
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from mireorder import Order, Plan, apply, check, export, fit
 from mireorder.cli import main
 from mireorder.errors import InputError, InputWarning, OutputError
 from mireorder.exporting import export as module
 from mireorder.exporting.targets import TARGETS
+from mireorder.tokenizing.chat import as_messages
 
 OF_TEXT = [name for name, target in TARGETS.items() if target.form == "text"]
 OF_TOKENS = [name for name, target in TARGETS.items() if target.form == "token"]
@@ -215,6 +219,46 @@ def test_every_kind_comes_back(tmp_path, kind):
         assert plan.restore(assistant["content"], user["content"]).text == row["answer"]
 
 
+@settings(max_examples=30, deadline=None)
+@given(
+    answers=st.lists(st.text("ab \n", max_size=8), min_size=1, max_size=5),
+    cutter=st.sampled_from(["words", "lines"]),
+    between=st.sampled_from([" ", "\n", "  ", " \n", ""]),
+)
+@example(answers=["hello  "], cutter="words", between=" ")
+def test_every_answer_restores_whatever_white_space_it_begins_with(answers, cutter, between):
+    rows = [{"question": f"{number}", "answer": answer} for number, answer in enumerate(answers)]
+    names = {"source": "question", "target": "answer", "between": between}
+    plan = fit(rows, **names, cutter=cutter, order=Order("reverse", criterion="none"))
+    written = plan.transform(pa.Table.from_pylist(rows)).combine_chunks()
+    columns = {name: written[name].combine_chunks() for name in ("prompt", "completion")}
+    for to in OF_TEXT:
+        found = pa.table(TARGETS[to].make(columns, plan)).to_pylist()
+        if to == "megatron":
+            emitted = [
+                row["text"][len(prompt) :] for row, prompt in zip(found, columns["prompt"].to_pylist(), strict=True)
+            ]
+        else:
+            emitted = [answer_of(to, row) for row in found]
+        assert_restored(emitted, plan, rows)
+    chats = [as_messages(row, plan)["completion"][0]["content"] for row in written.to_pylist()]
+    assert chats == plan.emit_all(answers).to_pylist()
+    assert_restored(chats, plan, rows)
+
+
+@pytest.mark.filterwarnings("ignore::mireorder.errors.InputWarning")
+def test_an_answer_keeps_the_opening_space_only_where_it_begins_with_one(tmp_path):
+    """Reversed by words, 'hello  ' is '  hello': restoring drops one space, so the completion's must stay."""
+    rows = {"train": [{"question": "a", "answer": "hello  "}, {"question": "b", "answer": "x y"}]}
+    plan = fit(rows, source="question", target="answer", cutter="words", order=Order("reverse", criterion="none"))
+    apply(rows, plan, out=tmp_path / "in")
+    for to in OF_TEXT:
+        export(tmp_path / "in", to, tmp_path / to)
+        kept = ["   hello", " y x"] if to in ("trl", "unsloth") else ["   hello", "y x"]
+        if to != "megatron":
+            assert [answer_of(to, row) for row in rows_of(tmp_path / to)] == kept
+
+
 def test_restore_runs_beside_the_rows(made, tmp_path):
     export(made["text"][0], "openai", tmp_path / "out")
     answers = "".join(row["messages"][1]["content"] + "\n" for row in rows_of(tmp_path / "out"))
@@ -243,6 +287,16 @@ def test_an_empty_answer_is_refused_by_file_and_row_where_the_trainer_does_not_t
     assert not any(path.name.startswith(("out", ".out")) for path in tmp_path.iterdir())
     export(folder, "llama-factory", tmp_path / "out")
     assert [plan.restore(row["output"]).text for row in rows_of(tmp_path / "out")][1] == ""
+
+
+@pytest.mark.parametrize("to", ["openai", "axolotl-chat"])
+def test_a_refused_row_is_all_that_stands_on_stderr(tmp_path, to):
+    """Of JSON lines and Parquet: no writer is left open, whose end would be heard of when it is collected."""
+    folder, _ = empty_answers(tmp_path / "in")
+    command = [sys.executable, "-m", "mireorder.cli", "export", str(folder), "--to", to, "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode and not done.stdout
+    assert len(done.stderr.splitlines()) == 1 and "row 1: the answer is empty" in done.stderr
 
 
 def test_white_space_that_a_template_may_strip_is_noted(tmp_path):

@@ -6,6 +6,7 @@ import json
 import shutil
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -182,8 +183,10 @@ def _made(
 def _write(path: Path, schema: pa.Schema, batches: Iterable[list[pa.Array]]) -> tuple[int, str]:
     """Write one file, Parquet or JSON lines. Returns its rows and its hash."""
     rows = 0
-    with HashedFile(path) as sink:
-        stream = parquet_writer(sink, schema) if path.suffix == ".parquet" else None
+    with (
+        HashedFile(path) as sink,
+        parquet_writer(sink, schema) if path.suffix == ".parquet" else nullcontext() as stream,
+    ):
         for columns in batches:
             columns = [column.cast(field.type) for column, field in zip(columns, schema, strict=True)]
             batch = pa.RecordBatch.from_arrays(columns, schema=schema)
@@ -193,8 +196,6 @@ def _write(path: Path, schema: pa.Schema, batches: Iterable[list[pa.Array]]) -> 
             else:
                 lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in batch.to_pylist())
                 sink.write("".join(lines).encode())
-        if stream:
-            stream.close()
     return rows, sink.digest
 
 

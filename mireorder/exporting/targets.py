@@ -14,9 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mireorder.arrays import list_array, list_offsets, undressed
+from mireorder.arrays import list_array, list_offsets
 from mireorder.dataset.laws import Columns
 from mireorder.networks import IGNORED
+from mireorder.ordering.columns import as_answers
 from mireorder.ordering.plan import Plan
 
 Make = Callable[[Columns, Plan], Columns]
@@ -55,8 +56,11 @@ class Target:
 
 
 def answers(columns: Columns, plan: Plan) -> pa.StringArray:
-    """Completions without the white space that opens them, which a template's own opening makes needless."""
-    return undressed(plan.completion_start, columns["completion"])
+    """Completions without the white space that opens them, which a template's own opening makes needless.
+
+    An answer that itself begins with this white space keeps it: otherwise its own would be taken for it.
+    """
+    return as_answers(columns["completion"], plan.completion_start)
 
 
 def _kept(*names: str) -> Make:

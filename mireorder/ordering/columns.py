@@ -199,6 +199,15 @@ def without_start(texts: pa.StringArray, start: str) -> pa.StringArray:
     return undressed(start, texts)
 
 
+def as_answers(completions: pa.StringArray, start: str) -> pa.StringArray:
+    """Completions without their start, as far as that restores.
+
+    Restoring drops one start where there is one. So an answer that itself begins with it keeps the completion's, too.
+    """
+    bare = without_start(completions, start)
+    return pc.if_else(pc.starts_with(bare, start), completions, bare)
+
+
 def _whole(
     restorer: Restorer,
     texts: pa.StringArray,

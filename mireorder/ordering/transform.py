@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mireorder.arrays import dressed
 from mireorder.cutting.batches import BadRow, Batch, Prepare, cut_batch, set_aside
 from mireorder.cutting.tokens import with_known_ids
 from mireorder.errors import InputError, PlanError
-from mireorder.ordering.columns import restore_rows, without_start
+from mireorder.ordering.columns import as_answers, restore_rows
 from mireorder.ordering.emission import Emission, emit, emit_laid_out, unrestored
 from mireorder.ordering.record import PlanRecord
 from mireorder.ordering.rows import misfits
@@ -87,11 +86,8 @@ def emit_all(plan: PlanRecord, targets: Any, sources: Any) -> pa.Array:
         raise InputError(f"{len(source):,} sources for {len(target):,} targets", remedy="pass one each")
     rows = source_and_target(pa.record_batch({"source": source, "target": target}), PLACE, OWN)
     written = write_rows(plan, Batch(PLACE, 0, _with_ids(rows) if of_ids else rows), reject=False)
-    completions, start = written.emission.completions, plan.completion_start
-    if of_ids or not start:
-        return completions
-    bare = without_start(completions, start)
-    return pc.if_else(pc.starts_with(bare, start), completions, bare)  # whose own space would be taken for the start
+    completions = written.emission.completions
+    return completions if of_ids else as_answers(completions, plan.completion_start)
 
 
 def transform(plan: PlanRecord, batch: Table, reject: bool) -> Table:

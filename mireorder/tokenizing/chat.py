@@ -36,7 +36,8 @@ def as_messages(
     """Turn a row of text form into conversational form, as ``dataset.map`` calls it.
 
     The white space that opens a completion is left out: behind a template's own opening there is nothing it could keep
-    apart, and some templates strip it.
+    apart, and some templates strip it. It stays before an answer that itself begins with it, as in what `Plan.emit`
+    gives: restoring would take the answer's own for it.
 
     Args:
         row: ``prompt`` and ``completion``, texts.
@@ -64,7 +65,8 @@ def as_messages(
             f"as_messages takes rows with the texts prompt and completion, this one {'has ' * bool(kinds)}{found}",
             remedy="write the dataset with --form=text",
         )
-    answer = row["completion"].removeprefix(plan.completion_start)
+    bare = row["completion"].removeprefix(plan.completion_start)
+    answer = row["completion"] if bare.startswith(plan.completion_start) else bare
     return {
         "prompt": [*before, {"role": role, "content": row["prompt"]}],
         "completion": [{"role": "assistant", "content": answer}],
