@@ -22,7 +22,7 @@ from mireorder.dataset.card import code, facts, yaml_text
 from mireorder.dataset.folder import opened, read_rows
 from mireorder.dataset.laws import Columns
 from mireorder.dataset.writer import parquet_writer
-from mireorder.errors import InputError, InputWarning
+from mireorder.errors import InputError, InputWarning, OutputError
 from mireorder.exporting.targets import TARGETS, Target, answers
 from mireorder.files import HashedFile, require_empty, write_text
 from mireorder.ordering.plan import Plan
@@ -102,7 +102,11 @@ def export(dataset: str | Path, to: str, out: str | Path, *, bare_columns: bool 
             rows[split], found = _write(stage / file, schema, _made(source, of[split], looked, schema.names))
             digest.update(found.encode())
         _write_beside(stage, source, to, plan, files, card(to, plan, files, rows, digest.hexdigest()))
-        stage.replace(folder)
+        try:
+            stage.replace(folder)
+        except OSError as error:
+            problem = f"{folder}: another run wrote there meanwhile ({error.strerror}); choose another folder"
+            raise OutputError(problem) from None
     except BaseException:
         shutil.rmtree(stage, ignore_errors=True)
         raise
