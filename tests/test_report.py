@@ -305,3 +305,20 @@ def test_a_page_is_not_written_over_something_else(tmp_path, dataset, name):
     with pytest.raises(InputError, match=r"end it in \.html"):
         write_page(dataset[1], tmp_path / name)
     assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("form", ["text", "token"])
+def test_a_row_stands_there_as_the_model_sees_it(tmp_path, form):
+    rows = [{"q": f"{n}=", "a": f"{n:03d}"} for n in range(12, 40)]
+    plan = fit(rows, source="q", target="a", cutter="digits", order="reverse")
+    options = {}
+    if form == "token":
+        from mireorder.tokenizing.characters import character_tokenizer
+
+        character_tokenizer(["0123456789= "]).save_pretrained(tmp_path / "tokenizer")
+        options = {"form": "token", "tokenizer": tmp_path / "tokenizer"}
+    apply(rows, plan, out=tmp_path / "rows", **options)
+    text = Page(write_page(tmp_path / "rows", tmp_path / "a.html")).text
+    assert "A row as the model sees it" in text
+    expected = "learnt '2' '1' '0' end" if form == "token" else "learnt ' 210' target '012' restored '012', complete"
+    assert expected in text or "learnt ' ' '2' '1' '0' end" in text

@@ -82,13 +82,14 @@ def _example(plan: Plan, row: Any, tokenizer: Any) -> Example:
     both = zip(units, row["permutation"], strict=False)  # of a row that was altered, there may be fewer units
     shown = [Unit(_shown(unit), step, slot, last[slot] != step) for step, (unit, slot) in enumerate(both)]
     texts = (("prompt", prompt), ("natural", row["target"]), ("emitted", emitted))
-    return Example(f"Row {row['row_id']}", [(name, _cut(text, MOST_TEXT)) for name, text in texts], shown)
+    return Example(f"Row {row['row_id']}", [(name, cut(text, MOST_TEXT)) for name, text in texts], shown)
 
 
 def _shown(unit: str) -> str:
     """A unit on one line; one that is blank can be seen."""
-    return _cut(printable(unit), MOST_UNIT) if unit.strip() else "␣" * min(len(unit), MOST_UNIT) or "∅"
+    return cut(printable(unit), MOST_UNIT) if unit.strip() else "␣" * min(len(unit), MOST_UNIT) or "∅"
 
 
-def _cut(text: str, most: int) -> str:
+def cut(text: str, most: int) -> str:
+    """The beginning of a text, and how much more there is."""
     return text if len(text) <= most else f"{text[:most]}... ({len(text) - most:,} more characters)"

@@ -11,6 +11,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from mireorder.dataset.shown import find_row, shown
 from mireorder.ordering.plan import Plan
 from mireorder.ordering.policies import POLICIES, named
 from mireorder.ordering.summary import (
@@ -23,7 +24,7 @@ from mireorder.ordering.summary import (
     tie_text,
 )
 from mireorder.report.charts import accuracies, order_leads, step_scores
-from mireorder.report.examples import examples_of, slots_of
+from mireorder.report.examples import cut, examples_of, slots_of
 from mireorder.report.inline import inline_svg
 from mireorder.report.parts import (
     Cell,
@@ -39,9 +40,10 @@ from mireorder.report.parts import (
     Report,
     Section,
 )
+from mireorder.report.rows import row_facts, row_title
 from mireorder.serialise import describe, printable
 
-MOST_CHAIN, MOST_STEPS, MOST_DRAWN = 40, 200, 60
+MOST_CHAIN, MOST_STEPS, MOST_DRAWN, MOST_LINE = 40, 200, 60, 1500
 OF_COSTS, OF_SEARCH, OF_TRUST = ("costs", "probe"), ("search",), ("stability", "estimators")
 _FLAGS = ("delimiter", "missing", "align", "width", "joiner", "language", "vocabulary", "pattern", "path")
 """Options of cutters that the command line has under the same name."""
@@ -67,6 +69,7 @@ def plan_report(plan: Plan, place: str, dataset: Path | None) -> Report:
     sections = [
         Section("order", "Which order", [*_chain(plan), Facts(of_order)]),
         Section("rows", "From natural to emitted order", _rows(plan, dataset)),
+        *([Section("model", "A row as the model sees it", _as_read(plan, dataset))] if dataset else []),
         Section("why", "Why this order", list(_scores(plan))),
         *([Section("costs", "What orders cost", [*_leads(plan), Facts(of_costs)])] if of_costs else []),
         *([Section("search", "What trained orders reached", [_searched(plan), Facts(of_search)])] if of_search else []),
@@ -105,6 +108,19 @@ def _rows(plan: Plan, dataset: Path | None) -> list[Part]:
         why = "A plan keeps no rows. The report of a dataset that it reordered shows some: see the last section."
         return [Paragraph(why), *shown]
     return shown or [Paragraph("No row has more than one unit, so there is nothing to move.")]
+
+
+def _as_read(plan: Plan, dataset: Path) -> list[Part]:
+    """The first row: its tokens in token form, what is learnt, and what comes back."""
+    tokenizer = None
+    if (dataset / "tokenizer").is_dir():
+        from mireorder.tokenizing.tokens import load_tokenizer
+
+        tokenizer = load_tokenizer(dataset / "tokenizer")
+    row = shown(find_row(dataset, "0"), plan, tokenizer)
+    facts = [(name, [cut(said.plain, MOST_LINE)]) for name, said in row_facts(row)]
+    more = "" if row.tokens else " To see its tokens: 'mireorder show' with --tokenizer."
+    return [Paragraph(f"{row_title(row)}.{more}"), Facts(facts)]
 
 
 def _scores(plan: Plan) -> Iterator[Part]:

@@ -19,29 +19,29 @@ def row_view(row: ShownRow) -> Text:
 
     Texts stand as Python writes them: none is taken for markup, or obeyed by a terminal.
     """
-    return Text("\n").join(_lines(row))
+    lines = [Text.assemble((f"{name:10}", "bold"), said) for name, said in row_facts(row)]
+    return Text("\n").join([Text(row_title(row), "bold"), *lines])
 
 
-def _lines(row: ShownRow) -> Iterator[Text]:
+def row_title(row: ShownRow) -> str:
+    """Which row it is, and how long."""
     tokens = f", {row.tokens:,} tokens, {row.learnt:,} of them learnt" if row.tokens else ""
-    yield Text(f"{printable(row.row_id)}: {row.form} form{tokens}", "bold")
+    return f"{printable(row.row_id)}: {row.form} form{tokens}"
+
+
+def row_facts(row: ShownRow) -> Iterator[tuple[str, Text]]:
+    """What stands in it, by name: prompt, what is learnt, end, target, restored, and what its signs mean."""
     for name, run in groupby(row.pieces, key=lambda piece: _LINES[piece.role]):
-        yield _line(name, Text(" ").join(map(_quoted, run)))
-    yield _line("target", repr(row.target))
+        yield name, Text(" ").join(map(_quoted, run))
+    yield "target", Text(repr(row.target))
     problem = f": {printable(row.restored.problem)}" if row.restored.problem else ""
-    yield _line("restored", f"{row.restored.text!r}, {row.restored.verdict}{problem}")
+    yield "restored", Text(f"{row.restored.text!r}, {row.restored.verdict}{problem}")
     if any(piece.role == "mark" for piece in row.pieces):
-        yield _line("^", "a mark, or a part of one")
+        yield "^", Text("a mark, or a part of one")
     if any(len(piece.ids) > 1 for piece in row.pieces):
-        yield _line("*", "how many tokens make the text together")
+        yield "*", Text("how many tokens make the text together")
     if row.merged:
-        yield _line(
-            "warning", Text("encoded together, tokens span prompt and completion: write --form token", "yellow")
-        )
-
-
-def _line(name: str, said: Text | str) -> Text:
-    return Text.assemble((f"{name:10}", "bold"), said)
+        yield "warning", Text("encoded together, tokens span prompt and completion: write --form token", "yellow")
 
 
 def _quoted(piece: ShownPiece) -> Text:
