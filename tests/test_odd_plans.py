@@ -1,9 +1,7 @@
 """Plans from strangers: refused with one line, or loaded, by all doors alike; and what they hold is printed as text."""
 
 import copy
-import importlib.util
 import json
-import sys
 import tracemalloc
 from pathlib import Path
 
@@ -17,7 +15,6 @@ from mireorder.ordering.policies import POLICIES
 from mireorder.restoring.kinds import BY_EVIDENCE, POLICY_KINDS
 from mireorder.restoring.restorer import AGAIN, FILE
 from mireorder.restoring.script import main as filtered
-from mireorder.standalone import standalone
 
 GOLDEN = {
     file.stem: content["plan"]
@@ -27,29 +24,17 @@ GOLDEN = {
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory):
-    """`restore.py` as a module."""
-    path = tmp_path_factory.mktemp("alone") / "restore.py"
-    path.write_text(standalone(), encoding="utf-8")
-    spec = importlib.util.spec_from_file_location("restore_of_odd_plans", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("plan")
 
 
-def doors(folder, alone):
+def doors(folder, bundled):
     """What each door says of the plan in a folder: None if it loads. Anything but a PlanError is raised."""
     said = []
     for load, refusal in (
         (Plan.load, PlanError),
         (Restorer.load, PlanError),
-        (alone.Restorer.load, alone.PlanError),
+        (bundled.Restorer.load, bundled.PlanError),
     ):
         try:
             load(folder)
@@ -197,11 +182,11 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_bad_plan_is_refused_with_one_line_by_all_doors_alike(case, folder, alone):
+def test_a_bad_plan_is_refused_with_one_line_by_all_doors_alike(case, folder, bundled):
     text, problem = REFUSED[case]
     (folder / FILE).write_text(text, encoding="utf-8")
     tracemalloc.start()
-    said = doors(folder, alone)
+    said = doors(folder, bundled)
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(set(said)) == 1 and said[0], said
@@ -212,9 +197,9 @@ def test_a_bad_plan_is_refused_with_one_line_by_all_doors_alike(case, folder, al
 
 
 @pytest.mark.parametrize("case", ["slots beyond what memory holds", "a format that is no number"])
-def test_commands_refuse_a_bad_plan_with_one_line(case, folder, alone, capsys):
+def test_commands_refuse_a_bad_plan_with_one_line(case, folder, bundled, capsys):
     (folder / FILE).write_text(REFUSED[case][0], encoding="utf-8")
-    for command in filtered, alone.main:
+    for command in filtered, bundled.main:
         assert command([str(folder)]) == 2
     for command in ("inspect", "check", "restore"):
         with pytest.raises(SystemExit) as ended:
@@ -225,13 +210,13 @@ def test_commands_refuse_a_bad_plan_with_one_line(case, folder, alone, capsys):
 
 
 @pytest.mark.parametrize("name", GOLDEN)
-def test_plans_of_every_kind_load(name, folder, alone):
+def test_plans_of_every_kind_load(name, folder, bundled):
     (folder / FILE).write_text(json.dumps(GOLDEN[name]), encoding="utf-8")
-    assert doors(folder, alone) == [None] * 3
+    assert doors(folder, bundled) == [None] * 3
     assert json.loads(Plan.load(folder).to_json()) == GOLDEN[name]
 
 
-def test_names_of_units_may_be_any_text_and_are_printed_as_text(folder, alone, capsys):
+def test_names_of_units_may_be_any_text_and_are_printed_as_text(folder, bundled, capsys):
     """No markup of the printing library, no sequence that a terminal would obey."""
     names = ["\x1b[31m0", "[red]b[/red]", "[/x]", "a\nb"]
     odd = "\x1b[31mRED\x1b[0m \x1b]0;pwned\x07 \u009b2J \u202e [/x]"
@@ -239,7 +224,7 @@ def test_names_of_units_may_be_any_text_and_are_printed_as_text(folder, alone, c
     content = content | {"cutter": content["cutter"] | {"names": names}, "units": names, "warnings": [odd]}
     content |= {"criterion": {"name": odd}, "library": odd}
     (folder / FILE).write_text(json.dumps(content), encoding="utf-8")
-    assert doors(folder, alone) == [None] * 3
+    assert doors(folder, bundled) == [None] * 3
     main_until_done(["inspect", str(folder)])
     for shown in capsys.readouterr().out, Plan.load(folder).summary():
         assert all(name in shown for name in (r"\x1b[31m0", "[red]b[/red]", "[/x]", r"a\nb", r"\x1b]0;pwned\x07"))
@@ -258,13 +243,13 @@ def test_the_way_back_knows_the_kinds_of_every_policy():
     assert {name for name, policy in POLICIES.items() if policy.rows and policy.criterion} == BY_EVIDENCE
 
 
-def test_answers_are_restored_where_the_policy_is_from_elsewhere(folder, alone):
+def test_answers_are_restored_where_the_policy_is_from_elsewhere(folder, bundled):
     """Rows can't be ordered by it, but nothing in the way back depends on its name."""
     (folder / FILE).write_text(changed("digits-reverse", "policy", to="outside-in"), encoding="utf-8")
-    library, *others = doors(folder, alone)
+    library, *others = doors(folder, bundled)
     assert "there is no policy 'outside-in'" in library and others == [None, None]
     (folder / FILE).write_text(changed("digits-causal-max", "policy", to="outside-in"), encoding="utf-8")
-    assert None not in doors(folder, alone), "which slot comes next depends on it"
+    assert None not in doors(folder, bundled), "which slot comes next depends on it"
 
 
 # --- mutated plans ------------------------------------------------------------------------------------------------
@@ -311,7 +296,7 @@ def mutate(content, path, data):
 @pytest.mark.parametrize("name", GOLDEN)
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_doors_agree_on_plans_that_were_altered(name, data, folder, alone):
+def test_doors_agree_on_plans_that_were_altered(name, data, folder, bundled):
     content = copy.deepcopy(GOLDEN[name])
     for _ in range(data.draw(st.integers(1, 2))):
         path = data.draw(st.sampled_from(SOME[name]))
@@ -320,7 +305,7 @@ def test_doors_agree_on_plans_that_were_altered(name, data, folder, alone):
         except (KeyError, IndexError, TypeError):  # the first change took the place away
             continue
     (folder / FILE).write_text(json.dumps(content), encoding="utf-8")
-    said = doors(folder, alone)
+    said = doors(folder, bundled)
     assert [one is None for one in said] in ([True] * 3, [False] * 3), said
     assert all(one is None or ("\n" not in one and one.isprintable()) for one in said)
     if said[0] is None:

@@ -237,7 +237,12 @@ def written_comparison(folder):
     found = comparison(folder)
     for arm, plan in found.plans.items():
         plan.save(folder / "plans" / arm)
-    content = {"budget": {"steps": 20, "batch_size": 8}, "rows": {"learnt": 810, "held out": 90}, "evaluations": 2}
+    content = {
+        "budget": {"steps": 20, "batch_size": 8},
+        "rows": {"learnt": 810, "held out": 90},
+        "evaluations": 2,
+        "lora": False,
+    }
     (folder / "comparison.json").write_text(json.dumps(content))
     pl.DataFrame(found.rows).write_parquet(folder / "results.parquet")
     return found

@@ -25,7 +25,7 @@ from mireorder.errors import InputError, MireorderError, OutputError
 from mireorder.evaluate import search as module
 from mireorder.evaluate.compare import Setup
 from mireorder.evaluate.halving import Reached, Rung, halving, lead, rungs
-from mireorder.evaluate.search import Contender, choose, search
+from mireorder.evaluate.search import Contender, best_or_natural, search
 from mireorder.information.criteria.joint import Joint
 from mireorder.ordering.best import cost_of, ranked
 from mireorder.reading import Reading
@@ -194,7 +194,7 @@ def found(tmp_path_factory):
 
 def test_a_search_stays_in_its_budget_and_its_plan_is_like_any_other(found):
     found, told = found
-    assert found.trainings == 2.0 == found.plan.stability.search["trainings"]
+    assert found.evidence["trainings"] == 2.0
     assert [len(one.reached) for one in found.contenders] == [2, 2, 2, 1, 1]
     assert found.chosen in {one.name for one in found.contenders}
     assert sum(row["step"] == 4 for row in told) == 3, "three orders get to half of the steps"
@@ -293,10 +293,11 @@ def test_on_the_command_line(tmp_path, capsys):
 def test_the_natural_order_is_kept_where_the_lead_over_it_is_noise():
     plain = Contender("plain", (0, 1), 1.0, (reached(0.2), reached(0.50)))
     better = Contender("1-0", (1, 0), 0.9, (reached(0.3), reached(0.9)))
-    assert choose([better, plain]) == (better, lead(better.reached[1], plain.reached[1]))
+    assert best_or_natural([better, plain]) == (better, lead(better.reached[1], plain.reached[1]))
     one_more = np.array(plain.reached[1].right)
     one_more[-1] = 1
     noise = Contender("1-0", (1, 0), 0.9, (reached(0.3), Reached(1, one_more, 1.0)))
-    assert choose([noise, plain])[0] is plain
+    assert best_or_natural([noise, plain])[0] is plain
     stopped = Contender("plain", (0, 1), 1.0, (reached(0.2),))
-    assert choose([better, stopped]) == (better, lead(better.reached[0], stopped.reached[0])), "surely behind before"
+    led = lead(better.reached[0], stopped.reached[0])
+    assert best_or_natural([better, stopped]) == (better, led), "it was surely behind before"

@@ -11,9 +11,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, requires, version
+from typing import TYPE_CHECKING
 
 from mireorder.cli import options
 from mireorder.cli.output import print_json, show
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 CORE = "core"
 WHAT = {
@@ -91,15 +95,16 @@ def _packages() -> Iterator[Package]:
             marker = requirement.marker
             here = marker is None if part == CORE else marker is not None and marker.evaluate({"extra": part})
             if here:
-                yield _package(part, requirement.name, str(requirement.specifier), requirement)
+                yield _package(part, requirement)
 
 
-def _package(part: str, name: str, wanted: str, requirement: object) -> Package:
+def _package(part: str, requirement: Requirement) -> Package:
+    name, wanted = requirement.name, str(requirement.specifier)
     try:
         found = version(name)
     except PackageNotFoundError:
         return Package(part, name, wanted, None, "not installed")
-    if not requirement.specifier.contains(found, prereleases=True):  # type: ignore[attr-defined]
+    if not requirement.specifier.contains(found, prereleases=True):
         return Package(part, name, wanted, found, "another version is needed")
     try:
         logging.disable()  # what packages say of themselves as they are loaded

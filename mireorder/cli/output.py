@@ -57,7 +57,7 @@ def rows_bar(what: str) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
-def steps_bar(what: str, total: int, unit: str) -> Iterator[Callable[[int, str], None]]:
+def steps_bar(what: str, total: float, unit: str) -> Iterator[Callable[[int, str], None]]:
     """A bar with a known end and a remark."""
     from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 

@@ -41,13 +41,11 @@ def search(
     Example: mireorder search mul.txt --split = --cutter digits --steps 3000 --budget 2 --out found/
     """
     from mireorder.evaluate.compare import Setup
-    from mireorder.evaluate.halving import FEWEST, rungs
     from mireorder.evaluate.search import search as search_orders
     from mireorder.report.search import search_view, write_search
 
     setup = Setup(models=(model,), seeds=training.seeds, budget=training.budget(), workers=training.workers, lora=lora)
-    rungs(budget, FEWEST, training.seeds)
-    with steps_bar("training", round(training.steps * budget), "steps") as bar:
+    with steps_bar("training", training.steps * budget, "steps") as bar:
         reached: dict[tuple[str, int], int] = {}
 
         def progress(row: Mapping[str, Any]) -> None:
@@ -67,8 +65,7 @@ def search(
         )
     write_search(found)
     if as_json:
-        evidence = found.plan.stability.search
-        print_json({"folder": str(out), "permutation": found.plan.permutation, "search": evidence})
+        print_json({"folder": str(out), "permutation": found.plan.permutation, "search": found.evidence})
         return
     show(search_view(found))
     print(f"plan, results and page written to {out}")

@@ -112,7 +112,7 @@ class Comparison:
         try:
             budget, counted = Budget(**content["budget"]), content["rows"]
             models, names, seeds = ({row[name]: None for row in rows} for name in ("model", "arm", "seed"))
-            setup = Setup(tuple(models), len(seeds), budget, content["evaluations"])
+            setup = Setup(tuple(models), len(seeds), budget, content["evaluations"], lora=content["lora"])
             outcomes, sizes = outcomes_of(rows), (int(counted["learnt"]), int(counted["held out"]))
         except (KeyError, TypeError, ValueError, IndexError, MireorderError) as error:
             raise OutputError(
@@ -327,7 +327,8 @@ def content_of(
         "rows": {"learnt": first.train_rows, "held out": first.held_out_rows},
         "budget": asdict(replace(setup.budget, seed=0)),  # type: ignore[type-var, arg-type]
         "evaluations": setup.evaluations,
-    } | ({"lora": True} if setup.lora else {})
+        "lora": setup.lora,
+    }
 
 
 def _jobs(

@@ -17,11 +17,17 @@ from mireorder.evaluate.statistics import Interval, bootstrap
 SHARES = (0.25, 0.5, 1.0)
 """How far runs are trained, as a share of all steps. Ranks by a tenth of the steps say little."""
 FEWEST, MOST = 2, 1_000_000
+"""Orders that are searched, and trainings that a budget stays below."""
 
 
 @dataclass(frozen=True)
 class Rung:
-    """So many orders are trained to this share of the steps."""
+    """A step of the search: how far its orders are trained.
+
+    Attributes:
+        share: of all steps of a training.
+        orders: how many are trained that far.
+    """
 
     share: float
     orders: int
@@ -105,7 +111,9 @@ def halving(
         left.sort(key=lambda name: (-found[name].exact_match, found[name].bits))
         if number + 1 < len(steps):
             most = steps[number + 1].orders
-            kept = left[:most] if names[0] in left[:most] else [*left[: most - 1], *({names[0]} & set(left))]
+            kept = left[:most]
+            if names[0] in left[most:]:
+                kept[-1] = names[0]
             if rung.share >= SHARES[1]:
                 kept = [name for name in kept if lead(found[name], found[left[0]]).high >= 0]
             stopped = [name for name in left if name not in kept] + stopped
@@ -123,6 +131,6 @@ def _half(orders: int) -> int:
 
 
 def _trainings(steps: Sequence[Rung]) -> float:
-    """What rungs cost: each goes on where the one before was paused."""
+    """What rungs cost in whole trainings: each resumes the runs of the one before."""
     shares = [0.0, *(rung.share for rung in steps)]
     return sum(rung.orders * (rung.share - before) for rung, before in zip(steps, shares, strict=False))

@@ -187,7 +187,8 @@ def _encode(train: Mapping[str, Any], held_out: Mapping[str, Any], tokenizer: An
         "completions": completions,
         "targets": list(held_out["target"]),
         "longest_completion": max([*map(len, completions), *learnt]),
-    } | ({"epochs": epochs} if epochs > 1 else {})
+        "epochs": epochs,
+    }
     return _Encoded(input_ids, labels, unseen, measured)
 
 

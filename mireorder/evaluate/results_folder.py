@@ -71,7 +71,7 @@ class ResultsFolder:
         return path
 
     def _path(self, job: Job) -> Path:
-        named = json.dumps([job.arm, job.model, job.seed, job.match, *([job.until] if job.until else [])])
+        named = json.dumps([job.arm, job.model, job.seed, job.match, job.until])
         return self.folder / RUNS / f"{hashlib.sha256(named.encode()).hexdigest()[:16]}.jsonl"
 
 

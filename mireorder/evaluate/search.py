@@ -76,7 +76,6 @@ class Search:
         lead: of the chosen order over the natural one, in exact match, at the last step that both were trained to, with
             a 95% bootstrap interval over the held-out rows.
         chosen: its name. The natural order is kept where the lead of the best is noise.
-        trainings: steps that were trained, in whole trainings.
         scoring_seconds: that the scores took.
         rows: of all runs that were measured.
     """
@@ -86,9 +85,13 @@ class Search:
     contenders: list[Contender]
     lead: Interval
     chosen: str
-    trainings: float
     scoring_seconds: float
     rows: list[ResultRow]
+
+    @property
+    def evidence(self) -> dict[str, Any]:
+        """What the plan keeps of the search: model, steps, seeds, budget, trainings spent, and what orders reached."""
+        return self.plan.stability.search or {}
 
 
 def search(
@@ -143,14 +146,14 @@ def search(
     orders, costs = _ranked(counts, budget, setup.seeds)
     seconds = time.monotonic() - begun
     runs, contenders = _trained(split, orders, costs, budget, out, setup, progress, reading=reading, **options)
-    chosen, led = choose(contenders)
+    chosen, led = best_or_natural(contenders)
     plan = plan_of(counts, Order(criterion=criterion, permutation=chosen.permutation, resamples=0))
     evidence = _evidence(setup, budget, contenders)
     plan = replace(plan, reading=as_given, stability=replace(plan.stability, search=evidence))
     plan.save(out)
     shutil.rmtree(out / STATES, ignore_errors=True)
     runs.results.write_results([{k: v for k, v in row.items() if k not in ("right", "bits")} for row in runs.rows])
-    return Search(out, plan, contenders, led, chosen.name, evidence["trainings"], seconds, runs.rows)
+    return Search(out, plan, contenders, led, chosen.name, seconds, runs.rows)
 
 
 def _refuse(setup: Setup, budget: float, cutter: Cutter) -> None:
@@ -188,7 +191,7 @@ def _trained(
     return runs, [Contender(name, orders[name], costs[name], tuple(reached[name])) for name in names]
 
 
-def choose(contenders: Sequence[Contender]) -> tuple[Contender, Interval]:
+def best_or_natural(contenders: Sequence[Contender]) -> tuple[Contender, Interval]:
     """The order to take: the best, but the natural one where the lead over it is noise.
 
     Args:

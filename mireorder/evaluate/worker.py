@@ -226,7 +226,7 @@ def run(job: Job, worker: int = 0) -> Iterator[ResultRow]:
     seen, last = np.zeros(2, np.int64), job.until or budget.steps
     named = {"arm": job.arm, "model": job.model, "seed": job.seed, "match": job.match} | job.origin
     losses: list[Any] = []
-    batches = shuffled_batches(len(rows.lengths), budget.batch_size, job.seed, held_out.get("epochs", 1))
+    batches = shuffled_batches(len(rows.lengths), budget.batch_size, job.seed, held_out["epochs"])
     for step, batch in zip(range(1, last + 1), batches, strict=False):
         seen[:] += rows.lengths[batch].sum(), (rows.lengths[batch] - rows.prompts[batch]).sum()
         if step > learner.done:
@@ -260,17 +260,17 @@ def _model(job: Job, tokenizer: Any, longest: int) -> Any:
 
 def _take_up(learner: Any, job: Job) -> None:
     """Resume a run that was paused."""
-    from safetensors.torch import load_file
-
     if job.state and Path(job.state).is_file():
+        from safetensors.torch import load_file
+
         learner.resume(load_file(job.state))
 
 
 def _put_away(learner: Any, job: Job) -> None:
     """Keep a run that is paused, whole or not at all."""
-    from safetensors.torch import save_file
-
     if job.state:
+        from safetensors.torch import save_file
+
         Path(job.state).parent.mkdir(parents=True, exist_ok=True)
         part = Path(f"{job.state}.part")
         save_file(learner.state(), part)

@@ -27,7 +27,7 @@ def write_search(search: Search) -> None:
 
         title = f"Held-out answers that are right, {len(search.contenders)} orders"
         accuracy_curves(search.rows, search.folder / PICTURE, title)
-    evidence = search.plan.stability.search or {}
+    evidence = search.evidence
     lines = [
         "# Search for an order",
         "",
@@ -50,7 +50,7 @@ def write_search(search: Search) -> None:
 
 def search_view(search: Search) -> RenderableType:
     """What each order reached, which was chosen, and what that cost."""
-    evidence = search.plan.stability.search or {}
+    evidence = search.evidence
     title = f"exact match of restored answers, {evidence['held_out']:,} held-out rows"
     table = Table(title=title, title_justify="left")
     for number, name in enumerate(_head(search)):
@@ -76,9 +76,9 @@ def _cells(search: Search, one: Contender) -> list[str]:
 
 
 def _conclusions(search: Search) -> Sequence[str]:
-    evidence, criterion = search.plan.stability.search or {}, search.plan.criterion["name"]
+    evidence, criterion = search.evidence, search.plan.criterion["name"]
     spent = (
-        f"{len(search.contenders)} orders were trained, {search.trainings:.2f} trainings in all of "
+        f"{len(search.contenders)} orders were trained, {evidence['trainings']:.2f} trainings in all of "
         f"{evidence['budget']:g} allowed; {criterion} took {search.scoring_seconds:.0f} s besides"
     )
     if search.chosen == "plain":
