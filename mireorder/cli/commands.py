@@ -22,7 +22,7 @@ COMMANDS = {
     "inspect": ("plans", "Show a plan: its order, its scores, ties and warnings."),
     "show": ("rows", "Show a row as the model sees it: tokens, what is learnt, the restored answer."),
     "schema": ("plans", "Write a JSON schema and a regular expression of answers, as they are emitted."),
-    "report": ("reports", "Write a web page that shows a plan, a dataset or a comparison."),
+    "report": ("reports", "Write a web page that shows a plan, dataset, search or comparison."),
     "mix": ("schedules", "Mix plans: each row takes the order of one of them."),
     "anneal": ("schedules", "Go from one plan to another, phase by phase."),
     "train": ("models", "Train a model on a reordered dataset with TRL's SFTTrainer."),

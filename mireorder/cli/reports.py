@@ -15,7 +15,7 @@ def report(
     *,
     out: Annotated[Path, Option("the page, which ends in .html; one that is there is replaced", "Output", "--out -o")],
 ) -> None:
-    """Write a web page that shows a plan, a dataset or a comparison.
+    """Write a web page that shows a plan, dataset, search or comparison.
 
     It is one file, which loads nothing. Of a dataset it also shows rows, unit by unit.
 
