@@ -1,4 +1,4 @@
-"""One self-contained HTML page of a plan, a dataset or a comparison."""
+"""One self-contained HTML page of a plan, dataset, search or comparison."""
 
 from __future__ import annotations
 
