@@ -11,14 +11,19 @@ from mireorder.errors import InputError
 
 T = TypeVar("T")
 LATER = "later"
-"""Metadata of an option that plans older than it lack: it is written only where it is not at its default."""
+"""Metadata of an option that plans of format 1 lack: it is written only where it is not at its default."""
 
 
 def options_of(thing: Any) -> dict[str, Any]:
     """The fields of a dataclass of options; tuples become lists, and `LATER` ones at their default are left out."""
-    left_out = {f.name for f in fields(thing) if LATER in f.metadata and getattr(thing, f.name) == f.default}
+    left_out = {f.name for f in fields(thing) if LATER in f.metadata} - set(later_of(thing))
     options = {name: value for name, value in asdict(thing).items() if name not in left_out}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
+
+
+def later_of(thing: Any) -> list[str]:
+    """The `LATER` options that are not at their default."""
+    return [f.name for f in fields(thing) if LATER in f.metadata and getattr(thing, f.name) != f.default]
 
 
 def with_options(kind: Callable[..., T], options: Mapping[str, Any], tuples: bool = True) -> T:

@@ -15,7 +15,7 @@ from mireorder.errors import PlanError
 from mireorder.ordering import emission
 from mireorder.ordering.plan import Plan, permutations_by_length
 from mireorder.restoring.restorer import FILE
-from mireorder.restoring.schema import FORMAT
+from mireorder.restoring.schema import FORMATS
 from mireorder.restoring.units import slots_by_step
 from mireorder.serialise import describe, make
 
@@ -51,7 +51,7 @@ def plan_of(cutter, permutation, **changed):
         "source_fingerprint": "0" * 16,
         **dict.fromkeys(("markers", "copying", "evidence", "tokenizer")),
         "mix": [],
-        "format": FORMAT,
+        "format": FORMATS[0],
     }
     return Plan.from_dict(entries | changed)
 
@@ -92,7 +92,7 @@ REFUSED = {
     "not JSON": ("{", "not a readable plan"),
     "not UTF-8": (b"\xff", "not a readable plan"),
     "no object": ("[1]", "not a plan"),
-    "another format": (spoilt_plan(format=99), "plan format 99, this version reads 1"),
+    "another format": (spoilt_plan(format=99), "plan format 99, this version reads 1 and 2"),
     "missing entry": (spoilt_plan(seed="missing"), "missing entries: seed"),
     "missing format": (spoilt_plan(format="missing"), "plan format null"),
     "unknown entry": (spoilt_plan(colour="red"), "unknown entries: colour"),

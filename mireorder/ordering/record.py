@@ -17,8 +17,8 @@ from mireorder.ordering.greedy import Tie
 from mireorder.ordering.policies import POLICIES
 from mireorder.reading import Reading
 from mireorder.restoring.restorer import Restorer, cutter_of, split_between
-from mireorder.restoring.schema import FORMAT
-from mireorder.serialise import describe, one_of, options_of, printable, with_options
+from mireorder.restoring.schema import FORMATS
+from mireorder.serialise import LATER, describe, later_of, one_of, options_of, printable, with_options
 
 MOST_SHOWN = 100  # units of an order in words
 
@@ -53,15 +53,14 @@ class Stability:
     same: float | None = None
     same_by_estimator: dict[str, float] | None = None
     order_by_estimator: dict[str, list[int]] | None = None
-    costs: dict[str, dict[str, Any]] | None = None
-    probe: dict[str, Any] | None = None
-    search: dict[str, Any] | None = None
+    costs: dict[str, dict[str, Any]] | None = field(default=None, metadata={LATER: True})
+    probe: dict[str, Any] | None = field(default=None, metadata={LATER: True})
+    search: dict[str, Any] | None = field(default=None, metadata={LATER: True})
     skipped: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For the plan's file."""
-        absent = {"skipped", *(name for name in ("costs", "probe", "search") if getattr(self, name) is None)}
-        return {name: value for name, value in asdict(self).items() if name not in absent}
+        return {name: value for name, value in options_of(self).items() if name != "skipped"}
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,6 @@ class PlanRecord:
             None for all others. In the file: ``evidence``.
         mix: where rows take the orders of several policies (`mixed`); empty for one policy.
         tokenizer: hash of the tokenizer the units come from; None for cutters that need none.
-        format: version of the file's format.
     """
 
     library: str
@@ -160,7 +158,6 @@ class PlanRecord:
     row_evidence: Evidence | None = None
     mix: list[MixPart] = field(default_factory=list)
     tokenizer: str | None = None
-    format: int = FORMAT
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PlanRecord) and self.to_json() == other.to_json()
@@ -172,6 +169,11 @@ class PlanRecord:
     def sha256(self) -> str:
         """SHA-256 of the plan's canonical JSON, in hex: its identity."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    @cached_property
+    def format(self) -> int:
+        """Version of the file's format: the first one that has all that the plan says."""
+        return FORMATS[any(map(later_of, (self.reading, self.cutter, self.stability)))]
 
     @cached_property
     def slot_type(self) -> str:
@@ -232,6 +234,7 @@ class PlanRecord:
         """What the plan's file says, as JSON holds it."""
         content = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "row_evidence"}
         return content | {
+            "format": self.format,
             "reading": options_of(self.reading),
             "cutter": describe(self.cutter),
             "significance": self.significance.as_dict(),
@@ -258,7 +261,7 @@ def record_of(content: dict[str, Any]) -> dict[str, Any]:
     """
     for order in content, *content["mix"]:
         one_of(order["policy"], POLICIES, "policy")
-    rest = {name: value for name, value in content.items() if name != "evidence"}
+    rest = {name: value for name, value in content.items() if name not in ("evidence", "format")}
     return rest | {
         "reading": with_options(Reading, content["reading"]),
         "cutter": cutter_of(content, CUTTERS),

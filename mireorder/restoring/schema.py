@@ -25,7 +25,9 @@ from mireorder.restoring.checks import (
 from mireorder.restoring.kinds import BY_EVIDENCE, POLICY_KINDS
 from mireorder.restoring.units import MOST_SLOTS
 
-FORMAT = 1
+FORMATS = (1, 2)
+"""Formats of a plan's file, the first one first. What format 2 added is written only where it is used, and only such a
+plan says that it is of format 2: all others stay what they were, byte for byte, and older releases read them."""
 _MOST_LAYER = 1 << 30
 _TABLES = ("scores", "scores_plug_in", "scores_corrected", "noise", "support")
 _COUNTED = ("width", "decimals", "length")  # options of a cutter that say how many slots it has
@@ -40,8 +42,8 @@ def require_plan(content: Any) -> None:
     if not isinstance(content, dict):
         raise ValueError("not a plan")
     found = content.get("format")
-    if type(found) is not int or found != FORMAT:
-        raise ValueError(f"plan format {shown_value(found)}, this version reads {FORMAT}")
+    if type(found) is not int or found not in FORMATS:
+        raise ValueError(f"plan format {shown_value(found)}, this version reads {' and '.join(map(str, FORMATS))}")
     _PLAN(content, "")
     _agree(content)
 
