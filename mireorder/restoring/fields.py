@@ -107,6 +107,16 @@ class FieldsRestorer(Traits):
         """Whether the object stands within another."""
         return bool(self.path)
 
+    def begin(self, text: str) -> int | None:
+        """Where the object at the path begins, or what stands between the quotes of its text; None if nowhere yet."""
+        try:
+            at = _value_at(text, self.path)
+        except (ValueError, IndexError, RecursionError):
+            return None
+        if at is None or not text.startswith(("{", '"'), at):
+            return None
+        return at + text.startswith('"', at)
+
     def part(self, text: str) -> Part:
         """The object at the path, or the text of one as it stands between its quotes."""
         if not self.path:

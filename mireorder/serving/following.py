@@ -37,7 +37,7 @@ def follow(restorer: Restorer, source: str) -> Follower:
     if written is None and cutter.kind == "fixed" and cutter.joined:
         return JoinedUnits(restorer)
     units = Units(restorer, source)
-    return Within(cutter, units) if cutter.partial else units
+    return Within(cast(FieldsRestorer, cutter), units) if cutter.partial else units
 
 
 class Natural:

@@ -6,7 +6,7 @@ import re
 from typing import Protocol
 
 from mireorder.restoring.digits import NUMERAL
-from mireorder.restoring.units import UnitsRestorer
+from mireorder.restoring.fields import FieldsRestorer
 
 _DIGIT = re.compile("[0-9]")
 
@@ -48,25 +48,53 @@ class Within:
     """An object within another: its members are followed, and what stands behind it comes at the end.
 
     Args:
-        cutter: finds the part.
-        inner: follows what is emitted of the part.
+        cutter: finds where the object begins.
+        inner: follows what is emitted of it.
     """
 
-    def __init__(self, cutter: UnitsRestorer, inner: Follower) -> None:
-        self._cutter, self._inner, self._text = cutter, inner, ""
-        self._fed: int | None = None  # characters of the part, once it has begun
+    def __init__(self, cutter: FieldsRestorer, inner: Follower) -> None:
+        self._cutter, self._inner = cutter, inner
+        self._before = ""
+        self._ending: _Ending | None = None  # once the object has begun
 
     @property
     def held(self) -> list[str]:
-        """Units of the part."""
+        """Units of the object."""
         return self._inner.held
 
     def feed(self, text: str) -> str:
         """See `Follower`."""
-        self._text += text
-        part = self._cutter.part(self._text)
-        if part.text is None:
+        if self._ending is not None:
+            return self._inner.feed(self._ending.take(text))
+        self._before += text
+        at = self._cutter.begin(self._before)
+        if at is None:
             return ""
-        before = part.before if self._fed is None else ""
-        new, self._fed = part.text[self._fed or 0 :], len(part.text)
-        return before + self._inner.feed(new)
+        before, text = self._before[:at], self._before[at:]
+        self._ending = _Ending(within_quotes=before.endswith('"'))
+        return before + self._inner.feed(self._ending.take(text))
+
+
+class _Ending:
+    """Where a JSON object ends, or the text of one between quotes, as it is written piece by piece."""
+
+    def __init__(self, within_quotes: bool) -> None:
+        self._depth, self._in_string, self._escaped, self._over = 0, within_quotes, False, False
+
+    def take(self, text: str) -> str:
+        """The next piece, as far as it belongs to the object."""
+        for at, char in enumerate("" if self._over else text):
+            if self._escaped:
+                self._escaped = False
+            elif self._in_string:
+                self._escaped, self._in_string = char == "\\", char != '"'
+                if not self._in_string and self._depth == 0:
+                    self._over = True
+                    return text[:at]
+            else:
+                self._in_string = char == '"'
+                self._depth += (char in "{[") - (char in "}]")
+                if self._depth == 0:
+                    self._over = True
+                    return text[: at + 1]
+        return "" if self._over else text
