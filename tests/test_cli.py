@@ -122,6 +122,13 @@ def test_restore_is_a_filter_that_keeps_the_lines(place, mireorder):
     assert [json.loads(line)["verdict"] for line in out.splitlines()] == ["complete", "cut short"]
 
 
+def test_a_policy_named_as_an_order_is_shown_its_option(place, mireorder):
+    status, _, err = mireorder("fit mul.txt --split = --cutter digits --order reverse --out plan")
+    assert (status, "that is a policy: pass --policy reverse" in err) == (2, True)
+    status, _, err = mireorder("fit mul.txt --split = --cutter digits --order 3;2 --out plan")
+    assert (status, "write it as 2,1,3,0: slots by step" in err) == (2, True)
+
+
 def test_a_test_file_goes_with_the_plan_of_the_train_file(place, mireorder):
     (place / "test.txt").write_text("12*34=408\n")
     assert mireorder("fit train=mul.txt test=test.txt --split = --cutter digits --out plan")[0] == 0

@@ -283,8 +283,10 @@ class Choice:
         try:
             return None if self.order is None else [int(slot) for slot in self.order.split(",")]
         except ValueError:
-            problem = f"{self.order!r} is not an order"
-            raise InputError(problem, remedy="write it as 2,1,3,0: slots by step") from None
+            problem, remedy = f"{self.order!r} is not an order", "write it as 2,1,3,0: slots by step"
+            if self.order in choices.policies():
+                remedy = f"that is a policy: pass --policy={self.order}"
+            raise InputError(problem, remedy=remedy) from None
 
     def _moves(self) -> str | None:
         """The policy's name, where nothing is copied."""
