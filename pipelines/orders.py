@@ -29,18 +29,19 @@ from mireorder.training.budget import Budget
 from pipelines import options
 from pipelines.arithmetic.tasks import CUTTER, READING, TASKS, Question, questions, split, write_lines
 from pipelines.common import FULL, OUT, SMALL, main_of, open_folder, train_all
+from pipelines.mixture import Slots, early_losses
 from pipelines.pages import Part, again, compared, made_by, write_page
 from pipelines.splits import digest
 
 CRITERIA = ("joint", "pairwise", "subset")
 INPUTS = (1, 2, 3)
+EARLY = 4  # the mixture of orders is trained for a quarter of an order's steps
 ORDERED = {name: task for name, task in TASKS.items() if name != "log"}  # logarithms have 6 digits: 720 orders
 FOLDER = {
     "`data/`": "the rows",
     "`scores.json`, `correlations.json`": "every score of every order, and how it goes with accuracy",
     "`comparison/`": "how the orders were trained and what each reached, step by step",
 }
-Slots = tuple[int, ...]
 
 
 def main(
@@ -74,7 +75,8 @@ def main(
         plan = fit(paths, reading=READING, cutter=CUTTER, order=Order(permutation=order, criterion=None))
         prepared["".join(map(str, order))] = (plan, apply(paths, plan))
     comparison = train_all(out, prepared, replace(scale.setup, budget=budget, keep_models=False))
-    scores = scores_of(orders, paths["train"], splits["train"], Usable(seeds=1, steps=20) if small else Usable())
+    early = Budget(max(1, scale.steps // EARLY), batch_size)
+    scores = scores_of(orders, paths["train"], splits, Usable(seeds=1, steps=20) if small else Usable(), early)
     found = correlations(scores, reached(comparison))
     table = [{"order": list(order)} | {name: of[order] for name, of in scores.items()} for order in orders]
     write_text(out / "scores.json", json.dumps(table, indent=1) + "\n")
@@ -86,15 +88,16 @@ def main(
 
 
 def scores_of(
-    orders: Sequence[Slots], train_file: Path, rows: Sequence[Question], usable: Usable
+    orders: Sequence[Slots], train_file: Path, splits: Mapping[str, Sequence[Question]], usable: Usable, early: Budget
 ) -> dict[str, dict[Slots, float]]:
     """Every score of every order; the more, the better the order should be.
 
     Args:
         orders: the orders.
         train_file: what is learnt.
-        rows: the same, as rows: their prompts are of one length, their answers too.
+        splits: the same as rows, ``train``, and those held out, ``test``. Prompts are of one length, answers too.
         usable: how its probes are trained; each of them gives a score.
+        early: of the mixture of orders.
 
     Returns:
         Name of the score -> order -> bits.
@@ -111,7 +114,9 @@ def scores_of(
         measure = counts.first.measure(counts.targets.radices)
         costs = {order: cost_of(order, measure.scores, HELD_OUT) for order in orders}
         scores[f"usable, {probe}: least cost"] = {order: -cost for order, cost in costs.items()}
-    sources, targets = (_codes([getattr(row, part) for row in rows]) for part in ("prompt", "answer"))
+    losses = early_losses(splits["train"], splits["test"], orders, early)
+    scores["mixture: least early loss"] = {order: -bits for order, bits in losses.items()}
+    sources, targets = (_codes([getattr(row, part) for row in splits["train"]]) for part in ("prompt", "answer"))
     for k in INPUTS:
         limited = Limited(sources, targets, k)
         scores[f"{k} inputs: least unknown"] = {order: -sum(limited.unknowns(order)) for order in orders}

@@ -29,7 +29,14 @@ from pipelines.pages import again, write_page
 BUDGETS = (1, 2, 3)
 DRAWS = 500
 """Of what begins with random orders."""
-SCORES = ("usable, masked: least cost", "usable, ordered: least cost", "joint, area", "pairwise, area", "subset, area")
+SCORES = (
+    "usable, masked: least cost",
+    "usable, ordered: least cost",
+    "mixture: least early loss",
+    "joint, area",
+    "pairwise, area",
+    "subset, area",
+)
 
 
 @dataclass(frozen=True)
