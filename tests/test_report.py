@@ -204,6 +204,7 @@ def test_ids_are_there_once_and_what_is_pointed_at_is_there(tmp_path):
     assert set(re.findall(r"url\(#([^)]+)\)", path.read_text())) <= set(ids)
 
 
+@pytest.mark.slow
 def test_a_report_of_endless_names_is_small(tmp_path):
     names = [f"{number}-{'long name ' * 2000}" for number in range(120)]
     rows = [{"text": f"w{row}", "labels": [names[row], names[row - 7]]} for row in range(120)]

@@ -192,6 +192,7 @@ def found(tmp_path_factory):
                   progress=told.append), told  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_search_stays_in_its_budget_and_its_plan_is_like_any_other(found):
     found, told = found
     assert found.evidence["trainings"] == 2.0
@@ -205,6 +206,7 @@ def test_a_search_stays_in_its_budget_and_its_plan_is_like_any_other(found):
     assert [found.plan.restore(text).text for text in rows["completion"]] == [row["t"] for row in ROWS]
 
 
+@pytest.mark.slow
 def test_a_search_that_was_killed_goes_on_and_finds_the_same(found, tmp_path):
     found, _ = found
     again = tmp_path / "again"
@@ -222,6 +224,7 @@ def test_a_search_that_was_killed_goes_on_and_finds_the_same(found, tmp_path):
     assert (again / "mireorder.json").read_bytes() == (found.folder / "mireorder.json").read_bytes()
 
 
+@pytest.mark.slow
 def test_the_folder_of_another_search_is_refused(found, tmp_path):
     found, _ = found
     other = Setup(seeds=1, budget=Budget(9, 16), evaluations=4)
@@ -229,6 +232,7 @@ def test_the_folder_of_another_search_is_refused(found, tmp_path):
         search(ROWS, found.folder, reading=READING, cutter="digits", setup=other, criterion=Joint())
 
 
+@pytest.mark.slow
 def test_a_page_says_what_was_tried_and_what_it_cost(found):
     found, _ = found
     write_search(found)
@@ -264,6 +268,7 @@ def test_a_row_that_can_not_be_cut_is_named_as_it_was_given(tmp_path):
         search(file, tmp_path / "out", reading=Reading(separator="="), cutter="digits", setup=SETUP, criterion=Joint())
 
 
+@pytest.mark.slow
 def test_names_of_units_are_text_in_the_table(found):
     found, _ = found
     named = replace(found, plan=replace(found.plan, units=["[/x]", "[red]y", "z\x1b[1m"]))
@@ -272,12 +277,14 @@ def test_names_of_units_are_text_in_the_table(found):
     assert "[/x] [red]y" in console.file.getvalue() and "\x1b" not in console.file.getvalue()
 
 
+@pytest.mark.slow
 def test_criteria_without_costs_rank_by_what_comes_early(found):
     found, _ = found
     costs = [one.cost for one in found.contenders if one.name != "plain"]
     assert len({round(cost, 6) for cost in costs}) > 1, "the whole information is the same in every order"
 
 
+@pytest.mark.slow
 def test_on_the_command_line(tmp_path, capsys):
     lines = tmp_path / "mul.txt"
     lines.write_text("".join(f"{row['s']}={row['t']}\n" for row in ROWS))

@@ -179,6 +179,7 @@ def test_a_copy_of_the_source_is_usable_and_a_coin_is_not():
     assert np.isnan(measure.scores((0,)).cost[0])
 
 
+@pytest.mark.slow
 def test_the_plan_is_the_same_for_any_workers_shards_and_merged_counts():
     rows = independent(400)
     asked = {"source": "s", "target": "t", "cutter": PADDED}
