@@ -56,6 +56,11 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
+def printable_lines(text: str) -> str:
+    """`printable`, of text in several lines."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def half_of_a_pair(text: str) -> bool:
     """Whether a text holds half a surrogate pair, which no encoding writes."""
     return not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mireorder.cli import options, values
-from mireorder.cli.output import print_json, rows_bar
+from mireorder.cli.output import print_json, rows_bar, say
 from mireorder.cli.signature import Argument, Option
 from mireorder.errors import InputError
 
@@ -96,9 +96,9 @@ def _save(counts: Counts, out: Path, as_json: bool) -> None:
         print_json({"counts": str(path), "rows": counts.rows, "rejected": counts.rejected} | names)
         return
     ties = f", ties by {second}" if second else ""
-    print(f"{counts.rows:,} rows counted for {counts.first.criterion.name}{ties}")
+    say(f"{counts.rows:,} rows counted for {counts.first.criterion.name}{ties}")
     if counts.rejected:
-        print(f"{counts.rejected:,} rows left out")
+        say(f"{counts.rejected:,} rows left out")
     if counts.second and counts.second.problem:
-        print(f"ties would be broken by the lowest slot: {counts.second.problem}")
-    print(f"counts written to {path}")
+        say(f"ties would be broken by the lowest slot: {counts.second.problem}")
+    say(f"counts written to {path}")

@@ -283,8 +283,7 @@ def _agree_kind(plan: Mapping[str, Any]) -> None:
         if policy["name"] != plan["policy"] or (scored and not copying["association"]) or (whole and not marked):
             raise ValueError(f"copying and policy {shown_value(plan['policy'])} do not fit together")
     fit = kind in ("set", "marked") and all(
-        part["weight"] > 0 and part["policy"] != "mix" and kind in POLICY_KINDS[part["policy"]]
-        for part in parts
+        part["weight"] > 0 and part["policy"] != "mix" and kind in POLICY_KINDS[part["policy"]] for part in parts
     )
     if (plan["policy"] == "mix") != bool(parts) or (parts and not fit):
         raise ValueError("mix, policy and kind do not fit together")
