@@ -31,8 +31,9 @@ class Reading:
             columns are not there then, what the header shows.
 
     Raises:
-        InputError: column names are no tuple of texts, or one is none (`MOST_NAME`, control characters); the separator is not text, ``quotes`` is no truth value, or
-            the delimiter is not one character that can stand between cells.
+        InputError: column names are no tuple of texts, or one is too long or holds control characters; the separator
+            is not text, ``quotes`` is no truth value, or the delimiter is not one character that can stand between
+            cells.
 
     Example:
         >>> from mireorder import Reading

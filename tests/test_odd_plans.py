@@ -122,7 +122,7 @@ REFUSED = {
         changed("digits-max-joint", "scores", 0, 0, to=False), "scores[0][0] is false, not a finite number"
     ),
     "a control character in a unit": (
-        changed("digits-max-joint", "units", 0, to="\x1b[31m"), r"units[0] is '\x1b[31m', not a name: it holds the control"
+        changed("digits-max-joint", "units", 0, to="\x1b[31m"), r"units[0] is '\x1b[31m', not a name: it holds the"
     ),
     "a control character in a label": (
         changed("labels-max-presence", "cutter", "names", 0, to="a\nb"), r"cutter.names[0] is 'a\nb', not a name"
@@ -146,8 +146,8 @@ REFUSED = {
     "a marker of ten million characters": (
         changed("digits-shuffle", "markers", to="<{}" + ">" * 10**7), "markers is '<{}>>>>>>>>>>"
     ),
-    "a long marker": (changed("digits-shuffle", "markers", to="<{}" + ">" * 98), "not a text of at most 100 characters"),
-    "long marks of copies": (changed("words-lead", "markers", to="<{}" + ">" * 98), "not a text of at most 100 characters"),
+    "a long marker": (changed("digits-shuffle", "markers", to="<{}" + ">" * 98), "not a text of at most 100"),
+    "long marks of copies": (changed("words-lead", "markers", to="<{}" + ">" * 98), "not a text of at most 100"),
     "a table of scores of another size": (
         changed("digits-max-joint", "scores", to=[[0.1] * 3]), "scores is not a table of 3 rows by 3"
     ),
@@ -176,7 +176,7 @@ REFUSED = {
         changed("digits-plain", "permutations", "2", to=[2, 0, 1]), "permutations.'2' has 3 units"
     ),
     "a policy that is none": (changed("digits-max-joint", "policy", to=["max"]), "policy is a list, not a text"),
-    "a policy that is unknown": (changed("digits-reverse", "policy", to="outside-in"), "policy is 'outside-in', not one"),
+    "a policy that is unknown": (changed("digits-reverse", "policy", to="outside-in"), "policy is 'outside-in', not"),
     "a policy whose orders could not be undone": (
         changed("digits-max-joint", "policy", to="shuffle"), "takes another order in every row"
     ),

@@ -305,8 +305,9 @@ def read_plan(folder: str | Path) -> tuple[Any, str]:
     """What a folder's plan, or a plan file, says, and the file's name. `require_plan` looks at it.
 
     Raises:
-        PlanError: there is none, it has more than `MOST_FILE` bytes, or it is no JSON. Keys that stand twice, numbers that are none (NaN, 1e999) and whole
-            numbers of more than 64 bits are refused: no plan was written with them.
+        PlanError: there is none, it has more than `MOST_FILE` bytes, or it is no JSON. Keys that stand twice, numbers
+            that are none (NaN, 1e999) and whole numbers of more than 64 bits are refused: no plan was written with
+            them.
     """
     path = Path(folder)
     path = path / FILE if path.is_dir() else path
