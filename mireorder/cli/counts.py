@@ -44,12 +44,14 @@ def count(
     require_empty(out)
     if like is not None:
         why = f"what rows are and how they are counted is taken from {like}"
-        options.refuse_beside(context, "--like", {"data", "like", "memory", "reject"}, why)
+        options.refuse_beside(context, "--like", {"data", "like", "memory", "reject", "max_rejected"}, why)
     memory = values.memory(run.memory)
     with rows_bar("counting") as progress:
         if like is not None:
             loaded = Counts.load(like)
-            counts = stages.count_like(data, loaded, memory=memory, reject=run.reject, progress=progress)
+            counts = stages.count_like(
+                data, loaded, memory=memory, reject=run.reject, max_rejected=run.max_rejected, progress=progress
+            )
         else:
             criterion = options.criterion(scores.criterion, scores.given)
             counts = stages.count(
@@ -61,6 +63,7 @@ def count(
                 between=run.between,
                 memory=memory,
                 reject=run.reject,
+                max_rejected=run.max_rejected,
                 progress=progress,
             )
     _save(counts, out, run.as_json)

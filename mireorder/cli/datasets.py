@@ -37,6 +37,7 @@ def apply(
         str, Option("format of the files: {names}", "Output", "--as", choices.file_formats)
     ] = "arrow",
     reject: options.Reject = False,
+    max_rejected: options.MaxRejected = None,
     as_json: options.Json = False,
 ) -> None:
     """Write the dataset with its targets reordered; an interrupted run resumes.
@@ -62,6 +63,7 @@ def apply(
             reading=rows.reading(loaded.reading),
             keep_columns=not drop_columns,
             reject=reject,
+            max_rejected=max_rejected,
             progress=progress,
         )
     rejected = sum(entry.rejected for entry in manifest.read(out))

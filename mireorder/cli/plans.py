@@ -60,6 +60,7 @@ def fit(
             tokenizer=tokenizer,
             memory=values.memory(run.memory),
             reject=run.reject,
+            max_rejected=run.max_rejected,
             progress=progress,
         )
     _show(plan, out, run.as_json)

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from xxhash import xxh3_128
 
+from mireorder.cutting.batches import require_few
 from mireorder.dataset import manifest
 from mireorder.dataset.card import FILE as CARD
 from mireorder.dataset.card import card
@@ -124,10 +125,14 @@ def _write_shards(
             output_digest=digest,
         )
 
+    rejected = sum(entry.rejected for entry in done.values())
     manifest.write(folder, [done[entry.output] for _, entry, _ in jobs if entry.output in done])
     for entry in map_ordered(write, todo, at_once):
         manifest.append(folder, entry)
         done[entry.output] = entry
+        rejected += entry.rejected
+        require_few(rejected, reordering.max_rejected, str(folder / "rejected"))
+    require_few(rejected, reordering.max_rejected, str(folder / "rejected"))
     entries = [done[entry.output] for _, entry, _ in jobs]
     if not any(entry.rows for entry in entries):
         remedy = "name a file that has some"

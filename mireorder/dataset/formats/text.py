@@ -74,7 +74,8 @@ def _block(file: Any, path: Path, shard: str, whole_lines: bool, lines: int) -> 
         if whole_lines:
             block += (rest := file.readline(MOST_LINE + 1))
             if len(rest) > MOST_LINE:
-                problem = f"line {lines + block.count(b'\n') + 1} has more than {MOST_LINE:,} bytes"
+                line = lines + block.count(b"\n") + 1
+                problem = f"line {line} has more than {MOST_LINE:,} bytes"
                 raise InputError(problem, shard=shard, remedy="write its text as several rows")
         while not whole_lines and block[-1:] >= b"\x80" and (more := file.read(1)):  # not within a character
             block += more
