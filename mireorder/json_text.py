@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from json.decoder import WHITESPACE, scanstring  # type: ignore[attr-defined]
 from typing import Any
@@ -13,8 +14,8 @@ class Repeated(dict[str, Any]):
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
-        names = [name for name, _ in pairs]
-        self.problem = f"key {next(name for name in names if names.count(name) > 1)!r} is repeated"
+        times = Counter(name for name, _ in pairs)
+        self.problem = f"key {next(name for name, _ in pairs if times[name] > 1)[:40]!r} is repeated"
 
 
 def refuse_constant(literal: str) -> None:

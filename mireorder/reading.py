@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from mireorder.errors import InputError
-from mireorder.serialise import LATER
+from mireorder.serialise import LATER, fault_of_name, half_of_a_pair
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,8 +31,9 @@ class Reading:
             columns are not there then, what the header shows.
 
     Raises:
-        InputError: column names are no tuple of texts, the separator is not text, ``quotes`` is no truth value, or
-            the delimiter is not one character that can stand between cells.
+        InputError: column names are no tuple of texts, or one is too long or holds control characters; the separator
+            is not text, ``quotes`` is no truth value, or the delimiter is not one character that can stand between
+            cells.
 
     Example:
         >>> from mireorder import Reading
@@ -51,7 +52,10 @@ class Reading:
         for what, names in ("source", self.source), ("target", self.target), ("columns", self.columns or ()):
             if not isinstance(names, tuple | list) or not all(isinstance(name, str) for name in names):
                 raise InputError(f"{what} is {names!r}, no tuple of column names", remedy="write it as in ('text',)")
-        if not isinstance(self.separator, str | None):
+            for name in names:
+                if fault := fault_of_name(name):
+                    raise InputError(f"the name of column {name[:40]!r} {fault}", remedy="rename it")
+        if not isinstance(self.separator, str | None) or half_of_a_pair(self.separator or ""):
             raise InputError(f"the separator is {self.separator!r}, no text", remedy="write it as in '='")
         if not isinstance(self.quotes, bool | None):
             raise InputError(f"quotes is {self.quotes!r}", remedy="pass True, False or None")

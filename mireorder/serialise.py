@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from mireorder.errors import InputError
 
 T = TypeVar("T")
+MOST_NAME = 1 << 12  # characters
 LATER = "later"
 """Metadata of an option that plans of format 1 lack: it is written only where it is not at its default."""
 
@@ -53,6 +54,28 @@ def one_of(name: str, known: Mapping[str, T], what: str) -> T:
 def printable(text: str) -> str:
     r"""A text on one line that no terminal obeys: what can't be printed is written as an escape, such as ``\x1b``."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def printable_lines(text: str) -> str:
+    """`printable`, of text in several lines."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def half_of_a_pair(text: str) -> bool:
+    """Whether a text holds half a surrogate pair, which no encoding writes."""
+    return not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def fault_of_name(name: str) -> str | None:
+    """Why a text can't be the name of a unit, a column or an option, or None."""
+    if len(name) > MOST_NAME:
+        return f"has more than {MOST_NAME:,} characters"
+    if name.isprintable():
+        return None
+    if half_of_a_pair(name):
+        return "holds half a surrogate pair"
+    control = next((char for char in name if char < " " or "\x7f" <= char <= "\x9f"), None)
+    return None if control is None else f"holds the control character {control!r}"
 
 
 def choices(name: str, known: Iterable[str], what: str) -> str:

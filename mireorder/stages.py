@@ -5,22 +5,20 @@ The first has a pause in it: what is counted can be kept (`count`, `count_like`)
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from mireorder.cutting import CUTTERS, Cutter
-from mireorder.cutting.batches import Prepare, Progress
+from mireorder.cutting.batches import Progress
 from mireorder.dataset.card import carried_card
 from mireorder.dataset.folder import load, write_folder
 from mireorder.dataset.forms import FORMS
 from mireorder.dataset.kept import NOTHING_KEPT, kept_columns
 from mireorder.dataset.reader import Shard, label_names, open_shards
-from mireorder.dataset.reorder import Reordering, reorder, reorder_split
+from mireorder.dataset.reorder import Reordering, reorder_split
 from mireorder.dataset.writer import in_memory, schema
 from mireorder.errors import InputError
 from mireorder.fitting.copies import with_copies
@@ -28,6 +26,7 @@ from mireorder.fitting.counts import CountedRows, Counts
 from mireorder.fitting.planning import TieBreaker, plan_from
 from mireorder.fitting.scan import Scan
 from mireorder.fitting.tally import count_for, count_later, count_rows
+from mireorder.fitting.tokens import ids_of, loaded, with_tokens
 from mireorder.information.criteria import CRITERIA, Criterion
 from mireorder.ordering.copying.policies import Copying
 from mireorder.ordering.every_order import draws
@@ -35,8 +34,6 @@ from mireorder.ordering.order import Order, made, order_of
 from mireorder.ordering.plan import Plan
 from mireorder.reading import Reading
 from mireorder.serialise import one_of
-
-TOKENIZED_ROWS = 10_000  # that fit looks at to tell which units are one token
 
 
 def fit(
@@ -51,6 +48,7 @@ def fit(
     between: str | None = None,
     tokenizer: Any = None,
     reject: bool = False,
+    max_rejected: int | None = None,
     memory: int | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -71,6 +69,7 @@ def fit(
         tokenizer: a transformers tokenizer, its folder, or its hub id: its tokens are the units of cutter `tokens`. Of
             all others, the plan's warnings say which are not one token each, as the first 10,000 rows show.
         reject: leave rows out that can't be cut, and count them, instead of refusing the input.
+        max_rejected: the most rows that may be left out; None sets no bound.
         memory: bytes that counts may take before they go to disk; None sets no bound.
         workers: threads; None takes one a core.
         progress: called with the number of rows read, after each batch; the data is read twice or more.
@@ -88,17 +87,11 @@ def fit(
     """
     reading, asked = reading_of(source, target, separator, reading), order_of(order)
     cutter = complete(cutter, data, reading, moves=asked.moves)
-    criterion, breaker = asked.criteria(cutter)
-    between, tokenizer = between if between is not None else reading.separator or " ", _loaded(tokenizer)
-    prepare = _ids_of(tokenizer, between) if cutter.of_ids else None
-    scan = Scan(_to_count(open_shards(data, reading)), reject, memory, workers, progress, prepare)
-    if criterion is None:
-        counts = count_rows(scan, cutter, reading, between)
-    else:
-        counts = count_for(scan, cutter, [criterion], reading, between)
-    plan = plan_from(counts, _later(scan, counts, breaker) if breaker else None, asked, workers)
-    plan = with_copies(plan, asked.copying, asked.association, scan) if asked.copying else plan
-    return plan if tokenizer is None else _with_tokens(plan, scan.shards, tokenizer)
+    between, tokenizer = between if between is not None else reading.separator or " ", loaded(tokenizer)
+    prepare = ids_of(tokenizer, between) if cutter.of_ids else None
+    scan = Scan(_to_count(open_shards(data, reading)), reject, memory, workers, progress, prepare, max_rejected)
+    plan = _planned(scan, cutter, asked, reading, between)
+    return plan if tokenizer is None else with_tokens(plan, scan.shards, tokenizer)
 
 
 def count(
@@ -113,6 +106,7 @@ def count(
     tie_breaker: str | None = "subset",
     between: str | None = None,
     reject: bool = False,
+    max_rejected: int | None = None,
     memory: int | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -142,7 +136,7 @@ def count(
     if cutter.of_ids:
         raise InputError("ids are counted by fit alone", remedy="pass --cutter=words, or fit with a tokenizer")
     between = between if between is not None else reading.separator or " "
-    scan = Scan(_to_count(open_shards(data, reading)), reject, memory, workers, progress)
+    scan = Scan(_to_count(open_shards(data, reading)), reject, memory, workers, progress, max_rejected=max_rejected)
     return count_for(scan, cutter, [first, breaker] if breaker else [first], reading, between)
 
 
@@ -151,6 +145,7 @@ def count_like(
     like: Counts,
     *,
     reject: bool = False,
+    max_rejected: int | None = None,
     memory: int | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -161,6 +156,7 @@ def count_like(
         data: whatever `open_shards` reads, in columns of the same names.
         like: counts whose cutter, criteria, words, templates and values are taken over.
         reject: leave rows out that can't be cut, or that these don't cover, and count them.
+        max_rejected: the most rows that may be left out; None sets no bound.
         memory: bytes that counts may take before they go to disk; None sets no bound.
         workers: threads; None takes one a core.
         progress: called with the number of rows read, after each batch.
@@ -169,7 +165,7 @@ def count_like(
         InputError: the input can't be read, or a row can't be cut or is not covered (an unknown value or label, a
             longer number).
     """
-    scan = Scan(_to_count(open_shards(data, like.reading)), reject, memory, workers, progress)
+    scan = Scan(_to_count(open_shards(data, like.reading)), reject, memory, workers, progress, None, max_rejected)
     first, second = like.first, like.second
     assert first.sources is not None  # noqa: S101 (there are no counts without)
     counted = scan.count(like.targets, first.criterion, first.sources, like.misfits)
@@ -228,6 +224,7 @@ def apply(
     reading: Reading | None = None,
     keep_columns: bool = True,
     reject: bool = False,
+    max_rejected: int | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Any:
@@ -237,17 +234,16 @@ def apply(
         data: whatever `open_shards` reads; every split is reordered.
         plan: from `fit`.
         form: ``text`` (`prompt`, `completion`) or ``token`` (`input_ids`, `labels`).
-        tokenizer: for token form: a transformers tokenizer, its folder, or its hub id. A plan of cutter `tokens` takes
-            only token form, and only the tokenizer it was fitted with.
+        tokenizer: for token form: a transformers tokenizer, its folder or hub id; of cutter `tokens`, that of the plan.
         reserve: for token form: make each mark that the plan writes one token, of a tokenizer saved beside the data.
-        max_tokens: for token form: the most a row may have, prompt and end included, so that no trainer has to cut it.
-            A longer row is refused, or set aside; None sets no bound. Another order may take another number of tokens.
+        max_tokens: for token form: the most a row may have, end included. A longer one is refused, or set aside.
         copies: times that ``train``, or the only split, is written, each in other random orders (policy ``shuffle``).
         out: folder to write to; None keeps the dataset in memory. An interrupted run resumes.
         file_format: of the files in it: ``arrow``, or ``parquet``.
         reading: where the columns have other names than those the plan was fitted on.
         keep_columns: write the other columns of the input, too, as they are, but for those that make source and target.
         reject: set rows aside that can't be cut or encoded (in ``rejected/``, with the reason) instead of refusing.
+        max_rejected: the most rows that may be set aside, of all splits; None sets no bound.
         workers: threads; None takes one a core.
         progress: called with the number of rows written, after each batch.
 
@@ -269,11 +265,22 @@ def apply(
     shards = open_shards(data, reading or plan.reading)
     written = one_of(form, FORMS, "form").made(plan, tokenizer, reserve, max_tokens)
     kept = kept_columns((shard.name, shard.others()) for shard in shards) if keep_columns else NOTHING_KEPT
-    reordering = Reordering(plan, written, reject, progress, kept, copies, _copied(shards, plan, copies))
-    if out is None:
-        return _in_memory(reordering, shards, workers, file_format)
-    write_folder(reordering, shards, Path(out), workers, file_format, carried_card(data))
-    return load(Path(out))
+    copied = _copied(shards, plan, copies)
+    reordering = Reordering(plan, written, reject, progress, kept, copies, copied, max_rejected=max_rejected)
+    if out is not None:
+        write_folder(reordering, shards, Path(out), workers, file_format, carried_card(data))
+    return _in_memory(reordering, shards, workers, file_format) if out is None else load(Path(out))
+
+
+def _planned(scan: Scan, cutter: Cutter, asked: Order, reading: Reading, between: str) -> Plan:
+    """The plan of what is counted of the rows."""
+    criterion, breaker = asked.criteria(cutter)
+    if criterion is None:
+        counts = count_rows(scan, cutter, reading, between)
+    else:
+        counts = count_for(scan, cutter, [criterion], reading, between)
+    plan = plan_from(counts, _later(scan, counts, breaker) if breaker else None, asked, scan.workers)
+    return with_copies(plan, asked.copying, asked.association, scan) if asked.copying else plan
 
 
 def _later(scan: Scan, counts: CountedRows, breaker: Criterion) -> TieBreaker:
@@ -288,7 +295,8 @@ def _in_memory(reordering: Reordering, shards: Sequence[Shard], workers: int | N
     splits: dict[str, list[Shard]] = {}
     for shard in shards:
         splits.setdefault(shard.split, []).append(shard)
-    reordered = {split: reorder_split(reordering, split, of, workers) for split, of in splits.items()}
+    bad: list[str] = []
+    reordered = {split: reorder_split(reordering, split, of, workers, bad) for split, of in splits.items()}
     return in_memory(schema(reordering.form, reordering.plan, reordering.kept), reordered)
 
 
@@ -302,44 +310,6 @@ def _copied(shards: list[Shard], plan: Plan, copies: int) -> str | None:
         remedy = "fit with --policy=shuffle, and with --marked but for labels and fields"
         raise InputError(f"policy {plan.policy} would write all copies of a row alike", remedy=remedy)
     return next((shard.split for shard in _to_count(shards)), None)
-
-
-def _loaded(tokenizer: Any) -> Any:
-    if not isinstance(tokenizer, str | Path):
-        return tokenizer
-    from mireorder.tokenizing.tokens import load_tokenizer
-
-    return load_tokenizer(tokenizer)
-
-
-def _ids_of(tokenizer: Any, between: str) -> Prepare:
-    """What gives the targets of a batch their ids. Raises InputError if there is no tokenizer."""
-    if tokenizer is None:
-        raise InputError("cutter tokens needs a tokenizer", remedy="pass --tokenizer, a folder or a hub id")
-    from mireorder.tokenizing.tokens import prepared
-
-    return prepared(tokenizer, between)
-
-
-def _with_tokens(plan: Plan, shards: Sequence[Shard], tokenizer: Any) -> Plan:
-    """The plan with the tokenizer's hash where its units are ids, else with what is to know of them as tokens."""
-    from mireorder.tokenizing.tokens import fingerprint
-    from mireorder.tokenizing.units import token_warnings
-
-    if plan.cutter.of_ids:
-        return replace(plan, tokenizer=fingerprint(tokenizer))
-    form = FORMS["text"].made(plan, None, False, None)
-    rows = reorder(Reordering(plan, form, reject=True), shards).batches
-    return replace(plan, warnings=plan.warnings + token_warnings(plan, _first(rows, TOKENIZED_ROWS), tokenizer))
-
-
-def _first(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
-    """The first rows."""
-    for batch in batches:
-        yield batch.slice(0, rows)
-        rows -= batch.num_rows
-        if rows <= 0:
-            return
 
 
 def reading_of(

@@ -11,7 +11,7 @@ PRODUCTS = [{"question": f"{a}*{b}=", "answer": str(a * b)} for a in range(10, 4
 NAMES = (
     "<script>hacked = 1</script>",
     "[/bold] [red]x",
-    "\x1b[31mred\x07",
+    "\u2066red\u200f",
     "</style><img src=x onerror='hacked = 1'>",
     "<!-- & &lt; ]]>",
     "$x^2$ \u202eleft",

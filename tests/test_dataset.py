@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import pyarrow as pa
 import pytest
-from datasets import Dataset, IterableDatasetDict, load_dataset, load_from_disk
+from datasets import Dataset, Features, IterableDatasetDict, load_dataset, load_from_disk
 from hypothesis import given
 from hypothesis import strategies as st
 from xxhash import xxh3_128
@@ -19,6 +19,9 @@ from mireorder import Digits, InputError, OutputError, Plan, Reading, apply, che
 from mireorder.dataset.card import card
 from mireorder.dataset.forms.text import TextForm
 from mireorder.dataset.manifest import FILE as MANIFEST
+from mireorder.dataset.manifest import digest_of
+from mireorder.dataset.manifest import read as read_manifest
+from mireorder.dataset.writer import metadata
 from mireorder.files import HashedFile, file_digest
 from mireorder.ordering.order import Order
 
@@ -130,7 +133,8 @@ def test_nothing_in_it_misleads_a_trainer(written):
 
 
 def tamper(folder, change, shard=1, of=3):
-    """Change the rows of a shard behind the back of the manifest's hash."""
+    """Change the rows of a shard, and all that says what it was: what only the rows can tell then."""
+    before = digest_of(read_manifest(folder))
     path = folder / ARROW.format(shard, of)
     with pa.ipc.open_stream(path.read_bytes()) as stream:
         schema, rows = stream.schema, stream.read_all().to_pylist()
@@ -140,6 +144,11 @@ def tamper(folder, change, shard=1, of=3):
     entries = [json.loads(line) for line in (folder / MANIFEST).read_text().splitlines()]
     entries[shard] |= {"output_digest": file_digest(path), "rows": len(rows)}
     (folder / MANIFEST).write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    digests = {entry["output"]: entry["output_digest"] for entry in entries}
+    for name, text in metadata(Features.from_arrow_schema(schema), {"train": list(digests)}, digests).items():
+        (folder / name).write_text(text)
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    (folder / "README.md").write_text(card.replace(before, digest_of(read_manifest(folder))), encoding="utf-8")
 
 
 def swap_permutation(rows):

@@ -17,6 +17,7 @@ from mireorder.dataset.forms.text import TextForm
 from mireorder.ordering.order import Order
 from mireorder.ordering.permutation import Permutations
 from mireorder.ordering.policies import POLICIES, Policy
+from mireorder.restoring.kinds import POLICY_KINDS
 from mireorder.restoring.restorer import RESTORERS
 from mireorder.restoring.units import Split, Traits
 
@@ -59,6 +60,7 @@ TOYS = {
 @pytest.fixture(params=TOYS)
 def toy(request, monkeypatch):
     monkeypatch.setitem(POLICIES, request.param, TOYS[request.param])
+    monkeypatch.setitem(POLICY_KINDS, request.param, TOYS[request.param].kinds)
     return request.param
 
 

@@ -206,7 +206,7 @@ def test_ids_are_there_once_and_what_is_pointed_at_is_there(tmp_path):
 
 @pytest.mark.slow
 def test_a_report_of_endless_names_is_small(tmp_path):
-    names = [f"{number}-{'long name ' * 2000}" for number in range(120)]
+    names = [f"{number}-{'long name ' * 400}" for number in range(120)]
     rows = [{"text": f"w{row}", "labels": [names[row], names[row - 7]]} for row in range(120)]
     plan = fit(rows, source="text", target="labels", cutter="labels",
                order=Order("max", criterion="presence", shuffles=0, resamples=0))  # fmt: skip

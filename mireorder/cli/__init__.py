@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from mireorder.errors import InputWarning
+from mireorder.serialise import printable
 
 INTERRUPTED = 130
 KEPT = {
@@ -44,6 +45,7 @@ def _run(arguments: list[str]) -> None:
     import typer
 
     from mireorder.cli.commands import group
+    from mireorder.cli.output import say_error
     from mireorder.errors import MireorderError
 
     usage: Any = typer.BadParameter.__base__  # UsageError: typer does not export it, and may have its own copy of click
@@ -53,7 +55,7 @@ def _run(arguments: list[str]) -> None:
         problem = getattr(error, "command_line", str(error))
     except usage as error:
         problem = _misused(error, arguments)
-    typer.secho(f"error: {problem}", fg="red", err=True)
+    say_error(problem)
     sys.exit(2)
 
 
@@ -74,7 +76,7 @@ def _notes() -> Iterator[None]:
         if issubclass(category, InputWarning):
             note = f"note: {getattr(message, 'command_line', message)}"
             if note not in shown:
-                print(note, file=sys.stderr)
+                print(printable(note), file=sys.stderr)
             shown.add(note)
         else:
             show_others(message, category, *where, **more)

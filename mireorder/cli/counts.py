@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mireorder.cli import options, values
-from mireorder.cli.output import print_json, rows_bar
+from mireorder.cli.output import print_json, rows_bar, say
 from mireorder.cli.signature import Argument, Option
 from mireorder.errors import InputError
 
@@ -44,12 +44,14 @@ def count(
     require_empty(out)
     if like is not None:
         why = f"what rows are and how they are counted is taken from {like}"
-        options.refuse_beside(context, "--like", {"data", "like", "memory", "reject"}, why)
+        options.refuse_beside(context, "--like", {"data", "like", "memory", "reject", "max_rejected"}, why)
     memory = values.memory(run.memory)
     with rows_bar("counting") as progress:
         if like is not None:
             loaded = Counts.load(like)
-            counts = stages.count_like(data, loaded, memory=memory, reject=run.reject, progress=progress)
+            counts = stages.count_like(
+                data, loaded, memory=memory, reject=run.reject, max_rejected=run.max_rejected, progress=progress
+            )
         else:
             criterion = options.criterion(scores.criterion, scores.given)
             counts = stages.count(
@@ -61,6 +63,7 @@ def count(
                 between=run.between,
                 memory=memory,
                 reject=run.reject,
+                max_rejected=run.max_rejected,
                 progress=progress,
             )
     _save(counts, out, run.as_json)
@@ -96,9 +99,9 @@ def _save(counts: Counts, out: Path, as_json: bool) -> None:
         print_json({"counts": str(path), "rows": counts.rows, "rejected": counts.rejected} | names)
         return
     ties = f", ties by {second}" if second else ""
-    print(f"{counts.rows:,} rows counted for {counts.first.criterion.name}{ties}")
+    say(f"{counts.rows:,} rows counted for {counts.first.criterion.name}{ties}")
     if counts.rejected:
-        print(f"{counts.rejected:,} rows left out")
+        say(f"{counts.rejected:,} rows left out")
     if counts.second and counts.second.problem:
-        print(f"ties would be broken by the lowest slot: {counts.second.problem}")
-    print(f"counts written to {path}")
+        say(f"ties would be broken by the lowest slot: {counts.second.problem}")
+    say(f"counts written to {path}")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mireorder.cli import choices, options
-from mireorder.cli.output import print_json, rows_bar, show
+from mireorder.cli.output import print_json, rows_bar, say, show
 from mireorder.cli.signature import Argument, Option
 
 _UNTRUSTED = "BROKEN: this dataset can't be trusted; write it again"
@@ -37,6 +37,7 @@ def apply(
         str, Option("format of the files: {names}", "Output", "--as", choices.file_formats)
     ] = "arrow",
     reject: options.Reject = False,
+    max_rejected: options.MaxRejected = None,
     as_json: options.Json = False,
 ) -> None:
     """Write the dataset with its targets reordered; an interrupted run resumes.
@@ -62,6 +63,7 @@ def apply(
             reading=rows.reading(loaded.reading),
             keep_columns=not drop_columns,
             reject=reject,
+            max_rejected=max_rejected,
             progress=progress,
         )
     rejected = sum(entry.rejected for entry in manifest.read(out))
@@ -69,10 +71,10 @@ def apply(
         print_json({"dataset": str(out), "rows": dataset.num_rows, "rejected": rejected, "plan": loaded.sha256})
         return
     for name, split in dataset.items():
-        print(f"{name}: {len(split):,} rows")
+        say(f"{name}: {len(split):,} rows")
     if rejected:
-        print(f"{rejected:,} rows set aside in {out / 'rejected'}, with the reason")
-    print(f"dataset written to {out}")
+        say(f"{rejected:,} rows set aside in {out / 'rejected'}, with the reason")
+    say(f"dataset written to {out}")
 
 
 def check(
@@ -106,7 +108,7 @@ def check(
         print_json(vars(checked) | {"ok": checked.ok})
     else:
         show(check_view(checked))
-        print("every law holds" if checked.ok else _BROKEN.get(frozenset(checked.failed), _UNTRUSTED))
+        say("every law holds" if checked.ok else _BROKEN.get(frozenset(checked.failed), _UNTRUSTED))
     raise typer.Exit(0 if checked.ok else 1)
 
 
@@ -129,5 +131,5 @@ def export(
         print_json(vars(exported))
         return
     for split, file in exported.files.items():
-        print(f"{out / file}: {exported.rows[split]:,} rows")
-    print("columns: " + ", ".join(f"{name} ({kind})" for name, kind in exported.columns.items()))
+        say(f"{out / file}: {exported.rows[split]:,} rows")
+    say("columns: " + ", ".join(f"{name} ({kind})" for name, kind in exported.columns.items()))

@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from typing import TYPE_CHECKING
 
 from mireorder.cli import options
-from mireorder.cli.output import print_json, show
+from mireorder.cli.output import print_json, say, show
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -76,8 +76,9 @@ def doctor(*, as_json: options.Json = False) -> None:
             table.add_row(*map(Text, cells), style="" if package.problem is None else "yellow")
         show(table)
         for part, what in WHAT.items():
-            print(f"{part} {f'fails: {what}; {_mended(part)}' if part in broken else f'is ready: {what}'}")
-        print(*notes, sep="\n")
+            say(f"{part} {f'fails: {what}; {_mended(part)}' if part in broken else f'is ready: {what}'}")
+        for note in notes:
+            say(note)
     if CORE in broken:
         sys.exit(1)
 

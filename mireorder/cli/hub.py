@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mireorder.cli import options
-from mireorder.cli.output import print_json, rows_bar, show
+from mireorder.cli.output import print_json, rows_bar, say, show
 from mireorder.cli.signature import Argument, Option
 
 Config = Annotated[str | None, Option("name of the configuration, such as max-joint", "Hub")]
@@ -43,13 +43,13 @@ def publish(
         print_json(vars(pushed))
         return
     for path, size in pushed.sent.items():
-        print(f"{_bytes(size):>10}  {path}")
+        say(f"{_bytes(size):>10}  {path}")
     for path in pushed.deleted:
-        print(f"{'delete':>10}  {path}")
+        say(f"{'delete':>10}  {path}")
     done = "would go up" if dry_run else "sent"
     sent = f"{len(pushed.sent):,} files ({_bytes(sum(pushed.sent.values()))}) {done}"
-    print(f"{sent}, {len(pushed.kept):,} unchanged, {len(pushed.deleted):,} deleted")
-    print(pushed.url if dry_run else f"{pushed.url} is at commit {pushed.commit}")
+    say(f"{sent}, {len(pushed.kept):,} unchanged, {len(pushed.deleted):,} deleted")
+    say(pushed.url if dry_run else f"{pushed.url} is at commit {pushed.commit}")
 
 
 def pull(
@@ -73,8 +73,8 @@ def pull(
         print_json(vars(checked) | {"ok": checked.ok})
     else:
         show(check_view(checked))
-        print("every law holds" if checked.ok else "BROKEN: this dataset can't be trusted; ask who published it")
-        print(f"dataset written to {out}")
+        say("every law holds" if checked.ok else "BROKEN: this dataset can't be trusted; ask who published it")
+        say(f"dataset written to {out}")
     raise typer.Exit(0 if checked.ok else 1)
 
 

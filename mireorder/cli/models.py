@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from mireorder.cli import choices, options, values
-from mireorder.cli.output import Incomplete, print_json, show, steps_bar
+from mireorder.cli.output import Incomplete, print_json, say, show, steps_bar
 from mireorder.cli.signature import Argument, Option
 from mireorder.restoring.script import one_line
 
@@ -81,8 +81,8 @@ def train(
         print_json(asdict(trained) | {"folder": str(trained.folder)})
         return
     held_out = "" if trained.held_out_loss is None else f", held-out loss {trained.held_out_loss:.3f}"
-    print(f"loss {trained.losses[-1][1]:.3f} after {budget.steps:,} steps on {trained.device}{held_out}")
-    print(f"model written to {out}")
+    say(f"loss {trained.losses[-1][1]:.3f} after {budget.steps:,} steps on {trained.device}{held_out}")
+    say(f"model written to {out}")
 
 
 def choose(
@@ -113,10 +113,10 @@ def choose(
     if as_json:
         print_json(asdict(choice))
         return
-    print(f"bits of a natural answer in each order, the mean over {choice.rows:,} rows:")
+    say(f"bits of a natural answer in each order, the mean over {choice.rows:,} rows:")
     for order, bits in list(choice.bits.items())[:MOST_ORDERS]:
-        print(f"  {order}  {bits:.3f}")
-    print(f"order {next(iter(choice.bits))}, the cheapest of {len(choice.bits)}, is noted in {model}")
+        say(f"  {order}  {bits:.3f}")
+    say(f"order {next(iter(choice.bits))}, the cheapest of {len(choice.bits)}, is noted in {model}")
 
 
 def generate(
@@ -213,4 +213,4 @@ def compare(
         print_json({"folder": str(out), "outcomes": [asdict(o) | {"mean": o.mean} for o in comparison.outcomes]})
         return
     show(comparison_view(comparison))
-    print(f"results and picture written to {out}")
+    say(f"results and picture written to {out}")

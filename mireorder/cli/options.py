@@ -30,6 +30,7 @@ Json = Annotated[bool, Option("print JSON", "Output", "--json")]
 Memory = Annotated[
     str | None, Option("memory that counts may take before they go to disk, such as 512MB", "Output", rare=True)
 ]
+MaxRejected = Annotated[int | None, Option("the most rows that may be set aside", "Output", rare=True, least=0)]
 Reject = Annotated[bool, Option("set rows aside that can't be used, instead of stopping", "Output")]
 AnyPlan = Annotated[Path, Argument("folder with a plan: a plan's, a dataset's or a model's", "Data")]
 Ties = Annotated[str, Option("criterion that breaks ties, or none for the lowest slot", "Order", rare=True)]
@@ -341,6 +342,7 @@ class Run:
     ] = None
     memory: Memory = None
     reject: Reject = False
+    max_rejected: MaxRejected = None
     as_json: Json = False
 
 

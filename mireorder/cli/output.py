@@ -10,18 +10,30 @@ from typing import Any
 import typer
 
 from mireorder.restoring.script import MOST_REPORTED
+from mireorder.serialise import printable
+
+
+def say(line: str, color: str | None = None, error: bool = False) -> None:
+    """A line that no terminal obeys, on standard output or standard error."""
+    typer.secho(printable(line), fg=color, err=error)
+
+
+def say_error(problem: str) -> None:
+    """What is wrong, in a line, on standard error."""
+    say(" ".join(f"error: {problem}".split("\n")), "red", error=True)
 
 
 def print_json(content: Any) -> None:
-    """An answer for a script."""
-    print(json.dumps(content, indent=2, ensure_ascii=False, default=str))
+    """An answer for a script; what can't be printed is escaped as JSON does."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, default=str)
+    print("".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text))
 
 
 def show(view: Any) -> None:
     """A table, or what else rich can print."""
-    from mireorder.report.tables import consoles
+    from mireorder.report.tables import Printable, consoles
 
-    consoles()[0].print(view)
+    consoles()[0].print(Printable(view))
 
 
 class Incomplete:
@@ -39,9 +51,9 @@ class Incomplete:
     def report(self) -> None:
         """Print them; if there are any, the exit status is 1."""
         for line in self.first:
-            typer.secho(line, fg="yellow", err=True)
+            say(line, "yellow", error=True)
         if self.answers:
-            typer.secho(f"{self.answers:,} answers are not complete", fg="yellow", err=True)
+            say(f"{self.answers:,} answers are not complete", "yellow", error=True)
             raise typer.Exit(1)
 
 
@@ -61,7 +73,7 @@ def steps_bar(what: str, total: float, unit: str) -> Iterator[Callable[[int, str
     """A bar with a known end and a remark."""
     from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    done = TextColumn("{task.completed:,.0f} of {task.total:,.0f} " + unit + "  {task.fields[remark]}")
+    done = TextColumn("{task.completed:,.0f} of {task.total:,.0f} " + unit + "  {task.fields[remark]}", markup=False)
     columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), done, TimeElapsedColumn()
     with _progress(*columns) as progress:
         task = progress.add_task(what, total=total, remark="")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mireorder.cli import options, values
-from mireorder.cli.output import print_json, rows_bar, show
+from mireorder.cli.output import print_json, rows_bar, say, show
 from mireorder.cli.signature import Option
 from mireorder.errors import InputError
 
@@ -60,6 +60,7 @@ def fit(
             tokenizer=tokenizer,
             memory=values.memory(run.memory),
             reject=run.reject,
+            max_rejected=run.max_rejected,
             progress=progress,
         )
     _show(plan, out, run.as_json)
@@ -76,7 +77,7 @@ def _show(plan: Plan, out: Path, as_json: bool) -> None:
     from mireorder.ordering.summary import plan_view
 
     show(plan_view(plan))
-    print(f"plan written to {path}")
+    say(f"plan written to {path}")
 
 
 def inspect(
@@ -109,7 +110,7 @@ def inspect(
         return
     show(plan_view(loaded))
     if png is not None:
-        print(f"picture written to {png}")
+        say(f"picture written to {png}")
 
 
 def schema(
@@ -147,5 +148,5 @@ def schema(
         print_json(vars(found))
         return
     for note in found.notes:
-        print(f"note: {note}")
-    print(f"{' and '.join(sorted(files))} written to {out}")
+        say(f"note: {note}")
+    say(f"{' and '.join(sorted(files))} written to {out}")

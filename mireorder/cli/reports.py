@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+from mireorder.cli.output import say
 from mireorder.cli.signature import Argument, Option
 
 
@@ -23,4 +24,4 @@ def report(
     """
     from mireorder.report.page import write_page
 
-    print(f"report written to {write_page(what, out)}")
+    say(f"report written to {write_page(what, out)}")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from mireorder.cli import options
-from mireorder.cli.output import print_json
+from mireorder.cli.output import print_json, say
 from mireorder.cli.signature import Argument, Option
 from mireorder.errors import InputError
 
@@ -33,7 +33,7 @@ def mix(
     if as_json:
         print_json({"plan": str(path)})
     else:
-        print(f"plan written to {path}")
+        say(f"plan written to {path}")
 
 
 def anneal(
@@ -61,7 +61,7 @@ def anneal(
         print_json({"plans": [str(path) for path in paths]})
         return
     for phase, path in enumerate(paths):
-        print(f"phase {phase}: plan written to {path}")
+        say(f"phase {phase}: plan written to {path}")
 
 
 def _numbers(text: str | None, plans: int) -> list[float]:

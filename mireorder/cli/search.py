@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from mireorder.cli import choices, options
 from mireorder.cli.models import Comparing
-from mireorder.cli.output import print_json, show, steps_bar
+from mireorder.cli.output import print_json, say, show, steps_bar
 from mireorder.cli.signature import Option
 
 
@@ -68,4 +68,4 @@ def search(
         print_json({"folder": str(out), "permutation": found.plan.permutation, "search": found.evidence})
         return
     show(search_view(found))
-    print(f"plan, results and page written to {out}")
+    say(f"plan, results and page written to {out}")

@@ -189,6 +189,20 @@ def cut_batch(
     return CutRows(rows, cut, numbers, bad)
 
 
+def require_few(rejected: int, most: int | None, where: str) -> None:
+    """Raise InputError, naming the input, if more rows were set aside than may be; None sets no bound."""
+    if most is not None and rejected > most:
+        problem = f"{rejected:,} rows can't be used, and at most {most:,} may be set aside"
+        raise InputError(problem, shard=where, remedy="fix them, or allow more with --max-rejected")
+
+
+def require_bound(reject: bool, most: int | None) -> None:
+    """Raise InputError of a bound on rows that are set aside where none are, or of one below 0."""
+    if most is not None and (not reject or most < 0):
+        problem = f"at most {most} rows are to be set aside" + ("" if reject else ", and none are")
+        raise InputError(problem, remedy="pass --reject, too" if most >= 0 else "pass --max-rejected=0 or more")
+
+
 def set_aside(
     problems: Mapping[int, str], rows: pa.RecordBatch, numbers: np.ndarray, shard: str, reject: bool
 ) -> list[BadRow]:

@@ -24,6 +24,7 @@ _SIZES = (
     *("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M"),
     *("100M<n<1B", "1B<n<10B", "10B<n<100B", "100B<n<1T", "n>1T"),
 )
+MOST_YAML = 1 << 20  # characters: the reader takes seconds for as many
 _BREAKS = re.compile("[\x85\u2028\u2029]")  # which end a line for some readers of the YAML, and not for others
 
 
@@ -48,11 +49,9 @@ def card(
         carried: what the input's card says (`carried_card`).
         suffix: of the files.
     """
-    files = [{"split": split, "path": f"{split}/*{suffix}"} for split in rows]
     data = dict(carried or {})
     data["tags"] = with_tag(data)
-    data["size_categories"] = [size_category(sum(rows.values()))]
-    data["configs"] = [{"config_name": "default", "description": f"xxh3 {digest}", "data_files": files}]
+    data |= of_files(rows, digest, suffix)
     load = "load_from_disk" if suffix == ".arrow" else "load_dataset"
     return f"""---
 {yaml_text(data)}---
@@ -81,6 +80,13 @@ Without mireorder, `restore.py` does the same with nothing but Python:
 python this/folder/restore.py < emitted.txt > natural.txt
 ```
 """
+
+
+def of_files(rows: Mapping[str, int], digest: str, suffix: str) -> dict[str, Any]:
+    """What the YAML says of the files: all but what cards say of rows in any order."""
+    files = [{"split": split, "path": f"{split}/*{suffix}"} for split in rows]
+    config = {"config_name": "default", "description": f"xxh3 {digest}", "data_files": files}
+    return {"size_categories": [size_category(sum(rows.values()))], "configs": [config]}
 
 
 def facts(plan: Plan, rows: Mapping[str, int]) -> str:
@@ -136,8 +142,8 @@ def read_card(text: str) -> tuple[dict[str, Any], str]:
     if block is None:
         return {}, text
     try:
-        data = yaml.safe_load(block[2])
-    except yaml.YAMLError:
+        data = yaml.safe_load(block[2]) if len(block[2]) <= MOST_YAML else None
+    except (yaml.YAMLError, ValueError, RecursionError):
         data = None
     return data if isinstance(data, dict) else {}, text[block.end() :]
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,20 @@ from numpy.typing import NDArray
 from mireorder.cutting.batches import Progress
 from mireorder.cutting.source import hash_strings
 from mireorder.dataset import manifest
-from mireorder.dataset.folder import load
+from mireorder.dataset.beside import altered, foreign
+from mireorder.dataset.folder import finished, read_rows
 from mireorder.dataset.forms import FORMS, Form
+from mireorder.dataset.kept import NOTHING_KEPT
 from mireorder.dataset.laws import OF_ROWS, Breach, Columns
 from mireorder.dataset.reader import open_shards
-from mireorder.dataset.writer import BESIDE
+from mireorder.dataset.saved import DICT, loading
+from mireorder.dataset.writer import fitted, schema
 from mireorder.errors import InputError, PlanError, within
 from mireorder.files import file_digest
 from mireorder.ordering.plan import Plan
 from mireorder.reading import Reading
 from mireorder.restoring.restorer import FILE
+from mireorder.serialise import one_of
 from mireorder.threads import map_ordered
 
 MOST_FAILURES = 20
@@ -100,34 +105,39 @@ def check(
         True
     """
     folder = Path(data) if isinstance(data, str | Path) else None
-    written = folder if folder and (plan is None or (folder / manifest.FILE).is_file()) else None
+    is_written = folder and (plan is None or (folder / manifest.FILE).exists())
     plan = _plan(folder, plan)
-    entries = manifest.read(written) if written else []
+    entries = _entries(folder) if folder and is_written else []
     if tokenizer is None and folder and (folder / "tokenizer").is_dir():
         tokenizer = folder / "tokenizer"
     name = entries[0].form if entries else "text" if _is_text(data, plan, tokenizer) else "token"
     checked = Checked(str(folder or type(data).__name__), name)
-    if written and not _check_files(checked, written, plan, entries):
+    if folder and entries and not _check_files(checked, folder, plan, entries):
         return checked  # rows of damaged files can't be read, nor believed
     with within(checked.folder):
-        form = FORMS[name].loaded(plan, tokenizer)
+        form = one_of(name, FORMS, "form").loaded(plan, tokenizer)
     if plan.tokenizer is not None:
         same = form.tokenizer_hash == plan.tokenizer
         checked.note("tokenizer", str(tokenizer), None if same else "is not the plan's")
-    dataset = load(written) if written else {}
-    checked.rows = dict.fromkeys(dataset, 0)
-    if entries:
-        _check_sizes(checked, entries, {split: len(rows) for split, rows in dataset.items()})
+    checked.rows = {entry.split: 0 for entry in entries}
     hashes = []
-    rows = _stored(dataset, form) if written else _read(data, form)
+    rows = _stored(folder, entries, plan, form) if folder and entries else _read(data, form)
     for split, batch in map_ordered(partial(_check_batch, plan, form), rows):
         _note_batch(checked, split, batch)
         hashes.append(batch.row_ids)
         if progress:
             progress(batch.rows)
-    if entries:
-        _check_row_ids(checked, dataset, hashes)
+    if folder and entries:
+        _check_sizes(checked, entries)
+        _check_row_ids(checked, folder, entries, hashes)
     return checked
+
+
+def _entries(folder: Path) -> list[manifest.Entry]:
+    """The shards of a finished dataset; none where rows were saved anew, without a manifest."""
+    if not (folder / manifest.FILE).exists() and (folder / DICT).exists():
+        return []
+    return finished(folder)
 
 
 def _plan(folder: Path | None, plan: Plan | str | Path | None) -> Plan:
@@ -151,11 +161,17 @@ def _is_text(data: Any, plan: Plan, tokenizer: Any) -> bool:
     return "prompt" in (found.names if isinstance(found, pa.Schema) else found)
 
 
-def _stored(dataset: Any, form: Form) -> Iterator[tuple[str, Columns]]:
-    """The rows of a dataset that `apply` wrote, without the columns that were kept."""
-    for split, rows in dataset.items():
-        for table in rows.select_columns([*form.columns, *BESIDE]).with_format("arrow").iter(batch_size=_BATCH_ROWS):
-            yield split, {name: table[name].combine_chunks() for name in table.column_names}
+def _stored(folder: Path, entries: Sequence[manifest.Entry], plan: Plan, form: Form) -> Iterator[tuple[str, Columns]]:
+    """The rows of a dataset that `apply` wrote, without the columns that were kept; by the manifest alone."""
+    wanted = schema(form, plan, NOTHING_KEPT)
+    for entry in entries:
+        with loading(folder / entry.output, "write it again with 'mireorder apply'"):
+            for whole in read_rows(folder, [entry]):
+                whole.validate(full=True)
+                own = fitted(whole.select(wanted.names), wanted)
+                for start in range(0, len(own), _BATCH_ROWS):
+                    batch = own.slice(start, _BATCH_ROWS)
+                    yield entry.split, {name: _filled(batch.column(name)) for name in wanted.names}
 
 
 def _read(data: Any, form: Form) -> Iterator[tuple[str, Columns]]:
@@ -166,22 +182,24 @@ def _read(data: Any, form: Form) -> Iterator[tuple[str, Columns]]:
         for batch in shard.batches():
             columns = dict(zip(("target", *names), batch.columns, strict=True))
             places = [f"{shard.name}, row {row}" for row in range(done, done + batch.num_rows)]
-            yield shard.split, _filled(form, columns, shard.name) | {"row_id": pa.array(places, pa.string())}
+            _require_types(form, columns, shard.name)
+            filled = {name: _filled(column) for name, column in columns.items()}
+            yield shard.split, filled | {"row_id": pa.array(places, pa.string())}
             done += batch.num_rows
 
 
-def _filled(form: Form, columns: Columns, shard: str) -> Columns:
-    """The same, '' or an empty list where a value is missing: no law holds there.
+def _filled(column: pa.Array) -> pa.Array:
+    """The same, '' or an empty list where a value is missing: no law holds there."""
+    return column.fill_null("" if pa.types.is_string(column.type) else []) if column.null_count else column
 
-    Raises:
-        InputError: text stands for a list, as in CSV, or a list for text.
-    """
+
+def _require_types(form: Form, columns: Columns, shard: str) -> None:
+    """Raise InputError if text stands for a list, as in CSV, or a list for text."""
     for name, column in columns.items():
         is_text = name == "target" or form.columns.get(name) == pa.string()
         if pa.types.is_string(column.type) != is_text:
             problem = f"column {name!r} is {column.type}, no {'text' if is_text else 'list of integers'}"
             raise InputError(problem, shard=shard, remedy="save the rows as Parquet or JSON lines")
-    return {name: column.fill_null("" if pa.types.is_string(column.type) else []) for name, column in columns.items()}
 
 
 def _check_files(checked: Checked, folder: Path, plan: Plan, entries: Sequence[manifest.Entry]) -> bool:
@@ -189,7 +207,7 @@ def _check_files(checked: Checked, folder: Path, plan: Plan, entries: Sequence[m
 
     def is_whole(entry: manifest.Entry) -> bool:
         path = folder / entry.output
-        return path.exists() and file_digest(path) == entry.output_digest
+        return path.is_file() and not path.is_symlink() and file_digest(path) == entry.output_digest
 
     wholly = True
     for entry, whole in zip(entries, map_ordered(is_whole, entries), strict=True):
@@ -199,25 +217,29 @@ def _check_files(checked: Checked, folder: Path, plan: Plan, entries: Sequence[m
             there = (folder / entry.output).exists()
             problem = "is altered; no rows were checked" if there else "is missing; no rows were checked"
         checked.note("files", entry.output, problem)
+    for place, problem in chain(foreign(folder, entries), altered(folder, entries) if wholly else ()):
+        checked.note("beside", place, problem)
     return wholly
 
 
-def _check_sizes(checked: Checked, entries: Sequence[manifest.Entry], rows: dict[str, int]) -> None:
-    for split in rows | {entry.split: 0 for entry in entries}:
-        found, listed = rows.get(split, 0), sum(entry.rows for entry in entries if entry.split == split)
+def _check_sizes(checked: Checked, entries: Sequence[manifest.Entry]) -> None:
+    for split, found in checked.rows.items():
+        listed = sum(entry.rows for entry in entries if entry.split == split)
         problem = None if found == listed else f"has {found} rows, the manifest says {listed}"
         checked.note("rows", split, problem)
 
 
-def _check_row_ids(checked: Checked, dataset: Any, hashes: list[NDArray[np.uint64]]) -> None:
+def _check_row_ids(
+    checked: Checked, folder: Path, entries: Sequence[manifest.Entry], hashes: list[NDArray[np.uint64]]
+) -> None:
     """No row_id twice: hashes are compared first, then the few that share one."""
     everything = np.sort(np.concatenate([*hashes, np.zeros(0, np.uint64)]))
     shared = pa.array(np.unique(everything[1:][everything[1:] == everything[:-1]]))
     seen = Counter[str]()
-    for split, rows in dataset.items():
+    for split in checked.rows:
         twice = None
-        for batch in rows.select_columns("row_id").with_format("arrow").iter(_BATCH_ROWS) if len(shared) else ():
-            ids = batch["row_id"].combine_chunks()
+        for batch in read_rows(folder, [entry for entry in entries if entry.split == split]) if len(shared) else ():
+            ids = batch.column("row_id")
             suspects = ids.filter(pc.is_in(pa.array(hash_strings(ids)), shared)).to_pylist()
             seen.update(suspects)
             twice = twice or next((row_id for row_id in suspects if seen[row_id] > 1), None)

@@ -13,12 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from xxhash import xxh3_128
 
+from mireorder.cutting.batches import require_few
 from mireorder.dataset import manifest
 from mireorder.dataset.card import FILE as CARD
 from mireorder.dataset.card import card
 from mireorder.dataset.kept import Kept
 from mireorder.dataset.reader import Shard
 from mireorder.dataset.reorder import Reordering, reorder
+from mireorder.dataset.saved import DICT, load_saved, loading
 from mireorder.dataset.writer import SUFFIXES, features, finish, schema, shard_path, write_shard
 from mireorder.errors import InputError, OutputError, some_of
 from mireorder.files import PARTS, file_digest, require_empty, write_text
@@ -123,10 +125,14 @@ def _write_shards(
             output_digest=digest,
         )
 
+    rejected = sum(entry.rejected for entry in done.values())
     manifest.write(folder, [done[entry.output] for _, entry, _ in jobs if entry.output in done])
     for entry in map_ordered(write, todo, at_once):
         manifest.append(folder, entry)
         done[entry.output] = entry
+        rejected += entry.rejected
+        require_few(rejected, reordering.max_rejected, str(folder / "rejected"))
+    require_few(rejected, reordering.max_rejected, str(folder / "rejected"))
     entries = [done[entry.output] for _, entry, _ in jobs]
     if not any(entry.rows for entry in entries):
         remedy = "name a file that has some"
@@ -236,7 +242,7 @@ def _done(folder: Path, jobs: list[Job], kept: Kept) -> dict[str, manifest.Entry
         if difference:
             raise OutputError(f"{folder}: {difference}; choose another folder")
         path = folder / entry.output
-        if path.exists() and file_digest(path) == found.output_digest:
+        if path.is_file() and file_digest(path) == found.output_digest:
             done[entry.output] = found
     return done
 
@@ -246,16 +252,18 @@ def load(folder: Path) -> Any:
 
     Raises:
         OutputError: it was never finished.
+        InputError: a file is damaged.
     """
-    from datasets import load_dataset, load_from_disk
+    from datasets import load_dataset
 
-    if (folder / "dataset_dict.json").exists():
-        return load_from_disk(str(folder))
+    if (folder / DICT).exists():
+        return load_saved(folder)
     if is_parquet(folder):
         files: dict[str, list[str]] = {}
         for entry in manifest.read(folder):
             files.setdefault(entry.split, []).append(str(folder / entry.output))
-        return load_dataset("parquet", data_files=files)
+        with loading(folder, "write it again with 'mireorder apply'"):
+            return load_dataset("parquet", data_files=files)
     raise OutputError(
         f"{folder}: not a finished dataset; write it with 'mireorder apply', again if that was interrupted"
     )
@@ -268,15 +276,23 @@ def texts_of(dataset: Any, column: str) -> Iterator[str]:
             yield from batch[column].to_pylist()
 
 
+def finished(folder: Path) -> list[manifest.Entry]:
+    """The shards of a finished dataset. Raises OutputError if it was never finished."""
+    entries = manifest.read(folder)
+    if not entries or not ((folder / DICT).is_file() or is_parquet(folder)):
+        raise OutputError(
+            f"{folder}: not a finished dataset; write it with 'mireorder apply', again if that was interrupted"
+        )
+    return entries
+
+
 def opened(folder: Path) -> tuple[Plan, list[manifest.Entry]]:
     """Plan and shards of a finished dataset whose files are whole.
 
     Raises:
         OutputError: it was never finished, or a file is missing, altered, or of another plan.
     """
-    entries = manifest.read(folder)
-    if not entries or not ((folder / "dataset_dict.json").is_file() or is_parquet(folder)):
-        raise OutputError(f"{folder}: not a finished dataset; write it with 'mireorder apply'")
+    entries = finished(folder)
     plan = Plan.load(folder)
     for entry in entries:
         path = folder / entry.output

@@ -22,6 +22,7 @@ _ARROW = {
     "string": pa.string(),
     JSON: pa.string(),
 }
+MOST_WITHIN = 32  # levels of nesting that a column has as types
 _EXACT = 1 << 53  # up to here, a float holds every integer
 
 
@@ -42,23 +43,24 @@ def exact_int(text: str) -> int | Literal:
     return Literal(text) if text == "-0" else int(text)
 
 
-def kind_of(value: Any, escaped: bool = False) -> Kind:
+def kind_of(value: Any, escaped: bool = False, within: int = 0) -> Kind:
     """The kind of a value.
 
     Args:
         value: as parsed, with `exact_float` and `Repeated`; or any Python object.
         escaped: whether strings may hold half a surrogate pair, which is not text.
+        within: how many lists and objects it stands in; in more than `MOST_WITHIN` nothing but its text is kept.
     """
     if isinstance(value, list | tuple):
-        return _list_of(_kind_of_items(value, escaped))
+        return JSON if within > MOST_WITHIN else _list_of(_kind_of_items(value, escaped, within + 1))
     if not isinstance(value, Mapping):
         return _scalar(value, escaped)
-    if isinstance(value, Repeated) or not value:
+    if isinstance(value, Repeated) or not value or within > MOST_WITHIN:
         return JSON
-    return _object_of((key, kind_of(member, escaped)) for key, member in value.items())
+    return _object_of((key, kind_of(member, escaped, within + 1)) for key, member in value.items())
 
 
-def _kind_of_items(items: Sequence[Any], escaped: bool) -> Kind:
+def _kind_of_items(items: Sequence[Any], escaped: bool, within: int) -> Kind:
     types = {*map(type, items)}
     if types == {float} or (types == {str} and not escaped):
         return _scalar(items[0], escaped)
@@ -66,7 +68,7 @@ def _kind_of_items(items: Sequence[Any], escaped: bool) -> Kind:
         return merged(_scalar(min(items), escaped), _scalar(max(items), escaped))
     kind: Kind = "null"
     for item in items:
-        kind = merged(kind, kind_of(item, escaped))
+        kind = merged(kind, kind_of(item, escaped, within))
     return kind
 
 

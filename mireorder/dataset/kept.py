@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from mireorder.arrays import decoded
 from mireorder.dataset.json_kinds import JSON, Kind, arrow_type, merged
 from mireorder.errors import InputError
+from mireorder.serialise import fault_of_name
 
 _WRITTEN = ("permutation", "row_id", "target")
 _TRAINED_ON = (
@@ -122,6 +123,9 @@ def kept_columns(shards: Iterable[tuple[str, Found]]) -> Kept:
 def _require_keepable(name: str, shard: str) -> None:
     if name in RESERVED:
         problem = f"column {name!r} can't be kept: {RESERVED[name]}"
+        raise InputError(problem, shard=shard, remedy=_REMEDY.format("rename it"))
+    if fault := fault_of_name(name):
+        problem = f"the name of column {name[:40]!r} {fault}"
         raise InputError(problem, shard=shard, remedy=_REMEDY.format("rename it"))
 
 

@@ -19,6 +19,7 @@ Breach = tuple[str, str, str]  # law, place, problem
 Columns = dict[str, pa.Array]
 LAWS = {
     "files": "every file is there, with the hash and the plan of the manifest",
+    "beside": "restore.py, the card and what else lies beside the rows are as they were written, and nothing is added",
     "rows": "every split has the rows of the manifest, and no row_id twice",
     "permutation": "the permutation holds every slot once, those copied ahead once more for each copy",
     "moved": "emitted units put back by the permutation, copies dropped, give the natural target",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +13,15 @@ from xxhash import xxh3_128
 
 from mireorder.errors import OutputError
 from mireorder.files import write_text
+from mireorder.json_text import STRICT
+from mireorder.restoring.checks import (
+    entries_of,
+    maybe,
+    name_of,
+    shown_value,
+    text_of,
+    whole_number,
+)
 
 FILE = "manifest.jsonl"
 _IDENTITY = {
@@ -23,6 +33,19 @@ _IDENTITY = {
     "input": "input",
     "input_digest": "another content of {self.input}: its hash was",
 }
+
+
+_OUTPUT = re.compile(r"(\w+(?:\.\w+)*)/\w[\w.-]*\.(?:arrow|parquet)")
+_ROW = entries_of(
+    {
+        **dict.fromkeys(("split", "input_digest", "plan_sha256", "form", "output", "output_digest"), name_of),
+        **dict.fromkeys(("rows", "rejected"), whole_number()),
+        "input": text_of(),
+        "tokenizer": maybe(name_of),
+    },
+    max_tokens=maybe(whole_number(1)),
+    kept=text_of(),
+)
 
 
 @dataclass(frozen=True)
@@ -79,17 +102,37 @@ def read(folder: Path) -> list[Entry]:
     """The rows so far; a last line that a crash cut short does not count.
 
     Raises:
-        OutputError: another line can't be read.
+        OutputError: another line can't be read, names a file that is in no folder of its split, or one that an earlier
+            line names; or it is no file.
     """
     path = folder / FILE
-    lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
-    entries = []
-    for number, line in enumerate(lines[:-1], 1):
+    if not path.exists():
+        return []
+    if not path.is_file():
+        raise OutputError(f"{path}: is no file; write to another folder")
+    entries: dict[str, Entry] = {}
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
         try:
-            entries.append(Entry(**json.loads(line)))
-        except (ValueError, TypeError) as error:
+            entry = _entry(line)
+            if entry.output in entries:
+                raise ValueError(f"{entry.output} stands twice")
+        except (ValueError, RecursionError) as error:
             raise OutputError(f"{path}, line {number}: not a manifest row ({error}); write to another folder") from None
-    return entries
+        entries[entry.output] = entry
+    return list(entries.values())
+
+
+def _entry(line: bytes) -> Entry:
+    """A row. Raises ValueError or RecursionError on anything else."""
+    content = STRICT.decode(line.decode())
+    _ROW(content, "")
+    entry = Entry(**content)
+    path = _OUTPUT.fullmatch(entry.output)
+    if path is None or path[1] != entry.split:
+        raise ValueError(
+            f"output is {shown_value(entry.output)}, not a file in the folder of split {entry.split[:40]!r}"
+        )
+    return entry
 
 
 def write(folder: Path, entries: list[Entry]) -> None:

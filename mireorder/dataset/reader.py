@@ -20,6 +20,7 @@ from mireorder.dataset.digests import column_digests, value_bytes
 from mireorder.dataset.formats import FORMATS, READABLE, TEXT_FORMATS, format_of, suffix_of
 from mireorder.dataset.formats.arrow_files import BATCH_BYTES, BATCH_ROWS
 from mireorder.dataset.kept import NOTHING_KEPT, Found, Kept
+from mireorder.dataset.saved import DICT, STATE, load_saved
 from mireorder.errors import InputError
 from mireorder.files import file_digest
 from mireorder.hub import HUB_ID
@@ -205,8 +206,8 @@ def _contents(path: Path) -> list[Any]:
     """Look up what a path means: a file, a folder, a glob or a hub id."""
     if path.is_file():
         return [path]
-    if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
-        return [_load(path, saved=True)]
+    if (path / DICT).is_file() or (path / STATE).is_file():
+        return [load_saved(path)]
     if path.is_dir():
         found = [p for p in sorted(path.rglob("*")) if p.is_file() and suffix_of(p) in FORMATS]
         files = [p for p in found if not any(part.startswith(".") for part in p.relative_to(path).parts)]
@@ -217,7 +218,7 @@ def _contents(path: Path) -> list[Any]:
     elif glob_found := sorted(glob(str(path), recursive=True)):  # noqa: PTH207 (Path.glob refuses "/a/*")
         files = [Path(p) for p in glob_found if Path(p).is_file()]
     elif HUB_ID.fullmatch(path.as_posix()) and suffix_of(path) not in FORMATS:
-        return [_load(path, saved=False)]
+        return [_of_hub(path)]
     else:
         files = []
     if not files:
@@ -230,29 +231,17 @@ def _contents(path: Path) -> list[Any]:
     return list(files)
 
 
-def _load(path: Path, saved: bool) -> Any:
-    """Load a saved dataset (memory-mapped), or one from the hub (`datasets` 4 runs no code of it)."""
+def _of_hub(path: Path) -> Any:
+    """Load a dataset from the hub (`datasets` 4 runs no code of it)."""
     import datasets
 
-    hub_id = None if saved else HUB_ID.fullmatch(path.as_posix())
+    named = HUB_ID.fullmatch(path.as_posix())
+    assert named is not None  # noqa: S101 (the caller has looked)
     try:
-        return datasets.load_dataset(*hub_id.groups()) if hub_id else datasets.load_from_disk(str(path))
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        pa.ArrowException,
-        datasets.exceptions.DatasetsError,
-    ) as e:
-        if saved:
-            problem, remedy = f"the saved dataset is damaged ({e})", "save it again"
-        else:
-            problem, remedy = (
-                f"no such path, and no such dataset could be loaded from the hub ({e})",
-                READABLE,
-            )
-        raise InputError(problem, shard=path.as_posix(), remedy=remedy) from e
+        return datasets.load_dataset(*named.groups())
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException, datasets.exceptions.DatasetsError) as e:
+        problem = f"no such path, and no such dataset could be loaded from the hub ({e})"
+        raise InputError(problem, shard=path.as_posix(), remedy=READABLE) from e
 
 
 def _own_split(content: Any) -> str:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mireorder.arrays import dressed
-from mireorder.cutting.batches import BadRow, Batch, Progress, placed, set_aside
+from mireorder.cutting.batches import BadRow, Batch, Progress, placed, require_bound, require_few, set_aside
 from mireorder.dataset.forms import Form
 from mireorder.dataset.kept import NOTHING_KEPT, Kept
 from mireorder.dataset.reader import Shard, draw
@@ -36,6 +36,7 @@ class Reordering:
         copies: how often the rows of a copied split are written, each time in other random orders.
         copied: the split that is copied; None for none.
         copy: the number of the copy that is written now.
+        max_rejected: the most rows that may be set aside, of all splits; None sets no bound.
     """
 
     plan: Plan
@@ -46,6 +47,10 @@ class Reordering:
     copies: int = 1
     copied: str | None = None
     copy: int = 0
+    max_rejected: int | None = None
+
+    def __post_init__(self) -> None:
+        require_bound(self.reject, self.max_rejected)
 
     def copies_of(self, split: str) -> int:
         """How often the rows of a split are written."""
@@ -100,11 +105,14 @@ def reorder(reordering: Reordering, shards: Sequence[Shard], workers: int | None
 
 
 def reorder_split(
-    reordering: Reordering, split: str, shards: Sequence[Shard], workers: int | None
+    reordering: Reordering, split: str, shards: Sequence[Shard], workers: int | None, bad: list[str]
 ) -> Iterator[pa.RecordBatch]:
-    """The batches of a split, copy by copy."""
+    """The batches of a split, copy by copy; to ``bad`` come the rows set aside, as of `Reordered`."""
     for copy in range(reordering.copies_of(split)):
-        yield from reorder(reordering.of_copy(copy), shards, workers).batches
+        found = reorder(reordering.of_copy(copy), shards, workers)
+        yield from found.batches
+        bad += found.bad
+        require_few(len(bad), reordering.max_rejected, split)
 
 
 def _reordered(reordering: Reordering, batch: Batch) -> tuple[pa.RecordBatch, NDArray[np.int64], list[BadRow]]:

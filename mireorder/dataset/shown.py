@@ -115,6 +115,12 @@ def find_row(folder: str | Path, row: str) -> dict[str, Any]:
         InputError: there is no such row.
     """
     dataset = load(Path(folder))
+    for name, split in dataset.items():
+        columns = set(split.column_names)
+        own = {"row_id", "target", "prompt", "completion"}, {"row_id", "target", "input_ids", "labels"}
+        if not any(names <= columns for names in own):
+            problem = f"split {name} has other columns than apply writes: {', '.join(split.column_names)}"
+            raise InputError(problem, shard=str(folder), remedy="write it again with 'mireorder apply'")
     for split in dataset.values():
         at = pc.index(split.data.column("row_id"), row).as_py()
         if at >= 0:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from mireorder.dataset.card import FILE as CARD
 from mireorder.dataset.forms import Form
 from mireorder.dataset.kept import Kept
+from mireorder.dataset.saved import DICT, INFO, STATE
 from mireorder.files import HashedFile, atomic, write_text, write_texts
 from mireorder.ordering.plan import Plan
 
@@ -50,7 +51,7 @@ def write_shard(path: Path, batches: Iterable[pa.RecordBatch], arrow_schema: pa.
     rows, open_stream = 0, pa.ipc.new_stream if path.suffix == SUFFIXES["arrow"] else parquet_writer
     with atomic(path) as part, HashedFile(part) as sink, open_stream(sink, arrow_schema) as stream:
         for batch in batches:
-            stream.write_batch(_fitted(batch, arrow_schema))
+            stream.write_batch(fitted(batch, arrow_schema))
             rows += batch.num_rows
     return rows, sink.digest
 
@@ -65,7 +66,7 @@ def parquet_writer(sink: Any, arrow_schema: pa.Schema) -> pq.ParquetWriter:
     return pq.ParquetWriter(sink, arrow_schema, use_content_defined_chunking=True, write_page_index=True)
 
 
-def _fitted(batch: pa.RecordBatch, arrow_schema: pa.Schema) -> pa.RecordBatch:
+def fitted(batch: pa.RecordBatch, arrow_schema: pa.Schema) -> pa.RecordBatch:
     """The batch with the types of the schema; what has them is left alone, as Arrow can't cast all types."""
     both = zip(batch.columns, arrow_schema, strict=True)
     columns = [column if column.type == field.type else column.cast(field.type) for column, field in both]
@@ -84,11 +85,19 @@ def finish(
         shards: split -> its shards' paths within the folder.
         digests: shard -> hash of the file.
     """
+    texts = metadata(described, shards, digests)
+    last = texts.pop(DICT)
+    write_texts({folder / CARD: card} | {folder / path: text for path, text in texts.items()})
+    write_text(folder / DICT, last)
+
+
+def metadata(described: Any, shards: Mapping[str, Sequence[str]], digests: Mapping[str, str]) -> dict[str, str]:
+    """Path within the folder -> text, of what `finish` writes beside the card."""
     from datasets import DatasetInfo
 
     info = {key: value for key, value in asdict(DatasetInfo()).items() if value is not None}
     info["features"] = described.to_dict()
-    texts = {folder / CARD: card}
+    texts = {DICT: json.dumps({"splits": list(shards)}) + "\n"}
     for split, paths in shards.items():
         state: dict[str, Any] = {
             "_data_files": [{"filename": Path(path).name} for path in paths],
@@ -99,10 +108,9 @@ def finish(
             "_output_all_columns": False,
             "_split": split,
         }
-        texts[folder / split / "dataset_info.json"] = json.dumps(info, indent=2, sort_keys=True) + "\n"
-        texts[folder / split / "state.json"] = json.dumps(state, indent=2, sort_keys=True) + "\n"
-    write_texts(texts)
-    write_text(folder / "dataset_dict.json", json.dumps({"splits": list(shards)}) + "\n")
+        texts[f"{split}/{INFO}"] = json.dumps(info, indent=2, sort_keys=True) + "\n"
+        texts[f"{split}/{STATE}"] = json.dumps(state, indent=2, sort_keys=True) + "\n"
+    return texts
 
 
 def in_memory(arrow_schema: pa.Schema, splits: Mapping[str, Iterable[pa.RecordBatch]]) -> Any:
@@ -113,7 +121,7 @@ def in_memory(arrow_schema: pa.Schema, splits: Mapping[str, Iterable[pa.RecordBa
     return DatasetDict(
         {
             split: Dataset(
-                InMemoryTable(pa.Table.from_batches([_fitted(b, arrow_schema) for b in batches], arrow_schema)),
+                InMemoryTable(pa.Table.from_batches([fitted(b, arrow_schema) for b in batches], arrow_schema)),
                 split=NamedSplit(split),
             )
             for split, batches in splits.items()

@@ -15,7 +15,17 @@ from numpy.typing import NDArray
 from mireorder.counting.pairs import PairTables
 from mireorder.counting.spill import gather_tables
 from mireorder.cutting import Cutter
-from mireorder.cutting.batches import Batch, CutRows, Misfits, Prepare, Progress, cut_batch, placed
+from mireorder.cutting.batches import (
+    Batch,
+    CutRows,
+    Misfits,
+    Prepare,
+    Progress,
+    cut_batch,
+    placed,
+    require_bound,
+    require_few,
+)
 from mireorder.cutting.source import Sources, hash_strings
 from mireorder.cutting.targets import Targets
 from mireorder.dataset.reader import Shard, draw
@@ -75,6 +85,7 @@ class Scan:
         workers: threads; None takes one a core.
         progress: called with the number of rows read, after each batch.
         prepare: adds what the cutter needs beside source and target.
+        max_rejected: the most rows that may be left out; None sets no bound.
     """
 
     shards: Sequence[Shard]
@@ -83,6 +94,10 @@ class Scan:
     workers: int | None = None
     progress: Progress | None = None
     prepare: Prepare | None = None
+    max_rejected: int | None = None
+
+    def __post_init__(self) -> None:
+        require_bound(self.reject, self.max_rejected)
 
     @property
     def names(self) -> str:
@@ -112,7 +127,8 @@ class Scan:
             misfits: rows that can be cut but not counted; None where all rows have been surveyed.
 
         Raises:
-            InputError: a row can't be cut or counted (without ``reject``), or none can; or the budget is too small.
+            InputError: a row can't be cut or counted (without ``reject``), none can, or more can't than may be left
+                out; or the budget is too small.
             OutputError: counts past the budget don't fit on the disk.
         """
         targets.radices  # noqa: B018 (settled here, before threads ask for it)
@@ -147,6 +163,7 @@ class Scan:
         table = gather_tables(tables(), self.memory, self.workers or os.cpu_count() or 1)
         if seen.rows == 0:
             raise self._no_rows(seen.rejected)
+        require_few(seen.rejected, self.max_rejected, self.names)
         return replace(seen, table=table.sparse() if isinstance(table, PairTables) else table)
 
     def each(self, cutter: Cutter, work: Callable[[CutRows], T]) -> Iterator[T]:

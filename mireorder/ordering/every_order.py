@@ -13,7 +13,7 @@ from mireorder.information.significance import Significance
 from mireorder.ordering.permutation import is_permutation
 from mireorder.ordering.policies import POLICIES
 from mireorder.ordering.record import PlanRecord, Stability
-from mireorder.restoring.checks import MOST_WHOLE
+from mireorder.restoring.bounds import MOST_WHOLE
 from mireorder.restoring.units import slots_by_step
 
 P = TypeVar("P", bound=PlanRecord)

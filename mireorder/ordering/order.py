@@ -16,7 +16,7 @@ from mireorder.ordering.copying.policies import Copying
 from mireorder.ordering.marked import Markers
 from mireorder.ordering.permutation import is_permutation
 from mireorder.ordering.policies import POLICIES, Known, Policy, policy_of
-from mireorder.restoring.checks import MOST_WHOLE
+from mireorder.restoring.bounds import MOST_WHOLE
 from mireorder.serialise import choices, one_of
 
 T = TypeVar("T")

@@ -18,10 +18,8 @@ from mireorder.ordering.columns import RestoredRows, restore_rows
 from mireorder.ordering.copying.marks import Leads
 from mireorder.ordering.every_order import decoded_in
 from mireorder.ordering.marked import Markers
-from mireorder.ordering.policies import POLICIES
 from mireorder.ordering.record import PlanRecord, record_of
 from mireorder.ordering.summary import plan_text
-from mireorder.restoring.kinds import kind_of
 from mireorder.restoring.restorer import FILE, plan_at, read_plan
 from mireorder.restoring.schema import require_plan
 from mireorder.restoring.units import Restored, RestoredIds, slots_by_step
@@ -312,9 +310,6 @@ class Plan(PlanRecord):
         with plan_at(place):
             require_plan(content)
             plan = cls(**record_of(content))
-            kinds = POLICIES[plan.policy].kinds
-            if kind_of(plan.cutter, plan.policy, kinds, plan.kind == "marked") != plan.kind:
-                raise ValueError(f"kind, policy {plan.policy} and cutter {plan.cutter.name} do not fit together")
             plan.restorer  # noqa: B018 (raises where there is no way back)
         return plan
 

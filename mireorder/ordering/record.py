@@ -18,7 +18,7 @@ from mireorder.ordering.policies import POLICIES
 from mireorder.reading import Reading
 from mireorder.restoring.restorer import Restorer, cutter_of, split_between
 from mireorder.restoring.schema import FORMATS
-from mireorder.serialise import LATER, describe, later_of, one_of, options_of, printable, with_options
+from mireorder.serialise import LATER, describe, later_of, options_of, printable, with_options
 
 MOST_SHOWN = 100  # units of an order in words
 
@@ -257,10 +257,8 @@ def record_of(content: dict[str, Any]) -> dict[str, Any]:
         content: as `mireorder.restoring.schema.require_plan` accepts it.
 
     Raises:
-        ValueError, InputError: there is no such cutter or policy, or their options can't be used.
+        ValueError, InputError: there is no such cutter, or its options can't be used.
     """
-    for order in content, *content["mix"]:
-        one_of(order["policy"], POLICIES, "policy")
     rest = {name: value for name, value in content.items() if name not in ("evidence", "format")}
     return rest | {
         "reading": with_options(Reading, content["reading"]),

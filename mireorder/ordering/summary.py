@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from io import StringIO
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
-from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
@@ -128,8 +127,8 @@ def scores_by_step(plan: PlanRecord) -> Table:
 
 
 def _cells(plan: PlanRecord) -> list[str]:
-    """The names of the units as cells of a table, without markup."""
-    return [escape(printable(name)) for name in plan.units]
+    """The names of the units as cells of a table."""
+    return [printable(name) for name in plan.units]
 
 
 def _table(plan: PlanRecord, by: str, *signs: str) -> Table:
@@ -137,7 +136,7 @@ def _table(plan: PlanRecord, by: str, *signs: str) -> Table:
     unit = "as a share of the slot's entropy" if plan.criterion.get("normalised") else "in bits"
     legend = "; ".join([*signs, *_legend(plan)])
     title = f"score of {_criterion(plan)} {unit}, by {by}"
-    return Table(title=escape(title), title_justify="left", caption=legend, caption_justify="left")
+    return Table(title=title, title_justify="left", caption=legend, caption_justify="left")
 
 
 def _add_kept_columns(table: Table, plan: PlanRecord) -> None:
@@ -265,7 +264,7 @@ def tie_text(plan: PlanRecord, tie: Tie) -> str:
 
 def plan_text(plan: PlanRecord, width: int) -> str:
     """`plan_view` as plain text of that many columns."""
-    console = Console(file=StringIO(), width=width, color_system=None, highlight=False)
+    console = Console(file=StringIO(), width=width, color_system=None, highlight=False, markup=False, emoji=False)
     with console.capture() as captured:
         console.print(plan_view(plan))
     return captured.get()

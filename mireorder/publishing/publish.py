@@ -75,7 +75,7 @@ def publish(
         raise InputError(f"{repo_id}: {problem}", remedy="choose another name")
     if there := repository.peek(private):  # before all that takes long
         _require_room(repository, there, config)
-    said, _ = read_card((folder / CARD).read_text(encoding="utf-8"))
+    said, _ = read_card((folder / CARD).read_text(encoding="utf-8", errors="replace"))
     carried = {name: said[name] for name in CARRIED if name in said}
     with tempfile.TemporaryDirectory(prefix="mireorder-") as work:
         section, files = _prepared(folder, repository.name, config, plan, entries, form, Path(work))

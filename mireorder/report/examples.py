@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mireorder.dataset import manifest
-from mireorder.dataset.folder import load
+from mireorder.dataset.folder import finished, load
 from mireorder.dataset.forms import FORMS
 from mireorder.networks import IGNORED
 from mireorder.ordering.emission import units_by_step
 from mireorder.ordering.plan import Plan
 from mireorder.ordering.policies import POLICIES
 from mireorder.report.parts import Example, Unit
-from mireorder.serialise import printable
+from mireorder.serialise import one_of, printable
 
 ROWS, LONG_ROWS, LOOKED_AT = 6, 3, 512
 MOST_UNITS = 60
@@ -32,8 +31,8 @@ def examples_of(folder: Path, plan: Plan) -> list[Example]:
     Raises:
         OutputError: the dataset is not finished.
     """
+    form = one_of(finished(folder)[0].form, FORMS, "form")
     split = next(iter(load(folder).values()))
-    form = FORMS[manifest.read(folder)[0].form]
     tokenizer = _tokenizer(folder) if "labels" in form.columns else None
     evenly = range(0, len(split), -(-len(split) // LOOKED_AT) or 1)
     rows = split.select_columns([*form.columns, "permutation", "row_id", "target"]).select(evenly).to_list()

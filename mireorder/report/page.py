@@ -16,7 +16,7 @@ from mireorder.ordering.plan import Plan
 from mireorder.report.compared import comparison_report
 from mireorder.report.parts import Report
 from mireorder.report.plan import plan_report
-from mireorder.serialise import printable
+from mireorder.serialise import printable_lines
 
 SUFFIXES = (".html", ".htm")
 MOST_TEXT = 4000  # characters of a text
@@ -112,7 +112,7 @@ def page(report: Report) -> str:
 def shown(text: str) -> str:
     """A text of the data as a page holds it, before its mark-up is escaped: no control characters, not endless."""
     cut = text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]}... ({len(text) - MOST_TEXT:,} more characters)"
-    return "\n".join(map(printable, cut.split("\n")))
+    return printable_lines(cut)
 
 
 def _hash(text: str) -> str:

@@ -252,7 +252,7 @@ def grid(table: Table, heads: int = 1) -> Grid:
 
 
 def _cell(cell: Any) -> Cell:
-    text = Text.from_markup(cell) if isinstance(cell, str) else cell
+    text = Text(cell) if isinstance(cell, str) else cell
     style = Style.parse(str(text.style))
     if style.bgcolor is not None:
         red = style.bgcolor.get_truecolor().red

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from mireorder.dataset.check import Checked
 from mireorder.dataset.laws import LAWS
 from mireorder.ordering.summary import UNBOUNDED
+from mireorder.serialise import printable_lines
+
+
+@dataclass(frozen=True)
+class Printable:
+    """A view in which no text of the data is obeyed by a terminal."""
+
+    view: RenderableType
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for segment in console.render(self.view, options):
+            yield segment if segment.control else Segment(printable_lines(segment.text), segment.style)
 
 
 def check_view(checked: Checked) -> RenderableType:
@@ -35,4 +49,4 @@ def consoles() -> tuple[Console, Console]:
 
 def _console(stderr: bool) -> Console:
     width = None if (sys.stderr if stderr else sys.stdout).isatty() else UNBOUNDED
-    return Console(highlight=False, soft_wrap=True, stderr=stderr, width=width)
+    return Console(highlight=False, markup=False, emoji=False, soft_wrap=True, stderr=stderr, width=width)

@@ -9,12 +9,11 @@ from functools import cached_property
 from typing import Any
 
 from mireorder.errors import InputError
+from mireorder.restoring.bounds import MOST_EVIDENCE
 from mireorder.restoring.units import CodedRestorer, Restored, judged
 
 LOWEST_FIRST = frozenset({"causal-min", "hardest"})
 """Policies that take the slot of least evidence first; others take that of most."""
-MOST_EVIDENCE = 1 << 48
-"""Of one value about one slot: sums of thousands of them stay within 64 bits."""
 
 _NUMBER = re.compile("[0-9]+")
 _64_BITS = (1 << 64) - 1

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from mireorder.restoring.units import MOST_SLOTS
+from mireorder.restoring.bounds import MOST_NUMBER, MOST_SLOTS, MOST_TEXT, MOST_WHOLE
+from mireorder.serialise import fault_of_name, half_of_a_pair
 
 Check = Callable[[Any, str], None]
 """Raises ValueError, naming the key, if a value is not what it should be."""
-MOST_WHOLE = (1 << 63) - 1
-MOST_TEXT = 1 << 20  # characters
 
 
 def refuse(key: str, value: Any, wanted: str) -> None:
@@ -69,12 +68,12 @@ def whole_number(least: int = 0, most: int = MOST_WHOLE) -> Check:
     return check
 
 
-def finite_number(least: float = -1e300, most: float = 1e300) -> Check:
+def finite_number(least: float = -MOST_NUMBER, most: float = MOST_NUMBER) -> Check:
     """A number in a range; a truth value is none."""
 
     def check(value: Any, key: str) -> None:
         if type(value) not in (int, float) or not least <= value <= most:
-            refuse(key, value, "a finite number" if most == 1e300 else f"a number from {least} to {most}")
+            refuse(key, value, "a finite number" if most == MOST_NUMBER else f"a number from {least} to {most}")
 
     return check
 
@@ -87,10 +86,19 @@ def text_of(most: int = MOST_TEXT) -> Check:
             refuse(key, value, "a text")
         if len(value) > most:
             refuse(key, value, f"a text of at most {most:,} characters")
-        if not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
+        if half_of_a_pair(value):
             refuse(key, value, "a text: it holds half a surrogate pair")
 
     return check
+
+
+def name_of(value: Any, key: str) -> None:
+    """A name: a text of at most `MOST_NAME` characters, none of them a control character."""
+    if not isinstance(value, str):
+        refuse(key, value, "a text")
+    fault = fault_of_name(value)
+    if fault is not None:
+        refuse(key, value, f"a name: it {fault}")
 
 
 def word_of(*known: str) -> Check:
@@ -112,7 +120,7 @@ def truth(value: Any, key: str) -> None:
 def option_value(value: Any, key: str) -> None:
     """What an option of a cutter or criterion can be; they look closer themselves."""
     if isinstance(value, list):
-        list_of(text_of())(value, key)
+        list_of(name_of)(value, key)
     elif isinstance(value, str):
         text_of()(value, key)
     elif value is not None and type(value) is not bool:
@@ -154,7 +162,7 @@ def members_of(check: Check) -> Check:
         if not isinstance(value, dict):
             refuse(key, value, "an object")
         for name, one in value.items():
-            text_of()(name, f"a key of {key}")
+            name_of(name, f"a key of {key}")
             check(one, f"{key}.{shown_key(name)}")
 
     return every
@@ -176,7 +184,7 @@ def entries_of(known: Mapping[str, Check], **later: Check) -> Check:
 def named(value: Any, key: str) -> None:
     """Name and options of a cutter, a criterion or a policy."""
     members_of(option_value)(value, key)
-    text_of()(value.get("name"), f"{key}.name")
+    name_of(value.get("name"), f"{key}.name")
 
 
 def shown_key(name: object) -> str:

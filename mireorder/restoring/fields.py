@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from json.decoder import scanstring  # type: ignore[attr-defined]
@@ -11,7 +12,7 @@ from typing import ClassVar
 
 from mireorder.errors import InputError
 from mireorder.restoring.checks import named_once
-from mireorder.restoring.units import Part, Split, Traits, require_types
+from mireorder.restoring.units import Part, Split, Traits, require_names, require_types
 from mireorder.serialise import LATER
 
 _DECODER, _STRICT = json.JSONDecoder(), json.JSONDecoder(object_pairs_hook=named_once)
@@ -39,7 +40,7 @@ class FieldsRestorer(Traits):
             It may also be written as a text, as arguments of calls are. What stands around it is kept.
 
     Raises:
-        InputError: an option is of another type, or a key is repeated.
+        InputError: an option is of another type, a key is repeated, or it is no name (`MOST_NAME`, control characters).
     """
 
     name: ClassVar[str] = "fields"
@@ -55,7 +56,8 @@ class FieldsRestorer(Traits):
 
     def __post_init__(self) -> None:
         require_types(self)
-        twice = sorted({key for key in self.keys if self.keys.count(key) > 1})
+        require_names("key", self.keys)
+        twice = sorted(key for key, times in Counter(self.keys).items() if times > 1)[:3]
         if twice:
             raise InputError(f"keys are repeated: {', '.join(twice)}", remedy="name each once")
 

@@ -26,7 +26,7 @@ POLICY_KINDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("shuffle", "hardest", "easiest", "mix"), TOLD),
     **dict.fromkeys(("lead", "lookahead"), ("lead",)),
 }
-"""The kinds that plans of a policy can be. Plans of a policy that is not here can be restored, but for kind causal."""
+"""The kinds that plans of a policy can be. A plan of another policy is refused."""
 BY_EVIDENCE = frozenset({"causal-max", "causal-min", "hardest", "easiest"})
 """The policies that order each row by the evidence that the plan holds."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from mireorder.errors import InputError
-from mireorder.restoring.units import Split, Traits, require_types
+from mireorder.restoring.units import Split, Traits, require_names, require_types
 from mireorder.serialise import LATER
 
 
@@ -24,8 +25,8 @@ class LabelsRestorer(Traits):
         lists: whether the texts of a text column show lists; settled from the data.
 
     Raises:
-        InputError: an option is of another type, ``missing`` is another number, or a label's name or the word for none
-            can't be distinguished in the joined text.
+        InputError: an option is of another type, ``missing`` is another number, a label's name is none
+            (`MOST_NAME`, control characters), or it or the word for none can't be distinguished in the joined text.
     """
 
     name: ClassVar[str] = "labels"
@@ -50,6 +51,7 @@ class LabelsRestorer(Traits):
                 remedy="pass a word for empty",
             )
         names = self.names or ()
+        require_names("label", names)
         for name in names:
             ahead = (name + self.joiner.rstrip())[:-1]  # where the joiner must not be met before its time
             if self.joiner.strip() in ahead or name != name.strip() or name in ("", self.empty):
@@ -59,7 +61,7 @@ class LabelsRestorer(Traits):
                     remedy="rename it, or pass another word for empty",
                 )
         if len(set(names)) < len(names):
-            twice = sorted({n for n in names if names.count(n) > 1})
+            twice = sorted(name for name, times in Counter(names).items() if times > 1)[:3]
             raise InputError(f"label names are repeated: {', '.join(twice)}", remedy="give each label one name")
 
     @property

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 
 from mireorder.errors import InputError
+from mireorder.restoring.bounds import MOST_MARK
 from mireorder.restoring.units import FixedRestorer, Restored, Split, completable, judged, require_types
 
 PLACE = "{}"  # what a template has in place of what it marks
-MOST_MARK = 100  # characters: a marker is written once a unit
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class MarkersRestorer:
                 return Split(units[:place], at[:place], problem)
             if self.opening in unit:
                 whole, broken = unit[: unit.index(self.opening)], unit[unit.index(self.opening) :]
-                short = place == len(units) - 1 and self._begins(broken, slots, at)
+                short = place == len(units) - 1 and self._begins(broken, slots, {*taken, slot})
                 problem = "it stops within a marker" if short else f"{broken[:40]!r} is not a marker"
                 return Split([*units[:place], whole], at[: place + 1], problem, cut_short=short)
             taken.add(slot)
@@ -81,7 +81,7 @@ class MarkersRestorer:
         opening, _, closing = self.template.partition(PLACE)
         return re.compile(re.escape(opening) + r"(0|[1-9][0-9]{0,8})" + re.escape(closing))
 
-    def _begins(self, text: str, slots: int, taken: Sequence[int]) -> bool:
+    def _begins(self, text: str, slots: int, taken: Collection[int]) -> bool:
         """Whether the text may go on to the marker of a slot that is not taken."""
         return any(m.startswith(text) for slot, m in enumerate(self.of(slots)) if slot not in taken)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from mireorder.errors import InputError, PlanError
+from mireorder.restoring.bounds import MOST_FILE
 from mireorder.restoring.causal import LOWEST_FIRST, SourceEvidence, restore_causal
 from mireorder.restoring.checks import named_once, require_entries
 from mireorder.restoring.copied import LeadsRestorer, UnmarkedRestorer, restore_lead, restore_unmarked
@@ -128,10 +129,8 @@ class Restorer:
             raise ValueError(f"permutation and cutter do not fit together: {len(cutter.slots):,} slots")
         if of_ids != cutter.of_ids:
             raise ValueError(f"tokenizer and cutter {cutter.name} do not fit together")
-        if kind_of(cutter, policy, POLICY_KINDS.get(policy, (kind,)), kind == "marked") != kind:
+        if kind_of(cutter, policy, POLICY_KINDS[policy], kind == "marked") != kind:
             raise ValueError(f"kind, policy {policy} and cutter {cutter.name} do not fit together")
-        if kind == "causal" and policy not in POLICY_KINDS:
-            raise ValueError(f"there is no policy {policy[:40]!r} here, and the order of kind causal follows from it")
         if kind == "marked":
             written = MarkersRestorer(markers)
         elif kind == "lead":
@@ -306,12 +305,17 @@ def read_plan(folder: str | Path) -> tuple[Any, str]:
     """What a folder's plan, or a plan file, says, and the file's name. `require_plan` looks at it.
 
     Raises:
-        PlanError: there is none, or it is no JSON. Keys that stand twice, numbers that are none (NaN, 1e999) and whole
-            numbers of more than 64 bits are refused: no plan was written with them.
+        PlanError: there is none, it has more than `MOST_FILE` bytes, or it is no JSON. Keys that stand twice, numbers
+            that are none (NaN, 1e999) and whole numbers of more than 64 bits are refused: no plan was written with
+            them.
     """
     path = Path(folder)
     path = path / FILE if path.is_dir() else path
     try:
+        if path.exists() and not path.is_file():
+            raise ValueError("it is a device or a pipe")
+        if path.exists() and path.stat().st_size > MOST_FILE:
+            raise ValueError(f"it has more than {MOST_FILE:,} bytes")
         text = path.read_text(encoding="utf-8")
         content = json.loads(
             text, object_pairs_hook=named_once, parse_constant=_finite, parse_float=_finite, parse_int=_of_64_bits

@@ -6,7 +6,8 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mireorder.restoring.causal import MOST_EVIDENCE, SourceEvidence
+from mireorder.restoring.bounds import MOST_EVIDENCE, MOST_LAYER, MOST_MARK, MOST_SLOTS
+from mireorder.restoring.causal import SourceEvidence
 from mireorder.restoring.checks import (
     Check,
     entries_of,
@@ -14,7 +15,9 @@ from mireorder.restoring.checks import (
     list_of,
     maybe,
     members_of,
+    name_of,
     named,
+    refuse,
     shown_key,
     shown_value,
     text_of,
@@ -23,12 +26,10 @@ from mireorder.restoring.checks import (
     word_of,
 )
 from mireorder.restoring.kinds import BY_EVIDENCE, POLICY_KINDS
-from mireorder.restoring.units import MOST_SLOTS
 
 FORMATS = (1, 2)
 """Formats of a plan's file, the first one first. What format 2 added is written only where it is used, and only such a
 plan says that it is of format 2: all others stay what they were, byte for byte, and older releases read them."""
-_MOST_LAYER = 1 << 30
 _TABLES = ("scores", "scores_plug_in", "scores_corrected", "noise", "support")
 _COUNTED = ("width", "decimals", "length")  # options of a cutter that say how many slots it has
 _COUNTING = frozenset({"digits", "words", "sentences", "lines", "spans", "pieces", "tokens"})
@@ -49,6 +50,12 @@ def require_plan(content: Any) -> None:
 
 
 # --- the entries of a plan ----------------------------------------------------------------------------------------
+
+
+def _policy(value: Any, key: str) -> None:
+    name_of(value, key)
+    if value not in POLICY_KINDS:
+        refuse(key, value, f"one of {', '.join(POLICY_KINDS)}")
 
 
 def _copied_by(value: Any, key: str) -> None:
@@ -82,26 +89,26 @@ def _evidence(value: Any, key: str) -> None:
 
 _SEED, _SLOT = whole_number(), whole_number(0, MOST_SLOTS)
 _SHARE = finite_number(0, 1)
-_SLOTS, _NAMES = list_of(_SLOT), list_of(text_of())
+_SLOTS, _NAMES, _TEXTS = list_of(_SLOT), list_of(name_of), list_of(text_of())
 _GRID = list_of(list_of(maybe(finite_number())))
 _EVIDENCE_TABLES: dict[str, Check] = {
     "radices": list_of(whole_number(1)),
     **dict.fromkeys(("by_source", "by_emitted"), list_of(list_of(whole_number(-MOST_EVIDENCE, MOST_EVIDENCE)))),
 }
 _OF_NUMBERS = entries_of({**_EVIDENCE_TABLES, "digits": list_of(whole_number()), "templates": _NAMES})
-_OF_WORDS = entries_of({**_EVIDENCE_TABLES, "words": _NAMES})
+_OF_WORDS = entries_of({**_EVIDENCE_TABLES, "words": _TEXTS})
 _ORDER: dict[str, Check] = {
-    "policy": text_of(),
+    "policy": _policy,
     "permutation": _SLOTS,
     "permutations": members_of(_SLOTS),
     "evidence": maybe(_evidence),
     "seed": _SEED,
 }
 _COPIED: dict[str, Check] = {
-    "lead": entries_of({"name": text_of(), "copies": whole_number(1, MOST_SLOTS)}),
+    "lead": entries_of({"name": name_of, "copies": whole_number(1, MOST_SLOTS)}),
     "lookahead": entries_of(
         {
-            "name": text_of(),
+            "name": name_of,
             "units": maybe(whole_number(1, MOST_SLOTS)),
             "place": word_of("random", "best", "last"),
             "seed": _SEED,
@@ -111,7 +118,7 @@ _COPIED: dict[str, Check] = {
 _ORDER_COST = entries_of({"permutation": _SLOTS, **dict.fromkeys(("bits", "lead", "low", "high"), finite_number())})
 _PROBE = entries_of(
     {
-        "probe": text_of(),
+        "probe": name_of,
         **dict.fromkeys(("rows", "held_out"), whole_number()),
         "steps": list_of(whole_number()),
         "bits_per_unit": list_of(finite_number()),
@@ -137,7 +144,7 @@ _SEARCH = entries_of(
 )
 _ASSOCIATION = entries_of(
     {
-        **dict.fromkeys(("words", "stop_words", "left", "right"), text_of(_MOST_LAYER)),
+        **dict.fromkeys(("words", "stop_words", "left", "right"), text_of(MOST_LAYER)),
         "held_out": entries_of(
             {"counts": whole_number(), **dict.fromkeys(("model", "unigram", "conditional"), maybe(finite_number()))}
         ),
@@ -146,13 +153,15 @@ _ASSOCIATION = entries_of(
 _PLAN = entries_of(
     {
         **_ORDER,
-        **dict.fromkeys(("library", "estimator", "kind", "source_fingerprint", "between"), text_of()),
-        **dict.fromkeys(("tie_breaker", "markers", "tokenizer"), maybe(text_of())),
+        **dict.fromkeys(("library", "estimator", "kind", "source_fingerprint"), name_of),
+        **dict.fromkeys(("tie_breaker", "tokenizer"), maybe(name_of)),
+        "between": text_of(),
+        "markers": maybe(text_of(MOST_MARK)),
         **dict.fromkeys(("format", "rows", "rejected"), whole_number()),
         **dict.fromkeys(_TABLES[:-1], _GRID),
         "support": list_of(list_of(whole_number())),
         "units": _NAMES,
-        "warnings": _NAMES,
+        "warnings": _TEXTS,
         "reading": entries_of(
             {"source": _NAMES, "target": _NAMES, "separator": maybe(text_of()), "columns": maybe(_NAMES)},
             quotes=maybe(truth),
@@ -180,13 +189,13 @@ _PLAN = entries_of(
             probe=_PROBE,
             search=_SEARCH,
         ),
-        "ties": list_of(entries_of({"step": _SLOT, "slots": _SLOTS, "chosen": _SLOT, "broken_by": text_of()})),
+        "ties": list_of(entries_of({"step": _SLOT, "slots": _SLOTS, "chosen": _SLOT, "broken_by": name_of})),
         "copying": maybe(
             entries_of(
                 {
                     "policy": _copied_by,
                     **dict.fromkeys(("by_sentence", "marks"), truth),
-                    "language": text_of(),
+                    "language": name_of,
                     "association": maybe(_association),
                     "costs": entries_of(dict.fromkeys(("units", "copied", "parts", "with_copies"), whole_number())),
                 }
@@ -221,7 +230,7 @@ def _agree_orders(plan: Mapping[str, Any], slots: int) -> None:
             if units != str(len(permutation)) or len(permutation) > slots:
                 raise ValueError(f"{key}permutations.{shown_key(units)} has {len(permutation):,} units")
         evidence, policy = order["evidence"], order["policy"]
-        if policy in POLICY_KINDS and (evidence is not None) != (policy in BY_EVIDENCE):
+        if (evidence is not None) != (policy in BY_EVIDENCE):
             raise ValueError(f"{key}evidence and policy {policy} do not fit together")
         if evidence is not None and len(evidence["radices"]) != slots:
             raise ValueError(f"{key}evidence is of {len(evidence['radices']):,} slots, the plan of {slots:,}")
@@ -274,8 +283,7 @@ def _agree_kind(plan: Mapping[str, Any]) -> None:
         if policy["name"] != plan["policy"] or (scored and not copying["association"]) or (whole and not marked):
             raise ValueError(f"copying and policy {shown_value(plan['policy'])} do not fit together")
     fit = kind in ("set", "marked") and all(
-        part["weight"] > 0 and part["policy"] != "mix" and kind in POLICY_KINDS.get(part["policy"], (kind,))
-        for part in parts
+        part["weight"] > 0 and part["policy"] != "mix" and kind in POLICY_KINDS[part["policy"]] for part in parts
     )
     if (plan["policy"] == "mix") != bool(parts) or (parts and not fit):
         raise ValueError("mix, policy and kind do not fit together")

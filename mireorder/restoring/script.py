@@ -14,6 +14,7 @@ from typing import Any, TextIO
 from mireorder.errors import InputError, MireorderError
 from mireorder.restoring.restorer import Restorer
 from mireorder.restoring.units import Restored
+from mireorder.serialise import printable
 
 MOST_REPORTED = 20
 LINES = 4096  # restored at a time
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return restore_lines(LineFormat(given.prompts, given.strings, given.ids), given.folder)
     except (MireorderError, OSError) as error:
-        print(f"error: {getattr(error, 'command_line', error)}", file=sys.stderr)
+        print(printable(f"error: {getattr(error, 'command_line', error)}"), file=sys.stderr)
         return 2
 
 
@@ -86,7 +87,7 @@ def restore_lines(form: LineFormat, plan: str | Path) -> int:
         finally:
             _write(shown, sys.stdout)
     for problem in answers.problems:
-        print(problem, file=sys.stderr)
+        print(printable(problem), file=sys.stderr)
     if answers.incomplete:
         print(f"{answers.incomplete:,} answers are not complete", file=sys.stderr)
     return 1 if answers.incomplete else 0

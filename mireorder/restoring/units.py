@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Protocol
 
 from mireorder.errors import InputError
+from mireorder.restoring.bounds import MOST_SLOTS
+from mireorder.serialise import fault_of_name, half_of_a_pair
 
 UNKNOWN = "?"  # stands for a unit that was never emitted
-MOST_SLOTS = 1 << 20  # a plan's file could ask for more than memory holds
 VERDICTS = ("complete", "cut short", "malformed")
 
 
@@ -192,10 +193,20 @@ def require_types(options: Any, **numbers: int | None) -> None:
         if (known and type(value) not in [kind for kind, _ in known]) or any(type(text) is not str for text in texts):
             words = " or ".join(word for _, word in known)
             raise InputError(f"{option.name} is {str(value)[:40]!r}", remedy=f"pass {words}")
+        if half_of_a_pair(value if isinstance(value, str) else "".join(texts)):
+            raise InputError(f"{option.name} holds half a surrogate pair", remedy="pass text that UTF-8 can hold")
     for name, number in numbers.items():
         if number is not None and not 0 <= number <= MOST_SLOTS:
             side = "below 0" if number < 0 else f"above {MOST_SLOTS:,}"
             raise InputError(f"{name} {number} is {side}", remedy=f"pass another {name}")
+
+
+def require_names(what: str, names: Sequence[str]) -> None:
+    """Raise InputError if a text can't be a name."""
+    for name in names:
+        fault = fault_of_name(name)
+        if fault is not None:
+            raise InputError(f"{what} {name[:40]!r} {fault}", remedy="rename it")
 
 
 def slots_by_step(cutter: FixedRestorer, permutation: Sequence[int], units: int) -> list[int]:

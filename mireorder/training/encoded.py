@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mireorder.dataset.folder import is_parquet, load
+from mireorder.dataset.saved import load_saved
 from mireorder.errors import InputError, MireorderError, within
 from mireorder.networks import IGNORED
 from mireorder.ordering.plan import Plan
@@ -133,16 +134,9 @@ def encode_dataset(folder: Path, tokenizer: Any, scratch: Path) -> Encoded:
 
 
 def _load(folder: Path) -> Any:
-    from datasets import DatasetDict, load_from_disk
+    from datasets import DatasetDict
 
-    try:
-        splits = load(folder) if is_parquet(folder) else load_from_disk(str(folder))
-    except (OSError, ValueError, IndexError) as error:  # IndexError: a split of no rows has no shard
-        raise InputError(
-            f"no dataset can be loaded ({error})",
-            shard=str(folder),
-            remedy="name a folder of mireorder apply",
-        ) from error
+    splits = load(folder) if is_parquet(folder) else load_saved(folder)
     if not isinstance(splits, DatasetDict):
         splits = DatasetDict({"train": splits})
     if "train" not in splits or not len(splits["train"]):

@@ -37,6 +37,7 @@ _TEXT = Column(pa.string())
 _OPENS = ("[", ",")
 _MAY_FOLLOW = {"": "[", "[": "]", ",": "", "value": ",]", "]": ""}  # marks that may stand behind a mark or a value
 ELEMENT_CHARACTERS = 64 << 20  # one that is longer is taken as broken, before memory is full of it
+MOST_NESTED = 200
 _REMEDY = "write one JSON object a line, or one array of objects"
 
 
@@ -134,14 +135,27 @@ def _lines(path: Path, shard: str) -> Iterator[Row]:
             if "\r" in line.rstrip():
                 raise text.carriage_return(shard, row) from None
             raise InputError(f"malformed JSON ({error})", shard=shard, row=row, remedy=_REMEDY) from error
-        if type(values) is not dict:
+        if type(values) is not dict or _is_deep(line, values):
             raise _no_row(values, shard, row)
         yield line, values
         row, keys = row + 1, len(values)
 
 
+def _is_deep(line: str, values: Any) -> bool:
+    """Whether values stand in more than `MOST_NESTED` lists and objects: what goes through them calls itself."""
+    if line.count("[") + line.count("{") <= MOST_NESTED:
+        return False
+    level = [values]
+    for _ in range(MOST_NESTED + 1):
+        inner = chain.from_iterable(one.values() if isinstance(one, dict) else one for one in level)
+        level = [one for one in inner if isinstance(one, dict | list)]
+    return bool(level)
+
+
 def _no_row(values: Any, shard: str, row: int) -> InputError:
     problem = values.problem if isinstance(values, Repeated) else "not a JSON object"
+    if type(values) is dict:
+        problem = f"values are nested in more than {MOST_NESTED} lists and objects"
     return InputError(problem, shard=shard, row=row, remedy=_REMEDY)
 
 
@@ -164,9 +178,9 @@ def _elements(path: Path, shard: str) -> Iterator[Row]:
                     break  # its end may be still to come
                 problem = f"malformed JSON ({getattr(error, 'msg', error)})"
                 raise InputError(problem, shard=shard, row=row, remedy=_REMEDY) from error
-            if type(values) is not dict:
+            if type(values) is not dict or _is_deep(text_of := held[start:end], values):
                 raise _no_row(values, shard, row)
-            yield held[start:end], values
+            yield text_of, values
             before, at, row = "value", end, row + 1
         else:
             at = len(held)
@@ -237,7 +251,7 @@ def _own_cell(value: Any, column: Column, name: str, row: str | None, shard: str
         if isinstance(value, int | float | dict) or is_objects or (column.is_json and isinstance(value, list)):
             try:
                 return _dumped(value) if row is None else member_text(row, name, strict=True)
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, RecursionError) as error:
                 raise InputError(f"column {name!r}: {error}", shard=shard, row=number, remedy="fix the row") from None
     raise InputError(
         f"column {name!r} holds {json.dumps(value, default=repr)[:60]}, where {_in_words(kind)} is expected",
@@ -269,7 +283,7 @@ def _json_text(row: Row, name: str, shard: str, number: int) -> str | None:
         return None
     try:
         return _dumped(value) if line is None else member_text(line, name, strict=False)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         problem = f"column {name!r} has values of several types, and one that is not JSON ({error})"
         raise InputError(problem, shard=shard, row=number, remedy="give it one type, or drop it") from None
 

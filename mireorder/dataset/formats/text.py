@@ -21,6 +21,7 @@ from mireorder.errors import InputError
 from mireorder.reading import Reading
 
 BLOCK_BYTES = 4 << 20
+MOST_LINE = 64 << 20  # bytes: a longer line is refused while it is read, before memory is full of it
 COMPRESSED = {".gz": "gzip", ".zst": "zstd"}
 OBJECT_ROWS = 2_048  # rows held as Python objects at once; more fall out of the cache, at half the speed
 
@@ -42,11 +43,12 @@ def blocks(path: Path, shard: str, line_is_row: bool = False, whole_lines: bool 
     """Decode a text file in blocks of whole lines, or of whole characters.
 
     Raises:
-        InputError: it is no UTF-8, not whole, or its lines end in carriage returns alone.
+        InputError: it is no UTF-8, not whole, a line has more than `MOST_LINE` bytes, or lines end in carriage returns
+            alone.
     """
     offset = lines = 0
     with _open(path) as file:
-        while block := _block(file, path, shard, whole_lines):
+        while block := _block(file, path, shard, whole_lines, lines):
             skipped = len(codecs.BOM_UTF8) if offset == 0 and block.startswith(codecs.BOM_UTF8) else 0
             try:
                 text = block[skipped:].decode()
@@ -66,15 +68,17 @@ def blocks(path: Path, shard: str, line_is_row: bool = False, whole_lines: bool 
             offset, lines = offset + len(block), lines + text.count("\n")
 
 
-def _block(file: Any, path: Path, shard: str, whole_lines: bool) -> bytes:
+def _block(file: Any, path: Path, shard: str, whole_lines: bool, lines: int) -> bytes:
     with _unpacking(path, shard):
         block: bytes = file.read(BLOCK_BYTES)
         if whole_lines:
-            block += file.readline()
+            block += (rest := file.readline(MOST_LINE + 1))
+            if len(rest) > MOST_LINE:
+                line = lines + block.count(b"\n") + 1
+                problem = f"line {line} has more than {MOST_LINE:,} bytes"
+                raise InputError(problem, shard=shard, remedy="write its text as several rows")
         while not whole_lines and block[-1:] >= b"\x80" and (more := file.read(1)):  # not within a character
             block += more
-    if len(block) >= 1 << 31:
-        raise InputError("a line is longer than 2 GiB", shard=shard, remedy="cut it up")
     return block
 
 
