@@ -285,7 +285,7 @@ class Choice:
             return None if self.order is None else [int(slot) for slot in self.order.split(",")]
         except ValueError:
             problem, remedy = f"{self.order!r} is not an order", "write it as 2,1,3,0: slots by step"
-            if self.order in choices.policies():
+            if str(self.order) in choices.policies():
                 remedy = f"that is a policy: pass --policy={self.order}"
             raise InputError(problem, remedy=remedy) from None
 
