@@ -33,7 +33,7 @@ from mireorder.ordering.every_order import draws
 from mireorder.ordering.order import Order, made, order_of
 from mireorder.ordering.plan import Plan
 from mireorder.reading import Reading
-from mireorder.serialise import one_of
+from mireorder.serialise import half_of_a_pair, one_of
 
 
 def fit(
@@ -87,7 +87,7 @@ def fit(
     """
     reading, asked = reading_of(source, target, separator, reading), order_of(order)
     cutter = complete(cutter, data, reading, moves=asked.moves)
-    between, tokenizer = between if between is not None else reading.separator or " ", loaded(tokenizer)
+    between, tokenizer = _between(between, reading), loaded(tokenizer)
     prepare = ids_of(tokenizer, between) if cutter.of_ids else None
     scan = Scan(_to_count(open_shards(data, reading)), reject, memory, workers, progress, prepare, max_rejected)
     plan = _planned(scan, cutter, asked, reading, between)
@@ -135,7 +135,7 @@ def count(
     cutter = complete(cutter, data, reading)
     if cutter.of_ids:
         raise InputError("ids are counted by fit alone", remedy="pass --cutter=words, or fit with a tokenizer")
-    between = between if between is not None else reading.separator or " "
+    between = _between(between, reading)
     scan = Scan(_to_count(open_shards(data, reading)), reject, memory, workers, progress, max_rejected=max_rejected)
     return count_for(scan, cutter, [first, breaker] if breaker else [first], reading, between)
 
@@ -330,6 +330,14 @@ def reading_of(
             )
         return reading
     return Reading(_names(source), _names(target), separator)
+
+
+def _between(asked: str | None, reading: Reading) -> str:
+    """The text between source and target."""
+    found = asked if asked is not None else reading.separator or " "
+    if half_of_a_pair(found):
+        raise InputError("between holds half a surrogate pair", remedy="pass text that UTF-8 can hold")
+    return found
 
 
 def _names(given: str | Sequence[str] | None) -> tuple[str, ...]:

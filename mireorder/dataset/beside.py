@@ -11,7 +11,8 @@ from mireorder.dataset import manifest
 from mireorder.dataset.card import CARRIED, of_files, read_card
 from mireorder.dataset.card import FILE as CARD
 from mireorder.dataset.folder import TAKEN, read_rows
-from mireorder.dataset.saved import DICT, MOST_METADATA
+from mireorder.dataset.links import irregular
+from mireorder.dataset.saved import DICT, INFO, MOST_METADATA, STATE
 from mireorder.dataset.writer import SUFFIXES, metadata
 from mireorder.standalone import FILE as SCRIPT
 from mireorder.standalone import standalone
@@ -29,9 +30,9 @@ def foreign(folder: Path, entries: Sequence[manifest.Entry]) -> Found:
     written = {entry.output for entry in entries}
     splits = {entry.split for entry in entries}
     suffixes = {Path(entry.output).suffix for entry in entries}
-    beside = {"dataset_info.json", "state.json"} if suffixes == {SUFFIXES["arrow"]} else set()
+    beside = {INFO, STATE} if suffixes == {SUFFIXES["arrow"]} else set()
     yield from irregular(folder)
-    for path in _there(folder):
+    for path in sorted(folder.iterdir()):
         name = path.name
         if name.startswith(".") or path.is_symlink():
             continue
@@ -39,21 +40,10 @@ def foreign(folder: Path, entries: Sequence[manifest.Entry]) -> Found:
             yield name, "is a folder that the manifest does not list; take it away"
         elif name == DICT and not beside:
             yield name, "makes other files of the folder a dataset; take it away"
-        for file in _there(path) if name in splits else ():
+        for file in sorted(path.iterdir()) if name in splits else ():
             if file.name not in beside and f"{name}/{file.name}" not in written and not file.is_symlink():
                 problem = "is not in the manifest, and load_dataset may read it; take it away"
                 yield f"{name}/{file.name}", problem
-
-
-def irregular(folder: Path) -> Found:
-    """Links, pipes and devices in a folder and those below it. None is followed or opened."""
-    for path, name in [(path, path.name) for path in _there(folder)]:
-        if path.is_symlink():
-            yield name, "is a link; put what it leads to in its place"
-        elif path.is_dir():
-            yield from ((f"{name}/{place}", problem) for place, problem in irregular(path))
-        elif not path.is_file():
-            yield name, "is a pipe or a device; take it away"
 
 
 def altered(folder: Path, entries: Sequence[manifest.Entry]) -> Found:
@@ -100,7 +90,3 @@ def _text(path: Path) -> tuple[str, str | None]:
         return path.read_bytes().decode(), None
     except UnicodeDecodeError:
         return "", f"is not UTF-8; {_AGAIN}"
-
-
-def _there(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir())

@@ -18,6 +18,7 @@ from mireorder.dataset import manifest
 from mireorder.dataset.card import FILE as CARD
 from mireorder.dataset.card import card
 from mireorder.dataset.kept import Kept
+from mireorder.dataset.links import irregular
 from mireorder.dataset.reader import Shard
 from mireorder.dataset.reorder import Reordering, reorder
 from mireorder.dataset.saved import DICT, load_saved, loading
@@ -147,6 +148,8 @@ def _write_shards(
 def _claim(folder: Path, plan: Plan) -> None:
     """Make the folder this plan's, or refuse it. The plan is the first thing in it, the manifest the second."""
     there = {p.name for p in folder.iterdir() if not p.match(PARTS)} if folder.is_dir() else set()
+    for place, problem in irregular(folder) if there else ():
+        raise OutputError(f"{folder / place}: {problem}")
     begun = there == {FILE} or {FILE, manifest.FILE} <= there
     if not folder.is_dir() or (there and not begun):
         require_empty(folder)

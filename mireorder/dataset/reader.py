@@ -131,7 +131,7 @@ def open_shards(data: Any, reading: Reading) -> list[Shard]:
     shards = []
     for split, content in parts:
         if isinstance(content, Path):
-            name = Path(os.path.relpath(content, folder)).as_posix()
+            name = _text(Path(os.path.relpath(content, folder)).as_posix())
             file = File(content, format_of(content, name, reading))
             shards.append(Shard(name, split or "train", file, reading))
         else:
@@ -141,6 +141,11 @@ def open_shards(data: Any, reading: Reading) -> list[Shard]:
             remedy = "give each input once, and each dataset its own split name"
             raise InputError(f"given {count} times", shard=name, remedy=remedy)
     return shards
+
+
+def _text(name: str) -> str:
+    """The name of a file as text, which it need not be: ids of rows hold it."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def label_names(data: Any, reading: Reading) -> tuple[str, ...] | None:

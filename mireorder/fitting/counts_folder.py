@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -14,9 +15,11 @@ from numpy.typing import NDArray
 
 from mireorder.errors import InputError
 from mireorder.files import atomic, file_digest, require_empty, write_text
+from mireorder.json_text import STRICT
 
 FILE = "counts.json"
 FORMAT = 1  # another hash, packing or order of pairs is another format
+_ARRAY = re.compile(r"\w[\w.-]*\.npy")
 AGAIN = "count again with 'mireorder count', into another folder"
 
 
@@ -59,12 +62,12 @@ def read_counts(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     path = folder / FILE
     try:
         text = path.read_text(encoding="utf-8")
-        content = json.loads(text)
+        content = STRICT.decode(text)
     except FileNotFoundError:
         raise InputError(
             f"there are no finished counts here ({FILE} is missing)", shard=str(folder), remedy=AGAIN
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"not readable counts ({error})", shard=str(path), remedy=AGAIN) from None
     if not isinstance(content, dict) or not {"format", "library", "arrays", "sha256"} <= content.keys():
         raise InputError("these are not counts that mireorder wrote", shard=str(path), remedy=AGAIN)
@@ -76,6 +79,8 @@ def read_counts(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         )
     if text != _json(_sealed(content)):
         raise InputError("altered since it was written: its hash is another", shard=str(path), remedy=AGAIN)
+    if not isinstance(content["arrays"], dict) or not all(map(_ARRAY.fullmatch, content["arrays"])):
+        raise InputError("names other files than arrays beside it", shard=str(path), remedy=AGAIN)
     return content, {name.removesuffix(".npy"): _read(folder / name, sha) for name, sha in content["arrays"].items()}
 
 
@@ -89,6 +94,8 @@ def _write(path: Path, array: NDArray[Any]) -> str:
 
 def _read(path: Path, digest: str) -> NDArray[Any]:
     try:
+        if path.exists() and not path.is_file():
+            raise OSError(0, "it is no file")
         found = file_digest(path)
     except OSError as error:
         raise InputError(f"can't be read ({error.strerror})", shard=str(path), remedy=AGAIN) from None

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mireorder.cutting.targets import Targets
 from mireorder.fitting.counts import CountedRows, Counts, Tally
 from mireorder.fitting.stability import stability, wavering
+from mireorder.fitting.tally import MOST_SCORED
 from mireorder.information.criteria import Criterion, Measure, Scores
 from mireorder.information.criteria.criterion import Score
 from mireorder.information.evidence import Evidence
@@ -83,6 +84,8 @@ def plan_from(counts: CountedRows, second: TieBreaker | None, asked: Order, work
     cutter, tally = counts.targets.cutter, counts.first if isinstance(counts, Counts) else None
     kind, whole = kind_of(cutter, asked.name, asked.row.kinds, asked.template is not None), asked.whole(counts.present)
     second, estimator = None if whole else second, asked.decisive(tally.criterion if tally else None)
+    if whole and asked.criterion == "auto" and asked.row.criterion is None and len(cutter.slots) > MOST_SCORED:
+        tally = None  # that many scores take minutes, and nobody asked for them
     if tally is None:
         made = _Made(FoundOrder(whole or [], [], []))
     else:
