@@ -13,7 +13,7 @@ from rich.text import Text
 from mireorder.dataset.check import Checked
 from mireorder.dataset.laws import LAWS
 from mireorder.ordering.summary import UNBOUNDED
-from mireorder.serialise import printable_lines
+from mireorder.serialise import printable, printable_lines
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Printable:
 def check_view(checked: Checked) -> RenderableType:
     """What was checked, how often, and what failed."""
     rows = ", ".join(f"{split} {count:,}" for split, count in checked.rows.items())
-    table = Table(title=f"{checked.folder}: {checked.form} form, rows: {rows}", title_justify="left")
+    table = Table(title=printable(f"{checked.folder}: {checked.form} form, rows: {rows}"), title_justify="left")
     table.add_column("law")
     table.add_column("held", justify="right")
     table.add_column("broken", justify="right")
@@ -38,7 +38,7 @@ def check_view(checked: Checked) -> RenderableType:
         if law in checked.passed or law in checked.failed:
             broken = checked.failed[law]
             table.add_row(text, f"{checked.passed[law]:,}", Text(f"{broken:,}", style="red bold" if broken else ""))
-    failures = [Text(failure, style="red") for failure in checked.failures]
+    failures = [Text(printable(failure), style="red") for failure in checked.failures]
     return Group(table, *failures)
 
 
