@@ -68,6 +68,10 @@ def locked(folder: Path, made: Mapping[str, Any]) -> Iterator[Lock]:
         _note(path, file, made)
         lock.stays = False
         yield lock
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT) and error.filename is None:
+            raise unwritable(folder, error) from error
+        raise
     finally:
         _released(path, file, lock.stays)
         if not existed:

@@ -1,5 +1,7 @@
 """One writer per folder: a second run is refused, one that died holds nothing, and nobody deletes what is another's."""
 
+import errno
+import os
 import signal
 import subprocess
 import sys
@@ -181,6 +183,15 @@ def test_a_lock_that_can_not_be_written_names_its_folder(tmp_path):
         raise AssertionError
     with pytest.raises(OutputError, match="file: is a file, not a folder"), locked(tmp_path / "file", {}):
         raise AssertionError
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_write_that_fails_for_want_of_room_names_the_folder_wherever_it_is(tmp_path, code):
+    refused = pytest.raises(OutputError, match=rf"new: can't be written \({os.strerror(code)}\); free some")
+    with refused, locked(tmp_path / "new", {}):
+        raise OSError(code, os.strerror(code))
+    with pytest.raises(OSError, match="input"), locked(tmp_path / "new", {}):
+        raise OSError(errno.ENOENT, "No such file or directory", "input")
 
 
 def test_notes_that_were_cut_short_are_passed_over(tmp_path):
