@@ -73,7 +73,7 @@ def fit(
         memory: bytes that counts may take before they go to disk; None sets no bound.
         workers: threads; None takes one a core.
         progress: called with the number of rows read, after each batch; the data is read twice or more.
-        kept: folder for counts of files of more than 16 MB together, so that a run that was killed resumes; it may be
+        kept: folder for counts of files of more than 4 MB together, so that a run that was killed resumes; it may be
             deleted afterwards. None keeps none.
 
     Raises:

@@ -21,7 +21,7 @@ from mireorder.fitting.counts_folder import FILE
 from mireorder.fitting.scan import Scan
 from mireorder.lock import locked
 
-PART_BYTES = 16 << 20  # of input; what is lost by a kill
+PART_BYTES = 4 << 20  # of input; what is lost by a kill
 MOST_PARTS = 64  # of which each holds files open
 Count = Callable[[Scan, Counts], Counts]
 """Of the rows of a scan, as others were counted."""
