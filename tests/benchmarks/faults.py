@@ -84,6 +84,7 @@ class Bench:
         self.scratch = root / "tmp"
         self.scratch.mkdir()
         tempfile.tempdir = os.environ["TMPDIR"] = str(self.scratch)
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(root / "torch")  # which is torch's, and stays
         sums = [(a, b) for a in range(100) for b in range(100)]
         self.draw.shuffle(sums)
         for number in range(5):
