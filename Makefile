@@ -21,7 +21,7 @@ API := mireorder $(addprefix mireorder.,serving.served serving.stream serving.sc
     information.mutual counting.cooccurrence ordering.record ordering.columns restoring.digits restoring.labels restoring.fields \
     restoring.placed dataset.check dataset.shown)
 
-.PHONY: help demo test test-slow test-nojit test-oldest test-consumers lint pages docs laws bench clean
+.PHONY: help demo test test-slow test-nojit test-oldest test-consumers lint pages docs laws faults bench clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -59,6 +59,9 @@ docs: .venv/done  ## the API reference, built from the docstrings (in build/api/
 
 laws: .venv/done  ## the restore law on real data (DATA=folder), written to tests/benchmarks/LAWS.md
 	$(BIN)/python tests/benchmarks/laws.py $(DATA)
+
+faults: .venv/done  ## kills, full disks, damaged files: what comes of them, written to tests/benchmarks/FAULTS.md
+	$(BIN)/python tests/benchmarks/faults.py
 
 bench: .venv/done  ## speed against named peers, written to tests/benchmarks/RESULTS.md
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,10 +19,21 @@ from mireorder.threads import map_ordered
 
 _BLOCK = 8 << 20  # bytes that are sent to disk at once
 PARTS = ".*.part"  # what `atomic` leaves when the process is killed
+LOCK, WORK = ".lock", ".unfinished"  # in a folder that is being written (`mireorder.lock`)
+_MOST_NAMED = 5  # differences
+_HASH = 64  # digits of a SHA-256
+_REMEDIES = {
+    errno.ENOSPC: "free some space and run it again, or choose a folder on another disk",
+    errno.EDQUOT: "free some of your quota and run it again, or choose a folder on another disk",
+}
 
 
 class atomic:  # noqa: N801 (reads as a verb: `with atomic(path) as part`)
-    """A temporary path beside ``path``, synced and renamed on success, removed on any failure."""
+    """A temporary path beside ``path``, synced and renamed on success, removed on any failure.
+
+    Raises:
+        OutputError: it can't be written.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path, self.part = path, path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -27,13 +41,20 @@ class atomic:  # noqa: N801 (reads as a verb: `with atomic(path) as part`)
     def __enter__(self) -> Path:
         return self.part
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        try:
+            if error is not None:
+                raise error
             with self.part.open("rb") as file:
                 os.fsync(file.fileno())
             self.part.replace(self.path)
-        else:
-            self.part.unlink(missing_ok=True)
+        except BaseException as failed:
+            with suppress(OSError):
+                self.part.unlink(missing_ok=True)
+            if isinstance(failed, OSError) and failed.filename in (None, str(self.part)):  # not of what is read
+                raise unwritable(self.path, failed) from failed
+            if failed is not error:
+                raise
 
 
 class HashedFile:
@@ -110,8 +131,51 @@ def file_digest(path: Path) -> str:
 
 
 def require_empty(folder: Path) -> None:
-    """Raise OutputError unless the folder is empty or absent."""
+    """Raise OutputError unless the folder is empty or absent, but for what a run that was killed had half written."""
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder}: is a file, not a folder; choose another")
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and any(path.name not in (LOCK, WORK) and not path.match(PARTS) for path in folder.iterdir()):
         raise OutputError(f"{folder}: the output folder is not empty; choose another or empty it")
+
+
+def unwritable(path: Path, error: OSError) -> OutputError:
+    """That a file or folder can't be written, and what to do."""
+    remedy = _REMEDIES.get(error.errno or 0, "choose a folder that can be written")
+    return OutputError(f"{path}: can't be written ({error.strerror or error}); {remedy}")
+
+
+def claim(folder: Path, file: str, content: Mapping[str, Any]) -> None:
+    """Note in a file what a folder is made of. Raises OutputError where it was begun with something else."""
+    path = folder / file
+    if not path.is_file():
+        write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
+        return
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise OutputError(f"{path}: can't be read ({error}); choose another folder") from None
+    refuse_difference(folder, before, content)
+
+
+def refuse_difference(folder: Path, made: Any, content: Mapping[str, Any]) -> None:
+    """Raise OutputError if a folder is made of something else than this JSON; names where they differ."""
+    before, now = _flat(made), _flat(json.loads(json.dumps(content)))
+    differ = [name for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)]
+    if differ:
+        named = [f"{name} was {_short(before.get(name))}, is {_short(now.get(name))}" for name in differ[:_MOST_NAMED]]
+        more = f" and {len(differ) - _MOST_NAMED} more" if len(differ) > _MOST_NAMED else ""
+        raise OutputError(
+            f"{folder}: holds something else: {'; '.join(named)}{more}; choose another folder, or empty it"
+        )
+
+
+def _short(value: Any) -> str:
+    return text if len(text := str(value)) < _HASH else f"{text[:12]}..."
+
+
+def _flat(content: Any, name: str = "") -> dict[str, Any]:
+    """Values by their dotted path."""
+    if not isinstance(content, dict):
+        return {name: content}
+    inner = [_flat(value, f"{name}.{key}" if name else key) for key, value in content.items()]
+    return {path: value for values in inner for path, value in values.items()}

@@ -6,7 +6,6 @@ The first has a pause in it: what is counted can be kept (`count`, `count_like`)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,10 @@ from mireorder.dataset.reorder import Reordering, reorder_split
 from mireorder.dataset.writer import in_memory, schema
 from mireorder.errors import InputError
 from mireorder.fitting.copies import with_copies
-from mireorder.fitting.counts import CountedRows, Counts
+from mireorder.fitting.counts import Counts
 from mireorder.fitting.planning import TieBreaker, plan_from
 from mireorder.fitting.scan import Scan
-from mireorder.fitting.tally import count_for, count_later, count_rows
+from mireorder.fitting.tally import count_alike, count_for, count_later, count_rows
 from mireorder.fitting.tokens import ids_of, loaded, with_tokens
 from mireorder.information.criteria import CRITERIA, Criterion
 from mireorder.ordering.copying.policies import Copying
@@ -52,6 +51,7 @@ def fit(
     memory: int | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
+    kept: str | Path | None = None,
 ) -> Plan:
     """Find the order of a dataset's targets: read, cut, count, measure, order.
 
@@ -73,6 +73,8 @@ def fit(
         memory: bytes that counts may take before they go to disk; None sets no bound.
         workers: threads; None takes one a core.
         progress: called with the number of rows read, after each batch; the data is read twice or more.
+        kept: folder for counts of files of more than 4 MB together, so that a run that was killed resumes; it may be
+            deleted afterwards. None keeps none.
 
     Raises:
         InputError: the input can't be read, a row can't be cut, or a name is unknown.
@@ -90,7 +92,7 @@ def fit(
     between, tokenizer = _between(between, reading), loaded(tokenizer)
     prepare = ids_of(tokenizer, between) if cutter.of_ids else None
     scan = Scan(_to_count(open_shards(data, reading)), reject, memory, workers, progress, prepare, max_rejected)
-    plan = _planned(scan, cutter, asked, reading, between)
+    plan = _planned(scan, cutter, asked, reading, between, kept)
     return plan if tokenizer is None else with_tokens(plan, scan.shards, tokenizer)
 
 
@@ -110,6 +112,7 @@ def count(
     memory: int | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
+    kept: str | Path | None = None,
 ) -> Counts:
     """Count what `fit` would look at, to be saved, merged and planned from: read, cut, count.
 
@@ -137,7 +140,8 @@ def count(
         raise InputError("ids are counted by fit alone", remedy="pass --cutter=words, or fit with a tokenizer")
     between = _between(between, reading)
     scan = Scan(_to_count(open_shards(data, reading)), reject, memory, workers, progress, max_rejected=max_rejected)
-    return count_for(scan, cutter, [first, breaker] if breaker else [first], reading, between)
+    criteria = [first, breaker] if breaker else [first]
+    return count_for(scan, cutter, criteria, reading, between, _part(kept, "counts"))
 
 
 def count_like(
@@ -149,6 +153,7 @@ def count_like(
     memory: int | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
+    kept: str | Path | None = None,
 ) -> Counts:
     """Count more rows as others were counted, so that both can be merged: nothing is settled anew.
 
@@ -160,27 +165,19 @@ def count_like(
         memory: bytes that counts may take before they go to disk; None sets no bound.
         workers: threads; None takes one a core.
         progress: called with the number of rows read, after each batch.
+        kept: as of `fit`.
 
     Raises:
         InputError: the input can't be read, or a row can't be cut or is not covered (an unknown value or label, a
             longer number).
     """
     scan = Scan(_to_count(open_shards(data, like.reading)), reject, memory, workers, progress, None, max_rejected)
-    first, second = like.first, like.second
-    assert first.sources is not None  # noqa: S101 (there are no counts without)
-    counted = scan.count(like.targets, first.criterion, first.sources, like.misfits)
-    if second and second.sources:
-        second = replace(second, table=scan.count(like.targets, second.criterion, second.sources, like.misfits).table)
-    return replace(
-        like,
-        first=replace(first, table=counted.table),
-        second=second,
-        rows=counted.rows,
-        rejected=counted.rejected,
-        present=tuple(counted.present.tolist()),
-        fingerprint=counted.fingerprint,
-        place="new counts",
-    )
+    return count_alike(scan, like, _part(kept, "counts"))
+
+
+def _part(kept: str | Path | None, name: str) -> Path | None:
+    """A folder in that of kept counts."""
+    return None if kept is None else Path(kept, name)
 
 
 def plan_of(counts: Counts, order: Order | str = "max", *, workers: int | None = None) -> Plan:
@@ -272,20 +269,19 @@ def apply(
     return _in_memory(reordering, shards, workers, file_format) if out is None else load(Path(out))
 
 
-def _planned(scan: Scan, cutter: Cutter, asked: Order, reading: Reading, between: str) -> Plan:
+def _planned(scan: Scan, cutter: Cutter, asked: Order, reading: Reading, between: str, kept: str | Path | None) -> Plan:
     """The plan of what is counted of the rows."""
     criterion, breaker = asked.criteria(cutter)
     if criterion is None:
         counts = count_rows(scan, cutter, reading, between)
     else:
-        counts = count_for(scan, cutter, [criterion], reading, between)
-    plan = plan_from(counts, _later(scan, counts, breaker) if breaker else None, asked, scan.workers)
+        counts = count_for(scan, cutter, [criterion], reading, between, _part(kept, "counts"))
+    later = None
+    if breaker:
+        tally = partial(count_later, scan, counts, breaker, _part(kept, "ties"))  # when the first scores tie
+        later = TieBreaker(breaker, tally, counts.targets.radices)
+    plan = plan_from(counts, later, asked, scan.workers)
     return with_copies(plan, asked.copying, asked.association, scan) if asked.copying else plan
-
-
-def _later(scan: Scan, counts: CountedRows, breaker: Criterion) -> TieBreaker:
-    """The tie-breaker, counted when the first scores tie."""
-    return TieBreaker(breaker, partial(count_later, scan, counts.targets, breaker), counts.targets.radices)
 
 
 def _in_memory(reordering: Reordering, shards: Sequence[Shard], workers: int | None, file_format: str) -> Any:

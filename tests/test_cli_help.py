@@ -295,4 +295,5 @@ def test_an_interrupt_while_modules_are_loaded_is_a_line(tmp_path, module):
     (tmp_path / "mul.txt").write_text("1*2=2\n")
     command = [sys.executable, "-c", INTERRUPTED, module, *FIT.split()]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted; nothing is kept\n")
+    said = "interrupted; counts of large files are kept; run it again to resume\n"
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", said)

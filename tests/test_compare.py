@@ -129,12 +129,12 @@ def test_a_kept_model_answers(comparison):
     assert record["verdict"] in ("complete", "cut short", "malformed")
 
 
-def in_this_process(jobs, workers, progress, finished):
+def in_this_process(jobs, workers, progress, finished, *scratch):
     for job in jobs:
         finished(job, [json.loads(json.dumps(row)) for row in run(job)])
 
 
-def no_run(jobs, workers, progress, finished):
+def no_run(jobs, workers, progress, finished, *scratch):
     """Rows of runs that never were."""
     for job in jobs:
         row = {"arm": job.arm, "model": job.model, "seed": job.seed, "match": job.match} | job.origin
@@ -194,8 +194,8 @@ def test_models_share_no_files_even_where_their_folders_are_called_alike(folders
 def test_a_killed_comparison_redoes_only_what_is_missing(tmp_path, monkeypatch):
     out, done = tmp_path / "out", []
 
-    def killed(jobs, workers, progress, finished):
-        no_run(jobs[:3], workers, progress, finished)
+    def killed(jobs, workers, progress, finished, *scratch):
+        no_run(jobs[:3], workers, progress, finished, *scratch)
         raise KeyboardInterrupt
 
     monkeypatch.setattr("mireorder.evaluate.compare.run_all", killed)
@@ -300,7 +300,7 @@ def test_workers_by_default(monkeypatch):
 def test_a_run_that_fails_says_why(tmp_path):
     job = Job("plain", "tiny", 0, "steps", str(tmp_path / "nowhere"), {"steps": 1}, 1, {})
     with pytest.raises(MireorderError, match=r"plain, model tiny, seed 0, by steps: the run failed: .*nowhere"):
-        run_all([job] * 3, 1, None, lambda job, rows: None)
+        run_all([job] * 3, 1, None, lambda job, rows: None, tmp_path)
 
 
 # -- controls: a harness that finds a difference where there is none, or none where there is one, is worth nothing

@@ -340,12 +340,20 @@ def test_nothing_is_left_of_an_export_that_fails(made, tmp_path, monkeypatch):
     assert not [path for path in tmp_path.iterdir() if path.name != ".cache"]
 
 
-def test_what_a_killed_export_left_is_no_obstacle(made, tmp_path):
-    (tmp_path / ".out.part").mkdir()
-    (tmp_path / ".out.part" / "train.parquet").write_text("half")
-    (tmp_path / "out").mkdir()
+def test_what_a_killed_export_left_is_no_obstacle(made, tmp_path, monkeypatch):
+    def killed(*_):
+        raise Killed
+
+    class Killed(BaseException):
+        pass
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):  # no handler of it runs
+        patched.setattr("mireorder.lock.shutil.rmtree", lambda *_, **__: None)
+        patched.setattr(module, "write_standalone", killed)
+        export(made["text"][0], "trl", tmp_path / "out")
+    assert (tmp_path / "out" / ".unfinished" / "new" / "train.parquet").is_file()
     export(made["text"][0], "trl", tmp_path / "out")
-    assert [path.name for path in tmp_path.iterdir() if path.name != ".cache"] == ["out"]
+    assert not list((tmp_path / "out").glob(".*"))
 
 
 def test_an_unknown_target_is_refused_with_the_known_ones(made, tmp_path):

@@ -8,7 +8,20 @@ import mireorder
 
 ROOT = Path(mireorder.__file__).parents[1]
 FLOORS = (
-    ("errors", "arrays", "jit", "threads", "serialise", "files", "reading", "tables", "hub", "json_text", "chats"),
+    (
+        "errors",
+        "arrays",
+        "jit",
+        "threads",
+        "serialise",
+        "files",
+        "lock",
+        "reading",
+        "tables",
+        "hub",
+        "json_text",
+        "chats",
+    ),
     ("counting", "restoring", "networks"),
     ("standalone",),
     ("cutting",),

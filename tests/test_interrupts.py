@@ -19,7 +19,7 @@ for number, line in enumerate(sys.stdin):
 """
 
 
-def test_an_interrupt_that_another_thread_hears_ends_workers_and_keeps_finished_runs(monkeypatch):
+def test_an_interrupt_that_another_thread_hears_ends_workers_and_keeps_finished_runs(monkeypatch, tmp_path):
     """The first job is answered, the second never: its worker is at work when the signal comes."""
     started, finished, measured = [], [], []
 
@@ -37,7 +37,7 @@ def test_an_interrupt_that_another_thread_hears_ends_workers_and_keeps_finished_
     monkeypatch.setattr("mireorder.evaluate.worker._Worker._start", start)
     jobs = [Job("plain", "tiny", seed, "steps", "", {}, 1, {}) for seed in range(3)]
     with pytest.raises(KeyboardInterrupt):
-        run_all(jobs, 1, progress, lambda job, rows: finished.append((job, rows)))
+        run_all(jobs, 1, progress, lambda job, rows: finished.append((job, rows)), tmp_path)
     assert finished == [(jobs[0], [{"step": 1}])]
     assert [worker.returncode for worker in started] == [-signal.SIGKILL]
 
@@ -50,15 +50,25 @@ def test_workers_leave_ctrl_c_to_their_parent():
         "worker.run = lambda job, number: [signal.raise_signal(signal.SIGINT) or {'survived': True}]\nworker.main()"
     )
     job = json.dumps(vars(Job("plain", "tiny", 0, "steps", "", {}, 1, {})))
-    done = subprocess.run([sys.executable, "-c", code, "0"], input=job, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ['{"survived": true}', "null"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code, "0"], **pipes) as worker:
+        print(job, file=worker.stdin, flush=True)
+        assert [worker.stdout.readline() for _ in range(2)] == ['{"survived": true}\n', "null\n"]
 
 
 @pytest.mark.parametrize(
     ("command", "at", "said"),
     [
-        ("fit mul.txt --split = --cutter digits --out new", "mireorder.stages.fit", "nothing is kept"),
-        ("count mul.txt --split = --cutter digits --out new", "mireorder.stages.count", "nothing is kept"),
+        (
+            "fit mul.txt --split = --cutter digits --out new",
+            "mireorder.stages.fit",
+            "counts of large files are kept; run",
+        ),
+        (
+            "count mul.txt --split = --cutter digits --out new",
+            "mireorder.stages.count",
+            "counts of large files are kept; run",
+        ),
         (
             "apply mul.txt --plan plan --out new",
             "mireorder.dataset.folder.write_shard",

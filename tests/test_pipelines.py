@@ -158,7 +158,7 @@ def test_what_can_not_be_run_is_refused(tmp_path):
 
 
 def test_every_order_is_trained_and_held_against_the_scores(tmp_path, monkeypatch):
-    def by_order(jobs, workers, progress, finished):
+    def by_order(jobs, workers, progress, finished, *scratch):
         def rigged(job, rows):
             finished(job, [row | {"exact_match": reached[job.arm]} for row in rows])
 

@@ -1,6 +1,7 @@
 """Training: what reaches the model is exactly what the dataset says."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -256,6 +257,46 @@ def test_training_in_halves(lora, tmp_path, monkeypatch):
     assert [loss for _, loss in half.losses] == pytest.approx([loss for _, loss in whole.losses], rel=0.02)
     file = "adapter_model.safetensors" if lora else "model.safetensors"
     assert {weight.dtype for weight in load_file(tmp_path / "half" / file).values()} == {torch.float32}
+
+
+@pytest.mark.slow
+def test_a_training_that_was_killed_begins_at_its_last_checkpoint_and_ends_the_same(tmp_path, monkeypatch):
+    def interrupt(step, steps, loss):
+        if step == 8:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("mireorder.training.train.CHECKPOINT_SECONDS", 0)
+    data, out, budget = write_dataset(tmp_path / "data", SUMS, test=SUMS[:9]), tmp_path / "out", Budget(10, 8)
+    train(data, "nano", tmp_path / "whole", budget)
+    for resume, seen in ((False, list(range(1, 11))), (True, [8, 9, 10])):
+        with pytest.raises(KeyboardInterrupt):
+            train(data, "nano", out, budget, resume=resume, progress=interrupt)
+        steps = []
+        if resume:
+            with pytest.raises(OutputError, match=r"out: holds something else: budget\.steps was 10, is 11"):
+                train(data, "nano", out, Budget(11, 8), resume=True)
+        train(data, "nano", out, budget, resume=resume, progress=lambda step, *_, steps=steps: steps.append(step))
+        assert steps == seen
+        for path in (tmp_path / "whole").iterdir():
+            assert (out / path.name).read_bytes() == path.read_bytes(), path.name
+        assert len(list(out.iterdir())) == len(list((tmp_path / "whole").iterdir()))
+        shutil.rmtree(out)
+
+
+def test_a_full_disk_is_named_and_leaves_no_folder_that_is_in_the_way(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 640 vs 534")
+
+    data = write_dataset(tmp_path / "data", SUMS)
+    with monkeypatch.context() as patched:
+        patched.setattr("mireorder.training.train.save_model", full)
+        patched.setattr("mireorder.lock.is_full", lambda _: True)
+        with pytest.raises(
+            OutputError, match=r"out: can't be written \(No space left on device\); free some space and"
+        ):
+            train(data, "nano", tmp_path / "out", Budget(1, 8))
+    assert not (tmp_path / "out").exists()
+    train(data, "nano", tmp_path / "out", Budget(1, 8))
 
 
 def test_the_lean_loop_trains_what_the_trainer_trains(tmp_path):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gc
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +19,14 @@ INTERRUPTED = 130
 KEPT = {
     "apply": "finished shards are kept; run it again to resume",
     "compare": "finished runs are kept; run it again to resume",
+    "count": "counts of large files are kept; run it again to resume",
+    "fit": "counts of large files are kept; run it again to resume",
     "generate": "the answers written so far are kept",
     "publish": "files that are up are kept; run it again to resume",
     "pull": "files that are down are kept; run it again to resume",
     "restore": "the answers written so far are kept",
     "search": "finished runs are kept; run it again to resume",
+    "train": "what --resume has kept is kept; run it again to resume",
 }
 """What is left of a command that is interrupted; nothing is left of the others."""
 
@@ -30,7 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     gc.set_threshold(100_000, *gc.get_threshold()[1:])  # imports make much that stays: looking for waste takes a tenth
     try:
-        with _notes():
+        with _signals(), _notes():
             _run(arguments)
     except KeyboardInterrupt:
         _interrupted(arguments)
@@ -51,8 +57,13 @@ def _run(arguments: list[str]) -> None:
     usage: Any = typer.BadParameter.__base__  # UsageError: typer does not export it, and may have its own copy of click
     try:
         sys.exit(group(arguments or ["--help"], standalone_mode=False) or 0)
-    except (MireorderError, OSError) as error:
-        problem = getattr(error, "command_line", str(error))
+    except MireorderError as error:
+        problem = error.command_line
+    except (OSError, MemoryError, ImportError, RuntimeError) as error:
+        short = _short_of(error)
+        if short is None and not isinstance(error, OSError):
+            raise
+        problem = short or str(error)
     except usage as error:
         problem = _misused(error, arguments)
     say_error(problem)
@@ -65,6 +76,46 @@ def _misused(error: Any, arguments: list[str]) -> str:
     problem = " ".join(error.format_message().split()).rstrip(".")
     end = "" if problem.endswith("?") else ";"
     return f"{program}: {problem[:1].lower()}{problem[1:]}{end} see '{program} --help'"
+
+
+def _short_of(error: BaseException) -> str | None:
+    """That the system gives no more memory or threads, and what to do; None where something else is wrong."""
+    said, number = str(error) or "out of memory", getattr(error, "errno", None)
+    threads, bound = "can't start new thread" in said, _address_space()
+    if isinstance(error, RuntimeError) and not threads:
+        return None
+    # A library that can't be loaded for want of memory does not say so.
+    if isinstance(error, MemoryError) or number == errno.ENOMEM or (bound and (threads or number is None)):
+        limit = f" (its limit is {bound >> 20:,} MB)" if bound else ""
+        return f"this process gets no more memory{limit}: {said}; raise its limit (ulimit -v, or the job's)"
+    if threads or number == errno.EAGAIN:
+        return f"this process gets no more threads: {said}; raise its limit (ulimit -u, or the job's), or end others"
+    return None
+
+
+def _address_space() -> int:
+    """Bytes of address space that this process may have; 0 where there is no limit."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return 0
+    bound = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return 0 if bound == resource.RLIM_INFINITY else bound
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Take an end that is asked for, or a terminal that goes, as Ctrl-C; one that is ignored (nohup) stays so."""
+    before: dict[int, Any] = {}
+    for name in ("SIGTERM", "SIGHUP") if threading.current_thread() is threading.main_thread() else ():
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            before[number] = signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mireorder.cli import options, values
+from mireorder.cli import options, places, values
 from mireorder.cli.output import print_json, rows_bar, say
 from mireorder.cli.signature import Argument, Option
 from mireorder.errors import InputError
@@ -38,19 +38,27 @@ def count(
     Example: mireorder count tuesday.txt --like monday/ --out tuesday/
     """
     from mireorder import stages
-    from mireorder.files import require_empty
     from mireorder.fitting.counts import Counts
+    from mireorder.fitting.counts_folder import FILE
+    from mireorder.lock import staged
 
-    require_empty(out)
+    places.require_new(out, run.restart)
     if like is not None:
         why = f"what rows are and how they are counted is taken from {like}"
         options.refuse_beside(context, "--like", {"data", "like", "memory", "reject", "max_rejected"}, why)
     memory = values.memory(run.memory)
-    with rows_bar("counting") as progress:
+    places.fresh(out, run.restart)
+    with staged(out, {"command": "count"}, FILE) as new, rows_bar("counting") as progress:
         if like is not None:
             loaded = Counts.load(like)
             counts = stages.count_like(
-                data, loaded, memory=memory, reject=run.reject, max_rejected=run.max_rejected, progress=progress
+                data,
+                loaded,
+                memory=memory,
+                reject=run.reject,
+                max_rejected=run.max_rejected,
+                progress=progress,
+                kept=new.with_name(places.KEPT),
             )
         else:
             criterion = options.criterion(scores.criterion, scores.given)
@@ -65,8 +73,10 @@ def count(
                 reject=run.reject,
                 max_rejected=run.max_rejected,
                 progress=progress,
+                kept=new.with_name(places.KEPT),
             )
-    _save(counts, out, run.as_json)
+        counts.save(new)
+    _show(counts, out / FILE, run.as_json)
 
 
 def merge(
@@ -74,25 +84,30 @@ def merge(
     *,
     out: options.Out,
     memory: options.Memory = None,
+    restart: options.Restart = False,
     as_json: options.Json = False,
 ) -> None:
     """Merge counts into the counts of all their rows, without reading these again.
 
     Example: mireorder merge monday/ tuesday/ --out counts/
     """
-    from mireorder.files import require_empty
     from mireorder.fitting.counts import Counts
+    from mireorder.fitting.counts_folder import FILE
+    from mireorder.lock import staged
 
-    require_empty(out)
+    places.require_new(out, restart)
     twice = [str(folder) for at, folder in enumerate(folders) if folder.resolve() in map(Path.resolve, folders[:at])]
     if twice:
         raise InputError("given twice", shard=twice[0], remedy="name each folder once: its rows would count double")
     first, *others = map(Counts.load, folders)
-    _save(first.merge(*others, memory=values.memory(memory), workers=os.cpu_count() or 1), out, as_json)
+    places.fresh(out, restart)
+    with staged(out, {"command": "merge"}, FILE) as new:
+        counts = first.merge(*others, memory=values.memory(memory), workers=os.cpu_count() or 1)
+        counts.save(new)
+    _show(counts, out / FILE, as_json)
 
 
-def _save(counts: Counts, out: Path, as_json: bool) -> None:
-    path = counts.save(out)
+def _show(counts: Counts, path: Path, as_json: bool) -> None:
     second = counts.second.criterion.name if counts.second else None
     if as_json:
         names = {"criterion": counts.first.criterion.name, "tie_breaker": second}

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mireorder.cli import choices, options
+from mireorder.cli import choices, options, places
 from mireorder.cli.output import print_json, rows_bar, say, show
 from mireorder.cli.signature import Argument, Option
 
@@ -36,6 +36,7 @@ def apply(
     file_format: Annotated[
         str, Option("format of the files: {names}", "Output", "--as", choices.file_formats)
     ] = "arrow",
+    restart: options.Restart = False,
     reject: options.Reject = False,
     max_rejected: options.MaxRejected = None,
     as_json: options.Json = False,
@@ -49,6 +50,7 @@ def apply(
     from mireorder.stages import apply as apply_stage
 
     loaded = Plan.load(plan)
+    places.fresh(out, restart)
     with rows_bar("reordering") as progress:
         dataset = apply_stage(
             data,

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from mireorder.cli import choices, options, values
+from mireorder.cli import choices, options, places, values
 from mireorder.cli.output import Incomplete, print_json, say, show, steps_bar
 from mireorder.cli.signature import Argument, Option
 from mireorder.restoring.script import one_line
@@ -55,7 +55,11 @@ def train(
     qlora: Annotated[bool, Option("train a LoRA adapter on weights of 4 bits: needs bitsandbytes", "Model")] = False,
     training: Training,
     seed: Annotated[int, Option("of weights and row order", "Training", least=0)] = 0,
+    resume: Annotated[
+        bool, Option("keep a checkpoint every two minutes, and begin at the last one of a killed run", "Training")
+    ] = False,
     out: options.Out,
+    restart: options.Restart = False,
     as_json: options.Json = False,
 ) -> None:
     """Train a model on a reordered dataset with TRL's SFTTrainer.
@@ -67,6 +71,8 @@ def train(
     budget = training.budget(seed)
     from mireorder.training.train import train as train_model
 
+    places.fresh(out, restart)
+
     with steps_bar("training", budget.steps, "steps") as bar:
         trained = train_model(
             dataset,
@@ -75,6 +81,7 @@ def train(
             budget,
             lora=lora or qlora,
             four_bit=qlora,
+            resume=resume,
             progress=lambda step, _, loss: bar(step, f"loss {loss:.3f}"),
         )
     if as_json:
@@ -171,6 +178,7 @@ def compare(
     lora: Annotated[bool, Option("train LoRA adapters", "Model", rare=True)] = False,
     training: Comparing,
     out: options.Out,
+    restart: options.Restart = False,
     as_json: options.Json = False,
 ) -> None:
     """Train the same model on several orders of the same data, and compare the answers.
@@ -191,6 +199,7 @@ def compare(
         lora=lora,
     )
     orders = arms([name for name in policies.split(",") if name], scores.several(), estimator=estimator)
+    places.fresh(out, restart)
     runs = len(orders) * setup.seeds * len(setup.models)
     with steps_bar("training", training.steps * runs, "steps") as bar:
         reached: dict[tuple[str, ...], int] = {}
@@ -199,15 +208,8 @@ def compare(
             reached[row["arm"].partition(":")[0], row["model"], str(row["seed"]), row["match"]] = row["step"]
             bar(sum(reached.values()), f"{row['arm']}: {row['exact_match']:.1%}")
 
-        comparison = compare_policies(
-            data,
-            orders,
-            out,
-            setup,
-            reading=rows.reading(),
-            cutter=units.made(rows.labels),
-            progress=progress,
-        )
+        how = {"reading": rows.reading(), "cutter": units.made(rows.labels)}
+        comparison = compare_policies(data, orders, out, setup, progress=progress, **how)
     write_report(comparison)
     if as_json:
         print_json({"folder": str(out), "outcomes": [asdict(o) | {"mean": o.mean} for o in comparison.outcomes]})

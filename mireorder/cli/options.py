@@ -26,6 +26,12 @@ _FILES = Argument("files, globs, a saved dataset or a hub id; NAME=FILE names a 
 Data = Annotated[list[str], _FILES]
 SomeData = Annotated[list[str] | None, _FILES]
 Out = Annotated[Path, Option("output folder, new or empty", "Output")]
+Restart = Annotated[
+    bool,
+    Option(
+        "start in a fresh folder; what is there is kept beside, as OUT.old (then OUT.old-2, ...)", "Output", rare=True
+    ),
+]
 Json = Annotated[bool, Option("print JSON", "Output", "--json")]
 Memory = Annotated[
     str | None, Option("memory that counts may take before they go to disk, such as 512MB", "Output", rare=True)
@@ -343,6 +349,7 @@ class Run:
     memory: Memory = None
     reject: Reject = False
     max_rejected: MaxRejected = None
+    restart: Restart = False
     as_json: Json = False
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mireorder.cli import options, values
+from mireorder.cli import options, places, values
 from mireorder.cli.output import print_json, rows_bar, say, show
 from mireorder.cli.signature import Option
 from mireorder.errors import InputError
@@ -41,34 +41,39 @@ def fit(
     Example: mireorder fit --counts counts/ --policy max --out plan/
     """
     from mireorder import stages
-    from mireorder.files import require_empty
     from mireorder.fitting.counts import Counts
+    from mireorder.lock import staged
+    from mireorder.restoring.restorer import FILE
 
-    require_empty(out)
+    places.require_new(out, run.restart)
     order = choice.asked(scores, ties, trust, units.language)
     if counts is not None:
         options.refuse_beside(context, "--counts", BESIDE_COUNTS, "the counts were made with their own")
-        _show(stages.plan_of(Counts.load(counts), order), out, run.as_json)
-        return
-    with rows_bar("counting") as progress:
-        plan = stages.fit(
-            options.required(data),
-            reading=rows.reading(),
-            cutter=units.made(rows.labels, choice.copying),
-            order=order,
-            between=run.between,
-            tokenizer=tokenizer,
-            memory=values.memory(run.memory),
-            reject=run.reject,
-            max_rejected=run.max_rejected,
-            progress=progress,
-        )
-    _show(plan, out, run.as_json)
+    places.fresh(out, run.restart)
+    with staged(out, {"command": "fit"}, FILE) as new:
+        if counts is not None:
+            plan = stages.plan_of(Counts.load(counts), order)
+        else:
+            with rows_bar("counting") as progress:
+                plan = stages.fit(
+                    options.required(data),
+                    reading=rows.reading(),
+                    cutter=units.made(rows.labels, choice.copying),
+                    order=order,
+                    between=run.between,
+                    tokenizer=tokenizer,
+                    memory=values.memory(run.memory),
+                    reject=run.reject,
+                    max_rejected=run.max_rejected,
+                    progress=progress,
+                    kept=new.with_name(places.KEPT),
+                )
+        plan.save(new)
+    _show(plan, out / FILE, run.as_json)
 
 
-def _show(plan: Plan, out: Path, as_json: bool) -> None:
-    """Write a plan that was fitted, and show it."""
-    path = plan.save(out)
+def _show(plan: Plan, path: Path, as_json: bool) -> None:
+    """Show a plan that was fitted and written."""
     if as_json:
         entries = plan.entries()
         shown = ("permutation", "rows", "rejected", "ties", "warnings")

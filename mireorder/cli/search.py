@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from mireorder.cli import choices, options
+from mireorder.cli import choices, options, places
 from mireorder.cli.models import Comparing
 from mireorder.cli.output import print_json, say, show, steps_bar
 from mireorder.cli.signature import Option
@@ -30,6 +30,7 @@ def search(
     budget: Annotated[float, Option("trainings that the search may cost", "Training", least=1)] = 2.0,
     training: Searching,
     out: options.Out,
+    restart: options.Restart = False,
     as_json: options.Json = False,
 ) -> None:
     """Find the order that your model learns best, within a budget of trainings.
@@ -44,6 +45,7 @@ def search(
     from mireorder.evaluate.search import search as search_orders
     from mireorder.report.search import search_view, write_search
 
+    places.fresh(out, restart)
     setup = Setup(models=(model,), seeds=training.seeds, budget=training.budget(), workers=training.workers, lora=lora)
     with steps_bar("training", training.steps * budget, "steps") as bar:
         reached: dict[tuple[str, int], int] = {}

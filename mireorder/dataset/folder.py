@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from xxhash import xxh3_128
 
 from mireorder.cutting.batches import require_few
 from mireorder.dataset import manifest
 from mireorder.dataset.card import FILE as CARD
 from mireorder.dataset.card import card
+from mireorder.dataset.formats.arrow_files import parquet_file
 from mireorder.dataset.kept import Kept
 from mireorder.dataset.links import irregular
 from mireorder.dataset.reader import Shard
@@ -24,7 +24,8 @@ from mireorder.dataset.reorder import Reordering, reorder
 from mireorder.dataset.saved import DICT, load_saved, loading
 from mireorder.dataset.writer import SUFFIXES, features, finish, schema, shard_path, write_shard
 from mireorder.errors import InputError, OutputError, some_of
-from mireorder.files import PARTS, file_digest, require_empty, write_text
+from mireorder.files import LOCK, PARTS, file_digest, require_empty, write_text
+from mireorder.lock import clear_parts, locked
 from mireorder.ordering.plan import Plan
 from mireorder.restoring.restorer import FILE
 from mireorder.serialise import one_of
@@ -59,8 +60,8 @@ def write_folder(
         carried: what the card of the input says.
 
     Raises:
-        OutputError: the folder holds something else, was written from another input or plan, or has a name that
-            ``load_dataset`` could not open.
+        OutputError: the folder holds something else, was written from another input or plan, is being written by
+            another run, or has a name that ``load_dataset`` could not open.
         InputError: a row does not fit the plan, there are no rows, or a split has the name of a folder beside it.
     """
     require_other_name(folder)
@@ -68,10 +69,20 @@ def write_folder(
         if shard.split in TAKEN:
             problem = f"split {shard.split} would lie in a folder that holds something else"
             raise InputError(problem, shard=shard.name, remedy="give it another name")
-    plan, form, kept = reordering.plan, reordering.form, reordering.kept
     suffix = one_of(file_format, SUFFIXES, "file format")
-    jobs = _jobs(shards, reordering, suffix)
-    existed = folder.exists()
+    with locked(folder, {"command": "apply"}):
+        _write_folder(reordering, _jobs(shards, reordering, suffix), folder, workers, suffix, carried)
+
+
+def _write_folder(
+    reordering: Reordering,
+    jobs: list[Job],
+    folder: Path,
+    workers: int | None,
+    suffix: str,
+    carried: Mapping[str, Any] | None,
+) -> None:
+    plan, form, kept = reordering.plan, reordering.form, reordering.kept
     is_plans = (folder / FILE).exists() and not (folder / manifest.FILE).exists()
     _claim(folder, plan)
     done = _done(folder, jobs, kept)
@@ -79,7 +90,7 @@ def write_folder(
         entries = _write_shards(reordering, jobs, done, folder, workers)
     except BaseException:
         if not any(entry.rows or entry.rejected for entry in manifest.read(folder)):
-            _abandon(folder, jobs, keep_plan=is_plans, keep_folder=existed)
+            _abandon(folder, jobs, keep_plan=is_plans)
         raise
     rows: dict[str, int] = {}
     outputs: dict[str, list[str]] = {}
@@ -89,7 +100,7 @@ def write_folder(
     write_standalone(folder)
     form.save_beside(folder)
     text = card(plan, form, rows, manifest.digest_of(entries), kept.names, carried, suffix)
-    if file_format == "parquet":
+    if suffix == SUFFIXES["parquet"]:
         write_text(folder / CARD, text)  # which says that it is whole
     else:
         digests = {entry.output: entry.output_digest for entry in entries}
@@ -112,7 +123,7 @@ def _write_shards(
         shards, entry, copy = job
         reordered = reorder(reordering.of_copy(copy), shards, within)
         with ThreadPoolExecutor(1) as beside:
-            hashed = beside.submit(_digest, shards, reordering.kept)
+            hashed = beside.submit(digest_of, shards, reordering.kept)
             if any(shard.is_stream for shard in shards):
                 hashed.result()
             rows, digest = write_shard(folder / entry.output, reordered.batches, arrow_schema)
@@ -147,11 +158,11 @@ def _write_shards(
 
 def _claim(folder: Path, plan: Plan) -> None:
     """Make the folder this plan's, or refuse it. The plan is the first thing in it, the manifest the second."""
-    there = {p.name for p in folder.iterdir() if not p.match(PARTS)} if folder.is_dir() else set()
+    there = {p.name for p in folder.iterdir() if p.name != LOCK and not p.match(PARTS)}
     for place, problem in irregular(folder) if there else ():
         raise OutputError(f"{folder / place}: {problem}")
     begun = there == {FILE} or {FILE, manifest.FILE} <= there
-    if not folder.is_dir() or (there and not begun):
+    if there and not begun:
         require_empty(folder)
     if begun and (other := Plan.load(folder)).sha256 != plan.sha256:
         names = [f.name for f in fields(plan) if getattr(other, f.name) != getattr(plan, f.name)]
@@ -159,17 +170,16 @@ def _claim(folder: Path, plan: Plan) -> None:
             f"{folder}: was begun with another plan (they differ in {', '.join(names)}); choose another folder or "
             "empty this one"
         )
-    for part in filter(Path.is_file, folder.rglob(PARTS)):
-        part.unlink()
+    clear_parts(folder)
     write_text(folder / FILE, plan.to_json())
 
 
-def _abandon(folder: Path, jobs: list[Job], keep_plan: bool, keep_folder: bool) -> None:
+def _abandon(folder: Path, jobs: list[Job], keep_plan: bool) -> None:
     """Take away what a run has written that finished no shard."""
     written = [path for _, entry, _ in jobs for path in (folder / entry.output, _rejected(folder, entry))]
     for path in [*written, folder / manifest.FILE, *([] if keep_plan else [folder / FILE])]:
         path.unlink(missing_ok=True)
-    for path in [*{path.parent for path in written}, *([] if keep_folder else [folder])]:
+    for path in {path.parent for path in written}:
         if path.is_dir() and not any(path.iterdir()):
             path.rmdir()
 
@@ -220,7 +230,7 @@ def _together(shards: list[Shard]) -> Iterator[list[Shard]]:
         yield group
 
 
-def _digest(shards: list[Shard], kept: Kept) -> str:
+def digest_of(shards: list[Shard], kept: Kept) -> str:
     """Hash of what goes into an output shard."""
     if len(shards) == 1:
         return shards[0].digest(kept)
@@ -241,7 +251,7 @@ def _done(folder: Path, jobs: list[Job], kept: Kept) -> dict[str, manifest.Entry
         if entry.output not in there:
             continue
         found = there[entry.output]
-        difference = found.same_work(replace(entry, input_digest=_digest(shards, kept)))
+        difference = found.same_work(replace(entry, input_digest=digest_of(shards, kept)))
         if difference:
             raise OutputError(f"{folder}: {difference}; choose another folder")
         path = folder / entry.output
@@ -318,7 +328,7 @@ def read_rows(folder: Path, entries: Iterable[manifest.Entry]) -> Iterator[pa.Re
     for entry in entries:
         path = folder / entry.output
         if path.suffix == SUFFIXES["parquet"]:
-            with pq.ParquetFile(path, pre_buffer=False) as file:
+            with parquet_file(path) as file:
                 yield from file.iter_batches()
         else:
             with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as stream:

@@ -57,13 +57,14 @@ def write_shard(path: Path, batches: Iterable[pa.RecordBatch], arrow_schema: pa.
 
 
 def parquet_writer(sink: Any, arrow_schema: pa.Schema) -> pq.ParquetWriter:
-    """A Parquet file being written, with the settings of `datasets`: pages end where the content says.
+    """A Parquet file being written, with the settings of `datasets`, and checksums: pages end where the content says.
 
     So a file that is changed a little has most of its bytes in common with the one before, which the hub stores once.
     """
-    if int(pa.__version__.partition(".")[0]) < 21:
-        return pq.ParquetWriter(sink, arrow_schema)
-    return pq.ParquetWriter(sink, arrow_schema, use_content_defined_chunking=True, write_page_index=True)
+    options: dict[str, Any] = {"write_page_checksum": True}
+    if int(pa.__version__.partition(".")[0]) >= 21:
+        options |= {"use_content_defined_chunking": True, "write_page_index": True}
+    return pq.ParquetWriter(sink, arrow_schema, **options)
 
 
 def fitted(batch: pa.RecordBatch, arrow_schema: pa.Schema) -> pa.RecordBatch:

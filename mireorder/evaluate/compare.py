@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mireorder.errors import InputError, MireorderError, OutputError
 from mireorder.evaluate.held_out import JobData, split_rows, write_job_data
 from mireorder.evaluate.outcomes import Outcome, outcomes_of
-from mireorder.evaluate.results_folder import ResultsFolder, code_version, read_results
+from mireorder.evaluate.results_folder import ResultsFolder, code_version, read_results, working
 from mireorder.evaluate.worker import Job, ResultRow, run_all
 from mireorder.ordering.order import Order
 from mireorder.ordering.policies import policy_of
@@ -279,22 +278,23 @@ def compare_prepared(
     """
     out, setup = Path(out), settled(setup or Setup())
     _refuse_arms(list(prepared))
-    with tempfile.TemporaryDirectory(prefix="mireorder-") as scratch:
+    with working(out, "compare") as scratch:
         assert setup.budget  # noqa: S101 (it is settled)
         seen = setup.budget.steps * setup.budget.batch_size
         data = {
-            model: write_job_data(prepared, Path(scratch, str(number)), model, seen)
+            model: write_job_data(prepared, scratch / str(number), model, seen)
             for number, model in enumerate(setup.models)
         }
         results = ResultsFolder(out, content_of(prepared, data, setup))
         jobs = _jobs(prepared, data, out, setup)
-        run_all([job for job in jobs if not results.is_finished(job)], setup.workers, progress, results.finish)
-    rows = [row for job in jobs for row in results.rows(job)]
+        waiting = [job for job in jobs if not results.is_finished(job)]
+        run_all(waiting, setup.workers, progress, results.finish, scratch)
+        rows = [row for job in jobs for row in results.rows(job)]
+        plans = {arm: plan for arm, (plan, _) in prepared.items()}
+        for arm, plan in plans.items():
+            plan.save(out / "plans" / arm)
+        results.write_results(rows)
     first = next(iter(data[setup.models[0]].values()))
-    plans = {arm: plan for arm, (plan, _) in prepared.items()}
-    for arm, plan in plans.items():
-        plan.save(out / "plans" / arm)
-    results.write_results(rows)
     return Comparison(out, setup, rows, outcomes_of(rows), first.train_rows, first.held_out_rows, plans)
 
 

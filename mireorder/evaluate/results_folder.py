@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -12,11 +14,10 @@ from typing import Any
 
 from mireorder.errors import OutputError
 from mireorder.evaluate.worker import Job, ResultRow
-from mireorder.files import require_empty, write_text
+from mireorder.files import WORK, atomic, claim, require_empty, write_text
+from mireorder.lock import clear_parts, locked
 
 FILE, RUNS, RESULTS = "comparison.json", "runs", "results.parquet"
-_MOST_NAMED = 5
-_HASH = 64  # digits of a SHA-256
 
 
 @cache
@@ -29,8 +30,21 @@ def code_version() -> str:
     return f"mireorder {version('mireorder')} {source.hexdigest()[:12]}"
 
 
+@contextmanager
+def working(folder: Path, command: str) -> Iterator[Path]:
+    """Lock a folder of results, and give an empty one in it for files that are not kept, which goes in the end."""
+    work = folder / WORK
+    with locked(folder, {"command": command}):
+        shutil.rmtree(work, ignore_errors=True)  # of a run that was killed
+        work.mkdir()
+        try:
+            yield work
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+
 class ResultsFolder:
-    """The folder of a comparison, new or resumed.
+    """The folder of a comparison, new or resumed. Whoever writes to it is `working` in it.
 
     Args:
         folder: where it lies.
@@ -43,12 +57,10 @@ class ResultsFolder:
 
     def __init__(self, folder: Path, content: Mapping[str, Any], file: str = FILE) -> None:
         self.folder = folder
-        path = folder / file
-        if path.is_file():
-            _refuse_difference(path, content)
-        else:
+        if not (folder / file).is_file():
             require_empty(folder)
-            write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
+        clear_parts(folder)
+        claim(folder, file, content)
 
     def is_finished(self, job: Job) -> bool:
         """Whether the rows of a run are here, and its model if it is kept."""
@@ -67,7 +79,8 @@ class ResultsFolder:
         import polars as pl
 
         path = self.folder / RESULTS
-        pl.DataFrame(list(rows), infer_schema_length=None).write_parquet(path)
+        with atomic(path) as part:
+            pl.DataFrame(list(rows), infer_schema_length=None).write_parquet(part)
         return path
 
     def _path(self, job: Job) -> Path:
@@ -93,30 +106,3 @@ def read_results(folder: Path) -> tuple[dict[str, Any], list[ResultRow]]:
         return content, pl.read_parquet(folder / RESULTS).to_dicts()
     except (OSError, ValueError, pl.exceptions.PolarsError) as error:
         raise OutputError(f"{folder}: not a readable comparison ({error}); {again}") from None
-
-
-def _refuse_difference(path: Path, content: Mapping[str, Any]) -> None:
-    try:
-        before = _flat(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise OutputError(f"{path}: not a readable comparison ({error}); choose another folder") from None
-    now = _flat(json.loads(json.dumps(content)))
-    differ = [name for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)]
-    if differ:
-        named = [f"{name} was {_short(before.get(name))}, is {_short(now.get(name))}" for name in differ[:_MOST_NAMED]]
-        more = f" and {len(differ) - _MOST_NAMED} more" if len(differ) > _MOST_NAMED else ""
-        raise OutputError(
-            f"{path.parent}: holds something else: {'; '.join(named)}{more}; choose another folder, or empty it"
-        )
-
-
-def _short(value: Any) -> str:
-    return text if len(text := str(value)) < _HASH else f"{text[:12]}..."
-
-
-def _flat(content: Any, name: str = "") -> dict[str, Any]:
-    """Values by their dotted path."""
-    if not isinstance(content, dict):
-        return {name: content}
-    inner = [_flat(value, f"{name}.{key}" if name else key) for key, value in content.items()]
-    return {path: value for values in inner for path, value in values.items()}

@@ -8,7 +8,6 @@ its schedule, and is paused and taken up again, not begun anew.
 from __future__ import annotations
 
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -23,9 +22,10 @@ from mireorder.errors import InputError
 from mireorder.evaluate.compare import Setup, content_of, origin_of, prepare, refuse_rows, settled
 from mireorder.evaluate.halving import FEWEST, SHARES, Reached, halving, lead, rungs
 from mireorder.evaluate.held_out import JobData, split_rows, write_job_data
-from mireorder.evaluate.results_folder import ResultsFolder
+from mireorder.evaluate.results_folder import ResultsFolder, working
 from mireorder.evaluate.statistics import Interval
 from mireorder.evaluate.worker import Job, ResultRow, run_all
+from mireorder.files import WORK
 from mireorder.information.criteria.usable import Usable
 from mireorder.ordering.best import cost_of, ranked
 from mireorder.ordering.order import Order
@@ -108,8 +108,7 @@ def search(
 ) -> Search:
     """Find the order that a model learns best, within a budget.
 
-    The plan is fitted on the train split alone; where the data has no test or validation split, a tenth of it is held
-    out.
+    The plan is fitted on the train split alone; without a test or validation split, a tenth of it is held out.
 
     Args:
         data: what ``mireorder.fit`` takes.
@@ -138,21 +137,22 @@ def search(
     options, as_given = {"between": reading.separator or " ", **options, "cutter": cutter}, reading
     split, reading = split_rows(data, reading)
     begun = time.monotonic()
-    try:
-        counts = count(split, reading=reading, criterion=criterion, tie_breaker=None, **options)
-    except InputError:
-        refuse_rows(data, as_given, cutter)
-        raise
-    orders, costs = _ranked(counts, budget, setup.seeds)
-    seconds = time.monotonic() - begun
-    runs, contenders = _trained(split, orders, costs, budget, out, setup, progress, reading=reading, **options)
-    chosen, led = best_or_natural(contenders)
-    plan = plan_of(counts, Order(criterion=criterion, permutation=chosen.permutation, resamples=0))
-    evidence = _evidence(setup, budget, contenders)
-    plan = replace(plan, reading=as_given, stability=replace(plan.stability, search=evidence))
-    plan.save(out)
-    shutil.rmtree(out / STATES, ignore_errors=True)
-    runs.results.write_results([{k: v for k, v in row.items() if k not in ("right", "bits")} for row in runs.rows])
+    with working(out, "search"):
+        try:
+            counts = count(split, reading=reading, criterion=criterion, tie_breaker=None, **options)
+        except InputError:
+            refuse_rows(data, as_given, cutter)
+            raise
+        orders, costs = _ranked(counts, budget, setup.seeds)
+        seconds = time.monotonic() - begun
+        runs, contenders = _trained(split, orders, costs, budget, out, setup, progress, reading=reading, **options)
+        chosen, led = best_or_natural(contenders)
+        plan = plan_of(counts, Order(criterion=criterion, permutation=chosen.permutation, resamples=0))
+        stability = replace(plan.stability, search=_evidence(setup, budget, contenders))
+        plan = replace(plan, reading=as_given, stability=stability)
+        plan.save(out)
+        shutil.rmtree(out / STATES, ignore_errors=True)
+        runs.results.write_results([{k: v for k, v in row.items() if k not in ("right", "bits")} for row in runs.rows])
     return Search(out, plan, contenders, led, chosen.name, seconds, runs.rows)
 
 
@@ -183,11 +183,10 @@ def _trained(
     entered = [PLAIN, *(name for name in orders if name != PLAIN)][: steps[0].orders]
     asked = {name: Order(criterion=None, permutation=orders[name]) for name in entered}
     prepared = prepare(split, asked, **options)
-    with tempfile.TemporaryDirectory(prefix="mireorder-") as scratch:
-        files = write_job_data(prepared, Path(scratch), setup.models[0])
-        content = content_of({PLAIN: prepared[PLAIN]}, {setup.models[0]: {PLAIN: files[PLAIN]}}, setup)
-        runs = _Runs(ResultsFolder(out, content, FILE), prepared, files, setup, progress)
-        names, reached = halving(entered, steps, runs.train)
+    files = write_job_data(prepared, out / WORK, setup.models[0])
+    content = content_of({PLAIN: prepared[PLAIN]}, {setup.models[0]: {PLAIN: files[PLAIN]}}, setup)
+    runs = _Runs(ResultsFolder(out, content, FILE), prepared, files, setup, progress)
+    names, reached = halving(entered, steps, runs.train)
     return runs, [Contender(name, orders[name], costs[name], tuple(reached[name])) for name in names]
 
 
@@ -269,7 +268,7 @@ class _Runs:
         """Train orders to a share of the steps, or take over what is finished."""
         jobs = {name: [self._job(name, seed, share) for seed in range(self.setup.seeds)] for name in names}
         waiting = [job for of in jobs.values() for job in of if not self.results.is_finished(job)]
-        run_all(waiting, self.setup.workers, self.progress, self.results.finish)
+        run_all(waiting, self.setup.workers, self.progress, self.results.finish, self.results.folder / WORK)
         reached = {}
         for name, of in jobs.items():
             rows = [self.results.rows(job) for job in of]

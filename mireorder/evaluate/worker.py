@@ -13,20 +13,20 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mireorder.errors import MireorderError
+from mireorder.files import atomic
 from mireorder.restoring.units import VERDICTS
 
 ResultRow = dict[str, Any]
@@ -77,6 +77,7 @@ def run_all(
     workers: int | None,
     progress: Callable[[ResultRow], None] | None,
     finished: Callable[[Job, list[ResultRow]], None],
+    scratch: Path,
 ) -> None:
     """Run jobs in worker processes, in their order.
 
@@ -85,14 +86,15 @@ def run_all(
         workers: processes at a time; None takes `default_workers`.
         progress: called with every row as it is measured, from several threads.
         finished: called with a job and all of its rows once it is done, from several threads.
+        scratch: folder for what the workers say.
 
     Raises:
         MireorderError: a run failed; the message ends with its last line.
     """
     count = max(1, min(workers or default_workers([job.model for job in jobs]), len(jobs)))
-    with tempfile.TemporaryDirectory(prefix="mireorder-") as logs, ThreadPoolExecutor(count) as pool:
+    with ThreadPoolExecutor(count) as pool:
         idle: SimpleQueue[_Worker] = SimpleQueue()
-        staff = [_Worker(number, Path(logs) / f"{number}.log") for number in range(count)]
+        staff = [_Worker(number, scratch / f"{number}.log") for number in range(count)]
         for worker in staff:
             idle.put(worker)
 
@@ -146,7 +148,11 @@ class _Worker:
         except BrokenPipeError:  # it died before it could read the job
             pass
         code, said = process.wait(), self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        raise MireorderError(f"{job.name}: the run failed: {said[-1] if said else code}")
+        problem = said[-1] if said else f"its worker ended with status {code}"
+        if code < 0:
+            signalled = signal.Signals(-code).name
+            problem = f"its worker was ended by {signalled}, as by a system short of memory; pass fewer --workers"
+        raise MireorderError(f"{job.name}: the run failed: {problem}")
 
     def stop(self) -> None:
         """End the process, whatever it is at."""
@@ -272,9 +278,8 @@ def _put_away(learner: Any, job: Job) -> None:
         from safetensors.torch import save_file
 
         Path(job.state).parent.mkdir(parents=True, exist_ok=True)
-        part = Path(f"{job.state}.part")
-        save_file(learner.state(), part)
-        part.replace(job.state)
+        with atomic(Path(job.state)) as part:
+            save_file(learner.state(), part)
 
 
 def _measure(
@@ -339,13 +344,24 @@ def _read_encoded(file: Path) -> tuple[list[list[int]], list[list[int]]]:
     return input_ids, labels
 
 
+def _receive(jobs: "SimpleQueue[str]") -> None:
+    """Take jobs as they come, and end this process when its parent does: nobody waits for what it is at."""
+    for line in sys.stdin:
+        jobs.put(line)
+    os._exit(0)
+
+
 def main() -> None:
     """Run the jobs on standard input, one a line; a JSON row a line goes to standard output, and a null ends a job."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which then ends its workers
+    for name in "SIGINT", "SIGTERM", "SIGHUP":  # which reach all processes of a job; the parent then ends its workers
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     answers, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints must not look like a row
     gc.disable()  # importing torch makes a million objects, none of them garbage: a third of the time went into looking
-    for line in sys.stdin:
-        for row in run(Job(**json.loads(line)), int(sys.argv[1])):
+    jobs: SimpleQueue[str] = SimpleQueue()
+    Thread(target=_receive, args=(jobs,), daemon=True).start()
+    while True:
+        for row in run(Job(**json.loads(jobs.get())), int(sys.argv[1])):
             print(json.dumps(row), file=answers, flush=True)
             if not gc.isenabled():
                 gc.freeze()  # and they are not looked at again

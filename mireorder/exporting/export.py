@@ -22,9 +22,10 @@ from mireorder.dataset.card import code, facts, yaml_text
 from mireorder.dataset.folder import opened, read_rows
 from mireorder.dataset.laws import Columns
 from mireorder.dataset.writer import parquet_writer
-from mireorder.errors import InputError, InputWarning, OutputError
+from mireorder.errors import InputError, InputWarning
 from mireorder.exporting.targets import TARGETS, Target, answers
-from mireorder.files import HashedFile, require_empty, write_text
+from mireorder.files import HashedFile, write_text
+from mireorder.lock import staged
 from mireorder.ordering.plan import Plan
 from mireorder.serialise import one_of
 from mireorder.standalone import require_other_name, write_standalone
@@ -56,8 +57,8 @@ class Exported:
 def export(dataset: str | Path, to: str, out: str | Path, *, bare_columns: bool = False) -> Exported:
     """Write a dataset that `apply` wrote in the files that another trainer reads, one a split.
 
-    The folder is written whole or not at all. `mireorder.json` and `restore.py` are beside the rows, and the tokenizer
-    that made their ids.
+    `README.md` is the last file that is written. `mireorder.json` and `restore.py` are beside the rows, and the
+    tokenizer that made their ids.
 
     Args:
         dataset: the folder.
@@ -67,7 +68,8 @@ def export(dataset: str | Path, to: str, out: str | Path, *, bare_columns: bool 
             Targets that refuse more columns never have these.
 
     Raises:
-        OutputError: the folder holds no finished dataset, a file of it is altered, or the output folder is not empty.
+        OutputError: the folder holds no finished dataset, a file of it is altered, or the output folder is not empty or
+            is being written by another run.
         InputError: there is no such target, the dataset is not of its form, or it takes no such row.
 
     Example:
@@ -84,7 +86,6 @@ def export(dataset: str | Path, to: str, out: str | Path, *, bare_columns: bool 
     source, folder = Path(dataset), Path(out)
     target = one_of(to, TARGETS, "target")
     require_other_name(folder)
-    require_empty(folder)
     plan, entries = opened(source)
     _require_form(source, to, target, entries[0].form)
     schema = _schema(target, bare_columns)
@@ -93,23 +94,12 @@ def export(dataset: str | Path, to: str, out: str | Path, *, bare_columns: bool 
         of.setdefault(entry.split, []).append(entry)
     files = {split: target.named.get(split, split) + target.suffix for split in of}
     looked = _Looked(to, plan)
-    stage = folder.absolute().with_name(f".{folder.name}.part")
-    shutil.rmtree(stage, ignore_errors=True)
-    stage.mkdir(parents=True)
-    try:
+    with staged(folder, {"command": "export", "of": str(source.resolve()), "to": to}, CARD) as stage:
         rows, digest = {}, xxh3_128()
         for split, file in files.items():
             rows[split], found = _write(stage / file, schema, _made(source, of[split], looked, schema.names))
             digest.update(found.encode())
         _write_beside(stage, source, to, plan, files, card(to, plan, files, rows, digest.hexdigest()))
-        try:
-            stage.replace(folder)
-        except OSError as error:
-            problem = f"{folder}: another run wrote there meanwhile ({error.strerror}); choose another folder"
-            raise OutputError(problem) from None
-    except BaseException:
-        shutil.rmtree(stage, ignore_errors=True)
-        raise
     looked.warn()
     return Exported(str(out), to, files, rows, {column.name: str(column.type) for column in schema})
 

@@ -187,7 +187,7 @@ class Counts(CountedRows):
         arrays = {f"{of}-{name}": a for of, tally in tallies.items() if tally for name, a in tally.arrays().items()}
         if self.targets.values:
             arrays["values"] = np.concatenate([self.targets.values[slot] for slot in sorted(self.targets.values)])
-        content = self._terms() | {
+        content = self.terms() | {
             "rows": self.rows,
             "rejected": self.rejected,
             "present": list(self.present),
@@ -235,7 +235,7 @@ class Counts(CountedRows):
             place,
         )
 
-    def _terms(self) -> dict[str, Any]:
+    def terms(self) -> dict[str, Any]:
         """Everything that counts must have in common to be merged, as it stands in `counts.json`."""
         return {
             "reading": options_of(self.reading),
@@ -250,7 +250,7 @@ class Counts(CountedRows):
         }
 
     def _refuse_unlike(self, other: Self) -> None:
-        mine, theirs = dict(_flat(self._terms())), dict(_flat(other._terms()))
+        mine, theirs = dict(_flat(self.terms())), dict(_flat(other.terms()))
         names = [name for name in mine | theirs if mine.get(name) != theirs.get(name)]
         if names:
             shown = ", ".join(

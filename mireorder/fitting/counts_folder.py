@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mireorder.errors import InputError
-from mireorder.files import atomic, file_digest, require_empty, write_text
+from mireorder.files import atomic, file_digest, write_text
 from mireorder.json_text import STRICT
+from mireorder.lock import staged
 
 FILE = "counts.json"
 FORMAT = 1  # another hash, packing or order of pairs is another format
@@ -24,7 +25,7 @@ AGAIN = "count again with 'mireorder count', into another folder"
 
 
 def write_counts(folder: Path, content: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Path:
-    """Write a folder; `counts.json`, which says it is whole, comes last. What fails leaves nothing behind.
+    """Write a folder; `counts.json`, which says it is whole, comes last.
 
     Args:
         folder: new or empty.
@@ -35,21 +36,12 @@ def write_counts(folder: Path, content: Mapping[str, Any], arrays: Mapping[str, 
         `counts.json`.
 
     Raises:
-        OutputError: the folder holds something.
+        OutputError: the folder holds something, is being written by another run, or can't be written.
     """
-    require_empty(folder)
-    existed = folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        hashes = {f"{name}.npy": _write(folder / f"{name}.npy", array) for name, array in arrays.items()}
+    with staged(folder, {"command": "counts"}, FILE) as new:
+        hashes = {f"{name}.npy": _write(new / f"{name}.npy", array) for name, array in arrays.items()}
         made = {"format": FORMAT, "library": f"mireorder {version('mireorder')}", "arrays": hashes}
-        write_text(folder / FILE, _json(_sealed({**content, **made})))
-    except BaseException:
-        for name in arrays:
-            (folder / f"{name}.npy").unlink(missing_ok=True)
-        if not existed:
-            folder.rmdir()
-        raise
+        write_text(new / FILE, _json(_sealed({**content, **made})))
     return folder / FILE
 
 

@@ -86,6 +86,7 @@ class Scan:
         progress: called with the number of rows read, after each batch.
         prepare: adds what the cutter needs beside source and target.
         max_rejected: the most rows that may be left out; None sets no bound.
+        may_be_empty: whether no rows are counts, too.
     """
 
     shards: Sequence[Shard]
@@ -95,6 +96,7 @@ class Scan:
     progress: Progress | None = None
     prepare: Prepare | None = None
     max_rejected: int | None = None
+    may_be_empty: bool = False
 
     def __post_init__(self) -> None:
         require_bound(self.reject, self.max_rejected)
@@ -112,7 +114,7 @@ class Scan:
         """
         found = merge_all(map_ordered(partial(_look, cutter, criteria, self.prepare), self._batches(), self.workers))
         if found is None:
-            raise self._no_rows()
+            raise self.no_rows()
         return found
 
     def count(
@@ -161,8 +163,8 @@ class Scan:
                     yield part.table
 
         table = gather_tables(tables(), self.memory, self.workers or os.cpu_count() or 1)
-        if seen.rows == 0:
-            raise self._no_rows(seen.rejected)
+        if seen.rows == 0 and not self.may_be_empty:
+            raise self.no_rows(seen.rejected)
         require_few(seen.rejected, self.max_rejected, self.names)
         return replace(seen, table=table.sparse() if isinstance(table, PairTables) else table)
 
@@ -181,7 +183,8 @@ class Scan:
 
         return map_ordered(cut, self._batches(), self.workers)
 
-    def _no_rows(self, rejected: int = 0) -> InputError:
+    def no_rows(self, rejected: int = 0) -> InputError:
+        """That there are none, or none that could be cut."""
         if rejected:
             return InputError("no row could be cut", shard=self.names, remedy="check --target and --cutter")
         return InputError("there are no rows", shard=self.names, remedy="name a file that has some")

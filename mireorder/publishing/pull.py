@@ -20,6 +20,7 @@ from mireorder.dataset.writer import BESIDE, SUFFIXES, shard_path
 from mireorder.errors import HubError
 from mireorder.files import file_digest, require_empty, write_text
 from mireorder.hub import Remote, Repository, hub_repository
+from mireorder.lock import clear_parts, locked
 from mireorder.ordering.plan import Plan
 from mireorder.publishing.card import configurations
 from mireorder.restoring.restorer import FILE as PLAN
@@ -63,8 +64,6 @@ def pull(
     """
     folder, stage = Path(out), Path(out) / STAGE
     require_other_name(folder)
-    if not stage.is_dir():
-        require_empty(folder)
     branch, named = hub_repository(repo_id, revision=revision, token=token)
     remote = branch.read()
     repository = Repository(branch.name, branch.kind, remote.commit, token)
@@ -72,16 +71,20 @@ def pull(
     said, _ = read_card(card_file.read_text(encoding="utf-8", errors="replace")) if card_file else ({}, "")
     config = _config(repository.name, remote, said, config or named)
     shards, beside = _files(repository.name, remote, said, config)
-    repository.download(stage, [*shards, *beside])
-    for path in [*shards, *beside]:
-        if not remote.has(path, stage / path):
-            (stage / path).unlink()
-            raise HubError(f"{repository.name}: {path} arrived with another hash than the hub's; pull it again")
-    for path, place in beside.items():
-        (folder / place).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(stage / path, folder / place)
-    _finish(repository, folder, shards, said)
-    shutil.rmtree(stage)
+    with locked(folder, {"command": "pull"}):
+        if not stage.is_dir():
+            require_empty(folder)
+        clear_parts(folder)
+        repository.download(stage, [*shards, *beside])
+        for path in [*shards, *beside]:
+            if not remote.has(path, stage / path):
+                (stage / path).unlink()
+                raise HubError(f"{repository.name}: {path} arrived with another hash than the hub's; pull it again")
+        for path, place in beside.items():
+            (folder / place).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(stage / path, folder / place)
+        _finish(repository, folder, shards, said)
+        shutil.rmtree(stage)
     return check(folder, progress)
 
 

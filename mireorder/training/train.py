@@ -3,15 +3,17 @@
 import gc
 import json
 import shutil
-import tempfile
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mireorder.dataset import manifest
 from mireorder.errors import MireorderError
-from mireorder.files import require_empty, write_text
+from mireorder.files import write_text
+from mireorder.lock import staged
 from mireorder.ordering.plan import Plan
 from mireorder.restoring.restorer import FILE as PLAN_FILE
 from mireorder.standalone import write_standalone
@@ -34,6 +36,8 @@ from mireorder.training.presets import (
 SLACK = 4  # tokens a model may emit beyond the longest completion it saw, so that running on is seen as such
 
 TRAINING_FILE = "training.json"
+CHECKPOINTS = "checkpoints"
+CHECKPOINT_SECONDS = 120.0  # between two, at the next entry of the losses
 
 StepProgress = Callable[[int, int, float], None]
 """Called as ``progress(step, steps, loss)`` while a model trains."""
@@ -70,6 +74,7 @@ def train(
     *,
     lora: bool = False,
     four_bit: bool = False,
+    resume: bool = False,
     log_every: int | None = None,
     progress: StepProgress | None = None,
 ) -> Trained:
@@ -78,10 +83,11 @@ def train(
     Args:
         dataset: its folder, in text or token form.
         model: a preset trained from scratch (a name in `PRESETS`), a model folder or a hub id.
-        out: new or empty folder for the model.
+        out: new or empty folder for the model, or one in which the same training was begun.
         budget: steps, batch size, learning rate, seed.
         lora: train a LoRA adapter instead of all weights.
         four_bit: keep the frozen weights under the adapter in 4 bits (QLoRA); needs bitsandbytes.
+        resume: keep a checkpoint every two minutes, and begin at the last one that a run that was killed has kept.
         log_every: steps per entry of the losses; by default about 100 entries in all.
         progress: called with step, steps and loss at each entry.
 
@@ -89,36 +95,50 @@ def train(
         The losses and where the model lies.
 
     Raises:
-        MireorderError: there is no such model, dataset, model and tokenizer do not fit together, ``out`` is not empty,
-            or 4 bits are asked for without bitsandbytes.
+        MireorderError: there is no such model, dataset, model and tokenizer do not fit together, ``out`` holds
+            something else or is being written by another run, or 4 bits are asked for without bitsandbytes.
     """
     budget, folder, out = budget or Budget(), Path(dataset), Path(out)
-    _refuse(folder, model, out, lora, four_bit)
-    with tempfile.TemporaryDirectory(prefix="mireorder-") as scratch:
-        encoded = encode_dataset(folder, tokenizer_for(folder, model, lora), Path(scratch))
+    _refuse(model, lora, four_bit)
+    asked = {"model": model, "lora": lora, "four_bit": four_bit, "budget": asdict(budget)}
+    rows = {"plan": Plan.load(folder).sha256, "data": manifest.digest_of(manifest.read(folder))}
+    with staged(out, {"command": "train"} | rows | asked, TRAINING_FILE) as new:
+        kept, scratch = new.with_name(CHECKPOINTS), new / "scratch"
+        scratch.mkdir()
+        encoded = encode_dataset(folder, tokenizer_for(folder, model, lora), scratch)
         network = _network(model, encoded, budget.seed, lora, four_bit)
-        out.mkdir(parents=True, exist_ok=True)
         embed(network, encoded.tokenizer, budget.seed)
-        trainer = _trainer(network, encoded, out, budget, scratch=model in PRESETS, lora=lora, log_every=log_every)
-        trainer.add_callback(_reporter(progress))
-        trainer.train()
+        trainer = _trainer(network, encoded, kept, budget, scratch=model in PRESETS, lora=lora, log_every=log_every)
+        trainer.add_callback(_reporter(progress, CHECKPOINT_SECONDS if resume else None))
+        with no_bars():
+            trainer.train(resume_from_checkpoint=_last(kept) if resume else None)
         held_out = trainer.evaluate()["eval_loss"] if encoded.held_out is not None else None
-        save_model(trainer.model, encoded.tokenizer, folder / PLAN_FILE, out, encoded.longest_completion)
-    trained = Trained(
+        save_model(trainer.model, encoded.tokenizer, folder / PLAN_FILE, new, encoded.longest_completion)
+        trained = _trained(trainer, out, held_out)
+        record = {name: value for name, value in (asked | asdict(trained)).items() if name != "folder"}
+        write_text(new / TRAINING_FILE, json.dumps(record, indent=1) + "\n")
+        del trainer, network, encoded
+        shutil.rmtree(scratch)
+    _free()
+    return trained
+
+
+def _trained(trainer: Any, out: Path, held_out: float | None) -> Trained:
+    return Trained(
         folder=out,
         losses=[(log["step"], log["loss"]) for log in trainer.state.log_history if "loss" in log],
         held_out_loss=held_out,
-        rows=len(encoded.train),
+        rows=len(trainer.train_dataset),
         parameters=sum(weights.numel() for weights in trainer.model.parameters() if weights.requires_grad),
         learning_rate=trainer.args.learning_rate,
         device=trainer.args.device.type,
     )
-    record = {"model": model, "lora": lora, "four_bit": four_bit, "budget": asdict(budget)} | asdict(trained)
-    del record["folder"]
-    write_text(out / TRAINING_FILE, json.dumps(record, indent=1) + "\n")
-    del trainer, network
-    _free()
-    return trained
+
+
+def _last(kept: Path) -> str | None:
+    """The last whole checkpoint; None where there is none."""
+    whole = [path.parent for path in kept.glob("checkpoint-*/trainer_state.json")]
+    return str(max(whole, key=lambda path: int(path.name.rpartition("-")[2]))) if whole else None
 
 
 def _free() -> None:
@@ -154,8 +174,7 @@ def save_model(model: Any, tokenizer: Any, plan_file: Path, out: Path, longest_c
     write_standalone(out)
 
 
-def _refuse(folder: Path, model: str, out: Path, lora: bool, four_bit: bool) -> None:
-    require_empty(out)
+def _refuse(model: str, lora: bool, four_bit: bool) -> None:
     refuse_unknown(model)
     if four_bit and not lora:
         raise MireorderError("weights of 4 bits are too coarse to train; train an adapter on them (lora)")
@@ -163,7 +182,6 @@ def _refuse(folder: Path, model: str, out: Path, lora: bool, four_bit: bool) -> 
         refuse_four_bit()
     if lora:
         refuse_lora(model)
-    Plan.load(folder)  # a broken one would be found only after training
 
 
 def _network(model: str, encoded: Encoded, seed: int, lora: bool, four_bit: bool = False) -> Any:
@@ -210,7 +228,8 @@ def _trainer(
             use_cpu=not gpu,
             bf16=halves(),
             logging_steps=log_every or max(1, budget.steps // 100),
-            save_strategy="no",
+            save_strategy="no",  # but for what the callback asks for
+            save_total_limit=1,
             report_to="none",
             disable_tqdm=True,
         )
@@ -228,12 +247,21 @@ def _trainer(
     return trainer
 
 
-def _reporter(progress: StepProgress | None) -> Any:
+def _reporter(progress: StepProgress | None, every: float | None) -> Any:
+    """Reports entries of the losses, and asks for a checkpoint at the first that is ``every`` seconds behind the last.
+
+    At entries, as each is a mean since the one before, which a checkpoint does not hold.
+    """
     from transformers import TrainerCallback
 
     class Reporter(TrainerCallback):  # type: ignore[misc]
+        saved = time.monotonic()
+
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-            if progress is not None and logs and "loss" in logs:
-                progress(state.global_step, state.max_steps, float(logs["loss"]))
+            if logs and "loss" in logs:
+                if progress is not None:
+                    progress(state.global_step, state.max_steps, float(logs["loss"]))
+                if every is not None and time.monotonic() - self.saved >= every and state.global_step < state.max_steps:
+                    control.should_save, self.saved = True, time.monotonic()
 
     return Reporter()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +15,7 @@ import pyarrow.parquet as pq
 from mireorder.dataset.formats.text import damaged
 from mireorder.dataset.formats.wanted import other_fields, wanted_columns
 from mireorder.dataset.kept import Kept
-from mireorder.errors import InputError
+from mireorder.errors import InputError, MireorderError
 from mireorder.reading import Reading
 
 BATCH_ROWS = 65_536
@@ -31,9 +33,14 @@ def batch_rows(rows: int, nbytes: int) -> int:
     return max(1, min(BATCH_ROWS, BATCH_BYTES * rows // max(nbytes, 1)))
 
 
+def parquet_file(path: Path) -> pq.ParquetFile:
+    """A Parquet file, open. What it says of its pages is checked as they are read, where it has checksums."""
+    return pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True)  # a buffer would hold all of it
+
+
 def read_parquet(path: Path, shard: str, reading: Reading, kept: Kept) -> Iterator[pa.RecordBatch]:
     """Stream a Parquet file."""
-    with _whole(shard, "Parquet"), pq.ParquetFile(path, pre_buffer=False) as file:  # which would hold the whole file
+    with _whole(shard, "Parquet"), parquet_file(path) as file:
         names = _columns(file.schema_arrow, shard, reading, kept)
         nbytes = sum(file.metadata.row_group(i).total_byte_size for i in range(file.num_row_groups))
         yield from file.iter_batches(batch_rows(file.metadata.num_rows, nbytes), columns=names)
@@ -41,7 +48,7 @@ def read_parquet(path: Path, shard: str, reading: Reading, kept: Kept) -> Iterat
 
 def others_of_parquet(path: Path, shard: str, reading: Reading) -> pa.Schema:
     """The columns of a Parquet file that are no source or target."""
-    with _whole(shard, "Parquet"), pq.ParquetFile(path, pre_buffer=False) as file:
+    with _whole(shard, "Parquet"), parquet_file(path) as file:
         return other_fields(file.schema_arrow, reading)
 
 
@@ -85,4 +92,10 @@ def _whole(shard: str, kind: str) -> Iterator[None]:
     except InputError:
         raise
     except (pa.ArrowException, OSError) as error:
+        number = getattr(error, "errno", None)
+        if isinstance(error, MemoryError) or os.strerror(errno.ENOMEM) in str(error):  # which has no number from Arrow
+            remedy = "raise its limit (ulimit -v, or the job's), or write smaller row groups or batches"
+            raise MireorderError(f"{shard}: this process has too little memory to read it; {remedy}") from error
+        if number in (errno.ENOENT, errno.EACCES):
+            raise
         raise damaged(kind, shard, error) from error
