@@ -111,7 +111,7 @@ def staged(folder: Path, made: Mapping[str, Any], last: str) -> Iterator[Path]:
             shutil.rmtree(work)
             lock.stays = False
         except BaseException as error:
-            full = isinstance(error, Exception) and not isinstance(error, MireorderError) and is_full(folder)
+            full = isinstance(error, Exception) and not isinstance(error, MireorderError) and is_full(folder, error)
             shutil.rmtree(work if isinstance(error, InputError) else new, ignore_errors=True)
             for path in [*work.glob("*/"), work]:
                 with suppress(OSError):
@@ -128,9 +128,9 @@ def require_new(folder: Path) -> None:
         require_empty(folder)
 
 
-def is_full(folder: Path) -> bool:
-    """Whether its disk is full: libraries say so in words of their own."""
-    return shutil.disk_usage(folder).free < _NEXT_TO_NOTHING
+def is_full(folder: Path, error: Exception) -> bool:
+    """Whether the disk is full where something failed: libraries say so in errors of their own, or not at all."""
+    return os.strerror(errno.ENOSPC) in str(error) or shutil.disk_usage(folder).free < _NEXT_TO_NOTHING
 
 
 def clear_parts(folder: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -283,14 +284,21 @@ def test_a_training_that_was_killed_begins_at_its_last_checkpoint_and_ends_the_s
         shutil.rmtree(out)
 
 
-def test_a_full_disk_is_named_and_leaves_no_folder_that_is_in_the_way(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("said", "free"),
+    [
+        (RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 640 vs 534"), 0),
+        (RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"), 1 << 30),
+    ],
+)
+def test_a_full_disk_is_named_and_leaves_no_folder_that_is_in_the_way(said, free, tmp_path, monkeypatch):
     def full(*_, **__):
-        raise RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 640 vs 534")
+        raise said
 
     data = write_dataset(tmp_path / "data", SUMS)
     with monkeypatch.context() as patched:
         patched.setattr("mireorder.training.train.save_model", full)
-        patched.setattr("mireorder.lock.is_full", lambda _: True)
+        patched.setattr("mireorder.lock.shutil.disk_usage", lambda _: SimpleNamespace(free=free))
         with pytest.raises(
             OutputError, match=r"out: can't be written \(No space left on device\); free some space and"
         ):

@@ -189,7 +189,7 @@ class Bench:
             os.kill(started[0], number)
         status, said = self.ended(started)
         fault = f"{number.name} at a random moment" + ("" if number == signal.SIGKILL else ", to the parent alone")
-        if number != signal.SIGKILL and status not in (0, 130):
+        if number != signal.SIGKILL and status not in (0, 130, -number):  # the last before and behind the command
             self.note(fault, said, f"{case.name}: ended with {status}")
         self.again(fault, case, out, said)
 
