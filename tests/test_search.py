@@ -225,6 +225,30 @@ def test_a_search_that_was_killed_goes_on_and_finds_the_same(found, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_run_that_died_behind_its_last_step_is_measured_as_if_it_had_not(found, tmp_path, monkeypatch):
+    """Its state was kept, its rows were not."""
+    found, _ = found
+    asked = {"reading": READING, "cutter": "digits", "budget": 2, "setup": SETUP, "criterion": Joint()}
+    at = module.run_all
+
+    def dies(jobs, workers, progress, finished, scratch):
+        def finish(job, rows):
+            if job.until == 4:
+                raise KeyboardInterrupt
+            finished(job, rows)
+
+        at(jobs, workers, progress, finish, scratch)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(module, "run_all", dies)
+        search(ROWS, tmp_path / "out", **asked)
+    assert list((tmp_path / "out" / module.STATES).glob("*@4.safetensors"))
+    search(ROWS, tmp_path / "out", **asked)
+    for path in [*(found.folder / "runs").iterdir(), found.folder / "results.parquet"]:
+        assert (tmp_path / "out" / path.relative_to(found.folder)).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.slow
 def test_the_folder_of_another_search_is_refused(found, tmp_path):
     found, _ = found
     other = Setup(seeds=1, budget=Budget(9, 16), evaluations=4)

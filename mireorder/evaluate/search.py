@@ -292,5 +292,5 @@ class _Runs:
             origin=origin_of(self.prepared[name][0], file.dataset),
             lora=self.setup.lora,
             until=int(budget.steps * share),
-            state=str(states / f"{name}-{seed}.safetensors"),
+            state=str(states / f"{name}-{seed}"),
         )

@@ -50,7 +50,7 @@ class Job:
         save: folder for the trained model, None to drop it.
         lora: train an adapter instead of all weights.
         until: the step at which the run is paused, and measured row by row; None goes to the end.
-        state: file that a paused run is kept in, and taken up from.
+        state: where a paused run is kept, and taken up from: a file's path, without the step that follows in its name.
     """
 
     arm: str
@@ -265,11 +265,15 @@ def _model(job: Job, tokenizer: Any, longest: int) -> Any:
 
 
 def _take_up(learner: Any, job: Job) -> None:
-    """Resume a run that was paused."""
-    if job.state and Path(job.state).is_file():
+    """Resume a run where it was last paused before: what was kept at its own end was measured by a run that died."""
+    if job.state:
         from safetensors.torch import load_file
 
-        learner.resume(load_file(job.state))
+        place = Path(job.state)
+        kept = {int(path.stem.rpartition("@")[2]): path for path in place.parent.glob(f"{place.name}@*.safetensors")}
+        before = [step for step in kept if job.until is None or step < job.until]
+        if before:
+            learner.resume(load_file(kept[max(before)]))
 
 
 def _put_away(learner: Any, job: Job) -> None:
@@ -278,7 +282,7 @@ def _put_away(learner: Any, job: Job) -> None:
         from safetensors.torch import save_file
 
         Path(job.state).parent.mkdir(parents=True, exist_ok=True)
-        with atomic(Path(job.state)) as part:
+        with atomic(Path(f"{job.state}@{job.until}.safetensors")) as part:
             save_file(learner.state(), part)
 
 
