@@ -72,7 +72,7 @@ clean:  ## remove what the other targets made
 
 .venv/done: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,report,sentences,rouge,qlora,docs,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[train,report,sentences,rouge,qlora,dask,docs,dev]'
 	touch $@
 
 .venv/trl-$(OLDEST_TRL): .venv/done

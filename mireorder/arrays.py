@@ -216,7 +216,15 @@ def _plain(array: pa.Array, keep_labels: bool) -> pa.Array:
         return pa.ListArray.from_arrays(offsets, values, mask=array.is_null())
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return _number_text(array)
-    return decoded(array).cast(pa.string())
+    return _within_32_bits(decoded(array)).cast(pa.string())
+
+
+def _within_32_bits(array: pa.Array) -> pa.Array:
+    """The array, copied if it is text that lies so far in a larger one that its offsets take more."""
+    if not isinstance(array, pa.LargeStringArray | pa.LargeBinaryArray) or not len(array):
+        return array
+    last = np.frombuffer(array.buffers()[1], np.int64)[array.offset + len(array)]
+    return array.take(pa.array(np.arange(len(array)))) if last >= 1 << 31 else array
 
 
 def decoded(array: pa.Array) -> pa.Array:

@@ -130,6 +130,17 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, xxh3_128).hexdigest()
 
 
+def range_digest(path: Path, start: int, nbytes: int) -> str:
+    """`file_digest` of a range of its bytes."""
+    found = xxh3_128()
+    with path.open("rb") as file:
+        file.seek(start)
+        while nbytes > 0 and (block := file.read(min(nbytes, 1 << 20))):
+            found.update(block)
+            nbytes -= len(block)
+    return found.hexdigest()
+
+
 def require_empty(folder: Path) -> None:
     """Raise OutputError unless the folder is empty or absent, but for what a run that was killed had half written."""
     if folder.exists() and not folder.is_dir():

@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from mireorder.cutting import CUTTERS, Cutter
-from mireorder.cutting.batches import Progress
 from mireorder.dataset.card import carried_card
 from mireorder.dataset.folder import load, write_folder
-from mireorder.dataset.forms import FORMS
+from mireorder.dataset.forms import FORMS, Form
 from mireorder.dataset.kept import NOTHING_KEPT, kept_columns
 from mireorder.dataset.reader import Shard, label_names, open_shards
 from mireorder.dataset.reorder import Reordering, reorder_split
+from mireorder.dataset.shares import copied_split, to_count
 from mireorder.dataset.writer import in_memory, schema
+from mireorder.engine import engine_of
+from mireorder.engine.base import Engine
+from mireorder.engine.local import Local
 from mireorder.errors import InputError
 from mireorder.fitting.copies import with_copies
 from mireorder.fitting.counts import Counts
@@ -28,11 +31,11 @@ from mireorder.fitting.tally import count_alike, count_for, count_later, count_r
 from mireorder.fitting.tokens import ids_of, loaded, with_tokens
 from mireorder.information.criteria import CRITERIA, Criterion
 from mireorder.ordering.copying.policies import Copying
-from mireorder.ordering.every_order import draws
 from mireorder.ordering.order import Order, made, order_of
 from mireorder.ordering.plan import Plan
 from mireorder.reading import Reading
 from mireorder.serialise import half_of_a_pair, one_of
+from mireorder.threads import Progress
 
 
 def fit(
@@ -50,6 +53,7 @@ def fit(
     max_rejected: int | None = None,
     memory: int | None = None,
     workers: int | None = None,
+    engine: Engine | str = "local",
     progress: Progress | None = None,
     kept: str | Path | None = None,
 ) -> Plan:
@@ -71,10 +75,10 @@ def fit(
         reject: leave rows out that can't be cut, and count them, instead of refusing the input.
         max_rejected: the most rows that may be left out; None sets no bound.
         memory: bytes that counts may take before they go to disk; None sets no bound.
-        workers: threads; None takes one a core.
+        workers: threads, or of engine ``dask`` processes; None takes one a core.
+        engine: where the work is done: ``local``; ``dask``, by processes started for it; or a `Dask` that runs.
         progress: called with the number of rows read, after each batch; the data is read twice or more.
-        kept: folder for counts of files of more than 4 MB together, so that a run that was killed resumes; it may be
-            deleted afterwards. None keeps none.
+        kept: folder for counts of more than 4 MB of files, from which a run that was killed resumes; None keeps none.
 
     Raises:
         InputError: the input can't be read, a row can't be cut, or a name is unknown.
@@ -82,8 +86,7 @@ def fit(
     Example:
         >>> from mireorder import Order, fit
         >>> rows = [{"question": f"{a}+{b}=", "answer": str(a + b)} for a in range(40) for b in range(40)]
-        >>> order = Order("max", criterion="pairwise")
-        >>> plan = fit(rows, source="question", target="answer", cutter="digits", order=order)
+        >>> plan = fit(rows, source="question", target="answer", cutter="digits", order=Order(criterion="pairwise"))
         >>> plan.permutation, plan.in_words
         ([0, 1], '10^1 10^0')
     """
@@ -91,8 +94,9 @@ def fit(
     cutter = complete(cutter, data, reading, moves=asked.moves)
     between, tokenizer = _between(between, reading), loaded(tokenizer)
     prepare = ids_of(tokenizer, between) if cutter.of_ids else None
-    scan = Scan(_to_count(open_shards(data, reading)), reject, memory, workers, progress, prepare, max_rejected)
-    plan = _planned(scan, cutter, asked, reading, between, kept)
+    with engine_of(engine, workers) as where:
+        scan = Scan(to_count(open_shards(data, reading)), reject, memory, where, progress, prepare, max_rejected)
+        plan = planned(scan, cutter, asked, reading, between, kept)
     return plan if tokenizer is None else with_tokens(plan, scan.shards, tokenizer)
 
 
@@ -111,6 +115,7 @@ def count(
     max_rejected: int | None = None,
     memory: int | None = None,
     workers: int | None = None,
+    engine: Engine | str = "local",
     progress: Progress | None = None,
     kept: str | Path | None = None,
 ) -> Counts:
@@ -139,9 +144,10 @@ def count(
     if cutter.of_ids:
         raise InputError("ids are counted by fit alone", remedy="pass --cutter=words, or fit with a tokenizer")
     between = _between(between, reading)
-    scan = Scan(_to_count(open_shards(data, reading)), reject, memory, workers, progress, max_rejected=max_rejected)
-    criteria = [first, breaker] if breaker else [first]
-    return count_for(scan, cutter, criteria, reading, between, _part(kept, "counts"))
+    shards, criteria = to_count(open_shards(data, reading)), [first, breaker] if breaker else [first]
+    with engine_of(engine, workers) as where:
+        scan = Scan(shards, reject, memory, where, progress, max_rejected=max_rejected)
+        return count_for(scan, cutter, criteria, reading, between, _part(kept, "counts"))
 
 
 def count_like(
@@ -152,6 +158,7 @@ def count_like(
     max_rejected: int | None = None,
     memory: int | None = None,
     workers: int | None = None,
+    engine: Engine | str = "local",
     progress: Progress | None = None,
     kept: str | Path | None = None,
 ) -> Counts:
@@ -163,7 +170,8 @@ def count_like(
         reject: leave rows out that can't be cut, or that these don't cover, and count them.
         max_rejected: the most rows that may be left out; None sets no bound.
         memory: bytes that counts may take before they go to disk; None sets no bound.
-        workers: threads; None takes one a core.
+        workers: threads, or of engine ``dask`` processes; None takes one a core.
+        engine: where the work is done: ``local``; ``dask``, by processes started for it; or a `Dask` that runs.
         progress: called with the number of rows read, after each batch.
         kept: as of `fit`.
 
@@ -171,8 +179,10 @@ def count_like(
         InputError: the input can't be read, or a row can't be cut or is not covered (an unknown value or label, a
             longer number).
     """
-    scan = Scan(_to_count(open_shards(data, like.reading)), reject, memory, workers, progress, None, max_rejected)
-    return count_alike(scan, like, _part(kept, "counts"))
+    shards = to_count(open_shards(data, like.reading))
+    with engine_of(engine, workers) as where:
+        scan = Scan(shards, reject, memory, where, progress, None, max_rejected)
+        return count_alike(scan, like, _part(kept, "counts"))
 
 
 def _part(kept: str | Path | None, name: str) -> Path | None:
@@ -218,11 +228,13 @@ def apply(
     copies: int = 1,
     out: str | Path | None = None,
     file_format: str = "arrow",
+    shard_size: int | None = None,
     reading: Reading | None = None,
     keep_columns: bool = True,
     reject: bool = False,
     max_rejected: int | None = None,
     workers: int | None = None,
+    engine: Engine | str = "local",
     progress: Progress | None = None,
 ) -> Any:
     """Reorder the targets of a dataset by a plan: read, cut, permute, glue, write.
@@ -237,11 +249,13 @@ def apply(
         copies: times that ``train``, or the only split, is written, each in other random orders (policy ``shuffle``).
         out: folder to write to; None keeps the dataset in memory. An interrupted run resumes.
         file_format: of the files in it: ``arrow``, or ``parquet``.
+        shard_size: bytes of input for each of them. None parts files of more than 1 GB, and joins small ones to 64 MB.
         reading: where the columns have other names than those the plan was fitted on.
         keep_columns: write the other columns of the input, too, as they are, but for those that make source and target.
         reject: set rows aside that can't be cut or encoded (in ``rejected/``, with the reason) instead of refusing.
         max_rejected: the most rows that may be set aside, of all splits; None sets no bound.
-        workers: threads; None takes one a core.
+        workers: threads, or of engine ``dask`` processes; None takes one a core.
+        engine: where shards are written, as of `fit`.
         progress: called with the number of rows written, after each batch.
 
     Returns:
@@ -261,15 +275,46 @@ def apply(
     """
     shards = open_shards(data, reading or plan.reading)
     written = one_of(form, FORMS, "form").made(plan, tokenizer, reserve, max_tokens)
+    reordering = _reordering(plan, written, shards, keep_columns, copies, reject, max_rejected, progress)
+    return _emitted(reordering, shards, out, engine_of(engine, workers), file_format, shard_size, data)
+
+
+def _reordering(
+    plan: Plan,
+    written: Form,
+    shards: list[Shard],
+    keep_columns: bool,
+    copies: int,
+    reject: bool,
+    max_rejected: int | None,
+    progress: Progress | None,
+) -> Reordering:
+    """How the shards are reordered."""
     kept = kept_columns((shard.name, shard.others()) for shard in shards) if keep_columns else NOTHING_KEPT
-    copied = _copied(shards, plan, copies)
-    reordering = Reordering(plan, written, reject, progress, kept, copies, copied, max_rejected=max_rejected)
-    if out is not None:
-        write_folder(reordering, shards, Path(out), workers, file_format, carried_card(data))
-    return _in_memory(reordering, shards, workers, file_format) if out is None else load(Path(out))
+    copied = copied_split(shards, plan, copies)
+    return Reordering(plan, written, reject, progress, kept, copies, copied, max_rejected=max_rejected)
 
 
-def _planned(scan: Scan, cutter: Cutter, asked: Order, reading: Reading, between: str, kept: str | Path | None) -> Plan:
+def _emitted(
+    reordering: Reordering,
+    shards: list[Shard],
+    out: str | Path | None,
+    engine: Engine,
+    file_format: str,
+    shard_size: int | None,
+    data: Any,
+) -> Any:
+    """The reordered dataset, in its folder or in memory."""
+    if out is None:
+        return _in_memory(reordering, shards, engine, file_format)
+    with engine:
+        write_folder(reordering, shards, Path(out), engine, file_format, carried_card(data), shard_size)
+    return load(Path(out))
+
+
+def planned(
+    scan: Scan, cutter: Cutter, asked: Order, reading: Reading, between: str, kept: str | Path | None = None
+) -> Plan:
     """The plan of what is counted of the rows."""
     criterion, breaker = asked.criteria(cutter)
     if criterion is None:
@@ -280,32 +325,21 @@ def _planned(scan: Scan, cutter: Cutter, asked: Order, reading: Reading, between
     if breaker:
         tally = partial(count_later, scan, counts, breaker, _part(kept, "ties"))  # when the first scores tie
         later = TieBreaker(breaker, tally, counts.targets.radices)
-    plan = plan_from(counts, later, asked, scan.workers)
+    plan = plan_from(counts, later, asked, scan.engine.threads)
     return with_copies(plan, asked.copying, asked.association, scan) if asked.copying else plan
 
 
-def _in_memory(reordering: Reordering, shards: Sequence[Shard], workers: int | None, file_format: str) -> Any:
+def _in_memory(reordering: Reordering, shards: Sequence[Shard], engine: Engine, file_format: str) -> Any:
     """The reordered dataset, without a folder."""
-    if file_format != "arrow":
-        raise InputError(f"no {file_format} files are written without a folder", remedy="pass out")
+    if file_format != "arrow" or not isinstance(engine, Local):
+        what = f"{file_format} files are written" if file_format != "arrow" else "rows are brought back from workers"
+        raise InputError(f"no {what} without a folder", remedy="pass out")
     splits: dict[str, list[Shard]] = {}
     for shard in shards:
         splits.setdefault(shard.split, []).append(shard)
     bad: list[str] = []
-    reordered = {split: reorder_split(reordering, split, of, workers, bad) for split, of in splits.items()}
+    reordered = {split: reorder_split(reordering, split, of, engine.threads, bad) for split, of in splits.items()}
     return in_memory(schema(reordering.form, reordering.plan, reordering.kept), reordered)
-
-
-def _copied(shards: list[Shard], plan: Plan, copies: int) -> str | None:
-    """The split that is copied; None for none. Raises InputError where copies would be alike, or there are none."""
-    if copies == 1:
-        return None
-    if copies < 1:
-        raise InputError(f"{copies} copies of each row are none", remedy="take 1 or more")
-    if not draws(plan):
-        remedy = "fit with --policy=shuffle, and with --marked but for labels and fields"
-        raise InputError(f"policy {plan.policy} would write all copies of a row alike", remedy=remedy)
-    return next((shard.split for shard in _to_count(shards)), None)
 
 
 def reading_of(
@@ -326,14 +360,6 @@ def reading_of(
             )
         return reading
     return Reading(_names(source), _names(target), separator)
-
-
-def _between(asked: str | None, reading: Reading) -> str:
-    """The text between source and target."""
-    found = asked if asked is not None else reading.separator or " "
-    if half_of_a_pair(found):
-        raise InputError("between holds half a surrogate pair", remedy="pass text that UTF-8 can hold")
-    return found
 
 
 def _names(given: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -357,14 +383,9 @@ def complete(cutter: Cutter | str, data: Any, reading: Reading, *, moves: bool =
     return cutter.adapted(names, moves)
 
 
-def _to_count(shards: list[Shard]) -> list[Shard]:
-    """The shards of the split that is counted: the only one, or ``train``."""
-    splits = {shard.split for shard in shards}
-    if len(splits) == 1:
-        return shards
-    if "train" not in splits:
-        raise InputError(
-            f"there are several splits and none is called train: {', '.join(sorted(splits))}",
-            remedy="name the one to count, as in train=FILE",
-        )
-    return [shard for shard in shards if shard.split == "train"]
+def _between(asked: str | None, reading: Reading) -> str:
+    """The text between source and target."""
+    found = asked if asked is not None else reading.separator or " "
+    if half_of_a_pair(found):
+        raise InputError("between holds half a surrogate pair", remedy="pass text that UTF-8 can hold")
+    return found

@@ -10,6 +10,8 @@ from itertools import chain, islice
 from threading import Event, Semaphore
 from typing import Any, Protocol, Self, TypeVar
 
+Progress = Callable[[int], None]
+"""Called with the number of rows that are done, after each batch."""
 T = TypeVar("T")
 R = TypeVar("R")
 WAITING = 2  # items in flight per thread: enough to keep threads busy, few enough to keep memory flat

@@ -15,6 +15,7 @@ import mireorder
 from mireorder import Copying, Digits, Fields, Labels, Order, Reading, apply, check, count, export, fit, publish
 from mireorder.cli.commands import COMMANDS, group
 from mireorder.cutting import CUTTERS
+from mireorder.engine.dask import Dask
 from mireorder.errors import ARGUMENTS, InputError, InputWarning, MireorderError, as_arguments, as_options
 from mireorder.evaluate.compare import compare
 from mireorder.information.criteria import CRITERIA
@@ -106,6 +107,7 @@ def test_options_in_messages_exist_and_so_do_their_arguments(capsys):
     known = set(options()) | {"help", "help-all", "version"}
     doors = [fit, count, count_like, apply, check, compare, train, load_pipeline, reserve, publish, export]
     doors += [
+        Dask,
         Order,
         Reading,
         Digits,

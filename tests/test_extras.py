@@ -15,6 +15,7 @@ EXTRAS = {
     "sentences": {"sentencex"},
     "rouge": {"rouge_score"},
     "qlora": {"bitsandbytes"},
+    "dask": {"dask", "distributed"},
 }
 EVERY = frozenset().union(*EXTRAS.values())
 

@@ -49,7 +49,7 @@ def rejected(folder: Path) -> list[dict]:
 
 
 def test_a_row_with_more_tokens_than_allowed_is_named_with_its_file(plan, tmp_path, monkeypatch):
-    monkeypatch.setattr("mireorder.dataset.reader.BATCH_ROWS", 16)
+    monkeypatch.setattr("mireorder.dataset.formats.arrow_files.BATCH_ROWS", 16)
     rows = [*ROWS[:40], {"q": "y" * 9 + "=", "a": "123"}, *ROWS[40:], {"q": "y" * 20, "a": "123"}]
     data = jsonl(tmp_path / "d.jsonl", rows)
     longest = 7 + 3 + 1

@@ -124,7 +124,6 @@ def test_the_same_rows_come_from_every_format_and_block_size(tmp_path, monkeypat
     if block:
         monkeypatch.setattr(formats, "BLOCK_BYTES", block)
         monkeypatch.setattr(arrow_files, "BATCH_ROWS", block)
-        monkeypatch.setattr(reader, "BATCH_ROWS", block)
         monkeypatch.setattr(formats, "OBJECT_ROWS", block)
         monkeypatch.setattr(contents, "DATASET_ROWS", block)
     data = writer(tmp_path)

@@ -110,7 +110,7 @@ def test_rows_put_together_keep_their_order_and_places(sizes, few, together, wit
         expected += [(shard, number) for number in numbers]
         own = pa.record_batch({"source": pa.array([f"{shard}:{number}" for number in numbers], pa.string())})
         others = pa.record_batch({"n": pa.array(numbers, pa.int64())} if with_others else {})
-        drawn.append((shard, (own, others)))
+        drawn.append((shard, numbers.start, (own, others)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(batches, "FEW_ROWS", few)
         patch.setattr(batches, "TOGETHER_ROWS", together)

@@ -49,6 +49,13 @@ def file_formats() -> Iterable[str]:
     return SUFFIXES
 
 
+def engines() -> Iterable[str]:
+    """Names of engines."""
+    from mireorder.engine import ENGINES
+
+    return ENGINES
+
+
 def targets() -> Iterable[str]:
     """Names of what a dataset can be exported to."""
     from mireorder.exporting.targets import TARGETS

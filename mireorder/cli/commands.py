@@ -15,6 +15,10 @@ COMMANDS = {
     "count": ("counts", "Count what fit looks at and keep it: counts can be merged, and planned from."),
     "merge": ("counts", "Merge counts into the counts of all their rows, without reading these again."),
     "apply": ("datasets", "Write the dataset with its targets reordered; an interrupted run resumes."),
+    "estimate": (
+        "estimate",
+        "Estimate what fit and apply will cost on all of the data, from a sample of it.",
+    ),
     "check": ("datasets", "Prove on every row that the natural target comes back."),
     "export": ("datasets", "Write a dataset in the files that another trainer reads."),
     "publish": ("hub", "Put a dataset on the hub, beside its natural order, by one commit."),

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mireorder.cli import options, places, values
 from mireorder.cli.output import print_json, rows_bar, say
 from mireorder.cli.signature import Argument, Option
+from mireorder.cli.where import Where
 from mireorder.errors import InputError
 
 if TYPE_CHECKING:
     from mireorder.fitting.counts import Counts
+
+LIKE = {"data", "like", "memory", "reject", "max_rejected", "engine", "scheduler", "workers"}
+"""What can be given beside --like."""
 
 
 def count(
@@ -26,6 +30,7 @@ def count(
     units: options.Units,
     scores: options.Scores,
     ties: options.Ties = "subset",
+    where: Where,
     out: options.Out,
     run: options.Run,
 ) -> None:
@@ -45,21 +50,15 @@ def count(
     places.require_new(out, run.restart)
     if like is not None:
         why = f"what rows are and how they are counted is taken from {like}"
-        options.refuse_beside(context, "--like", {"data", "like", "memory", "reject", "max_rejected"}, why)
-    memory = values.memory(run.memory)
+        options.refuse_beside(context, "--like", LIKE, why)
+    how: dict[str, Any] = {"memory": values.size(run.memory), "engine": where.made()}
+    how |= {"reject": run.reject, "max_rejected": run.max_rejected}
     places.fresh(out, run.restart)
     with staged(out, {"command": "count"}, FILE) as new, rows_bar("counting") as progress:
+        how |= {"progress": progress, "kept": new.with_name(places.KEPT)}
         if like is not None:
             loaded = Counts.load(like)
-            counts = stages.count_like(
-                data,
-                loaded,
-                memory=memory,
-                reject=run.reject,
-                max_rejected=run.max_rejected,
-                progress=progress,
-                kept=new.with_name(places.KEPT),
-            )
+            counts = stages.count_like(data, loaded, **how)
         else:
             criterion = options.criterion(scores.criterion, scores.given)
             counts = stages.count(
@@ -69,11 +68,7 @@ def count(
                 criterion="joint" if criterion == "auto" else criterion,
                 tie_breaker=None if ties == "none" else ties,
                 between=run.between,
-                memory=memory,
-                reject=run.reject,
-                max_rejected=run.max_rejected,
-                progress=progress,
-                kept=new.with_name(places.KEPT),
+                **how,
             )
         counts.save(new)
     _show(counts, out / FILE, run.as_json)
@@ -102,7 +97,7 @@ def merge(
     first, *others = map(Counts.load, folders)
     places.fresh(out, restart)
     with staged(out, {"command": "merge"}, FILE) as new:
-        counts = first.merge(*others, memory=values.memory(memory), workers=os.cpu_count() or 1)
+        counts = first.merge(*others, memory=values.size(memory), workers=os.cpu_count() or 1)
         counts.save(new)
     _show(counts, out / FILE, as_json)
 

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
-from mireorder.cli import choices, options, places
+from mireorder.cli import choices, options, places, values
 from mireorder.cli.output import print_json, rows_bar, say, show
 from mireorder.cli.signature import Argument, Option
+from mireorder.cli.where import Where
 
 _UNTRUSTED = "BROKEN: this dataset can't be trusted; write it again"
 _BROKEN = {
     frozenset({"seam"}): "every row comes back, but some trainers see other tokens than those that are generated"
 }
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of a dataset."""
+
+    panel: ClassVar[str] = "Output"
+
+    file_format: Annotated[str, Option("format of the files: {names}", flag="--as", names=choices.file_formats)] = (
+        "arrow"
+    )
+    shard_size: Annotated[
+        str | None, Option("input of each of the files, such as 512MB; by default 64MB to 1GB", rare=True)
+    ] = None
+    restart: options.Restart = False
 
 
 def apply(
@@ -32,11 +49,9 @@ def apply(
         int, Option("times that train is written, each in other random orders (policy shuffle)", "Form", least=1)
     ] = 1,
     drop_columns: Annotated[bool, Option("leave out columns that are no source or target", "Form")] = False,
+    where: Where,
     out: options.Out,
-    file_format: Annotated[
-        str, Option("format of the files: {names}", "Output", "--as", choices.file_formats)
-    ] = "arrow",
-    restart: options.Restart = False,
+    files: Files,
     reject: options.Reject = False,
     max_rejected: options.MaxRejected = None,
     as_json: options.Json = False,
@@ -50,7 +65,7 @@ def apply(
     from mireorder.stages import apply as apply_stage
 
     loaded = Plan.load(plan)
-    places.fresh(out, restart)
+    places.fresh(out, files.restart)
     with rows_bar("reordering") as progress:
         dataset = apply_stage(
             data,
@@ -61,11 +76,13 @@ def apply(
             max_tokens=max_tokens,
             copies=copies,
             out=out,
-            file_format=file_format,
+            file_format=files.file_format,
+            shard_size=values.size(files.shard_size),
             reading=rows.reading(loaded.reading),
             keep_columns=not drop_columns,
             reject=reject,
             max_rejected=max_rejected,
+            engine=where.made(),
             progress=progress,
         )
     rejected = sum(entry.rejected for entry in manifest.read(out))

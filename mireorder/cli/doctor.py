@@ -28,6 +28,7 @@ WHAT = {
     "sentences": "cutter sentences",
     "rouge": "ROUGE in the pipelines",
     "qlora": "train --qlora",
+    "dask": "engine dask",
 }
 """Extra -> what it is for. Those for developers are not shown."""
 _MODULES = {"scikit-learn": "sklearn", "rouge-score": "rouge_score"}

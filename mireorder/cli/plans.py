@@ -11,6 +11,7 @@ import typer
 from mireorder.cli import options, places, values
 from mireorder.cli.output import print_json, rows_bar, say, show
 from mireorder.cli.signature import Option
+from mireorder.cli.where import Where
 from mireorder.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def fit(
     scores: options.Scores,
     ties: options.Ties = "subset",
     trust: options.Trust,
+    where: Where,
     out: options.Out,
     run: options.Run,
 ) -> None:
@@ -62,9 +64,10 @@ def fit(
                     order=order,
                     between=run.between,
                     tokenizer=tokenizer,
-                    memory=values.memory(run.memory),
+                    memory=values.size(run.memory),
                     reject=run.reject,
                     max_rejected=run.max_rejected,
+                    engine=where.made(),
                     progress=progress,
                     kept=new.with_name(places.KEPT),
                 )

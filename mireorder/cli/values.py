@@ -28,11 +28,11 @@ def lines(path: Path) -> list[str]:
     return text.removesuffix("\n").split("\n") if text else []
 
 
-def memory(text: str | None) -> int | None:
+def size(text: str | None) -> int | None:
     """Bytes of a size such as 512MB, 2GB or 100000."""
     if text is None:
         return None
     found = re.fullmatch(r"(\d+)\s*([KMGT]?)B?", text.strip(), re.IGNORECASE)
     if not found:
-        raise InputError(f"{text!r} is not an amount of memory", remedy="write it as 512MB or 2GB")
+        raise InputError(f"{text!r} is not a size in bytes", remedy="write it as 512MB or 2GB")
     return int(found[1]) << {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}[found[2].upper()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import reduce
 from itertools import chain, pairwise
 from typing import IO, Any, cast
 
@@ -95,6 +96,21 @@ def gather_tables(
         return merged
     cells = (cast(PairTables, table).cells for table in chain([first], remaining))
     return replace(first, cells=gather(cast(Iterator[KeyTable], cells), budget, workers))
+
+
+def merge_tables(
+    tables: Sequence[KeyTable | PairTables], budget: int | None = None, workers: int = 1
+) -> KeyTable | PairTables:
+    """`merge_runs` for tables of either form, all of the same."""
+    first = tables[0]
+    if isinstance(first, KeyTable):
+        return merge_runs(cast(Sequence[KeyTable], tables), budget, workers)
+    pairs = cast(Sequence[PairTables], tables)
+    if first.cells is None:
+        return reduce(PairTables.merge, pairs)
+    for table in pairs[1:]:
+        first.refuse_unlike(table)
+    return replace(first, cells=merge_runs([cast(KeyTable, table.cells) for table in pairs], budget, workers))
 
 
 def _merged(stack: list[KeyTable], workers: int = 1) -> KeyTable:

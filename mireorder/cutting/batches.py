@@ -15,7 +15,6 @@ from mireorder.arrays import numerals, valid_rows
 from mireorder.cutting.base import Cut, Cutter
 from mireorder.errors import InputError, some_of, within
 
-Progress = Callable[[int], None]
 Prepare = Callable[[pa.RecordBatch], pa.RecordBatch]
 """Adds the columns to a batch that a cutter needs beside source and target."""
 FEW_ROWS = 1_024  # a batch of fewer is put together with others
@@ -112,21 +111,19 @@ Rows = tuple[pa.RecordBatch, pa.RecordBatch]
 """Source and target columns, and other columns of the same rows."""
 
 
-def put_together(batches: Iterable[tuple[str, Rows]], most_bytes: int) -> Iterator[tuple[Batch, pa.RecordBatch]]:
+def put_together(batches: Iterable[tuple[str, int, Rows]], most_bytes: int) -> Iterator[tuple[Batch, pa.RecordBatch]]:
     """The rows of shards as batches; what has few rows is put together, so that small shards cost no more than large.
 
     Args:
-        batches: name of the shard and its next rows, shard after shard.
+        batches: name of the shard, the 0-based row of it that comes next, and rows from there, shard after shard.
         most_bytes: of several batches together.
 
     Yields:
         Batches, none of them empty, and the other columns of the same rows.
     """
     waiting: list[tuple[str, int, Rows]] = []
-    rows = nbytes = first = 0
-    last = None
-    for shard, both in batches:
-        first, last = (first if shard == last else 0), shard
+    rows = nbytes = 0
+    for shard, first, both in batches:
         size = both[0].num_rows
         if not size:
             continue
@@ -136,7 +133,7 @@ def put_together(batches: Iterable[tuple[str, Rows]], most_bytes: int) -> Iterat
             yield _together(waiting)
             waiting, rows, nbytes = [], 0, 0
         waiting.append((shard, first, both))
-        rows, nbytes, first = rows + size, nbytes + weight, first + size
+        rows, nbytes = rows + size, nbytes + weight
         if size >= FEW_ROWS:
             yield _together(waiting)
             waiting, rows, nbytes = [], 0, 0

@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mireorder.cutting.batches import Progress
 from mireorder.cutting.source import hash_strings
 from mireorder.dataset import manifest
 from mireorder.dataset.beside import altered, foreign
@@ -32,7 +31,7 @@ from mireorder.ordering.plan import Plan
 from mireorder.reading import Reading
 from mireorder.restoring.restorer import FILE
 from mireorder.serialise import one_of
-from mireorder.threads import map_ordered
+from mireorder.threads import Progress, map_ordered
 
 MOST_FAILURES = 20
 _BATCH_ROWS = 16_384

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,10 +12,13 @@ import pyarrow as pa
 from mireorder.dataset.formats import LINES, Format
 from mireorder.dataset.formats.arrow_files import batch_rows
 from mireorder.dataset.formats.json_rows import Row, batches_of, kinds_of
+from mireorder.dataset.formats.parts import Part
+from mireorder.dataset.formats.text import lines_read
 from mireorder.dataset.formats.wanted import other_fields, wanted_columns
 from mireorder.dataset.json_kinds import OTHER, Kind
-from mireorder.dataset.kept import Found, Kept
+from mireorder.dataset.kept import NOTHING_KEPT, Found, Kept
 from mireorder.errors import InputError
+from mireorder.files import file_digest, range_digest
 from mireorder.reading import Reading
 
 DATASET_ROWS = 16_384  # rows of a batch; a dataset's digest depends on it
@@ -40,15 +43,40 @@ class File:
 
     path: Path
     format: Format
+    part: Part | None = None
 
     @property
     def size(self) -> int:
-        """Of the file."""
-        return self.path.stat().st_size
+        """Of the file, or of the part of it."""
+        return self.path.stat().st_size if self.part is None else self.part.nbytes
 
     def batches(self, shard: str, reading: Reading, kept: Kept) -> Iterator[pa.RecordBatch]:
         """See `Content`."""
-        return self.format.read(self.path, shard, reading, kept)
+        if self.part is None:
+            return self.format.read(self.path, shard, reading, kept)
+        return self.format.read(self.path, shard, reading, kept, self.part)
+
+    def parts(self, shard: str, size: int) -> Iterator[tuple[int, File]]:
+        """The file in parts of about a number of bytes, each with its first row; one if its format has no parts."""
+        first = 0
+        for part in self.format.parts(self.path, shard, size) if self.format.parts else [None]:
+            yield first, replace(self, part=part)
+            first += part.rows if part else 0
+
+    def rows_about(self, shard: str, reading: Reading) -> int:
+        """Rows of the file: of Parquet and Arrow as they say, of text by the line ends in its first block."""
+        if self.format.parts:
+            return sum(part.rows for part in self.format.parts(self.path, shard, self.size))
+        if self.path.suffix == ".json":
+            return sum(batch.num_rows for batch in self.batches(shard, reading, NOTHING_KEPT))
+        lines, read = lines_read(self.path, shard)
+        return round(lines * self.size / max(read, 1))
+
+    def digest(self) -> str:
+        """Hash of the bytes of the file, or of the part of it."""
+        return (
+            file_digest(self.path) if self.part is None else range_digest(self.path, self.part.start, self.part.nbytes)
+        )
 
     def others(self, shard: str, reading: Reading) -> Found:
         """See `Content`."""
@@ -71,10 +99,8 @@ class Table:
         """See `Content`."""
         there = list(self.rows.column_names)
         names = wanted_columns(there, shard, reading) + [name for name in kept.names if name in there]
-        most = DATASET_ROWS
-        if kept.names:  # which may be pictures
-            table = self.rows if isinstance(self.rows, pa.Table) else self.rows.data
-            most = min(most, batch_rows(table.num_rows, table.nbytes))
+        table = self.rows if isinstance(self.rows, pa.Table) else self.rows.data
+        most = min(DATASET_ROWS, batch_rows(table.num_rows, table.nbytes))
         for table in self._tables(names, most):
             yield from table.combine_chunks().to_batches()
 
@@ -89,6 +115,33 @@ class Table:
         del shard
         schema = self.rows.schema if isinstance(self.rows, pa.Table) else self.rows.features.arrow_schema
         return other_fields(schema, reading)
+
+
+@dataclass(frozen=True)
+class Head:
+    """The first rows of a content."""
+
+    content: Content
+    rows: int
+    size = None
+
+    @property
+    def is_lines(self) -> bool:
+        """See `File`."""
+        return isinstance(self.content, File) and self.content.is_lines
+
+    def batches(self, shard: str, reading: Reading, kept: Kept) -> Iterator[pa.RecordBatch]:
+        """See `Content`."""
+        left = self.rows
+        for batch in self.content.batches(shard, reading, kept):
+            yield batch.slice(0, left)
+            left -= batch.num_rows
+            if left <= 0:
+                return
+
+    def others(self, shard: str, reading: Reading) -> Found:
+        """See `Content`."""
+        return self.content.others(shard, reading)
 
 
 class Stream:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ from mireorder.dataset.links import irregular
 from mireorder.dataset.reader import Shard
 from mireorder.dataset.reorder import Reordering, reorder
 from mireorder.dataset.saved import DICT, load_saved, loading
+from mireorder.dataset.shares import even, together
 from mireorder.dataset.writer import SUFFIXES, features, finish, schema, shard_path, write_shard
+from mireorder.engine.base import Engine
 from mireorder.errors import InputError, OutputError, some_of
 from mireorder.files import LOCK, PARTS, file_digest, require_empty, write_text
 from mireorder.lock import clear_parts, locked
@@ -30,9 +33,10 @@ from mireorder.ordering.plan import Plan
 from mireorder.restoring.restorer import FILE
 from mireorder.serialise import one_of
 from mireorder.standalone import require_other_name, write_standalone
-from mireorder.threads import map_ordered, shared
+from mireorder.threads import Progress
 
 TOGETHER_BYTES = 64 << 20  # small files go into one output shard up to here
+PARTED_BYTES = 1 << 30  # a larger file goes into several
 TAKEN = frozenset({"rejected", "tokenizer"})
 """Folders beside those of the splits."""
 Job = tuple[list[Shard], manifest.Entry, int]
@@ -43,9 +47,10 @@ def write_folder(
     reordering: Reordering,
     shards: list[Shard],
     folder: Path,
-    workers: int | None,
+    engine: Engine,
     file_format: str = "arrow",
     carried: Mapping[str, Any] | None = None,
+    shard_size: int | None = None,
 ) -> None:
     """Reorder the shards into a dataset folder. Shards already there, from the same work, are kept.
 
@@ -55,9 +60,10 @@ def write_folder(
         reordering: how.
         shards: of all splits.
         folder: empty, absent, or left by an interrupted run of the same work.
-        workers: threads; None takes one a core.
+        engine: where shards are written; entered.
         file_format: of the shards: a name in `SUFFIXES`.
         carried: what the card of the input says.
+        shard_size: bytes of input that go into a shard; None parts files at 1 GB, and puts together up to 64 MB.
 
     Raises:
         OutputError: the folder holds something else, was written from another input or plan, is being written by
@@ -71,14 +77,15 @@ def write_folder(
             raise InputError(problem, shard=shard.name, remedy="give it another name")
     suffix = one_of(file_format, SUFFIXES, "file format")
     with locked(folder, {"command": "apply"}):
-        _write_folder(reordering, _jobs(shards, reordering, suffix), folder, workers, suffix, carried)
+        jobs = _jobs(list(_shares(shards, shard_size)), reordering, suffix)
+        _write_folder(reordering, jobs, folder, engine, suffix, carried)
 
 
 def _write_folder(
     reordering: Reordering,
     jobs: list[Job],
     folder: Path,
-    workers: int | None,
+    engine: Engine,
     suffix: str,
     carried: Mapping[str, Any] | None,
 ) -> None:
@@ -87,7 +94,7 @@ def _write_folder(
     _claim(folder, plan)
     done = _done(folder, jobs, kept)
     try:
-        entries = _write_shards(reordering, jobs, done, folder, workers)
+        entries = _write_shards(reordering, jobs, done, folder, engine)
     except BaseException:
         if not any(entry.rows or entry.rejected for entry in manifest.read(folder)):
             _abandon(folder, jobs, keep_plan=is_plans)
@@ -112,34 +119,14 @@ def _write_shards(
     jobs: list[Job],
     done: dict[str, manifest.Entry],
     folder: Path,
-    workers: int | None,
+    engine: Engine,
 ) -> list[manifest.Entry]:
     """Write the shards that are not done. Returns the entries of all, in order."""
     todo = [job for job in jobs if job[1].output not in done]
-    at_once, within = shared(workers, len(todo))
-    arrow_schema = schema(reordering.form, reordering.plan, reordering.kept)
-
-    def write(job: Job) -> manifest.Entry:
-        shards, entry, copy = job
-        reordered = reorder(reordering.of_copy(copy), shards, within)
-        with ThreadPoolExecutor(1) as beside:
-            hashed = beside.submit(digest_of, shards, reordering.kept)
-            if any(shard.is_stream for shard in shards):
-                hashed.result()
-            rows, digest = write_shard(folder / entry.output, reordered.batches, arrow_schema)
-        if reordered.bad:
-            write_text(_rejected(folder, entry), "\n".join(reordered.bad) + "\n")
-        return replace(
-            entry,
-            input_digest=hashed.result(),
-            rows=rows,
-            rejected=len(reordered.bad),
-            output_digest=digest,
-        )
-
+    write = partial(_write_job, replace(reordering, progress=None), folder.absolute())
     rejected = sum(entry.rejected for entry in done.values())
     manifest.write(folder, [done[entry.output] for _, entry, _ in jobs if entry.output in done])
-    for entry in map_ordered(write, todo, at_once):
+    for entry in engine.map(write, todo, reordering.progress):
         manifest.append(folder, entry)
         done[entry.output] = entry
         rejected += entry.rejected
@@ -154,6 +141,25 @@ def _write_shards(
         raise InputError("there are no rows to write", shard=names, remedy=remedy)
     manifest.write(folder, entries)
     return entries
+
+
+def _write_job(
+    reordering: Reordering, folder: Path, job: Job, workers: int, progress: Progress | None = None
+) -> manifest.Entry:
+    """Write a shard. Returns its row of the manifest."""
+    shards, entry, copy = job
+    reordering = replace(reordering.of_copy(copy), progress=progress)
+    reordered = reorder(reordering, shards, workers)
+    with ThreadPoolExecutor(1) as beside:
+        hashed = beside.submit(digest_of, shards, reordering.kept)
+        if any(shard.is_stream for shard in shards):
+            hashed.result()
+        arrow_schema = schema(reordering.form, reordering.plan, reordering.kept)
+        rows, digest = write_shard(folder / entry.output, reordered.batches, arrow_schema)
+    if reordered.bad:
+        write_text(_rejected(folder, entry), "\n".join(reordered.bad) + "\n")
+    rejected = len(reordered.bad)
+    return replace(entry, input_digest=hashed.result(), rows=rows, rejected=rejected, output_digest=digest)
 
 
 def _claim(folder: Path, plan: Plan) -> None:
@@ -188,9 +194,8 @@ def _rejected(folder: Path, entry: manifest.Entry) -> Path:
     return folder / "rejected" / (entry.output.replace("/", "-").rpartition(".")[0] + ".jsonl")
 
 
-def _jobs(shards: list[Shard], reordering: Reordering, suffix: str) -> list[Job]:
+def _jobs(groups: list[list[Shard]], reordering: Reordering, suffix: str) -> list[Job]:
     """The input of every output shard, with the manifest row it will have; hashes are filled in later."""
-    groups = list(_together(shards))
     copied = ((copy, group) for copy in range(reordering.copies) for group in groups)
     together = [(copy, group) for copy, group in copied if copy < reordering.copies_of(group[0].split)]
     of = Counter(group[0].split for _, group in together)
@@ -202,7 +207,7 @@ def _jobs(shards: list[Shard], reordering: Reordering, suffix: str) -> list[Job]
         split = group[0].split
         output = shard_path(split, index[split], of[split], suffix)
         index[split] += 1
-        names = some_of(shard.name for shard in group)
+        names = some_of(f"{shard.name} from row {shard.first}" if shard.first else shard.name for shard in group)
         jobs.append(
             (
                 group,
@@ -215,19 +220,11 @@ def _jobs(shards: list[Shard], reordering: Reordering, suffix: str) -> list[Job]
     return jobs
 
 
-def _together(shards: list[Shard]) -> Iterator[list[Shard]]:
-    """The shards of each output shard: files that follow each other in a split, until there is enough of them."""
-    group: list[Shard] = []
-    size = 0
-    for shard in shards:
-        more = shard.size if shard.size is not None else TOGETHER_BYTES
-        if group and (shard.split != group[0].split or size + more > TOGETHER_BYTES):
-            yield group
-            group, size = [], 0
-        group.append(shard)
-        size += more
-    if group:
-        yield group
+def _shares(shards: list[Shard], size: int | None) -> Iterator[list[Shard]]:
+    """The input of each output shard."""
+    if size is not None:
+        return even(shards, size)
+    return together((part for shard in shards for part in shard.parts(PARTED_BYTES)), TOGETHER_BYTES)
 
 
 def digest_of(shards: list[Shard], kept: Kept) -> str:

@@ -6,7 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from glob import glob
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,14 @@ from typing import Any
 import pyarrow as pa
 from xxhash import xxh3_128
 
-from mireorder.cutting.batches import Batch, put_together
-from mireorder.dataset.contents import Content, File, Records, Stream, Table, as_table
+from mireorder.cutting.batches import Batch, Rows, put_together
+from mireorder.dataset.contents import Content, File, Head, Records, Stream, Table, as_table
 from mireorder.dataset.digests import column_digests, value_bytes
 from mireorder.dataset.formats import FORMATS, READABLE, TEXT_FORMATS, format_of, suffix_of
-from mireorder.dataset.formats.arrow_files import BATCH_BYTES, BATCH_ROWS
+from mireorder.dataset.formats.arrow_files import BATCH_BYTES, batch_rows
 from mireorder.dataset.kept import NOTHING_KEPT, Found, Kept
 from mireorder.dataset.saved import DICT, STATE, load_saved
 from mireorder.errors import InputError
-from mireorder.files import file_digest
 from mireorder.hub import HUB_ID
 from mireorder.reading import Reading, class_names, source_and_target
 
@@ -40,22 +39,41 @@ class Shard:
         name: short and unique within the input: the file's path below the inputs' common folder, or
             the split with the number of the range (`train`, `train-00002`).
         split: `train` unless the input says otherwise.
+        first: the row of the file that it begins with, 0 unless it is a part of one.
     """
 
     name: str
     split: str
     _content: Content = field(repr=False, compare=False)
     _reading: Reading = field(repr=False, compare=False)
+    first: int = 0
 
     @property
     def size(self) -> int | None:
         """Bytes of a file; None of all else."""
         return self._content.size
 
+    def parts(self, size: int) -> list[Shard]:
+        """The shard in parts of about a number of bytes, if it is a larger file of a format that can be parted."""
+        if not isinstance(self._content, File) or self._content.size <= size:
+            return [self]
+        return [replace(self, _content=part, first=first) for first, part in self._content.parts(self.name, size)]
+
     @property
     def is_stream(self) -> bool:
         """Whether each pass over the rows asks for them anew, so that one pass at a time is all there should be."""
         return isinstance(self._content, Stream)
+
+    def head(self, rows: int) -> Shard:
+        """The first rows of it, as a shard that has no digest."""
+        return replace(self, _content=Head(self._content, rows))
+
+    def rows_about(self) -> int | None:
+        """About how many rows it has; None of a stream."""
+        content: Any = self._content
+        if isinstance(content, File):
+            return content.rows_about(self.name, self._reading)
+        return None if self.is_stream else len(content.rows)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Stream the rows; an empty shard yields nothing.
@@ -70,15 +88,16 @@ class Shard:
         """
         return (own for own, _ in self.rows(NOTHING_KEPT))
 
-    def rows(self, kept: Kept) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
+    def rows(self, kept: Kept) -> Iterator[Rows]:
         """`batches`, each with the kept columns of its rows beside it. Raises InputError as `batches` does."""
         content, reading = self._content, self._reading
-        if isinstance(content, File) and content.is_lines:
+        if isinstance(content, File | Head) and content.is_lines:
             reading = _OF_LINES
-        done = 0
+        done = self.first
         for whole in content.batches(self.name, self._reading, kept):
-            for start in range(0, whole.num_rows, BATCH_ROWS):
-                batch = whole.slice(start, BATCH_ROWS)
+            most = batch_rows(whole.num_rows, whole.nbytes)
+            for start in range(0, whole.num_rows, most):
+                batch = whole.slice(start, most)
                 yield source_and_target(batch, self.name, reading, done + start), kept.of(batch, self.name)
             done += whole.num_rows
 
@@ -93,7 +112,9 @@ class Shard:
             kept: the columns that are hashed beside source and target, where it is no file.
         """
         if isinstance(self._content, File):
-            return file_digest(self._content.path)
+            return self._content.digest()
+        if isinstance(self._content, Head):
+            return ""
         found = xxh3_128()
         if self.is_stream:
             found.update(column_digests(batch for rows in self.rows(kept) for batch in rows))
@@ -132,7 +153,8 @@ def open_shards(data: Any, reading: Reading) -> list[Shard]:
     for split, content in parts:
         if isinstance(content, Path):
             name = _text(Path(os.path.relpath(content, folder)).as_posix())
-            file = File(content, format_of(content, name, reading))
+            # Absolute, as a worker may stand in another folder.
+            file = File(content.absolute(), format_of(content, name, reading))
             shards.append(Shard(name, split or "train", file, reading))
         else:
             shards += _ranges(content, split or _own_split(content), reading)
@@ -275,4 +297,12 @@ def _content_of(rows: Any) -> Content:
 
 def draw(shards: Sequence[Shard], kept: Kept = NOTHING_KEPT) -> Iterator[tuple[Batch, pa.RecordBatch]]:
     """The rows of shards, batch by batch with the kept columns beside; small batches are put together."""
-    return put_together(((shard.name, rows) for shard in shards for rows in shard.rows(kept)), BATCH_BYTES)
+
+    def batches() -> Iterator[tuple[str, int, Rows]]:
+        for shard in shards:
+            first = shard.first
+            for rows in shard.rows(kept):
+                yield shard.name, first, rows
+                first += rows[0].num_rows
+
+    return put_together(batches(), BATCH_BYTES)

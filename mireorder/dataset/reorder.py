@@ -13,14 +13,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mireorder.arrays import dressed
-from mireorder.cutting.batches import BadRow, Batch, Progress, placed, require_bound, require_few, set_aside
+from mireorder.cutting.batches import BadRow, Batch, placed, require_bound, require_few, set_aside
 from mireorder.dataset.forms import Form
 from mireorder.dataset.kept import NOTHING_KEPT, Kept
 from mireorder.dataset.reader import Shard, draw
 from mireorder.ordering.every_order import redrawn
 from mireorder.ordering.plan import Plan
 from mireorder.ordering.transform import write_rows
-from mireorder.threads import map_drawn
+from mireorder.threads import Progress, map_drawn
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def load_saved(folder: Path) -> Any:
                 _require_files(folder / _plain(split, "splits"))
         else:
             _require_files(folder)
-        return load_from_disk(str(folder))
+        return load_from_disk(str(folder.absolute()))  # a worker may stand elsewhere
 
 
 @contextmanager

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import reduce
 from typing import Any, cast
 
+from mireorder.counting.keys import KeyTable
+from mireorder.counting.spill import merge_runs
 from mireorder.cutting.base import JoinedCutter
 from mireorder.cutting.batches import CutRows
 from mireorder.cutting.source import WordsSurvey
 from mireorder.errors import InputError, within
-from mireorder.fitting.scan import Scan
+from mireorder.fitting.scan import Scan, merged
 from mireorder.information.association import Associating, Association
 from mireorder.information.passages import Passages, count_pairs_before
 from mireorder.ordering.copying.policies import Copying, Cost, Parts
 from mireorder.ordering.plan import Plan
 from mireorder.serialise import describe
-from mireorder.threads import merge_all
 
 
 def associate(scan: Scan, cutter: JoinedCutter, copying: Copying, how: Associating) -> Association:
@@ -35,16 +36,22 @@ def associate(scan: Scan, cutter: JoinedCutter, copying: Copying, how: Associati
     def survey(rows: CutRows) -> Any:
         return how.survey(rows.batch.column("source"), cutter.natural(rows.cut, rows.batch))
 
-    found = cast(WordsSurvey, merge_all(scan.each(cutter, survey)))  # rows were counted, so there are some
+    found = cast(WordsSurvey, scan.each(cutter, survey, merged, merged))  # rows were counted, so there are some
     words = how.vocabulary(found)
 
     def look(rows: CutRows) -> Passages:
         return copying.passages(_parts(rows, cutter, copying), words)
 
+    memory = scan.memory
+
+    def count(batches: Iterable[Passages], workers: int) -> KeyTable:
+        return count_pairs_before(batches, len(words), memory=memory, workers=workers)
+
+    def merge(tables: Sequence[KeyTable], workers: int) -> KeyTable:
+        return merge_runs(tables, memory, workers)
+
     with within(scan.names):
-        batches = scan.each(cutter, look)
-        table = count_pairs_before(batches, len(words), memory=scan.memory, workers=scan.workers)
-        return how.fit(found, table)
+        return how.fit(found, scan.each(cutter, look, count, merge))
 
 
 def copying_cost(scan: Scan, cutter: JoinedCutter, copying: Copying) -> Cost:
@@ -54,7 +61,7 @@ def copying_cost(scan: Scan, cutter: JoinedCutter, copying: Copying) -> Cost:
         parts = _parts(rows, cutter, copying)
         return Cost.of(parts, copying.choose(parts))
 
-    return reduce(Cost.merge, scan.each(cutter, of), Cost())
+    return scan.each(cutter, of, merged, merged) or Cost()
 
 
 def with_copies(plan: Plan, copying: Copying, how: Associating | None, scan: Scan) -> Plan:

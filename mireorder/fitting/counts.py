@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mireorder.counting.keys import MOST_ROWS, KeyTable
 from mireorder.counting.pairs import PairTables
-from mireorder.counting.spill import merge_runs
+from mireorder.counting.spill import merge_tables
 from mireorder.cutting import CUTTERS, Cut
 from mireorder.cutting.source import Sources
 from mireorder.cutting.targets import Targets
@@ -53,10 +53,8 @@ class Tally:
 
     def merge(self, others: Sequence[Self], memory: int | None, workers: int) -> Self:
         """The counts of all, of the same criterion and sources."""
-        if self.table is None:
-            return self
-        merged = merge_runs([_keys(tally.table) for tally in (self, *others)], memory, workers)
-        return replace(self, table=replace(self.table, cells=merged) if isinstance(self.table, PairTables) else merged)
+        tables = [tally.table for tally in (self, *others) if tally.table is not None]
+        return replace(self, table=merge_tables(tables, memory, workers)) if tables else self
 
     def as_dict(self) -> dict[str, Any]:
         """All but the table."""
@@ -176,6 +174,11 @@ class Counts(CountedRows):
             if tally.sources:
                 found = tally.sources.misfits(rows.column("source")) | found
         return {row: f"{problem}; {MISFIT_REMEDY}" for row, problem in found.items()}
+
+    def without_tables(self) -> Self:
+        """All but what was counted: how rows become codes."""
+        second = replace(self.second, table=None) if self.second else None
+        return replace(self, first=replace(self.first, table=None), second=second)
 
     def save(self, folder: str | Path) -> Path:
         """Write them into a new or empty folder: `counts.json` and the arrays. Returns `counts.json`.

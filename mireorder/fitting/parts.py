@@ -14,6 +14,7 @@ from mireorder.cutting.batches import require_few
 from mireorder.dataset.folder import digest_of
 from mireorder.dataset.kept import NOTHING_KEPT
 from mireorder.dataset.reader import Shard
+from mireorder.dataset.shares import EACH, LEAST
 from mireorder.errors import InputError, some_of
 from mireorder.files import WORK, claim
 from mireorder.fitting.counts import Counts
@@ -43,7 +44,8 @@ def in_parts(
         OutputError: the folder holds parts of something else (names what differs), or another run writes there.
         InputError: what ``settle`` and ``count`` raise, or there are no rows.
     """
-    groups = list(_groups(scan.shards)) if folder is not None else []
+    least = PART_BYTES if scan.engine.shares == 1 else LEAST * EACH * scan.engine.shares  # for all of its workers
+    groups = list(_groups(scan.shards, least)) if folder is not None else []
     if folder is None or len(groups) < 2:
         return count(scan, settle())
     with locked(folder, {"command": "count"}):
@@ -59,19 +61,19 @@ def in_parts(
                 count(replace(scan, shards=group, may_be_empty=True), like).save(place)
                 there[place] = Counts.load(place)
     first, *others = (there[place] for place in places)
-    merged = first.merge(*others, memory=scan.memory, workers=scan.workers or os.cpu_count() or 1)
+    merged = first.merge(*others, memory=scan.memory, workers=scan.engine.threads or os.cpu_count() or 1)
     if merged.rows == 0:
         raise scan.no_rows(merged.rejected)
     require_few(merged.rejected, scan.max_rejected, scan.names)
     return merged
 
 
-def _groups(shards: Sequence[Shard]) -> Iterator[list[Shard]]:
+def _groups(shards: Sequence[Shard], least: int) -> Iterator[list[Shard]]:
     """Files that follow each other, of about the same size together; nothing where there is more than files."""
     sizes = [shard.size for shard in shards]
     if None in sizes:
         return
-    most = max(PART_BYTES, sum(filter(None, sizes)) // MOST_PARTS + 1)
+    most = max(least, sum(filter(None, sizes)) // MOST_PARTS + 1)
     group: list[Shard] = []
     held = 0
     for shard, size in zip(shards, sizes, strict=True):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial, reduce
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -13,14 +12,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mireorder.counting.pairs import PairTables
-from mireorder.counting.spill import gather_tables
+from mireorder.counting.spill import gather_tables, merge_tables
 from mireorder.cutting import Cutter
 from mireorder.cutting.batches import (
     Batch,
     CutRows,
     Misfits,
     Prepare,
-    Progress,
     cut_batch,
     placed,
     require_bound,
@@ -29,11 +27,15 @@ from mireorder.cutting.batches import (
 from mireorder.cutting.source import Sources, hash_strings
 from mireorder.cutting.targets import Targets
 from mireorder.dataset.reader import Shard, draw
+from mireorder.dataset.shares import in_shares
+from mireorder.engine.base import Engine, Merge, Work
+from mireorder.engine.local import Local
 from mireorder.errors import InputError, some_of, within
 from mireorder.information.criteria import Criterion
-from mireorder.threads import map_ordered, merge_all
+from mireorder.threads import M, Progress, map_ordered, merge_all
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,16 @@ class Counted:
     present: NDArray[np.int64]
     fingerprint: int
 
+    def and_rows_of(self, other: Self) -> Self:
+        """The rows of both, without tables."""
+        return type(self)(
+            None,
+            self.rows + other.rows,
+            self.rejected + other.rejected,
+            self.present + other.present,
+            (self.fingerprint + other.fingerprint) % (1 << 64),
+        )
+
 
 @dataclass(frozen=True)
 class Scan:
@@ -82,7 +94,7 @@ class Scan:
         shards: to read.
         reject: leave rows out that can't be cut.
         memory: bytes that counts may take before they go to disk; None sets no bound.
-        workers: threads; None takes one a core.
+        engine: where rows are read.
         progress: called with the number of rows read, after each batch.
         prepare: adds what the cutter needs beside source and target.
         max_rejected: the most rows that may be left out; None sets no bound.
@@ -92,7 +104,7 @@ class Scan:
     shards: Sequence[Shard]
     reject: bool = False
     memory: int | None = None
-    workers: int | None = None
+    engine: Engine = field(default_factory=Local)
     progress: Progress | None = None
     prepare: Prepare | None = None
     max_rejected: int | None = None
@@ -112,7 +124,9 @@ class Scan:
         Raises:
             InputError: there are no rows, or targets are of no type that can be cut.
         """
-        found = merge_all(map_ordered(partial(_look, cutter, criteria, self.prepare), self._batches(), self.workers))
+        work = partial(survey_shards, cutter, criteria, self.prepare)
+        merge: Merge[DataSurvey | None] = merged
+        found = self._reduce(work, merge)
         if found is None:
             raise self.no_rows()
         return found
@@ -133,55 +147,46 @@ class Scan:
                 out; or the budget is too small.
             OutputError: counts past the budget don't fit on the disk.
         """
-        targets.radices  # noqa: B018 (settled here, before threads ask for it)
-        slots = len(targets.cutter.slots)
-        seen = Counted(None, 0, 0, np.zeros(slots, np.int64), 0)
+        counting = Counting(targets, criterion, sources, misfits, self.reject, self.memory, self.prepare)
+        found = self._reduce(partial(count_shards, counting), partial(_all_counted, self.memory))
+        if found.rows == 0 and not self.may_be_empty:
+            raise self.no_rows(found.rejected)
+        require_few(found.rejected, self.max_rejected, self.names)
+        return replace(found, table=found.table.sparse()) if isinstance(found.table, PairTables) else found
 
-        def count(batch: Batch) -> Counted:
-            with placed(batch):
-                rows = cut_batch(targets.cutter, batch, self.reject, misfits, self.prepare)
-            source, target = rows.batch.column("source"), targets.cutter.natural(rows.cut, rows.batch)
-            table = None
-            if criterion is not None:
-                with within(batch.shard):
-                    table = criterion.count(source, targets.codes(rows.cut), targets.radices, sources)
-            present = np.bincount(rows.cut.slots, minlength=slots).astype(np.int64)
-            return Counted(table, len(rows.rows), len(rows.bad), present, _fingerprint(source, target))
+    def each(
+        self,
+        cutter: Cutter,
+        work: Callable[[CutRows], T],
+        gather: Callable[[Iterable[T], int], R],
+        merge: Merge[R],
+    ) -> R:
+        """What is gathered from what the work makes of the rows of each batch, once they are cut.
 
-        def tables() -> Iterator[Any]:
-            nonlocal seen
-            for part in map_ordered(count, self._batches(), self.workers):
-                fingerprint = (seen.fingerprint + part.fingerprint) % (1 << 64)
-                seen = Counted(
-                    None,
-                    seen.rows + part.rows,
-                    seen.rejected + part.rejected,
-                    seen.present + part.present,
-                    fingerprint,
-                )
-                if part.table is not None:
-                    yield part.table
-
-        table = gather_tables(tables(), self.memory, self.workers or os.cpu_count() or 1)
-        if seen.rows == 0 and not self.may_be_empty:
-            raise self.no_rows(seen.rejected)
-        require_few(seen.rejected, self.max_rejected, self.names)
-        return replace(seen, table=table.sparse() if isinstance(table, PairTables) else table)
-
-    def each(self, cutter: Cutter, work: Callable[[CutRows], T]) -> Iterator[T]:
-        """What the work makes of the rows of each batch, once they are cut.
+        Args:
+            cutter: settled.
+            work: on the rows of a batch.
+            gather: takes what comes of several batches, and the threads it may have.
+            merge: what was gathered of several shares of the rows in one.
 
         Raises:
             InputError: a row can't be cut (without ``reject``).
         """
+        reject, prepare = self.reject, self.prepare  # apart from the rest, which need not be sent to a worker
 
         def cut(batch: Batch) -> T:
             with placed(batch):
-                rows = cut_batch(cutter, batch, self.reject, prepare=self.prepare)
+                rows = cut_batch(cutter, batch, reject, prepare=prepare)
             with within(batch.shard):
                 return work(rows)
 
-        return map_ordered(cut, self._batches(), self.workers)
+        def of(shards: Sequence[Shard], workers: int, progress: Progress | None) -> R:
+            return gather(map_ordered(cut, _batches(shards, progress), workers), workers)
+
+        return self._reduce(of, merge)
+
+    def _reduce(self, work: Work[list[Shard], R], merge: Merge[R]) -> R:
+        return self.engine.reduce(work, in_shares(self.shards, self.engine.shares), merge, self.progress)
 
     def no_rows(self, rejected: int = 0) -> InputError:
         """That there are none, or none that could be cut."""
@@ -189,18 +194,97 @@ class Scan:
             return InputError("no row could be cut", shard=self.names, remedy="check --target and --cutter")
         return InputError("there are no rows", shard=self.names, remedy="name a file that has some")
 
-    def _batches(self) -> Iterator[Batch]:
-        for batch, _ in draw(self.shards):
-            yield batch
-            if self.progress:
-                self.progress(batch.rows.num_rows)
+
+@dataclass(frozen=True)
+class Counting:
+    """How rows are counted.
+
+    Attributes:
+        targets: how they become codes.
+        criterion: what to count; None counts rows alone.
+        sources: what it settled of them.
+        misfits: rows that can be cut but not counted; None where all rows have been surveyed.
+        reject: leave rows out that can't be cut.
+        memory: bytes that counts may take before they go to disk; None sets no bound.
+        prepare: adds what the cutter needs beside source and target.
+    """
+
+    targets: Targets
+    criterion: Criterion | None
+    sources: Sources | None
+    misfits: Misfits | None = None
+    reject: bool = False
+    memory: int | None = None
+    prepare: Prepare | None = None
+
+    def of(self, batch: Batch) -> Counted:
+        """The counts of a batch."""
+        with placed(batch):
+            rows = cut_batch(self.targets.cutter, batch, self.reject, self.misfits, self.prepare)
+        source, target = rows.batch.column("source"), self.targets.cutter.natural(rows.cut, rows.batch)
+        table = None
+        if self.criterion is not None:
+            with within(batch.shard):
+                codes = self.targets.codes(rows.cut)
+                table = self.criterion.count(source, codes, self.targets.radices, self.sources)
+        present = np.bincount(rows.cut.slots, minlength=len(self.targets.cutter.slots)).astype(np.int64)
+        return Counted(table, len(rows.rows), len(rows.bad), present, _fingerprint(source, target))
 
 
-def _look(cutter: Cutter | None, criteria: Sequence[Criterion], prepare: Prepare | None, batch: Batch) -> DataSurvey:
-    source = batch.rows.column("source")
-    with within(batch.shard):
-        of_cutter = cutter.survey(prepare(batch.rows) if prepare else batch.rows) if cutter else None
-        return DataSurvey(of_cutter, tuple(criterion.survey(source) for criterion in criteria))
+def survey_shards(
+    cutter: Cutter | None,
+    criteria: Sequence[Criterion],
+    prepare: Prepare | None,
+    shards: Sequence[Shard],
+    workers: int,
+    progress: Progress | None = None,
+) -> DataSurvey | None:
+    """What a cutter and criteria learn of the rows of shards, None of no rows."""
+
+    def look(batch: Batch) -> DataSurvey:
+        source = batch.rows.column("source")
+        with within(batch.shard):
+            of_cutter = cutter.survey(prepare(batch.rows) if prepare else batch.rows) if cutter else None
+            return DataSurvey(of_cutter, tuple(criterion.survey(source) for criterion in criteria))
+
+    return merge_all(map_ordered(look, _batches(shards, progress), workers))
+
+
+def merged(found: Iterable[M | None], workers: int) -> M | None:
+    """`merge_all` of what there is, whatever the threads."""
+    del workers
+    return merge_all(part for part in found if part is not None)
+
+
+def count_shards(
+    counting: Counting, shards: Sequence[Shard], workers: int, progress: Progress | None = None
+) -> Counted:
+    """The counts of the rows of shards."""
+    counting.targets.radices  # noqa: B018 (settled here, before threads ask for it)
+    seen = Counted(None, 0, 0, np.zeros(len(counting.targets.cutter.slots), np.int64), 0)
+
+    def tables() -> Iterator[Any]:
+        nonlocal seen
+        for part in map_ordered(counting.of, _batches(shards, progress), workers):
+            seen = seen.and_rows_of(part)
+            if part.table is not None:
+                yield part.table
+
+    table = gather_tables(tables(), counting.memory, workers)
+    return replace(seen, table=table)
+
+
+def _all_counted(memory: int | None, found: Sequence[Counted], workers: int) -> Counted:
+    tables = [counted.table for counted in found if counted.table is not None]
+    every = reduce(Counted.and_rows_of, found)
+    return replace(every, table=merge_tables(tables, memory, workers) if tables else None)
+
+
+def _batches(shards: Sequence[Shard], progress: Progress | None) -> Iterator[Batch]:
+    for batch, _ in draw(shards):
+        yield batch
+        if progress:
+            progress(batch.rows.num_rows)
 
 
 def _fingerprint(source: pa.Array, target: pa.Array) -> int:

@@ -85,7 +85,7 @@ def _counted(scan: Scan, like: Counts, fits: bool = True) -> Counts:
         like: says how they become codes.
         fits: whether all rows were surveyed.
     """
-    misfits = None if fits else like.misfits
+    misfits = None if fits else like.without_tables().misfits
     first, second = like.first, like.second
     counted = scan.count(like.targets, first.criterion, first.sources, misfits)
     if second and second.sources:

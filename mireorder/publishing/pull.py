@@ -10,7 +10,6 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from mireorder.cutting.batches import Progress
 from mireorder.dataset import manifest
 from mireorder.dataset.card import CARRIED, card, read_card
 from mireorder.dataset.card import FILE as CARD
@@ -25,6 +24,7 @@ from mireorder.ordering.plan import Plan
 from mireorder.publishing.card import configurations
 from mireorder.restoring.restorer import FILE as PLAN
 from mireorder.standalone import require_other_name, write_standalone
+from mireorder.threads import Progress
 
 STAGE = ".pulled"
 _SHARD = re.compile(r"(\w+(?:\.\w+)*)-(\d{5})-of-(\d{5})\.parquet")

@@ -13,15 +13,24 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from mireorder.dataset.formats.arrow_files import others_of_arrow, others_of_parquet, read_arrow, read_parquet
+from mireorder.dataset.formats.arrow_files import (
+    others_of_arrow,
+    others_of_parquet,
+    parts_of_arrow,
+    parts_of_parquet,
+    read_arrow,
+    read_parquet,
+)
 from mireorder.dataset.formats.delimited import others_of_delimited, read_delimited
 from mireorder.dataset.formats.json_rows import others_of_json, read_json
+from mireorder.dataset.formats.parts import Part
 from mireorder.dataset.formats.text import COMPRESSED, no_others, read_lines
-from mireorder.dataset.kept import Found, Kept
+from mireorder.dataset.kept import Found
 from mireorder.errors import InputError
 from mireorder.reading import Reading
 
-Read = Callable[[Path, str, Reading, Kept], Iterator[pa.RecordBatch]]
+Read = Callable[..., Iterator[pa.RecordBatch]]
+"""Of a path, the shard's name, a reading, the columns kept, and a part where the format has them."""
 Others = Callable[[Path, str, Reading], Found]
 
 
@@ -31,15 +40,17 @@ class Format(NamedTuple):
     Attributes:
         read: streams the source, target and kept columns of a file.
         others: tells the columns that are no source or target, and their types.
+        parts: tells the parts of a file of about a number of bytes, of which each can be read; None has no parts.
     """
 
     read: Read
     others: Others
+    parts: Callable[[Path, str, int], Iterator[Part]] | None = None
 
 
 LINES = Format(read_lines, no_others)
 _JSON = Format(read_json, others_of_json)
-_ARROW = Format(read_arrow, others_of_arrow)
+_ARROW = Format(read_arrow, others_of_arrow, parts_of_arrow)
 
 
 def _delimited(delimiter: str) -> Format:
@@ -48,7 +59,7 @@ def _delimited(delimiter: str) -> Format:
 
 TEXT_FORMATS = {".txt": LINES, ".csv": _delimited(","), ".tsv": _delimited("\t"), ".jsonl": _JSON, ".json": _JSON}
 FORMATS = TEXT_FORMATS | {
-    ".parquet": Format(read_parquet, others_of_parquet),
+    ".parquet": Format(read_parquet, others_of_parquet, parts_of_parquet),
     ".arrow": _ARROW,
     ".feather": _ARROW,
 }

@@ -92,6 +92,17 @@ def _unpacking(path: Path, shard: str) -> Iterator[None]:
         raise damaged(COMPRESSED[path.suffix], shard, error) from error
 
 
+def lines_read(path: Path, shard: str) -> tuple[int, int]:
+    """Line ends in the first block of a text file, and the bytes of the file that it took."""
+    with path.open("rb") as raw:
+        file: Any = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
+        if path.suffix == ".zst":
+            file = pa.CompressedInputStream(pa.PythonFile(raw, "r"), "zstd")
+        with _unpacking(path, shard):
+            block: bytes = file.read(BLOCK_BYTES)
+            return block.count(b"\n"), raw.tell()
+
+
 def cut_lines(text: str) -> pa.StringArray:
     """Cut text into lines: take the line ends out of the bytes and keep where they stood as offsets."""
     data = text.replace("\r\n", "\n").encode()
