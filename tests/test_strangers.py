@@ -67,7 +67,7 @@ SPOILT = {
     "a file in a split": (lambda folder: shutil.copy(folder / SHARD, folder / "train" / "more.arrow"), "more.arrow"),
     "a split": (lambda folder: shutil.copytree(folder / "train", folder / "test"), "test: is a folder"),
     "no card": (lambda folder: (folder / "README.md").unlink(), "README.md"),
-    "a card of other files": (with_yaml(("train/*.arrow", "../*.arrow")), "README.md"),
+    "a card of other files": (with_yaml(("train/data-*.arrow", "../*.arrow")), "README.md"),
     "a card with features": (with_yaml(("configs:", "dataset_info: {}\nconfigs:")), "README.md"),
     "a card without YAML": (lambda folder: (folder / "README.md").write_text("# Rows\n"), "README.md"),
     "a card of endless YAML": (with_yaml(("configs:", f"license: {'[' * 5000}\nconfigs:")), "README.md"),
@@ -283,3 +283,13 @@ def test_scores_of_many_labels_are_left_out_where_nobody_asks_for_them():
     assert fit(rows, **asked, order="plain").scores == []
     plan = fit(rows, **asked, order=Order("plain", "presence", shuffles=0, resamples=0))
     assert len(plan.scores) == 70 and plan.criterion["name"] == "presence"
+
+
+def test_caches_that_datasets_keeps_beside_the_rows_are_neither_read_nor_refused(rows):
+    from datasets import load_dataset, load_from_disk
+
+    whole = load_from_disk(str(rows))["train"]
+    whole.shuffle(seed=0)
+    assert list((rows / "train").glob("cache-*.arrow"))
+    assert check(rows).ok
+    assert load_dataset(str(rows), split="train")["target"][:] == whole["target"][:]

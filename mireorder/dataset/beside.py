@@ -17,6 +17,7 @@ from mireorder.dataset.writer import SUFFIXES, metadata
 from mireorder.standalone import FILE as SCRIPT
 from mireorder.standalone import standalone
 
+CACHE = "cache-*.arrow"
 _AGAIN = "write it again with 'mireorder apply'"
 Found = Iterator[tuple[str, str | None]]
 """Places within the folder, and what is wrong there, if anything."""
@@ -25,7 +26,8 @@ Found = Iterator[tuple[str, str | None]]
 def foreign(folder: Path, entries: Sequence[manifest.Entry]) -> Found:
     """What `apply` does not write: links, pipes and devices anywhere, files in a split, folders that are no split.
 
-    Of the folder itself only folders are looked at: a licence or a picture beside the rows is read by nothing.
+    Of the folder itself only folders are looked at: a licence or a picture beside the rows is read by nothing. Nor are
+    the caches that `datasets` keeps beside shards, as the card names ``data-*`` alone.
     """
     written = {entry.output for entry in entries}
     splits = {entry.split for entry in entries}
@@ -41,7 +43,8 @@ def foreign(folder: Path, entries: Sequence[manifest.Entry]) -> Found:
         elif name == DICT and not beside:
             yield name, "makes other files of the folder a dataset; take it away"
         for file in sorted(path.iterdir()) if name in splits else ():
-            if file.name not in beside and f"{name}/{file.name}" not in written and not file.is_symlink():
+            is_ours = file.name in beside or f"{name}/{file.name}" in written
+            if not is_ours and not file.is_symlink() and not file.match(CACHE):
                 problem = "is not in the manifest, and load_dataset may read it; take it away"
                 yield f"{name}/{file.name}", problem
 

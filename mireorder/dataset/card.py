@@ -84,7 +84,7 @@ python this/folder/restore.py < emitted.txt > natural.txt
 
 def of_files(rows: Mapping[str, int], digest: str, suffix: str) -> dict[str, Any]:
     """What the YAML says of the files: all but what cards say of rows in any order."""
-    files = [{"split": split, "path": f"{split}/*{suffix}"} for split in rows]
+    files = [{"split": split, "path": f"{split}/data-*{suffix}"} for split in rows]
     config = {"config_name": "default", "description": f"xxh3 {digest}", "data_files": files}
     return {"size_categories": [size_category(sum(rows.values()))], "configs": [config]}
 
