@@ -131,8 +131,8 @@ TARGETS = {
         ["n-o ne"],
         ["naïve", "日本語", "👩‍👩‍👧"],
         [],
-        ["a\r\nb", " <|im_start|> "],
-        ["\x00\u2028", "naïve"],
+        ["a\u2029b", " <|im_start|> "],
+        ["\u200b\u2028", "naïve"],
     ],
     "fields": [
         '{"name": "Zoë 👍🏽", "count": -3, "note": "a\\r\\nb"}',
