@@ -36,7 +36,8 @@ def with_style(members, style):
 @st.composite
 def objects(draw):
     """Rows of objects with the same keys in one order, some members missing; and a plan of them."""
-    keys = draw(st.lists(st.text(max_size=4), min_size=2, max_size=4, unique=True))
+    names = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=4)
+    keys = draw(st.lists(names, min_size=2, max_size=4, unique=True))
     finite = json_values.filter(lambda value: "Infinity" not in json.dumps(value))
     row = st.fixed_dictionaries({}, optional=dict.fromkeys(keys, finite))
     rows = [dict.fromkeys(keys, 0), *draw(st.lists(row, max_size=4))]
@@ -124,7 +125,7 @@ def test_where_any_member_may_be_missing():
     assert found.schema["required"] == [] and not matches(found.regex, '{, "a": 1}')
 
 
-@pytest.mark.parametrize("key", ["a/b", "é", "(x|y)*", 'a"b', "two\nlines", "[{^$}]", "⟨1⟩"])
+@pytest.mark.parametrize("key", ["a/b", "é", "(x|y)*", 'a"b', "two\u2028lines", "[{^$}]", "⟨1⟩"])
 def test_keys_are_taken_as_json_writes_them(key):
     regex = answer_format(plan_of(Fields((key, "b")), [1, 0])).regex
     for written in json.dumps(key), json.dumps(key, ensure_ascii=False), json.dumps(key).replace("/", "\\/"):
