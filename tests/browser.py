@@ -4,6 +4,7 @@ import base64
 import json
 import shutil
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
@@ -97,6 +98,13 @@ class Browser:
 
     def run(self, script, *given):
         return self.ask("POST", "/execute/sync", script=script, args=list(given))
+
+    def settled(self, script, wanted, seconds=5):
+        """What a script returns once it is what is wanted, or at the end: keys are heard a little after they are sent."""
+        end = time.monotonic() + seconds
+        while (found := self.run(script)) != wanted and time.monotonic() < end:
+            time.sleep(0.05)
+        return found
 
     def wait(self, script, *given):
         """What an asynchronous script hands to its last argument."""

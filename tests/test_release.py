@@ -16,8 +16,10 @@ import pytest
 import yaml
 from test_extras import python
 
+from mireorder import Plan, fit
+
 ROOT = Path(__file__).parents[1]
-EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.py") if path.stem != "demo")
+EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.py") if path.stem not in ("demo", "on_ray"))
 
 
 def ran(command, folder, **environment):
@@ -86,6 +88,15 @@ def test_examples_run_as_they_stand(name, tmp_path):
         "read_comparison": "of the answers are right",
     }[name]
     assert expected in said
+
+
+@pytest.mark.slow
+def test_the_stages_run_on_ray_and_give_the_same_plan(tmp_path):
+    pytest.importorskip("ray")
+    (tmp_path / "sums.txt").write_text("".join(f"{a}+{b}={a + b}\n" for a in range(40) for b in range(40)))
+    said = ran([sys.executable, str(ROOT / "examples/on_ray.py"), "sums.txt", "out"], tmp_path)
+    plan = fit(tmp_path / "sums.txt", separator="=", cutter="digits")
+    assert said.splitlines()[-2:] == [plan.in_words, "train: 1,600 rows"] and Plan.load(tmp_path / "out") == plan
 
 
 # -- doctor

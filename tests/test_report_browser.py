@@ -147,22 +147,26 @@ def test_the_mouse_moves_units_to_emitted_order_and_back(browser, reports):
 
 
 def test_the_keyboard_reaches_and_moves_everything(browser, reports):
-    browser.open(reports["products"])
     focus = "const on = document.activeElement; return on.type || on.className || on.textContent"
-    browser.press("tab")
+    first = ORDERS.strip().removesuffix(";") + "[0];"
+    for _ in range(3):  # a page that has just come may not hear its first key
+        browser.open(reports["products"])
+        browser.press("tab")
+        if browser.settled(focus, "skip", 2) == "skip":
+            break
     assert browser.run(focus) == "skip"
     browser.press(*["tab"] * len(browser.all("nav a")), "tab")
-    assert browser.run(focus) == "range", "behind the links to sections"
+    assert browser.settled(focus, "range") == "range", "behind the links to sections"
     browser.press("right", "right")
-    assert browser.run(ORDERS)[0] == [2, 1, 0, 3]
+    assert browser.settled(first, [2, 1, 0, 3]) == [2, 1, 0, 3]
     assert browser.run("return document.activeElement.ariaValueText") == "2 of 4"
     browser.press("end")
-    assert browser.run(ORDERS)[0] == [2, 1, 3, 0]
+    assert browser.settled(first, [2, 1, 3, 0]) == [2, 1, 3, 0]
     browser.press("home", "tab", "tab", "tab", "space")
     assert browser.run("return document.activeElement.textContent") == "One step on"
-    assert browser.run(ORDERS)[0] == [2, 0, 1, 3]
+    assert browser.settled(first, [2, 0, 1, 3]) == [2, 0, 1, 3]
     browser.press("tab", "tab")
-    assert browser.run(focus) == "wide", "tables can be scrolled by keys"
+    assert browser.settled(focus, "wide") == "wide", "tables can be scrolled by keys"
     assert browser.run("return getComputedStyle(document.activeElement).outlineStyle") == "solid"
 
 
