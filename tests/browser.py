@@ -100,7 +100,7 @@ class Browser:
         return self.ask("POST", "/execute/sync", script=script, args=list(given))
 
     def settled(self, script, wanted, seconds=5):
-        """What a script returns once it is what is wanted, or at the end: keys are heard a little after they are sent."""
+        """What a script returns once it is what is wanted, or at the end: keys are heard a little later."""
         end = time.monotonic() + seconds
         while (found := self.run(script)) != wanted and time.monotonic() < end:
             time.sleep(0.05)
