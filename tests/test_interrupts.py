@@ -1,10 +1,12 @@
 """Ctrl-C: it is heard at once while models are trained, and what is said of it is true of the command."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from threading import Timer
 
 import pytest
@@ -14,6 +16,7 @@ from mireorder.evaluate.worker import Job, run_all
 
 ANSWERS = """
 import sys
+import time
 for number, line in enumerate(sys.stdin):
     print('{"step": 1}\\nnull' if number == 0 else '{"step": 1}', flush=True)
 """
@@ -97,3 +100,19 @@ def test_what_is_said_of_an_interrupt_is_true_of_the_command(command, at, said, 
     with pytest.raises(SystemExit, match="130"):
         main(command.split())
     assert f"interrupted; {said}" in " ".join(capsys.readouterr().err.split())
+
+
+def test_an_interrupt_that_a_library_takes_for_a_fault_of_the_data_is_one(monkeypatch, capsys):
+    """`datasets` says that a file can't be found where looking for it was interrupted."""
+    from mireorder import InputError
+
+    def found_nothing(*_, **__):
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        raise InputError("the saved dataset is damaged")
+
+    monkeypatch.setattr("mireorder.dataset.check.check", found_nothing)
+    with pytest.raises(SystemExit) as ended:
+        main(["check", "rows/"])
+    assert (ended.value.code, "interrupted" in capsys.readouterr().err) == (130, True)

@@ -36,8 +36,8 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     gc.set_threshold(100_000, *gc.get_threshold()[1:])  # imports make much that stays: looking for waste takes a tenth
     try:
-        with _signals(), _notes():
-            _run(arguments)
+        with _signals() as heard, _notes():
+            _run(arguments, heard)
     except KeyboardInterrupt:
         _interrupted(arguments)
         sys.exit(INTERRUPTED)
@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
         raise
 
 
-def _run(arguments: list[str]) -> None:
+def _run(arguments: list[str], heard: list[int]) -> None:
     import typer
 
     from mireorder.cli.commands import group
@@ -66,6 +66,8 @@ def _run(arguments: list[str]) -> None:
         problem = short or str(error)
     except usage as error:
         problem = _misused(error, arguments)
+    if heard:  # a library took the interrupt for something else
+        raise KeyboardInterrupt
     say_error(problem)
     sys.exit(2)
 
@@ -104,15 +106,25 @@ def _address_space() -> int:
 
 
 @contextmanager
-def _signals() -> Iterator[None]:
-    """Take an end that is asked for, or a terminal that goes, as Ctrl-C; one that is ignored (nohup) stays so."""
+def _signals() -> Iterator[list[int]]:
+    """Take an end that is asked for, or a terminal that goes, as Ctrl-C; one that is ignored (nohup) stays so.
+
+    Yields:
+        The signals that were heard.
+    """
     before: dict[int, Any] = {}
-    for name in ("SIGTERM", "SIGHUP") if threading.current_thread() is threading.main_thread() else ():
+    heard: list[int] = []
+
+    def interrupt(number: int, frame: Any) -> None:
+        heard.append(number)
+        signal.default_int_handler(number, frame)
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP") if threading.current_thread() is threading.main_thread() else ():
         number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
-            before[number] = signal.signal(number, signal.default_int_handler)
+        if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            before[number] = signal.signal(number, interrupt)
     try:
-        yield
+        yield heard
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
