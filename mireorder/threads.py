@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, islice
 from threading import Event, Semaphore
@@ -27,7 +27,7 @@ class Mergeable(Protocol):
 M = TypeVar("M", bound=Mergeable)
 
 
-def map_ordered(work: Callable[[T], R], items: Iterable[T], workers: int | None = None) -> Iterator[R]:
+def map_ordered(work: Callable[[T], R], items: Iterable[T], workers: int | None = None) -> Generator[R, None, None]:
     """``work(item)`` for every item, in their order; the first error ends it.
 
     Args:

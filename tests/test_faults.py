@@ -16,6 +16,7 @@ from test_dataset import hashes
 
 from mireorder import InputError, OutputError, apply, check, count, fit
 from mireorder.cli import main
+from mireorder.dataset import folder
 from mireorder.dataset.formats.arrow_files import parquet_file
 from mireorder.dataset.writer import parquet_writer
 from mireorder.files import LOCK, WORK, atomic
@@ -37,6 +38,27 @@ def sums(tmp_path, monkeypatch):
 
 
 # Signals
+
+
+def test_no_thread_writes_behind_an_interrupt(sums, tmp_path, monkeypatch):
+    """It comes as the first shard is noted, while another thread is at the second one."""
+    plan, written = fit(sums, separator="=", cutter="digits", order="reverse"), folder.write_shard
+
+    def slowly(path, *given):
+        time.sleep(0.3 * ("data-00000" not in path.name))
+        return written(path, *given)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(folder, "write_shard", slowly)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(folder.manifest, "append", interrupted)
+        apply(sums, plan, out=tmp_path / "out", shard_size=1, workers=2)
+    time.sleep(0.5)
+    assert not (tmp_path / "out").exists()
+    apply(sums, plan, out=tmp_path / "out", shard_size=1, workers=2)
+    assert check(tmp_path / "out").ok
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")

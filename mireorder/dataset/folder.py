@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
@@ -126,11 +127,12 @@ def _write_shards(
     write = partial(_write_job, replace(reordering, progress=None), folder.absolute())
     rejected = sum(entry.rejected for entry in done.values())
     manifest.write(folder, [done[entry.output] for _, entry, _ in jobs if entry.output in done])
-    for entry in engine.map(write, todo, reordering.progress):
-        manifest.append(folder, entry)
-        done[entry.output] = entry
-        rejected += entry.rejected
-        require_few(rejected, reordering.max_rejected, str(folder / "rejected"))
+    with closing(engine.map(write, todo, reordering.progress)) as written:  # no thread writes behind what goes wrong
+        for entry in written:
+            manifest.append(folder, entry)
+            done[entry.output] = entry
+            rejected += entry.rejected
+            require_few(rejected, reordering.max_rejected, str(folder / "rejected"))
     require_few(rejected, reordering.max_rejected, str(folder / "rejected"))
     entries = [done[entry.output] for _, entry, _ in jobs]
     if not any(entry.rows for entry in entries):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
@@ -12,6 +12,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 Work = Callable[[T, int, Progress | None], R]
 """What is done with an item: by how many threads, and what is told of each batch of its rows."""
+Results = Generator[R, None, None]
+"""Results as they come; closed, it has no work done behind it."""
 Merge = Callable[[Sequence[R], int], R]
 """Several results in one, by how many threads."""
 
@@ -27,7 +29,7 @@ class Engine(Protocol):
     shares: int
     threads: int | None
 
-    def map(self, work: Work[T, R], items: Sequence[T], progress: Progress | None = None) -> Iterator[R]:
+    def map(self, work: Work[T, R], items: Sequence[T], progress: Progress | None = None) -> Results[R]:
         """``work`` of every item, in their order; the first error ends it."""
 
     def reduce(self, work: Work[T, R], items: Sequence[T], merge: Merge[R], progress: Progress | None = None) -> R:

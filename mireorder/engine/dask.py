@@ -17,7 +17,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any, Self
 
-from mireorder.engine.base import Merge, R, T, Work
+from mireorder.engine.base import Merge, R, Results, T, Work
 from mireorder.errors import InputError, InputWarning, MireorderError
 from mireorder.threads import WAITING, Progress
 
@@ -64,7 +64,7 @@ class Dask:
         self._entered = 0
         self._open = ExitStack()
 
-    def map(self, work: Work[T, R], items: Sequence[T], progress: Progress | None = None) -> Iterator[R]:
+    def map(self, work: Work[T, R], items: Sequence[T], progress: Progress | None = None) -> Results[R]:
         """See `Engine`. After an error it waits for the work that is being done, so that none is done behind it."""
         waiting: deque[Any] = deque()
         with self._prepared(work, progress) as submit:
@@ -75,7 +75,7 @@ class Dask:
                         yield self._result(waiting.popleft())
                 while waiting:
                     yield self._result(waiting.popleft())
-            except Exception:
+            except BaseException:
                 self._wait(waiting)
                 raise
             finally:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Self
 
-from mireorder.engine.base import Merge, R, T, Work
+from mireorder.engine.base import Merge, R, Results, T, Work
 from mireorder.threads import Progress, map_ordered, shared
 
 
@@ -21,7 +21,7 @@ class Local:
     def __init__(self, workers: int | None = None) -> None:
         self.threads = workers
 
-    def map(self, work: Work[T, R], items: Sequence[T], progress: Progress | None = None) -> Iterator[R]:
+    def map(self, work: Work[T, R], items: Sequence[T], progress: Progress | None = None) -> Results[R]:
         """See `Engine`. Several items are worked on at once where there are as many."""
         at_once, within = shared(self.threads, len(items))
         return map_ordered(lambda item: work(item, within, progress), items, at_once)
