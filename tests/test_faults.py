@@ -77,7 +77,7 @@ def test_a_signal_that_is_ignored_stays_so(monkeypatch, capsys):
     """As under nohup."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        monkeypatch.setattr("mireorder.cli._run", lambda _: signal.raise_signal(signal.SIGHUP))
+        monkeypatch.setattr("mireorder.cli._run", lambda *_: signal.raise_signal(signal.SIGHUP))
         main(["doctor"])
     finally:
         signal.signal(signal.SIGHUP, before)
