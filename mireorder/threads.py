@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from itertools import chain, islice
-from threading import Event, Semaphore
+from threading import Condition, Event, Semaphore
 from typing import Any, Protocol, Self, TypeVar
 
 Progress = Callable[[int], None]
@@ -42,10 +42,11 @@ def map_ordered(work: Callable[[T], R], items: Iterable[T], workers: int | None 
         yield from map(work, chain(some, items))
         return
     waiting: deque[Future[R]] = deque()
+    gate = _Gate()
     with ThreadPoolExecutor(workers) as pool:
         try:
             for item in chain(some, items):
-                waiting.append(pool.submit(work, item))
+                waiting.append(pool.submit(gate.through, work, item))
                 if len(waiting) >= WAITING * workers:
                     yield waiting.popleft().result()
             while waiting:
@@ -53,6 +54,36 @@ def map_ordered(work: Callable[[T], R], items: Iterable[T], workers: int | None 
         finally:
             for future in waiting:
                 future.cancel()
+            gate.close()
+
+
+class _Gate:
+    """Lets work through until it is closed, and is closed once none is being done.
+
+    A pool waits for its threads alone, and one whose start is interrupted is never counted among them.
+    """
+
+    def __init__(self) -> None:
+        self._changed, self._closed, self._busy = Condition(), False, 0
+
+    def through(self, work: Callable[[T], R], item: T) -> R:
+        """Do the work. Raises CancelledError behind a closed gate."""
+        with self._changed:
+            if self._closed:
+                raise CancelledError
+            self._busy += 1
+        try:
+            return work(item)
+        finally:
+            with self._changed:
+                self._busy -= 1
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """Let nothing more through, and wait for what is."""
+        with self._changed:
+            self._closed = True
+            self._changed.wait_for(lambda: not self._busy)
 
 
 def map_all(work: Callable[[T], R], items: Iterable[T], workers: int) -> list[R]:
