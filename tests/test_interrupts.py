@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from threading import Timer
+from threading import Thread, Timer
 
 import pytest
 
 from mireorder.cli import main
 from mireorder.evaluate.worker import Job, run_all
+from mireorder.threads import map_ordered
 
 ANSWERS = """
 import sys
@@ -116,3 +117,23 @@ def test_an_interrupt_that_a_library_takes_for_a_fault_of_the_data_is_one(monkey
     with pytest.raises(SystemExit) as ended:
         main(["check", "rows/"])
     assert (ended.value.code, "interrupted" in capsys.readouterr().err) == (130, True)
+
+
+def test_an_interrupt_while_a_thread_starts_leaves_no_work_behind_it(monkeypatch):
+    """The pool does not know of that thread: it would work on while its results are taken away."""
+    begin, done = Thread.start, list[int]()
+
+    def interrupted(thread):
+        begin(thread)
+        raise KeyboardInterrupt
+
+    def work(item):
+        time.sleep(0.2)
+        done.append(item)
+
+    monkeypatch.setattr(Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(map_ordered(work, range(4), 2))
+    there = list(done)
+    time.sleep(0.5)
+    assert done == there

@@ -112,10 +112,12 @@ class Bench:
     def start(self, line: str, prepare: Callable[[], None] | None = None) -> tuple[int, Path]:
         """Begin a command in a fork. Returns its process and the file of what it says."""
         log = self.scratch.with_name(f"log-{time.monotonic_ns()}")
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # what comes before the command is not its fault
         pid = os.fork()
         if pid:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
             return pid, log
-        status = 1
+        status, begun = 1, False
         try:
             os.setpgrp()
             file = os.open(log, os.O_CREAT | os.O_WRONLY)
@@ -124,11 +126,16 @@ class Bench:
             sys.argv = ["mireorder", *line.split()]
             if prepare:
                 prepare()
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+            begun = True
             cli.main(line.split())
         except SystemExit as ended:
             status = int(ended.code or 0)
-        except BaseException:
-            traceback.print_exc()
+        except BaseException as error:
+            if begun or not isinstance(error, KeyboardInterrupt):
+                traceback.print_exc()
+            else:
+                status = cli.INTERRUPTED
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
