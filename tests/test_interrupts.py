@@ -11,6 +11,7 @@ from threading import Thread, Timer
 
 import pytest
 
+from mireorder import InputError
 from mireorder.cli import main
 from mireorder.evaluate.worker import Job, run_all
 from mireorder.threads import map_ordered
@@ -103,15 +104,17 @@ def test_what_is_said_of_an_interrupt_is_true_of_the_command(command, at, said, 
     assert f"interrupted; {said}" in " ".join(capsys.readouterr().err.split())
 
 
-def test_an_interrupt_that_a_library_takes_for_a_fault_of_the_data_is_one(monkeypatch, capsys):
-    """`datasets` says that a file can't be found where looking for it was interrupted."""
-    from mireorder import InputError
+@pytest.mark.parametrize(
+    "said", [InputError("the saved dataset is damaged"), SystemError("a result with an exception")]
+)
+def test_an_interrupt_that_a_library_takes_for_a_fault_is_one(said, monkeypatch, capsys):
+    """`datasets` says that a file can't be found where looking for it was interrupted, numba that it is broken."""
 
     def found_nothing(*_, **__):
         with contextlib.suppress(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(5)
-        raise InputError("the saved dataset is damaged")
+        raise said
 
     monkeypatch.setattr("mireorder.dataset.check.check", found_nothing)
     with pytest.raises(SystemExit) as ended:

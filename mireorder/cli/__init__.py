@@ -35,11 +35,14 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line; problems the user can fix are printed without a traceback."""
     arguments = sys.argv[1:] if arguments is None else arguments
     gc.set_threshold(100_000, *gc.get_threshold()[1:])  # imports make much that stays: looking for waste takes a tenth
+    heard: list[int] = []
     try:
-        with _signals() as heard, _notes():
+        with _signals(heard), _notes():
             _run(arguments, heard)
-    except KeyboardInterrupt:
-        _interrupted(arguments)
+    except (KeyboardInterrupt, Exception) as error:
+        if not heard and isinstance(error, Exception):
+            raise
+        _interrupted(arguments)  # libraries take interrupts for faults of their own
         sys.exit(INTERRUPTED)
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
@@ -66,7 +69,7 @@ def _run(arguments: list[str], heard: list[int]) -> None:
         problem = short or str(error)
     except usage as error:
         problem = _misused(error, arguments)
-    if heard:  # a library took the interrupt for something else
+    if heard:
         raise KeyboardInterrupt
     say_error(problem)
     sys.exit(2)
@@ -106,14 +109,13 @@ def _address_space() -> int:
 
 
 @contextmanager
-def _signals() -> Iterator[list[int]]:
+def _signals(heard: list[int]) -> Iterator[None]:
     """Take an end that is asked for, or a terminal that goes, as Ctrl-C; one that is ignored (nohup) stays so.
 
-    Yields:
-        The signals that were heard.
+    Args:
+        heard: gets the numbers of those that come.
     """
     before: dict[int, Any] = {}
-    heard: list[int] = []
 
     def interrupt(number: int, frame: Any) -> None:
         heard.append(number)
@@ -124,7 +126,7 @@ def _signals() -> Iterator[list[int]]:
         if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             before[number] = signal.signal(number, interrupt)
     try:
-        yield heard
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

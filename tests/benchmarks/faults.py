@@ -113,11 +113,10 @@ class Bench:
         """Begin a command in a fork. Returns its process and the file of what it says."""
         log = self.scratch.with_name(f"log-{time.monotonic_ns()}")
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # what comes before the command is not its fault
-        pid = os.fork()
-        if pid:
+        if pid := os.fork():
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
             return pid, log
-        status, begun = 1, False
+        status = 1
         try:
             os.setpgrp()
             file = os.open(log, os.O_CREAT | os.O_WRONLY)
@@ -127,15 +126,12 @@ class Bench:
             if prepare:
                 prepare()
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-            begun = True
             cli.main(line.split())
         except SystemExit as ended:
             status = int(ended.code or 0)
         except BaseException as error:
-            if begun or not isinstance(error, KeyboardInterrupt):
-                traceback.print_exc()
-            else:
-                status = cli.INTERRUPTED
+            at_the_door = isinstance(error, KeyboardInterrupt) and len(traceback.extract_tb(error.__traceback__)) <= 2
+            status = cli.INTERRUPTED if at_the_door else traceback.print_exc() or 1
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
