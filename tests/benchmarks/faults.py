@@ -130,8 +130,8 @@ class Bench:
         except SystemExit as ended:
             status = int(ended.code or 0)
         except BaseException as error:
-            at_the_door = isinstance(error, KeyboardInterrupt) and len(traceback.extract_tb(error.__traceback__)) <= 2
-            status = cli.INTERRUPTED if at_the_door else traceback.print_exc() or 1
+            inside = "_run" in [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+            status = traceback.print_exc() or 1 if inside or isinstance(error, Exception) else cli.INTERRUPTED
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
@@ -164,7 +164,7 @@ class Bench:
     ) -> None:
         found = self.found.setdefault(fault, Found())
         found.injected += 1
-        found.tracebacks += "Traceback (most recent" in said
+        found.tracebacks += said.count("Traceback (most recent") > said.count("Exception ignored")  # of a callback
         found.different += different
         found.left += left
         found.recovered += problem is None and not different and not left
