@@ -102,9 +102,14 @@ def written(inputs, plan, tmp_path):
 @pytest.fixture(scope="session")
 def bundled(tmp_path_factory):
     """`restore.py` as a module."""
+    return bundled_in(tmp_path_factory.mktemp("standalone"))
+
+
+def bundled_in(folder):
+    """`restore.py`, written to a folder, as a module."""
     from mireorder.standalone import FILE, standalone
 
-    path = tmp_path_factory.mktemp("standalone") / FILE
+    path = folder / FILE
     path.write_text(standalone(), encoding="utf-8")
     spec = importlib.util.spec_from_file_location("bundled_restore", path)
     module = importlib.util.module_from_spec(spec)

@@ -32,17 +32,9 @@ def scratch():
 @cache
 def bundled():
     """`restore.py` as a module."""
-    import importlib.util
+    from conftest import bundled_in
 
-    from mireorder.standalone import standalone
-
-    path = scratch() / "restore.py"
-    path.write_text(standalone(), encoding="utf-8")
-    spec = importlib.util.spec_from_file_location("fuzzed_restore", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return bundled_in(scratch())
 
 
 def one_line(error):
