@@ -100,11 +100,7 @@ def _write_folder(
         if not any(entry.rows or entry.rejected for entry in manifest.read(folder)):
             _abandon(folder, jobs, keep_plan=is_plans)
         raise
-    rows: dict[str, int] = {}
-    outputs: dict[str, list[str]] = {}
-    for entry in entries:
-        rows[entry.split] = rows.get(entry.split, 0) + entry.rows
-        outputs.setdefault(entry.split, []).append(entry.output)
+    rows, outputs = manifest.by_split(entries)
     write_standalone(folder)
     form.save_beside(folder)
     text = card(plan, form, rows, manifest.digest_of(entries), kept.names, carried, suffix)
@@ -271,9 +267,8 @@ def load(folder: Path) -> Any:
     if (folder / DICT).exists():
         return load_saved(folder)
     if is_parquet(folder):
-        files: dict[str, list[str]] = {}
-        for entry in manifest.read(folder):
-            files.setdefault(entry.split, []).append(str(folder / entry.output))
+        _, outputs = manifest.by_split(manifest.read(folder))
+        files = {split: [str(folder / output) for output in of] for split, of in outputs.items()}
         with loading(folder, "write it again with 'mireorder apply'"):
             return load_dataset("parquet", data_files=files)
     raise OutputError(

@@ -140,6 +140,16 @@ def write(folder: Path, entries: list[Entry]) -> None:
     write_text(folder / FILE, "".join(json.dumps(asdict(e), ensure_ascii=False) + "\n" for e in entries))
 
 
+def by_split(entries: Iterable[Entry]) -> tuple[dict[str, int], dict[str, list[str]]]:
+    """Split -> its rows, and split -> its files, as paths within the folder."""
+    rows: dict[str, int] = {}
+    outputs: dict[str, list[str]] = {}
+    for entry in entries:
+        rows[entry.split] = rows.get(entry.split, 0) + entry.rows
+        outputs.setdefault(entry.split, []).append(entry.output)
+    return rows, outputs
+
+
 def digest_of(entries: Iterable[Entry]) -> str:
     """A hash of all files written, in hex."""
     return xxh3_128("".join(f"{entry.output} {entry.output_digest}\n" for entry in entries).encode()).hexdigest()
