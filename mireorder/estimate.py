@@ -27,7 +27,7 @@ from mireorder.dataset.forms import FORMS
 from mireorder.dataset.kept import NOTHING_KEPT, kept_columns
 from mireorder.dataset.reader import Shard, open_shards
 from mireorder.dataset.reorder import Reordering
-from mireorder.dataset.shares import to_count
+from mireorder.dataset.splits import to_count
 from mireorder.engine.base import Merge, R, T, Work
 from mireorder.engine.dask import MERGED
 from mireorder.engine.local import Local

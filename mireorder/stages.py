@@ -17,7 +17,7 @@ from mireorder.dataset.forms import FORMS, Form
 from mireorder.dataset.kept import NOTHING_KEPT, kept_columns
 from mireorder.dataset.reader import Shard, label_names, open_shards
 from mireorder.dataset.reorder import Reordering, reorder_split
-from mireorder.dataset.shares import copied_split, to_count
+from mireorder.dataset.splits import copied_split, to_count
 from mireorder.dataset.writer import in_memory, schema
 from mireorder.engine import engine_of
 from mireorder.engine.base import Engine
