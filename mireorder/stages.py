@@ -33,6 +33,7 @@ from mireorder.ordering.order import Order, made, order_of
 from mireorder.ordering.plan import Plan
 from mireorder.reading import Reading
 from mireorder.serialise import half_of_a_pair, one_of
+from mireorder.storage import place
 
 
 def fit(
@@ -235,7 +236,7 @@ def apply(
         reserve: for token form: make each mark that the plan writes one token, of a tokenizer saved beside the data.
         max_tokens: for token form: the most a row may have, end included. A longer one is refused, or set aside.
         copies: times that ``train``, or the only split, is written, each in other random orders (policy ``shuffle``).
-        out: folder to write to; None keeps the dataset in memory. An interrupted run resumes.
+        out: folder or URL to write to; None keeps the dataset in memory. An interrupted run resumes.
         file_format: of the files in it: ``arrow``, or ``parquet``.
         reading: where the columns have other names than those the plan was fitted on.
         keep_columns: write the other columns of the input, too, as they are, but for those that make source and target.
@@ -245,7 +246,7 @@ def apply(
         progress: called with the number of rows written, after each batch.
 
     Returns:
-        A `datasets.DatasetDict` with `permutation`, `row_id` and the natural `target` beside the form's columns.
+        A `datasets.DatasetDict`, of a URL streamed: the form's columns, `permutation`, `row_id`, the natural `target`.
 
     Raises:
         InputError: the input can't be read, or a row does not fit the plan.
@@ -265,8 +266,8 @@ def apply(
     copied = _copied(shards, plan, copies)
     reordering = Reordering(plan, written, reject, progress, kept, copies, copied, max_rejected=max_rejected)
     if out is not None:
-        write_folder(reordering, shards, Path(out), workers, file_format, carried_card(data))
-    return _in_memory(reordering, shards, workers, file_format) if out is None else load(Path(out))
+        write_folder(reordering, shards, place(out), workers, file_format, carried_card(data))
+    return _in_memory(reordering, shards, workers, file_format) if out is None else load(place(out))
 
 
 def _planned(scan: Scan, cutter: Cutter, asked: Order, reading: Reading, between: str, kept: str | Path | None) -> Plan:

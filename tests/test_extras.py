@@ -15,6 +15,7 @@ EXTRAS = {
     "sentences": {"sentencex"},
     "rouge": {"rouge_score"},
     "qlora": {"bitsandbytes"},
+    "cloud": {"s3fs", "upath"},
 }
 EVERY = frozenset().union(*EXTRAS.values())
 

@@ -28,9 +28,10 @@ WHAT = {
     "sentences": "cutter sentences",
     "rouge": "ROUGE in the pipelines",
     "qlora": "train --qlora",
+    "cloud": "data and results at s3:// and other URLs",
 }
 """Extra -> what it is for. Those for developers are not shown."""
-_MODULES = {"scikit-learn": "sklearn", "rouge-score": "rouge_score"}
+_MODULES = {"scikit-learn": "sklearn", "rouge-score": "rouge_score", "universal_pathlib": "upath"}
 
 
 @dataclass(frozen=True)

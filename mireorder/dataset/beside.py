@@ -51,11 +51,7 @@ def altered(folder: Path, entries: Sequence[manifest.Entry]) -> Found:
 
     The text of the card, and what its YAML says of rows in any order, are its owner's.
     """
-    rows: dict[str, int] = {}
-    outputs: dict[str, list[str]] = {}
-    for entry in entries:
-        rows[entry.split] = rows.get(entry.split, 0) + entry.rows
-        outputs.setdefault(entry.split, []).append(entry.output)
+    rows, outputs = manifest.by_split(entries)
     texts = {SCRIPT: standalone()}
     suffix = Path(entries[0].output).suffix
     if suffix == SUFFIXES["arrow"]:

@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 from mireorder.dataset.formats.text import damaged
 from mireorder.dataset.formats.wanted import other_fields, wanted_columns
 from mireorder.dataset.kept import Kept
-from mireorder.errors import InputError, MireorderError
+from mireorder.errors import MireorderError
 from mireorder.reading import Reading
+from mireorder.storage import mapped, ranges
 
 BATCH_ROWS = 65_536
 BATCH_BYTES = 64 << 20  # far from the 2 GB that 32-bit string offsets hold, in case rows differ in length
@@ -35,7 +36,9 @@ def batch_rows(rows: int, nbytes: int) -> int:
 
 def parquet_file(path: Path) -> pq.ParquetFile:
     """A Parquet file, open. What it says of its pages is checked as they are read, where it has checksums."""
-    return pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True)  # a buffer would hold all of it
+    return pq.ParquetFile(
+        ranges(path), pre_buffer=False, page_checksum_verification=True
+    )  # a buffer would hold all of it
 
 
 def read_parquet(path: Path, shard: str, reading: Reading, kept: Kept) -> Iterator[pa.RecordBatch]:
@@ -54,7 +57,7 @@ def others_of_parquet(path: Path, shard: str, reading: Reading) -> pa.Schema:
 
 def read_arrow(path: Path, shard: str, reading: Reading, kept: Kept) -> Iterator[pa.RecordBatch]:
     """Stream an Arrow IPC stream or file (Feather 2), memory-mapped."""
-    with _whole(shard, "Arrow"), pa.memory_map(str(path)) as file:
+    with _whole(shard, "Arrow"), mapped(path) as file:
         schema, batches = _open(file)
         names = _columns(schema, shard, reading, kept)
         for batch in batches:
@@ -63,7 +66,7 @@ def read_arrow(path: Path, shard: str, reading: Reading, kept: Kept) -> Iterator
 
 def others_of_arrow(path: Path, shard: str, reading: Reading) -> pa.Schema:
     """The columns of an Arrow file that are no source or target."""
-    with _whole(shard, "Arrow"), pa.memory_map(str(path)) as file:
+    with _whole(shard, "Arrow"), mapped(path) as file:
         return other_fields(_open(file)[0], reading)
 
 
@@ -71,7 +74,7 @@ def _columns(schema: pa.Schema, shard: str, reading: Reading, kept: Kept) -> lis
     return wanted_columns(schema.names, shard, reading) + [name for name in kept.names if name in schema.names]
 
 
-def _open(file: pa.MemoryMappedFile) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+def _open(file: pa.NativeFile) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     if file.read(6) == b"ARROW1":
         reader = ipc.open_file(file)
         return reader.schema, (reader.get_batch(i) for i in range(reader.num_record_batches))
@@ -89,7 +92,7 @@ def _whole(shard: str, kind: str) -> Iterator[None]:
     """Say of a file that Arrow can't read that it is not whole."""
     try:
         yield
-    except InputError:
+    except MireorderError:
         raise
     except (pa.ArrowException, OSError) as error:
         number = getattr(error, "errno", None)
