@@ -36,9 +36,8 @@ def batch_rows(rows: int, nbytes: int) -> int:
 
 def parquet_file(path: Path) -> pq.ParquetFile:
     """A Parquet file, open. What it says of its pages is checked as they are read, where it has checksums."""
-    return pq.ParquetFile(
-        ranges(path), pre_buffer=False, page_checksum_verification=True
-    )  # a buffer would hold all of it
+    # Buffering ahead would hold all of it.
+    return pq.ParquetFile(ranges(path), pre_buffer=False, page_checksum_verification=True)
 
 
 def read_parquet(path: Path, shard: str, reading: Reading, kept: Kept) -> Iterator[pa.RecordBatch]:
