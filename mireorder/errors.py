@@ -154,3 +154,7 @@ class OutputError(MireorderError):
 
 class HubError(MireorderError):
     """The hub can't be reached, refuses what is asked, or holds something else."""
+
+
+class StorageError(MireorderError):
+    """A store of files can't be reached, or refuses what is asked."""

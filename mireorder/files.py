@@ -15,6 +15,7 @@ from typing import Any, Self
 from xxhash import xxh3_128
 
 from mireorder.errors import OutputError
+from mireorder.storage import Upload, is_local, make_folder, opened, reaching
 from mireorder.threads import map_ordered
 
 _BLOCK = 8 << 20  # bytes that are sent to disk at once
@@ -31,17 +32,22 @@ _REMEDIES = {
 class atomic:  # noqa: N801 (reads as a verb: `with atomic(path) as part`)
     """A temporary path beside ``path``, synced and renamed on success, removed on any failure.
 
+    In a store it is the path itself, as what is uploaded is there whole or not at all.
+
     Raises:
         OutputError: it can't be written.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self.part = path, path.with_name(f".{path.name}.{os.getpid()}.part")
+        self.path = path
+        self.part = path.with_name(f".{path.name}.{os.getpid()}.part") if is_local(path) else path
 
     def __enter__(self) -> Path:
         return self.part
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if not is_local(self.path):
+            return
         try:
             if error is not None:
                 raise error
@@ -64,7 +70,8 @@ class HashedFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file, self._hash = path.open("wb", buffering=0), xxh3_128()
+        self._is_local, self._hash = is_local(path), xxh3_128()
+        self._file: Any = path.open("wb", buffering=0) if self._is_local else Upload(path)
         self._size = self._sent = 0
         self.closed = False
 
@@ -81,7 +88,7 @@ class HashedFile:
 
     def _send(self) -> None:
         """Have the system bring to disk what was written, and go on: at the end it would be idle until then."""
-        if hasattr(os, "posix_fadvise"):
+        if self._is_local and hasattr(os, "posix_fadvise"):
             os.posix_fadvise(self._file.fileno(), self._sent, self._size - self._sent, os.POSIX_FADV_DONTNEED)
         self._sent = self._size
 
@@ -92,7 +99,8 @@ class HashedFile:
         """Close the file, synced; the hash is then complete."""
         self.closed = True
         with self._file as file:
-            os.fsync(file.fileno())
+            if self._is_local:
+                os.fsync(file.fileno())
 
     @property
     def digest(self) -> str:
@@ -107,16 +115,17 @@ class HashedFile:
             self.close()
         else:
             self.closed = True
-            self._file.close()
+            self._file.__exit__(kind, error, at)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a small file, whole or not at all; one that says the same already is left alone."""
-    if path.is_file() and path.read_bytes() == text.encode():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(path) as part:
-        part.write_text(text, encoding="utf-8")
+    with reaching(path):
+        if path.is_file() and path.read_bytes() == text.encode():
+            return
+    make_folder(path.parent)
+    with atomic(path) as part, HashedFile(part) as file:
+        file.write(text.encode())
 
 
 def write_texts(texts: Mapping[Path, str]) -> None:
@@ -126,14 +135,14 @@ def write_texts(texts: Mapping[Path, str]) -> None:
 
 def file_digest(path: Path) -> str:
     """XXH3 of a file, 128 bits in hex, as ``xxh128sum`` prints it: it tells damage and mix-ups, not forgery."""
-    with path.open("rb") as file:
+    with opened(path) as file:
         return hashlib.file_digest(file, xxh3_128).hexdigest()
 
 
 def range_digest(path: Path, start: int, nbytes: int) -> str:
     """`file_digest` of a range of its bytes."""
     found = xxh3_128()
-    with path.open("rb") as file:
+    with opened(path) as file:
         file.seek(start)
         while nbytes > 0 and (block := file.read(min(nbytes, 1 << 20))):
             found.update(block)
@@ -143,9 +152,12 @@ def range_digest(path: Path, start: int, nbytes: int) -> str:
 
 def require_empty(folder: Path) -> None:
     """Raise OutputError unless the folder is empty or absent, but for what a run that was killed had half written."""
-    if folder.exists() and not folder.is_dir():
+    with reaching(folder):
+        there, is_folder = folder.exists(), folder.is_dir()
+        names = [path.name for path in folder.iterdir() if not path.match(PARTS)] if is_folder else []
+    if there and not is_folder:
         raise OutputError(f"{folder}: is a file, not a folder; choose another")
-    if folder.exists() and any(path.name not in (LOCK, WORK) and not path.match(PARTS) for path in folder.iterdir()):
+    if not {LOCK, WORK}.issuperset(names):
         raise OutputError(f"{folder}: the output folder is not empty; choose another or empty it")
 
 

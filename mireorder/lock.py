@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -18,7 +19,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from mireorder.errors import InputError, InputWarning, MireorderError, OutputError
-from mireorder.files import LOCK, PARTS, WORK, refuse_difference, require_empty, unwritable
+from mireorder.files import LOCK, PARTS, WORK, claim, refuse_difference, require_empty, unwritable
+from mireorder.storage import is_local, put
 
 NEW = "new"
 """In the hidden folder: what moves up in the end."""
@@ -46,7 +48,7 @@ def locked(folder: Path, made: Mapping[str, Any]) -> Iterator[Lock]:
     """Be the only one who writes a folder; it is made if need be, and taken away if it stays empty.
 
     The lock is the system's, on an open file in the folder: it ends with the process, however that ends. The file says
-    what is made and who holds it, and is taken away at the end.
+    what is made and who holds it, and is taken away at the end. Stores have no locks.
 
     Args:
         folder: to write.
@@ -55,6 +57,9 @@ def locked(folder: Path, made: Mapping[str, Any]) -> Iterator[Lock]:
     Raises:
         OutputError: another run holds it (says which), something else was begun there, or it can't be written.
     """
+    if not is_local(folder):
+        yield Lock(begun=False)
+        return
     if folder.exists() and not folder.is_dir():
         require_empty(folder)
     existed, path = folder.is_dir(), folder / LOCK
@@ -95,6 +100,10 @@ def staged(folder: Path, made: Mapping[str, Any], last: str) -> Iterator[Path]:
     Raises:
         OutputError: another run writes the folder, it holds something else, or the disk is full.
     """
+    if not is_local(folder):
+        with _sent(folder, made, last) as new:
+            yield new
+        return
     with locked(folder, made) as lock:
         work = folder / WORK
         if not lock.begun:
@@ -122,6 +131,23 @@ def staged(folder: Path, made: Mapping[str, Any], last: str) -> Iterator[Path]:
             raise
 
 
+@contextmanager
+def _sent(folder: Path, made: Mapping[str, Any], last: str) -> Iterator[Path]:
+    """`staged` for a folder of a store: the new folder is on this machine, and goes up in the end."""
+    is_begun = (folder / LOCK).is_file()
+    if is_begun:
+        claim(folder, LOCK, made)
+    else:
+        require_empty(folder)
+    with tempfile.TemporaryDirectory(prefix="mireorder-") as work:
+        new = Path(work) / NEW
+        new.mkdir()
+        yield new
+        claim(folder, LOCK, made)
+        put(new, folder, last)
+    (folder / LOCK).unlink()
+
+
 def require_new(folder: Path) -> None:
     """Raise OutputError unless the folder is one that `staged` takes, as far as can be seen."""
     if not (folder / LOCK).is_file():
@@ -135,7 +161,7 @@ def is_full(folder: Path, error: Exception) -> bool:
 
 def clear_parts(folder: Path) -> None:
     """Take away what runs that were killed had half written; only for the holder of the lock."""
-    for part in filter(Path.is_file, folder.rglob(PARTS)):
+    for part in filter(Path.is_file, folder.rglob(PARTS)) if is_local(folder) else ():
         part.unlink()
 
 
@@ -147,6 +173,8 @@ def set_aside(folder: Path) -> None:
     """
     if not folder.is_dir() or not any(folder.iterdir()):
         return
+    if not is_local(folder):
+        raise OutputError(f"{folder}: nothing is moved in a store; choose another folder, without --restart")
     folder = folder.absolute()
     with _acquired(folder / LOCK) as file:
         number = 1

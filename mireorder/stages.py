@@ -35,6 +35,7 @@ from mireorder.ordering.order import Order, made, order_of
 from mireorder.ordering.plan import Plan
 from mireorder.reading import Reading
 from mireorder.serialise import half_of_a_pair, one_of
+from mireorder.storage import place
 from mireorder.threads import Progress
 
 
@@ -247,7 +248,7 @@ def apply(
         reserve: for token form: make each mark that the plan writes one token, of a tokenizer saved beside the data.
         max_tokens: for token form: the most a row may have, end included. A longer one is refused, or set aside.
         copies: times that ``train``, or the only split, is written, each in other random orders (policy ``shuffle``).
-        out: folder to write to; None keeps the dataset in memory. An interrupted run resumes.
+        out: folder or URL to write to; None keeps the dataset in memory. An interrupted run resumes.
         file_format: of the files in it: ``arrow``, or ``parquet``.
         shard_size: bytes of input for each of them. None parts files of more than 1 GB, and joins small ones to 64 MB.
         reading: where the columns have other names than those the plan was fitted on.
@@ -259,7 +260,7 @@ def apply(
         progress: called with the number of rows written, after each batch.
 
     Returns:
-        A `datasets.DatasetDict` with `permutation`, `row_id` and the natural `target` beside the form's columns.
+        A `datasets.DatasetDict`, of a URL streamed: the form's columns, `permutation`, `row_id`, the natural `target`.
 
     Raises:
         InputError: the input can't be read, or a row does not fit the plan.
@@ -308,8 +309,8 @@ def _emitted(
     if out is None:
         return _in_memory(reordering, shards, engine, file_format)
     with engine:
-        write_folder(reordering, shards, Path(out), engine, file_format, carried_card(data), shard_size)
-    return load(Path(out))
+        write_folder(reordering, shards, place(out), engine, file_format, carried_card(data), shard_size)
+    return load(place(out))
 
 
 def planned(

@@ -1,5 +1,6 @@
 """Settings for all tests: one thread, no network, and the real data where it is present."""
 
+import asyncio
 import importlib.util
 import os
 import sys
@@ -70,6 +71,54 @@ def hub(tmp_path, monkeypatch):
         served.waits = []
         monkeypatch.setattr("time.sleep", served.waits.append)
         yield served
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    pytest.importorskip("moto", reason="the S3 server is moto's")
+    from s3 import serving_s3
+
+    with serving_s3() as served:
+        yield served
+
+
+@pytest.fixture
+def s3(s3_server, monkeypatch):
+    """A server with an empty bucket, whose clients ask a few times and do not wait."""
+    import s3fs
+    from moto.backends import get_backend
+
+    for name, value in (s3_server.environment | {"AWS_MAX_ATTEMPTS": "2"}).items():
+        monkeypatch.setenv(name, value)
+    sleep = asyncio.sleep
+    monkeypatch.setattr(asyncio, "sleep", lambda seconds, result=None: sleep(0, result))
+    get_backend("s3").reset()
+    s3fs.S3FileSystem.clear_instance_cache()
+    s3fs.S3FileSystem().mkdir("bucket")
+    s3_server.asked.clear()
+    yield s3_server
+    s3_server.spoil = lambda method, path: None
+
+
+@pytest.fixture(params=["memory", "s3"])
+def store(request):
+    """The URL of an empty folder, in memory and on a server."""
+    if request.param == "s3":
+        request.getfixturevalue("s3")
+        return "s3://bucket/a folder"
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    MemoryFileSystem.store.clear()
+    MemoryFileSystem.pseudo_dirs[:] = [""]
+    return "memory://bucket/a folder"
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A folder of files of three splits (`stored.FILES`)."""
+    from stored import written
+
+    return written(tmp_path / "data")
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 Each page has a folder and a Python session of its own, in which its blocks marked `sh` and `python` run in order; the
 first that fails ends the page. A Python line whose comment begins with a value must have that value:
 `plan.restore("0480").text  # '408'`. `make` and `pip` lines are left out, as CI runs them itself. What a page asks
-of the hub, a hub on loopback answers. Pages run side by side, one a core.
+of the hub, a hub on loopback answers; what it asks of S3, one server for all pages, where moto is installed. It has a
+bucket called `bucket`. Pages run side by side, one a core.
 """
 
 import ast
@@ -16,9 +17,12 @@ import tempfile
 import time
 import tokenize
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 
 from hub import TOKEN, serving
+from s3 import serving_s3
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -40,7 +44,8 @@ def main(named: list[str]) -> int:
         run_here(Path(named[1]))
         return 0
     chosen = [Path(name).resolve() for name in named] or pages()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool, serving_s3() if find_spec("moto") else nullcontext() as s3:
+        os.environ.update(s3.environment if s3 else {})
         failed = [page for page, status in zip(chosen, pool.map(run_apart, chosen), strict=True) if status]
     for page in failed:
         print(f"FAILED: {page.relative_to(ROOT)}")
@@ -53,7 +58,7 @@ def run_apart(page: Path) -> int:
     # Pipelines are not installed: a reader stands in the repository's root.
     env = os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         "PYTHONUNBUFFERED": "1",
     }
     started = time.monotonic()

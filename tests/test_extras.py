@@ -16,6 +16,7 @@ EXTRAS = {
     "rouge": {"rouge_score"},
     "qlora": {"bitsandbytes"},
     "dask": {"dask", "distributed"},
+    "cloud": {"s3fs", "upath"},
 }
 EVERY = frozenset().union(*EXTRAS.values())
 

@@ -14,6 +14,7 @@ FLOORS = (
         "jit",
         "threads",
         "serialise",
+        "storage",
         "files",
         "lock",
         "reading",

@@ -25,7 +25,7 @@ def count(
     context: typer.Context,
     *,
     data: options.Data,
-    like: Annotated[Path | None, Option("folder of counts to count like, so that both can be merged", "Data")] = None,
+    like: Annotated[Path | None, Option("folder of counts to count like, to merge both", "Data", urls=True)] = None,
     rows: options.Rows,
     units: options.Units,
     scores: options.Scores,
@@ -75,7 +75,7 @@ def count(
 
 
 def merge(
-    folders: Annotated[list[Path], Argument("folders of counts that were made alike", "Data")],
+    folders: Annotated[list[Path], Argument("folders of counts that were made alike", "Data", urls=True)],
     *,
     out: options.Out,
     memory: options.Memory = None,
@@ -91,7 +91,8 @@ def merge(
     from mireorder.lock import staged
 
     places.require_new(out, restart)
-    twice = [str(folder) for at, folder in enumerate(folders) if folder.resolve() in map(Path.resolve, folders[:at])]
+    whole = [folder.resolve() for folder in folders]
+    twice = [str(folder) for at, folder in enumerate(folders) if whole[at] in whole[:at]]
     if twice:
         raise InputError("given twice", shard=twice[0], remedy="name each folder once: its rows would count double")
     first, *others = map(Counts.load, folders)

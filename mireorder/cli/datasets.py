@@ -37,13 +37,11 @@ class Files:
 def apply(
     data: options.Data,
     *,
-    plan: Annotated[Path, Option("folder of the plan", "Data")],
+    plan: Annotated[Path, Option("folder of the plan", "Data", urls=True)],
     rows: options.Rows,
     form: Annotated[str, Option("how rows are written: {names}", "Form", names=choices.forms)] = "text",
     tokenizer: Annotated[str | None, Option("token form: tokenizer folder or hub id", "Form")] = None,
-    reserve: Annotated[
-        bool, Option("token form: make each marker one token, of the tokenizer saved with it", "Form")
-    ] = False,
+    reserve: Annotated[bool, Option("token form: make each marker one token, of the saved tokenizer", "Form")] = False,
     max_tokens: Annotated[int | None, Option("token form: most tokens a row may have", "Form", least=1)] = None,
     copies: Annotated[
         int, Option("times that train is written, each in other random orders (policy shuffle)", "Form", least=1)
@@ -67,7 +65,7 @@ def apply(
     loaded = Plan.load(plan)
     places.fresh(out, files.restart)
     with rows_bar("reordering") as progress:
-        dataset = apply_stage(
+        apply_stage(
             data,
             loaded,
             form=form,
@@ -85,12 +83,13 @@ def apply(
             engine=where.made(),
             progress=progress,
         )
-    rejected = sum(entry.rejected for entry in manifest.read(out))
+    entries = manifest.read(out)
+    counts, rejected = manifest.by_split(entries)[0], sum(entry.rejected for entry in entries)
     if as_json:
-        print_json({"dataset": str(out), "rows": dataset.num_rows, "rejected": rejected, "plan": loaded.sha256})
+        print_json({"dataset": str(out), "rows": counts, "rejected": rejected, "plan": loaded.sha256})
         return
-    for name, split in dataset.items():
-        say(f"{name}: {len(split):,} rows")
+    for name, count in counts.items():
+        say(f"{name}: {count:,} rows")
     if rejected:
         say(f"{rejected:,} rows set aside in {out / 'rejected'}, with the reason")
     say(f"dataset written to {out}")
@@ -100,7 +99,8 @@ def check(
     data: options.Data,
     *,
     plan: Annotated[
-        Path | None, Option("folder of the plan of a dataset that was shuffled, filtered or saved anew", "Data")
+        Path | None,
+        Option("folder of the plan of a dataset that was shuffled, filtered or saved anew", "Data", urls=True),
     ] = None,
     tokenizer: Annotated[
         str | None,
@@ -132,11 +132,11 @@ def check(
 
 
 def export(
-    dataset: Annotated[Path, Argument("folder of a dataset that apply wrote", "Data")],
+    dataset: Annotated[Path, Argument("folder of a dataset that apply wrote", "Data", urls=True)],
     *,
     to: Annotated[str, Option("trainer that reads it: {names}", "Form", names=choices.targets)],
     bare_columns: Annotated[bool, Option("write no columns that the trainer does not read", "Form")] = False,
-    out: options.Out,
+    out: options.LocalOut,
     as_json: options.Json = False,
 ) -> None:
     """Write a dataset in the files that another trainer reads.

@@ -29,9 +29,10 @@ WHAT = {
     "rouge": "ROUGE in the pipelines",
     "qlora": "train --qlora",
     "dask": "engine dask",
+    "cloud": "data and results at s3:// and other URLs",
 }
 """Extra -> what it is for. Those for developers are not shown."""
-_MODULES = {"scikit-learn": "sklearn", "rouge-score": "rouge_score"}
+_MODULES = {"scikit-learn": "sklearn", "rouge-score": "rouge_score", "universal_pathlib": "upath"}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ RepoId = Annotated[str, Argument("OWNER/NAME of the dataset on the hub", "Data")
 
 
 def publish(
-    dataset: Annotated[Path, Argument("folder of a dataset that apply wrote", "Data")],
+    dataset: Annotated[Path, Argument("folder of a dataset that apply wrote", "Data", urls=True)],
     repo_id: RepoId,
     *,
     config: Config = None,
@@ -57,7 +57,7 @@ def pull(
     *,
     config: Config = None,
     revision: Annotated[str | None, Option("branch, tag or commit; the main branch by default", "Hub")] = None,
-    out: options.Out,
+    out: options.LocalOut,
     as_json: options.Json = False,
 ) -> None:
     """Download a published dataset and prove on every row that the target comes back.

@@ -58,7 +58,7 @@ def train(
     resume: Annotated[
         bool, Option("keep a checkpoint every two minutes, and begin at the last one of a killed run", "Training")
     ] = False,
-    out: options.Out,
+    out: options.LocalOut,
     restart: options.Restart = False,
     as_json: options.Json = False,
 ) -> None:
@@ -177,7 +177,7 @@ def compare(
     ] = "tiny",
     lora: Annotated[bool, Option("train LoRA adapters", "Model", rare=True)] = False,
     training: Comparing,
-    out: options.Out,
+    out: options.LocalOut,
     restart: options.Restart = False,
     as_json: options.Json = False,
 ) -> None:

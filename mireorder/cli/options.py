@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-_FILES = Argument("files, globs, a saved dataset or a hub id; NAME=FILE names a split", "Data")
+_FILES = Argument("files, globs, URLs, a saved dataset or a hub id; NAME=FILE names a split", "Data")
 Data = Annotated[list[str], _FILES]
 SomeData = Annotated[list[str] | None, _FILES]
-Out = Annotated[Path, Option("output folder, new or empty", "Output")]
+Out = Annotated[Path, Option("output folder or URL, new or empty", "Output", urls=True)]
+LocalOut = Annotated[Path, Option("output folder, new or empty", "Output")]
 Restart = Annotated[
     bool,
     Option(
@@ -38,7 +39,7 @@ Memory = Annotated[
 ]
 MaxRejected = Annotated[int | None, Option("the most rows that may be set aside", "Output", rare=True, least=0)]
 Reject = Annotated[bool, Option("set rows aside that can't be used, instead of stopping", "Output")]
-AnyPlan = Annotated[Path, Argument("folder with a plan: a plan's, a dataset's or a model's", "Data")]
+AnyPlan = Annotated[Path, Argument("folder with a plan: a plan's, a dataset's or a model's", "Data", urls=True)]
 Ties = Annotated[str, Option("criterion that breaks ties, or none for the lowest slot", "Order", rare=True)]
 Estimator = Annotated[str | None, Option("whose scores decide: {names}", "Trust", names=choices.estimators)]
 CutterTokenizer = Annotated[

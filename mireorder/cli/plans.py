@@ -24,7 +24,7 @@ def fit(
     context: typer.Context,
     *,
     data: options.SomeData = None,
-    counts: Annotated[Path | None, Option("folder of counts to plan from, in place of DATA", "Data")] = None,
+    counts: Annotated[Path | None, Option("folder of counts to plan from, in place of DATA", "Data", urls=True)] = None,
     rows: options.Rows,
     units: options.Units,
     tokenizer: options.CutterTokenizer = None,

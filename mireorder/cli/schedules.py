@@ -12,7 +12,7 @@ from mireorder.errors import InputError
 
 
 def mix(
-    plans: Annotated[list[Path], Argument("folders of plans, fitted on the same data", "Data")],
+    plans: Annotated[list[Path], Argument("folders of plans, fitted on the same data", "Data", urls=True)],
     *,
     weights: Annotated[str | None, Option("how often each is taken: 3,1; by default as often", "Order")] = None,
     out: options.Out,
@@ -37,8 +37,8 @@ def mix(
 
 
 def anneal(
-    first: Annotated[Path, Argument("folder of the plan to begin with, such as --policy shuffle's", "Data")],
-    last: Annotated[Path, Argument("folder of the plan to end with, such as --policy plain's", "Data")],
+    first: Annotated[Path, Argument("folder of the plan to begin with, such as --policy shuffle's", "Data", urls=True)],
+    last: Annotated[Path, Argument("folder of the plan to end with, such as --policy plain's", "Data", urls=True)],
     *,
     phases: Annotated[int, Option("plans to write, one for each phase of training", "Order", least=2)] = 5,
     out: options.Out,

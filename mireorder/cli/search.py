@@ -29,7 +29,7 @@ def search(
     lora: Annotated[bool, Option("train LoRA adapters", "Model")] = False,
     budget: Annotated[float, Option("trainings that the search may cost", "Training", least=1)] = 2.0,
     training: Searching,
-    out: options.Out,
+    out: options.LocalOut,
     restart: options.Restart = False,
     as_json: options.Json = False,
 ) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from inspect import Parameter, Signature, signature
+from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
 from mireorder.errors import InputError
+from mireorder.storage import place, require_local
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Option:
         names: what can be passed, asked for when the command is built: for its help and for shell completion.
         rare: whether ``--help`` leaves it out, and ``--help-all`` shows it.
         least: the lowest number it takes.
+        urls: of a path, whether it may be a URL, such as ``s3://bucket/folder``.
     """
 
     help: str
@@ -31,6 +34,7 @@ class Option:
     names: Callable[[], Iterable[str]] | None = None
     rare: bool = False
     least: float | None = None
+    urls: bool = False
 
     def for_typer(self, name: str, panel: str) -> Any:
         """What typer makes an option of.
@@ -57,6 +61,7 @@ class Argument:
 
     help: str
     panel: str
+    urls: bool = False
 
     def for_typer(self, name: str, panel: str) -> Any:
         """What typer makes an argument of; ``name`` and ``panel`` have no effect."""
@@ -123,7 +128,11 @@ def _fields(panel: Any) -> list[Parameter]:
 def _parameter(name: str, hint: Any, default: Any, panel: str = "") -> Parameter:
     if hint is not typer.Context:
         kind, said = get_args(hint)
-        hint = Annotated[kind, said.for_typer(name, panel)]
+        made = said.for_typer(name, panel)
+        if Path in (kind, *get_args(kind)):
+            made.parser = place if said.urls else require_local
+            made.metavar = "<path>" if isinstance(said, Option) else None
+        hint = Annotated[kind, made]
     return Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=hint)
 
 

@@ -11,6 +11,7 @@ from mireorder.dataset.forms import Form
 from mireorder.errors import HubError
 from mireorder.hub import HUB_ID, hub_repository
 from mireorder.ordering.plan import Plan
+from mireorder.storage import is_local, is_path, place, reaching
 
 FILE = "README.md"
 PAPER = "https://arxiv.org/abs/2511.00198"
@@ -159,10 +160,11 @@ def carried_card(data: Any) -> dict[str, Any]:
     """
     if isinstance(data, list | tuple) and len(data) == 1:
         return carried_card(data[0])
-    if not isinstance(data, str | Path):
+    if not isinstance(data, str) and not is_path(data):
         return {}
-    path, hub_id = Path(data), HUB_ID.fullmatch(Path(data).as_posix())
-    if path.exists() or hub_id is None:
+    path = place(data)
+    hub_id = HUB_ID.fullmatch(path.as_posix()) if is_local(path) else None
+    if hub_id is None or path.exists():
         return _carried(path / FILE)
     try:
         found = hub_repository(hub_id[1])[0].file(FILE)
@@ -172,9 +174,9 @@ def carried_card(data: Any) -> dict[str, Any]:
 
 
 def _carried(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    said, _ = read_card(path.read_text(encoding="utf-8", errors="replace"))
+    with reaching(path):
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    said, _ = read_card(text)
     found = {name: _plain(said[name]) for name in CARRIED if name in said}
     return {name: value for name, value in found.items() if value}
 

@@ -31,6 +31,7 @@ from mireorder.ordering.plan import Plan
 from mireorder.reading import Reading
 from mireorder.restoring.restorer import FILE
 from mireorder.serialise import one_of
+from mireorder.storage import is_path, place
 from mireorder.threads import Progress, map_ordered
 
 MOST_FAILURES = 20
@@ -103,7 +104,7 @@ def check(
         ...     check(folder).ok
         True
     """
-    folder = Path(data) if isinstance(data, str | Path) else None
+    folder = place(data) if isinstance(data, str) or is_path(data) else None
     is_written = folder and (plan is None or (folder / manifest.FILE).exists())
     plan = _plan(folder, plan)
     entries = _entries(folder) if folder and is_written else []
@@ -216,8 +217,8 @@ def _check_files(checked: Checked, folder: Path, plan: Plan, entries: Sequence[m
             there = (folder / entry.output).exists()
             problem = "is altered; no rows were checked" if there else "is missing; no rows were checked"
         checked.note("files", entry.output, problem)
-    for place, problem in chain(foreign(folder, entries), altered(folder, entries) if wholly else ()):
-        checked.note("beside", place, problem)
+    for name, problem in chain(foreign(folder, entries), altered(folder, entries) if wholly else ()):
+        checked.note("beside", name, problem)
     return wholly
 
 

@@ -34,6 +34,7 @@ from mireorder.ordering.plan import Plan
 from mireorder.restoring.restorer import FILE
 from mireorder.serialise import one_of
 from mireorder.standalone import require_other_name, write_standalone
+from mireorder.storage import is_local, mapped, options_of, reaching, remove_empty
 from mireorder.threads import Progress
 
 TOGETHER_BYTES = 64 << 20  # small files go into one output shard up to here
@@ -162,7 +163,8 @@ def _write_job(
 
 def _claim(folder: Path, plan: Plan) -> None:
     """Make the folder this plan's, or refuse it. The plan is the first thing in it, the manifest the second."""
-    there = {p.name for p in folder.iterdir() if p.name != LOCK and not p.match(PARTS)}
+    inside = folder.iterdir() if folder.is_dir() else ()
+    there = {p.name for p in inside if p.name != LOCK and not p.match(PARTS)}
     for place, problem in irregular(folder) if there else ():
         raise OutputError(f"{folder / place}: {problem}")
     begun = there == {FILE} or {FILE, manifest.FILE} <= there
@@ -184,8 +186,7 @@ def _abandon(folder: Path, jobs: list[Job], keep_plan: bool) -> None:
     for path in [*written, folder / manifest.FILE, *([] if keep_plan else [folder / FILE])]:
         path.unlink(missing_ok=True)
     for path in {path.parent for path in written}:
-        if path.is_dir() and not any(path.iterdir()):
-            path.rmdir()
+        remove_empty(path)
 
 
 def _rejected(folder: Path, entry: manifest.Entry) -> Path:
@@ -256,7 +257,7 @@ def _done(folder: Path, jobs: list[Job], kept: Kept) -> dict[str, manifest.Entry
 
 
 def load(folder: Path) -> Any:
-    """The dataset of a folder, memory-mapped; of Parquet, by way of the cache of `datasets`.
+    """The dataset of a folder, memory-mapped; of Parquet, by way of the cache of `datasets`; of a URL, streamed.
 
     Raises:
         OutputError: it was never finished.
@@ -264,13 +265,15 @@ def load(folder: Path) -> Any:
     """
     from datasets import load_dataset
 
-    if (folder / DICT).exists():
+    is_arrow, is_here = (folder / DICT).exists(), is_local(folder)
+    if is_arrow and is_here:
         return load_saved(folder)
-    if is_parquet(folder):
+    if is_arrow or is_parquet(folder):
         _, outputs = manifest.by_split(manifest.read(folder))
-        files = {split: [str(folder / output) for output in of] for split, of in outputs.items()}
-        with loading(folder, "write it again with 'mireorder apply'"):
-            return load_dataset("parquet", data_files=files)
+        files = {split: [str(folder / path) for path in paths] for split, paths in outputs.items()}
+        kind = "arrow" if is_arrow else "parquet"
+        with loading(folder, "write it again with 'mireorder apply'"), reaching(folder):
+            return load_dataset(kind, data_files=files, streaming=not is_here, storage_options=options_of(folder))
     raise OutputError(
         f"{folder}: not a finished dataset; write it with 'mireorder apply', again if that was interrupted"
     )
@@ -325,5 +328,5 @@ def read_rows(folder: Path, entries: Iterable[manifest.Entry]) -> Iterator[pa.Re
             with parquet_file(path) as file:
                 yield from file.iter_batches()
         else:
-            with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as stream:
+            with mapped(path) as file, pa.ipc.open_stream(file) as stream:
                 yield from stream

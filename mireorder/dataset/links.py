@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from mireorder.storage import is_local
+
 
 def irregular(folder: Path) -> Iterator[tuple[str, str]]:
     """What is no file and no folder, in a folder and those below it. None of it is followed or opened.
@@ -12,7 +14,7 @@ def irregular(folder: Path) -> Iterator[tuple[str, str]]:
     Yields:
         Its path within the folder, and what it is, with the remedy.
     """
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.iterdir()) if is_local(folder) else ():  # stores have files alone
         if path.is_symlink():
             yield path.name, "is a link; put what it leads to in its place"
         elif path.is_dir():

@@ -22,6 +22,7 @@ from mireorder.restoring.checks import (
     text_of,
     whole_number,
 )
+from mireorder.storage import is_local, reaching
 
 FILE = "manifest.jsonl"
 _IDENTITY = {
@@ -91,7 +92,10 @@ class Entry:
 
 
 def append(folder: Path, entry: Entry) -> None:
-    """Add a row and sync it."""
+    """Add a row and sync it. In a store, where nothing can be added to a file, it is written anew."""
+    if not is_local(folder):
+        write(folder, [*read(folder), entry])
+        return
     with (folder / FILE).open("a", encoding="utf-8") as file:
         file.write(json.dumps(asdict(entry), ensure_ascii=False) + "\n")
         file.flush()
@@ -106,12 +110,14 @@ def read(folder: Path) -> list[Entry]:
             line names; or it is no file.
     """
     path = folder / FILE
-    if not path.exists():
-        return []
-    if not path.is_file():
-        raise OutputError(f"{path}: is no file; write to another folder")
+    with reaching(path):
+        if not path.exists():
+            return []
+        if not path.is_file():
+            raise OutputError(f"{path}: is no file; write to another folder")
+        lines = path.read_bytes().split(b"\n")[:-1]
     entries: dict[str, Entry] = {}
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
+    for number, line in enumerate(lines, 1):
         try:
             entry = _entry(line)
             if entry.output in entries:

@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from mireorder.dataset.saved import DICT, STATE, load_saved
 from mireorder.errors import InputError
 from mireorder.hub import HUB_ID
 from mireorder.reading import Reading, class_names, source_and_target
+from mireorder.storage import files_in, files_like, is_local, is_path, place, reaching
 
 SHARD_ROWS = 1_000_000  # a dataset or table is cut into shards of this many rows
 SPLIT_WORDS = {"train", "test", "dev", "val", "valid", "validation", "eval"}
@@ -147,12 +147,12 @@ def open_shards(data: Any, reading: Reading) -> list[Shard]:
         InputError: nothing is there, or it has no format that can be read, or its splits are unclear.
     """
     parts = list(_parts(data, None))
-    files = [os.path.abspath(content) for _, content in parts if isinstance(content, Path)]  # noqa: PTH100
+    files = [_absolute(content) for _, content in parts if is_path(content)]
     folder = os.path.commonpath([os.path.dirname(file) for file in files]) if files else ""  # noqa: PTH120
     shards = []
     for split, content in parts:
-        if isinstance(content, Path):
-            name = _text(Path(os.path.relpath(content, folder)).as_posix())
+        if is_path(content):
+            name = _text(Path(os.path.relpath(_absolute(content), folder)).as_posix())
             # Absolute, as a worker may stand in another folder.
             file = File(content.absolute(), format_of(content, name, reading))
             shards.append(Shard(name, split or "train", file, reading))
@@ -163,6 +163,13 @@ def open_shards(data: Any, reading: Reading) -> list[Shard]:
             remedy = "give each input once, and each dataset its own split name"
             raise InputError(f"given {count} times", shard=name, remedy=remedy)
     return shards
+
+
+def _absolute(path: Path) -> str:
+    """Where a file lies, among all there are; of a URL with its kind as the first folder."""
+    if is_local(path):
+        return os.path.abspath(path)  # noqa: PTH100
+    return "/" + str(path).replace("://", "/")
 
 
 def _text(name: str) -> str:
@@ -185,7 +192,7 @@ def label_names(data: Any, reading: Reading) -> tuple[str, ...] | None:
 def _names_of(content: Any, reading: Reading) -> tuple[str, ...] | None:
     if len(reading.target) != 1:
         return None
-    if isinstance(content, Path):
+    if is_path(content):
         if suffix_of(content) not in FORMATS.keys() - TEXT_FORMATS.keys():
             return None
         schema = FORMATS[suffix_of(content)].others(content, content.name, Reading())
@@ -213,12 +220,12 @@ def _parts(data: Any, split: str | None) -> Iterator[tuple[str | None, Any]]:
     elif isinstance(data, str):
         name, equals, path = data.partition("=")
         if split is None and equals and name.isidentifier() and not Path(data).exists():
-            yield from _parts(Path(path), name)
+            yield from _parts(place(path), name)
         else:
-            yield from _parts(Path(data), split)
-    elif isinstance(data, Path):
-        for content in _contents(data):
-            yield from [(split, content)] if isinstance(content, Path) else _parts(content, split)
+            yield from _parts(place(data), split)
+    elif is_path(data):
+        for content in _contents(place(data)):
+            yield from [(split, content)] if is_path(content) else _parts(content, split)
     elif (table := as_table(data)) is not None:
         yield split, table
     else:
@@ -231,20 +238,23 @@ def _parts(data: Any, split: str | None) -> Iterator[tuple[str | None, Any]]:
 
 def _contents(path: Path) -> list[Any]:
     """Look up what a path means: a file, a folder, a glob or a hub id."""
-    if path.is_file():
-        return [path]
-    if (path / DICT).is_file() or (path / STATE).is_file():
+    with reaching(path):
+        if path.is_file():
+            return [path]
+        is_saved = (path / DICT).is_file() or (path / STATE).is_file()
+        is_folder = path.is_dir()
+    if is_saved:
         return [load_saved(path)]
-    if path.is_dir():
-        found = [p for p in sorted(path.rglob("*")) if p.is_file() and suffix_of(p) in FORMATS]
+    if is_folder:
+        found = [p for p in files_in(path) if suffix_of(p) in FORMATS]
         files = [p for p in found if not any(part.startswith(".") for part in p.relative_to(path).parts)]
         kinds = sorted({suffix_of(file) for file in files})
         if len(kinds) > 1:
             remedy = "give a glob such as '*" + kinds[0] + "'"
             raise InputError(f"files of several formats ({', '.join(kinds)})", shard=path.name, remedy=remedy)
-    elif glob_found := sorted(glob(str(path), recursive=True)):  # noqa: PTH207 (Path.glob refuses "/a/*")
-        files = [Path(p) for p in glob_found if Path(p).is_file()]
-    elif HUB_ID.fullmatch(path.as_posix()) and suffix_of(path) not in FORMATS:
+    elif found := files_like(path):
+        files = found
+    elif is_local(path) and HUB_ID.fullmatch(path.as_posix()) and suffix_of(path) not in FORMATS:
         return [_of_hub(path)]
     else:
         files = []

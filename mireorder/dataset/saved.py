@@ -10,6 +10,7 @@ from typing import Any
 from mireorder.errors import InputError, MireorderError
 from mireorder.json_text import STRICT
 from mireorder.restoring.checks import shown_value
+from mireorder.storage import options_of, reaching
 
 DICT, STATE, INFO = "dataset_dict.json", "state.json", "dataset_info.json"
 MOST_METADATA = 64 << 20
@@ -24,13 +25,14 @@ def load_saved(folder: Path) -> Any:
     """
     from datasets import load_from_disk
 
-    with loading(folder, "save it again"):
+    with loading(folder, "save it again"), reaching(folder):
         if (folder / DICT).exists():
             for split in _content(folder / DICT, "splits"):
                 _require_files(folder / _plain(split, "splits"))
         else:
             _require_files(folder)
-        return load_from_disk(str(folder.absolute()))  # a worker may stand elsewhere
+        whole = str(folder.absolute())  # as a worker may stand elsewhere
+        return load_from_disk(whole, storage_options=options_of(folder))
 
 
 @contextmanager

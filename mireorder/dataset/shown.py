@@ -16,6 +16,7 @@ from mireorder.errors import InputError
 from mireorder.networks import IGNORED
 from mireorder.ordering.plan import Plan
 from mireorder.restoring.units import Restored
+from mireorder.storage import require_local
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def find_row(folder: str | Path, row: str) -> dict[str, Any]:
         OutputError: the folder holds no finished dataset.
         InputError: there is no such row.
     """
-    dataset = load(Path(folder))
+    dataset = load(require_local(folder))
     for name, split in dataset.items():
         columns = set(split.column_names)
         own = {"row_id", "target", "prompt", "completion"}, {"row_id", "target", "input_ids", "labels"}

@@ -18,6 +18,7 @@ from mireorder.dataset.kept import Kept
 from mireorder.dataset.saved import DICT, INFO, STATE
 from mireorder.files import HashedFile, atomic, write_text, write_texts
 from mireorder.ordering.plan import Plan
+from mireorder.storage import make_folder
 
 BESIDE = ("permutation", "row_id", "target")
 """Columns of every form."""
@@ -47,7 +48,7 @@ def shard_path(split: str, index: int, of: int, suffix: str) -> str:
 
 def write_shard(path: Path, batches: Iterable[pa.RecordBatch], arrow_schema: pa.Schema) -> tuple[int, str]:
     """Write one Arrow stream or Parquet file, whole or not at all. Returns its rows and its hash."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     rows, open_stream = 0, pa.ipc.new_stream if path.suffix == SUFFIXES["arrow"] else parquet_writer
     with atomic(path) as part, HashedFile(part) as sink, open_stream(sink, arrow_schema) as stream:
         for batch in batches:

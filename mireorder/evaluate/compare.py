@@ -17,6 +17,7 @@ from mireorder.evaluate.worker import Job, ResultRow, run_all
 from mireorder.ordering.order import Order
 from mireorder.ordering.policies import policy_of
 from mireorder.reading import Reading
+from mireorder.storage import require_local
 
 if TYPE_CHECKING:
     from mireorder.cutting import Cutter
@@ -276,7 +277,7 @@ def compare_prepared(
         MireorderError: fewer than two arms, no such model, different rows, a failed run, or ``out`` holds something
             else; what has changed is named.
     """
-    out, setup = Path(out), settled(setup or Setup())
+    out, setup = require_local(out), settled(setup or Setup())
     _refuse_arms(list(prepared))
     with working(out, "compare") as scratch:
         assert setup.budget  # noqa: S101 (it is settled)

@@ -30,6 +30,7 @@ from mireorder.information.criteria.usable import Usable
 from mireorder.ordering.best import cost_of, ranked
 from mireorder.ordering.order import Order
 from mireorder.reading import Reading
+from mireorder.storage import require_local
 
 if TYPE_CHECKING:
     from mireorder.cutting import Cutter
@@ -131,7 +132,7 @@ def search(
     """
     from mireorder.stages import complete, count, plan_of
 
-    out, setup, criterion = Path(out), settled(setup or Setup(seeds=1)), criterion or Usable()
+    out, setup, criterion = require_local(out), settled(setup or Setup(seeds=1)), criterion or Usable()
     cutter = complete(cutter, data, reading)
     _refuse(setup, budget, cutter)
     options, as_given = {"between": reading.separator or " ", **options, "cutter": cutter}, reading

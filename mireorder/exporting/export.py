@@ -29,6 +29,7 @@ from mireorder.lock import staged
 from mireorder.ordering.plan import Plan
 from mireorder.serialise import one_of
 from mireorder.standalone import require_other_name, write_standalone
+from mireorder.storage import fetched, place, require_local
 
 BESIDE = {"row_id": pa.string(), "target": pa.string()}
 """Columns that no trainer reads: the row's place in the input, and its natural target."""
@@ -61,7 +62,7 @@ def export(dataset: str | Path, to: str, out: str | Path, *, bare_columns: bool 
     tokenizer that made their ids.
 
     Args:
-        dataset: the folder.
+        dataset: the folder, or its URL.
         to: name in `TARGETS`, such as ``axolotl``.
         out: folder to write to, empty or absent.
         bare_columns: write only the columns that the trainer reads, without ``row_id`` and the natural ``target``.
@@ -83,7 +84,7 @@ def export(dataset: str | Path, to: str, out: str | Path, *, bare_columns: bool 
         ...     exported.files, exported.columns
         ({'train': 'train.jsonl'}, {'instruction': 'string', 'input': 'string', 'output': 'string'})
     """
-    source, folder = Path(dataset), Path(out)
+    source, folder = place(dataset), require_local(out)
     target = one_of(to, TARGETS, "target")
     require_other_name(folder)
     plan, entries = opened(source)
@@ -198,7 +199,8 @@ def _write_beside(stage: Path, source: Path, to: str, plan: Plan, files: Mapping
     plan.save(stage)
     write_standalone(stage)
     if (source / "tokenizer").is_dir():
-        shutil.copytree(source / "tokenizer", stage / "tokenizer")
+        with fetched(source / "tokenizer") as tokenizer:
+            shutil.copytree(tokenizer, stage / "tokenizer")
     info: Mapping[str, Any] | None = TARGETS[to].info
     if info is not None:
         entries = {split: {"file_name": file} | dict(info) for split, file in files.items()}

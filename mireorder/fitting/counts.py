@@ -23,6 +23,7 @@ from mireorder.fitting.counts_folder import AGAIN, FILE, read_counts, write_coun
 from mireorder.information.criteria import CRITERIA, Criterion, Measure
 from mireorder.reading import Reading
 from mireorder.serialise import describe, make, options_of, with_options
+from mireorder.storage import place
 
 MOST_SHOWN = 40  # characters of a value in an error
 MISFIT_REMEDY = "count all rows together, without --like, or pass --reject"
@@ -196,7 +197,7 @@ class Counts(CountedRows):
             "present": list(self.present),
             "source_fingerprint": f"{self.fingerprint:016x}",
         }
-        return write_counts(Path(folder), content, arrays)
+        return write_counts(place(folder), content, arrays)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -205,12 +206,12 @@ class Counts(CountedRows):
         Raises:
             InputError: there are no counts, they are not whole, or of a format that this version does not read.
         """
-        content, arrays = read_counts(Path(folder))
+        content, arrays = read_counts(place(folder))
         try:
             return cls._from(content, arrays, str(folder))
         except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
             problem = f"contradicts itself or was written by another version ({error!r})"
-            raise InputError(problem, shard=str(Path(folder) / FILE), remedy=AGAIN) from None
+            raise InputError(problem, shard=str(place(folder) / FILE), remedy=AGAIN) from None
 
     @classmethod
     def _from(cls, content: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], place: str) -> Self:

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mireorder.errors import InputError
-from mireorder.files import atomic, file_digest, write_text
+from mireorder.files import HashedFile, atomic, file_digest, write_text
 from mireorder.json_text import STRICT
 from mireorder.lock import staged
+from mireorder.storage import fetched, reaching
 
 FILE = "counts.json"
 FORMAT = 1  # another hash, packing or order of pairs is another format
@@ -53,7 +54,8 @@ def read_counts(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """
     path = folder / FILE
     try:
-        text = path.read_text(encoding="utf-8")
+        with reaching(path):
+            text = path.read_text(encoding="utf-8")
         content = STRICT.decode(text)
     except FileNotFoundError:
         raise InputError(
@@ -78,23 +80,21 @@ def read_counts(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
 
 def _write(path: Path, array: NDArray[Any]) -> str:
     """Write an array, whole or not at all. Returns the file's hash."""
-    with atomic(path) as part:
-        with part.open("wb") as file:
-            np.save(file, np.ascontiguousarray(array, array.dtype.newbyteorder("<")), allow_pickle=False)
-        return file_digest(part)
+    with atomic(path) as part, HashedFile(part) as sink:
+        np.save(sink, np.ascontiguousarray(array, array.dtype.newbyteorder("<")), allow_pickle=False)
+    return sink.digest
 
 
 def _read(path: Path, digest: str) -> NDArray[Any]:
     try:
         if path.exists() and not path.is_file():
             raise OSError(0, "it is no file")
-        found = file_digest(path)
+        with fetched(path) as here:  # a copy of a store's is mapped, too: it is gone when the array is
+            if file_digest(here) != digest:
+                raise InputError("damaged: its hash is not the one that was written", shard=str(path), remedy=AGAIN)
+            return np.asarray(np.load(here, mmap_mode="r", allow_pickle=False))
     except OSError as error:
         raise InputError(f"can't be read ({error.strerror})", shard=str(path), remedy=AGAIN) from None
-    if found != digest:
-        raise InputError("damaged: its hash is not the one that was written", shard=str(path), remedy=AGAIN)
-    try:
-        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
     except ValueError as error:
         raise InputError(f"not an array of numbers ({error})", shard=str(path), remedy=AGAIN) from None
 

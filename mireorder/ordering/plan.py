@@ -25,6 +25,7 @@ from mireorder.restoring.schema import require_plan
 from mireorder.restoring.units import Restored, RestoredIds, slots_by_step
 from mireorder.standalone import FILE as SCRIPT
 from mireorder.standalone import standalone
+from mireorder.storage import is_local, place, reaching
 
 if TYPE_CHECKING:
     import polars as pl
@@ -235,7 +236,7 @@ class Plan(PlanRecord):
 
     def save(self, folder: str | Path) -> Path:
         """Write `mireorder.json` into the folder, which is made if need be. Returns the file."""
-        path = Path(folder) / FILE
+        path = place(folder) / FILE
         write_text(path, self.to_json())
         return path
 
@@ -291,14 +292,15 @@ class Plan(PlanRecord):
             ...     Plan.load(folder) == plan
             True
         """
-        place: str | Path = folder
-        if revision is not None or (not Path(folder).exists() and HUB_ID.fullmatch(Path(folder).as_posix())):
+        path = place(folder)
+        if revision is not None or (is_local(path) and not path.exists() and HUB_ID.fullmatch(path.as_posix())):
             try:
-                place = file_of(folder, FILE, revision, token)
+                path = file_of(folder, FILE, revision, token)
             except HubError as error:
                 problem = "" if revision is not None else "there is no plan here, and the hub gives none: "
                 raise PlanError(f"{folder}: {problem}{error}") from None
-        return cls.from_dict(*read_plan(place))
+        with reaching(path):
+            return cls.from_dict(*read_plan(path))
 
     @classmethod
     def from_dict(cls, content: Any, place: str = FILE) -> Self:

@@ -26,6 +26,7 @@ from mireorder.publishing.shards import Configuration, write_configuration
 from mireorder.restoring.restorer import FILE as PLAN
 from mireorder.standalone import FILE as SCRIPT
 from mireorder.standalone import standalone
+from mireorder.storage import files_in, is_local, place
 
 PICTURE = "scores.png"
 MOST_DRAWN = 64  # slots of a picture
@@ -51,7 +52,7 @@ def publish(
     them. Rows that were set aside stay here. Several plans of one source are configurations of one repository.
 
     Args:
-        dataset: the folder.
+        dataset: the folder, or its URL.
         repo_id: ``owner/name``; it is made if need be.
         config: name of the configuration; None names it by policy, criterion and form, as in ``max-joint``.
         private: whether only its owners are to see it. One that is made is private unless this is False; None takes one
@@ -65,7 +66,7 @@ def publish(
         InputError: the configuration can't have this name.
         HubError: the hub refuses it or can't be reached, or the repository holds something else.
     """
-    folder = Path(dataset)
+    folder = place(dataset)
     plan, entries = opened(folder)
     form = _form(folder, plan, entries)
     repository, named = hub_repository(repo_id, revision=revision, token=token)
@@ -171,9 +172,9 @@ def _beside(folder: Path, plan: Plan, config: str, work: Path) -> dict[str, Cont
         f"{config}/{PLAN}": plan.to_json().encode(),
         f"{config}/{SCRIPT}": standalone().encode(),
     }
-    for path in sorted((folder / "tokenizer").rglob("*")):
-        if path.is_file():
-            files[f"{config}/{path.relative_to(folder).as_posix()}"] = path
+    for path in files_in(folder / "tokenizer"):
+        name = f"{config}/{path.relative_to(folder).as_posix()}"
+        files[name] = path if is_local(path) else path.read_bytes()
     if plan.scores and len(plan.units) <= MOST_DRAWN:
         from mireorder.report.figures import score_heatmap
 

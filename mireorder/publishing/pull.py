@@ -24,6 +24,7 @@ from mireorder.ordering.plan import Plan
 from mireorder.publishing.card import configurations
 from mireorder.restoring.restorer import FILE as PLAN
 from mireorder.standalone import require_other_name, write_standalone
+from mireorder.storage import require_local
 from mireorder.threads import Progress
 
 STAGE = ".pulled"
@@ -62,7 +63,8 @@ def pull(
         OutputError: the folder holds something else.
         PlanError: the plan can't be read.
     """
-    folder, stage = Path(out), Path(out) / STAGE
+    folder = require_local(out)
+    stage = folder / STAGE
     require_other_name(folder)
     branch, named = hub_repository(repo_id, revision=revision, token=token)
     remote = branch.read()

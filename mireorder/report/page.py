@@ -17,6 +17,7 @@ from mireorder.report.compared import comparison_report
 from mireorder.report.parts import Report
 from mireorder.report.plan import plan_report
 from mireorder.serialise import printable_lines
+from mireorder.storage import require_local
 
 SUFFIXES = (".html", ".htm")
 MOST_TEXT = 4000  # characters of a text
@@ -49,7 +50,7 @@ def write_page(what: Plan | Comparison | str | Path, out: str | Path) -> Path:
         ...     write_page(plan, f"{folder}/report.html").name
         'report.html'
     """
-    path = Path(out)
+    path = require_local(out)
     require_page(path)
     write_text(path, page(_report(what)))
     return path

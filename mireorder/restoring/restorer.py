@@ -309,7 +309,7 @@ def read_plan(folder: str | Path) -> tuple[Any, str]:
             that are none (NaN, 1e999) and whole numbers of more than 64 bits are refused: no plan was written with
             them.
     """
-    path = Path(folder)
+    path = Path(folder) if isinstance(folder, str) else folder
     path = path / FILE if path.is_dir() else path
     try:
         if path.exists() and not path.is_file():

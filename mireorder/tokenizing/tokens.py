@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,6 +24,7 @@ from mireorder.jit import kernel
 from mireorder.ordering.plan import Plan
 from mireorder.restoring.restorer import split_between
 from mireorder.restoring.units import Restored
+from mireorder.storage import fetched, is_local, place, put
 from mireorder.tokenizing.ids import bare_ids, decode, flat, opening
 from mireorder.tokenizing.light import load_light
 
@@ -45,6 +47,9 @@ def load_tokenizer(path_or_id: str | Path) -> Any:
     Raises:
         MireorderError: nothing there can be read as a tokenizer.
     """
+    if not is_local(place(path_or_id)):
+        with fetched(place(path_or_id)) as here:
+            return load_tokenizer(here)
     if find_spec("transformers") is None:
         return load_light(path_or_id)
     from transformers import AutoTokenizer, GPT2Tokenizer, PreTrainedTokenizerFast
@@ -68,6 +73,11 @@ def load_tokenizer(path_or_id: str | Path) -> Any:
 
 def save_beside(tokenizer: Any, folder: Path) -> None:
     """Save a tokenizer beside the ids it made, as ``tokenizer/``, whole or not at all; one that is there stays."""
+    if not is_local(folder):
+        with tempfile.TemporaryDirectory(prefix="mireorder-") as here:
+            tokenizer.save_pretrained(here)
+            put(Path(here), folder / "tokenizer")
+        return
     part = folder / ".tokenizer.part"
     if not (folder / "tokenizer").exists():
         shutil.rmtree(part, ignore_errors=True)

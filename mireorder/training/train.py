@@ -17,6 +17,7 @@ from mireorder.lock import staged
 from mireorder.ordering.plan import Plan
 from mireorder.restoring.restorer import FILE as PLAN_FILE
 from mireorder.standalone import write_standalone
+from mireorder.storage import require_local
 from mireorder.training.budget import Budget
 from mireorder.training.encoded import Encoded, encode_dataset, tokenizer_for
 from mireorder.training.presets import (
@@ -98,7 +99,7 @@ def train(
         MireorderError: there is no such model, dataset, model and tokenizer do not fit together, ``out`` holds
             something else or is being written by another run, or 4 bits are asked for without bitsandbytes.
     """
-    budget, folder, out = budget or Budget(), Path(dataset), Path(out)
+    budget, folder, out = budget or Budget(), require_local(dataset), require_local(out)
     _refuse(model, lora, four_bit)
     asked = {"model": model, "lora": lora, "four_bit": four_bit, "budget": asdict(budget)}
     rows = {"plan": Plan.load(folder).sha256, "data": manifest.digest_of(manifest.read(folder))}

@@ -17,8 +17,9 @@ from mireorder.dataset.formats.parts import Part, parts_of
 from mireorder.dataset.formats.text import damaged
 from mireorder.dataset.formats.wanted import other_fields, wanted_columns
 from mireorder.dataset.kept import Kept
-from mireorder.errors import InputError, MireorderError
+from mireorder.errors import MireorderError
 from mireorder.reading import Reading
+from mireorder.storage import mapped, ranges
 
 BATCH_ROWS = 65_536
 BATCH_BYTES = 64 << 20  # far from the 2 GB that 32-bit string offsets hold, in case rows differ in length
@@ -38,7 +39,8 @@ def batch_rows(rows: int, nbytes: int) -> int:
 
 def parquet_file(path: Path) -> pq.ParquetFile:
     """A Parquet file, open. What it says of its pages is checked as they are read, where it has checksums."""
-    return pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True)  # a buffer would hold all of it
+    # Buffering ahead would hold all of it.
+    return pq.ParquetFile(ranges(path), pre_buffer=False, page_checksum_verification=True)
 
 
 def read_parquet(
@@ -77,7 +79,7 @@ def read_arrow(
     path: Path, shard: str, reading: Reading, kept: Kept, part: Part | None = None
 ) -> Iterator[pa.RecordBatch]:
     """Stream an Arrow IPC stream or file (Feather 2), memory-mapped, or some of its batches."""
-    with _whole(shard, "Arrow"), pa.memory_map(str(path)) as file:
+    with _whole(shard, "Arrow"), mapped(path) as file:
         schema, batches = _open(file)
         names = _columns(schema, shard, reading, kept)
         for batch in islice(batches, part.first, part.end) if part else batches:
@@ -86,7 +88,7 @@ def read_arrow(
 
 def parts_of_arrow(path: Path, shard: str, size: int) -> Iterator[Part]:
     """Batches of an Arrow file, in parts of about a number of bytes."""
-    with _whole(shard, "Arrow"), pa.memory_map(str(path)) as file:
+    with _whole(shard, "Arrow"), mapped(path) as file:
         rows = [batch.num_rows for batch in _open(file, 1)[1]]
         file.seek(MAGIC_BYTES if _is_random(file) else 0)
         units: list[tuple[int, int, int]] = []
@@ -100,7 +102,7 @@ def parts_of_arrow(path: Path, shard: str, size: int) -> Iterator[Part]:
 
 def others_of_arrow(path: Path, shard: str, reading: Reading) -> pa.Schema:
     """The columns of an Arrow file that are no source or target."""
-    with _whole(shard, "Arrow"), pa.memory_map(str(path)) as file:
+    with _whole(shard, "Arrow"), mapped(path) as file:
         return other_fields(_open(file)[0], reading)
 
 
@@ -108,13 +110,13 @@ def _columns(schema: pa.Schema, shard: str, reading: Reading, kept: Kept) -> lis
     return wanted_columns(schema.names, shard, reading) + [name for name in kept.names if name in schema.names]
 
 
-def _is_random(file: pa.MemoryMappedFile) -> bool:
+def _is_random(file: pa.NativeFile) -> bool:
     """Whether it is of the format with a footer, whose batches are found at once; else it is a stream."""
     file.seek(0)
     return file.read(6) == b"ARROW1"
 
 
-def _open(file: pa.MemoryMappedFile, columns: int | None = None) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+def _open(file: pa.NativeFile, columns: int | None = None) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     """The schema and the batches, of which only the first columns are decompressed if told."""
     options = ipc.IpcReadOptions(included_fields=None if columns is None else list(range(columns)))
     if _is_random(file):
@@ -134,7 +136,7 @@ def _whole(shard: str, kind: str) -> Iterator[None]:
     """Say of a file that Arrow can't read that it is not whole."""
     try:
         yield
-    except InputError:
+    except MireorderError:
         raise
     except (pa.ArrowException, OSError) as error:
         number = getattr(error, "errno", None)

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from mireorder.dataset.kept import Kept
 from mireorder.errors import InputError
 from mireorder.reading import Reading
+from mireorder.storage import is_local, opened
 
 BLOCK_BYTES = 4 << 20
 MOST_LINE = 64 << 20  # bytes: a longer line is refused while it is read, before memory is full of it
@@ -35,8 +36,10 @@ def begins_with(path: Path, shard: str, mark: bytes) -> bool:
 
 def _open(path: Path) -> Any:
     if path.suffix == ".zst":
-        return io.BufferedReader(pa.input_stream(str(path), compression="zstd"))
-    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
+        return io.BufferedReader(pa.input_stream(str(path) if is_local(path) else opened(path), compression="zstd"))
+    if path.suffix == ".gz":
+        return gzip.open(path if is_local(path) else opened(path))
+    return opened(path)
 
 
 def blocks(path: Path, shard: str, line_is_row: bool = False, whole_lines: bool = True) -> Iterator[str]:
@@ -94,7 +97,7 @@ def _unpacking(path: Path, shard: str) -> Iterator[None]:
 
 def lines_read(path: Path, shard: str) -> tuple[int, int]:
     """Line ends in the first block of a text file, and the bytes of the file that it took."""
-    with path.open("rb") as raw:
+    with opened(path) as raw:
         file: Any = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
         if path.suffix == ".zst":
             file = pa.CompressedInputStream(pa.PythonFile(raw, "r"), "zstd")

@@ -23,6 +23,7 @@ from mireorder.ordering.columns import natural_units, put_back, without_start
 from mireorder.ordering.emission import in_natural_order
 from mireorder.ordering.permutation import is_permutation
 from mireorder.ordering.plan import Plan
+from mireorder.storage import is_path
 from mireorder.tokenizing.ids import decode
 from mireorder.tokenizing.reserved import reserve as reserved
 from mireorder.tokenizing.tokens import (
@@ -67,7 +68,7 @@ class TokenForm:
             raise InputError(f"at most {max_tokens} tokens a row leave none", remedy="pass --max-tokens=1 or more")
         if tokenizer is None:
             raise InputError("token form needs a tokenizer", remedy="pass --tokenizer, a folder or a hub id")
-        tokenizer = load_tokenizer(tokenizer) if isinstance(tokenizer, str | Path) else tokenizer
+        tokenizer = _loaded(tokenizer)
         tokenizer = reserved(tokenizer, plan) if reserve else tokenizer
         if plan.tokenizer is None:
             return cls(tokenizer, max_tokens)
@@ -80,7 +81,7 @@ class TokenForm:
         del plan
         if tokenizer is None:
             raise InputError("token form needs a tokenizer", remedy="pass --tokenizer")
-        return cls(load_tokenizer(tokenizer) if isinstance(tokenizer, str | Path) else tokenizer)
+        return cls(_loaded(tokenizer))
 
     @cached_property
     def tokenizer_hash(self) -> str:
@@ -124,6 +125,10 @@ class TokenForm:
             row: f"the row has {lengths[row]:,} tokens, {allowed}; shorten it, allow more, or pass --reject"
             for row in np.flatnonzero(lengths > self.max_tokens).tolist()
         }
+
+
+def _loaded(tokenizer: Any) -> Any:
+    return load_tokenizer(tokenizer) if isinstance(tokenizer, str) or is_path(tokenizer) else tokenizer
 
 
 def _id_breaches(plan: Plan, columns: Columns, tokenizer: Any) -> Iterator[Breach]:
