@@ -174,7 +174,7 @@ def set_aside(folder: Path) -> None:
     if not folder.is_dir() or not any(folder.iterdir()):
         return
     if not is_local(folder):
-        raise OutputError(f"{folder}: nothing is moved in a store; choose another folder, without --restart")
+        raise OutputError(f"{folder}: what is in a store can't be moved; choose another folder")
     folder = folder.absolute()
     with _acquired(folder / LOCK) as file:
         number = 1

@@ -152,6 +152,26 @@ def test_files_of_all_formats_are_read_alike(store, tmp_path):
             *(there.name, there.size, there.digest(), there.others()),
         )
         assert list(here.batches()) == list(pickle.loads(pickle.dumps(there)).batches()), name
+        assert here.rows_about() == there.rows_about()
+        parts = [shard.parts(300) for shard in (here, there)]
+        first, second = ([(part.first, part.size, part.digest(), list(part.batches())) for part in of] for of in parts)
+        assert first == second and (len(first) == 5) == (name == "parquet.parquet"), name
+
+
+@pytest.mark.slow
+def test_workers_read_and_write_in_a_store(s3, tmp_path):
+    from mireorder.engine.dask import Dask
+
+    rows = pa.table({"q": [f"{a}+1=" for a in range(999)], "a": [str(a + 1) for a in range(999)]})
+    (tmp_path / "data").mkdir()
+    pq.write_table(rows, tmp_path / "data" / "sums.parquet", row_group_size=100)
+    url = f"{uploaded(tmp_path / 'data', 's3://bucket/data')}/sums.parquet"
+    plan = fit(tmp_path / "data", reading=COLUMNS, cutter="digits")
+    apply(tmp_path / "data", plan, out=tmp_path / "out", shard_size=3_000)
+    with Dask(workers=2) as engine:
+        assert fit(url, reading=COLUMNS, cutter="digits", engine=engine) == plan
+        apply(url, plan, out="s3://bucket/out", engine=engine, shard_size=3_000)
+    assert content("s3://bucket/out") == content(tmp_path / "out") and check("s3://bucket/out").ok
 
 
 def test_a_saved_dataset_is_read_alike(store, tmp_path):
