@@ -250,7 +250,7 @@ def apply(
         copies: times that ``train``, or the only split, is written, each in other random orders (policy ``shuffle``).
         out: folder or URL to write to; None keeps the dataset in memory. An interrupted run resumes.
         file_format: of the files in it: ``arrow``, or ``parquet``.
-        shard_size: bytes of input for each of them. None parts files of more than 1 GB, and joins small ones to 64 MB.
+        shard_size: bytes of input for each of them. None parts files of over 256 MB, and joins small ones to 64 MB.
         reading: where the columns have other names than those the plan was fitted on.
         keep_columns: write the other columns of the input, too, as they are, but for those that make source and target.
         reject: set rows aside that can't be cut or encoded (in ``rejected/``, with the reason) instead of refusing.

@@ -112,6 +112,18 @@ def test_counts_go_on_where_they_were_and_are_the_same(sums, tmp_path, monkeypat
     assert counted[6:] == ["2.txt"] and hashes(tmp_path / "mended") == hashes(tmp_path / "whole")
 
 
+def test_counts_of_one_large_file_are_kept_by_its_row_groups(sums, tmp_path):
+    rows = [line.split("=") for file in sums for line in Path(file).read_text().splitlines()]
+    table = pa.table({"q": [q for q, _ in rows], "a": [a for _, a in rows]})
+    pq.write_table(table, tmp_path / "sums.parquet", row_group_size=400)
+    asked = {"source": "q", "target": "a", "cutter": "digits"}
+    whole = count(tmp_path / "sums.parquet", **asked)
+    whole.save(tmp_path / "whole")
+    count(tmp_path / "sums.parquet", kept=tmp_path / "kept", **asked).save(tmp_path / "parted")
+    assert hashes(tmp_path / "parted") == hashes(tmp_path / "whole")
+    assert sorted(path.name for path in (tmp_path / "kept" / "counts").iterdir()) == ["00", "01", "02", "begun.json"]
+
+
 @pytest.mark.parametrize("how", [{"order": "max"}, {"order": "max", "cutter": "words"}, {"order": "reverse"}])
 def test_a_plan_is_the_same_from_counts_that_were_kept(sums, tmp_path, how):
     asked = {"separator": "=", "cutter": "digits", **how}

@@ -38,7 +38,7 @@ from mireorder.storage import is_local, mapped, options_of, reaching, remove_emp
 from mireorder.threads import Progress
 
 TOGETHER_BYTES = 64 << 20  # small files go into one output shard up to here
-PARTED_BYTES = 1 << 30  # a larger file goes into several
+PARTED_BYTES = 256 << 20  # a larger file goes into several, so that little is lost with a run that is killed
 TAKEN = frozenset({"rejected", "tokenizer"})
 """Folders beside those of the splits."""
 Job = tuple[list[Shard], manifest.Entry, int]
@@ -65,7 +65,7 @@ def write_folder(
         engine: where shards are written; entered.
         file_format: of the shards: a name in `SUFFIXES`.
         carried: what the card of the input says.
-        shard_size: bytes of input that go into a shard; None parts files at 1 GB, and puts together up to 64 MB.
+        shard_size: bytes of input that go into a shard; None parts files at 256 MB, and puts together up to 64 MB.
 
     Raises:
         OutputError: the folder holds something else, was written from another input or plan, is being written by
@@ -206,7 +206,7 @@ def _jobs(groups: list[list[Shard]], reordering: Reordering, suffix: str) -> lis
         split = group[0].split
         output = shard_path(split, index[split], of[split], suffix)
         index[split] += 1
-        names = some_of(f"{shard.name} from row {shard.first}" if shard.first else shard.name for shard in group)
+        names = some_of(shard.place for shard in group)
         jobs.append(
             (
                 group,

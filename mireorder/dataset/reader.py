@@ -49,6 +49,11 @@ class Shard:
     first: int = 0
 
     @property
+    def place(self) -> str:
+        """Its name, and of a part of a file the row that it begins with."""
+        return f"{self.name} from row {self.first}" if self.first else self.name
+
+    @property
     def size(self) -> int | None:
         """Bytes of a file; None of all else."""
         return self._content.size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +14,7 @@ from mireorder.cutting.batches import require_few
 from mireorder.dataset.folder import digest_of
 from mireorder.dataset.kept import NOTHING_KEPT
 from mireorder.dataset.reader import Shard
-from mireorder.dataset.shares import EACH, LEAST
+from mireorder.dataset.shares import EACH, LEAST, even
 from mireorder.errors import InputError, some_of
 from mireorder.files import WORK, claim
 from mireorder.fitting.counts import Counts
@@ -44,12 +44,11 @@ def in_parts(
         OutputError: the folder holds parts of something else (names what differs), or another run writes there.
         InputError: what ``settle`` and ``count`` raise, or there are no rows.
     """
-    least = PART_BYTES if scan.engine.shares == 1 else LEAST * EACH * scan.engine.shares  # for all of its workers
-    groups = list(_groups(scan.shards, least)) if folder is not None else []
+    groups = list(_groups(scan)) if folder is not None else []
     if folder is None or len(groups) < 2:
         return count(scan, settle())
     with locked(folder, {"command": "count"}):
-        inputs = {some_of(shard.name for shard in group): digest_of(group, NOTHING_KEPT) for group in groups}
+        inputs = {some_of(shard.place for shard in group): digest_of(group, NOTHING_KEPT) for group in groups}
         asked = {**asked, "reject": scan.reject, "input": inputs, "library": f"mireorder {version('mireorder')}"}
         claim(folder, "begun.json", asked)
         places = [folder / f"{number:02d}" for number in range(len(groups))]
@@ -68,22 +67,12 @@ def in_parts(
     return merged
 
 
-def _groups(shards: Sequence[Shard], least: int) -> Iterator[list[Shard]]:
-    """Files that follow each other, of about the same size together; nothing where there is more than files."""
-    sizes = [shard.size for shard in shards]
-    if None in sizes:
-        return
-    most = max(least, sum(filter(None, sizes)) // MOST_PARTS + 1)
-    group: list[Shard] = []
-    held = 0
-    for shard, size in zip(shards, sizes, strict=True):
-        group.append(shard)
-        held += size or 0
-        if held >= most:
-            yield group
-            group, held = [], 0
-    if group:
-        yield group
+def _groups(scan: Scan) -> Iterator[list[Shard]]:
+    """Files that follow each other, or parts of them, of about the same size; nothing where not all are files."""
+    sizes = [shard.size for shard in scan.shards]
+    if None not in sizes:
+        least = PART_BYTES if scan.engine.shares == 1 else LEAST * EACH * scan.engine.shares  # for all of its workers
+        yield from even(scan.shards, max(least, sum(filter(None, sizes)) // MOST_PARTS + 1))
 
 
 def _there(place: Path) -> Counts | None:
