@@ -8,10 +8,13 @@ import yaml
 from datasets import load_dataset
 from datasets.info import DatasetInfosDict
 from huggingface_hub import DatasetCard
+from hypothesis import example, given
+from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from published import QUIET, ROWS, planned, published, written
 
 from mireorder import Order, apply, fit, publish, pull
+from mireorder.report.comparison import in_markdown, markdown_table
 
 pytest.importorskip("matplotlib")
 
@@ -153,3 +156,16 @@ def test_splits_whose_names_yaml_takes_for_something_else_are_loaded(hub, tmp_pa
     publish(tmp_path / "d", "owner/name")
     for loaded in (load_dataset(str(tmp_path / "d")), load_dataset("owner/name", "natural")):
         assert loaded.keys() == splits.keys()
+
+
+@given(st.text(max_size=40))
+@example("[a](http://b.c) https://d.e *f* _g_ __h__ a_b ~~i~~ `j` <b>k</b> | l &lt; &amp; \\* \\")
+def test_texts_in_the_tables_of_reports_are_no_mark_up(text):
+    table = "\n".join(markdown_table(("a", "b"), [[in_markdown(text), "b"], ["c", "d"]]))
+    tokens = MarkdownIt().enable(["table", "strikethrough"]).parse(table)
+    cells = [token for token in tokens if token.type == "inline"]
+    shown = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    assert "".join(child.content for child in cells[2].children) == shown and [c.content for c in cells[3:]] == [*"bcd"]
+    assert {child.type for child in cells[2].children} <= {"text", "text_special"} and not re.search(
+        r"\w://", in_markdown(text)
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from math import isnan, nan
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from mireorder.dataset.card import code
 from mireorder.evaluate.outcomes import GOAL, Outcome
 from mireorder.evaluate.statistics import Interval
 from mireorder.files import write_text
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 _HASH = 64  # digits of a SHA-256, of which the first twelve are shown
 _MOST_PLACES = 12  # slots or steps that a table shows
+_MARKS = re.compile(r"[\\`|<\[\]*~]|(?<![^\W_])_|_(?![^\W_])|(?<=\w)://|&(?=#?\w+;)")
 
 
 def write_report(comparison: Comparison) -> list[Path]:
@@ -62,7 +65,7 @@ def comparison_page(comparison: Comparison, pictures: Sequence[Path]) -> str:
     lines = ["# Comparison of orders", "", what_was_done(comparison)]
     lines += ["", *_orders(comparison.plans)]
     for model in comparison.setup.models:
-        lines += ["", f"## Model `{model}`", "", *_tables([o for o in comparison.outcomes if o.model == model])]
+        lines += ["", f"## Model {code(model)}", "", *_tables([o for o in comparison.outcomes if o.model == model])]
     lines += [f"\n![accuracy over steps]({path.name})" for path in pictures]
     lines += ["", "## Where the numbers come from", "", *_markdown(origins(comparison))]
     lines += [
@@ -89,7 +92,7 @@ def what_was_done(comparison: Comparison) -> str:
 
 
 def _orders(plans: Mapping[str, Plan]) -> list[str]:
-    notes = [f"- `fit` {note}" for note in warned(plans)]
+    notes = [f"- `fit` {in_markdown(note)}" for note in warned(plans)]
     return [*_markdown(orders(plans)), *([""] if notes else []), *notes]
 
 
@@ -161,7 +164,7 @@ def _tables(outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def _markdown(table: Grid) -> list[str]:
-    return markdown_table(table.head, [[cell.text for cell in row] for row in table.rows])
+    return markdown_table(table.head, [[in_markdown(cell.text) for cell in row] for row in table.rows])
 
 
 def same_tokens(outcomes: Sequence[Outcome]) -> str:
@@ -224,6 +227,12 @@ def _spread(interval: Interval, outcome: Outcome, form: str) -> str:
     if len(outcome.exact_match) < 2:
         return ""
     return f" ({100 * interval.low:{form}} to {100 * interval.high:{form}})"
+
+
+def in_markdown(text: str) -> str:
+    """Text that may be of the data, as text of Markdown: no mark-up in it has an effect, and it stays in its cell."""
+    shown = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return _MARKS.sub(lambda mark: "&lt;" if mark[0] == "<" else f"\\{mark[0]}", shown)
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -10,8 +10,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from mireorder.dataset.card import code
 from mireorder.files import write_text
-from mireorder.report.comparison import markdown_table
+from mireorder.report.comparison import in_markdown, markdown_table
 
 if TYPE_CHECKING:
     from mireorder.evaluate.search import Contender, Search
@@ -31,14 +32,14 @@ def write_search(search: Search) -> None:
     lines = [
         "# Search for an order",
         "",
-        f"Model `{evidence['model']}`, {evidence['steps']:,} steps of {evidence['batch_size']} rows in a whole "
+        f"Model {code(evidence['model'])}, {evidence['steps']:,} steps of {evidence['batch_size']} rows in a whole "
         f"training, {evidence['seeds']} seed(s) of each order, exact match of restored answers on "
         f"{evidence['held_out']:,} held-out rows. Within a seed, every order has the same initial weights and row "
         "order.",
         "",
-        *markdown_table(_head(search), [_cells(search, one) for one in search.contenders]),
+        *markdown_table(_head(search), [list(map(in_markdown, _cells(search, one))) for one in search.contenders]),
         "",
-        *(f"- {line}" for line in _conclusions(search)),
+        *(f"- {in_markdown(line)}" for line in _conclusions(search)),
         *(["", f"![accuracy over steps]({PICTURE})"] if drawn else []),
         "",
         "Cost: bits of an answer by the criterion, the sum over the order's steps; of a criterion that has no costs, "
