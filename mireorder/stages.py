@@ -228,6 +228,7 @@ def apply(
     max_tokens: int | None = None,
     copies: int = 1,
     out: str | Path | None = None,
+    returned: bool = True,
     file_format: str = "arrow",
     shard_size: int | None = None,
     reading: Reading | None = None,
@@ -249,6 +250,7 @@ def apply(
         max_tokens: for token form: the most a row may have, end included. A longer one is refused, or set aside.
         copies: times that ``train``, or the only split, is written, each in other random orders (policy ``shuffle``).
         out: folder or URL to write to; None keeps the dataset in memory. An interrupted run resumes.
+        returned: load what was written, and return it; Parquet is copied to the cache of `datasets` for that.
         file_format: of the files in it: ``arrow``, or ``parquet``.
         shard_size: bytes of input for each of them. None parts files of over 256 MB, and joins small ones to 64 MB.
         reading: where the columns have other names than those the plan was fitted on.
@@ -261,6 +263,7 @@ def apply(
 
     Returns:
         A `datasets.DatasetDict`, of a URL streamed: the form's columns, `permutation`, `row_id`, the natural `target`.
+        None if it is not to be returned.
 
     Raises:
         InputError: the input can't be read, or a row does not fit the plan.
@@ -277,7 +280,12 @@ def apply(
     shards = open_shards(data, reading or plan.reading)
     written = one_of(form, FORMS, "form").made(plan, tokenizer, reserve, max_tokens)
     reordering = _reordering(plan, written, shards, keep_columns, copies, reject, max_rejected, progress)
-    return _emitted(reordering, shards, out, engine_of(engine, workers), file_format, shard_size, data)
+    ran = engine_of(engine, workers)
+    if out is None:
+        return _in_memory(reordering, shards, ran, file_format)
+    with ran:
+        write_folder(reordering, shards, place(out), ran, file_format, carried_card(data), shard_size)
+    return load(place(out)) if returned else None
 
 
 def _reordering(
@@ -294,23 +302,6 @@ def _reordering(
     kept = kept_columns((shard.name, shard.others()) for shard in shards) if keep_columns else NOTHING_KEPT
     copied = copied_split(shards, plan, copies)
     return Reordering(plan, written, reject, progress, kept, copies, copied, max_rejected=max_rejected)
-
-
-def _emitted(
-    reordering: Reordering,
-    shards: list[Shard],
-    out: str | Path | None,
-    engine: Engine,
-    file_format: str,
-    shard_size: int | None,
-    data: Any,
-) -> Any:
-    """The reordered dataset, in its folder or in memory."""
-    if out is None:
-        return _in_memory(reordering, shards, engine, file_format)
-    with engine:
-        write_folder(reordering, shards, place(out), engine, file_format, carried_card(data), shard_size)
-    return load(place(out))
 
 
 def planned(

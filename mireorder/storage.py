@@ -230,7 +230,7 @@ class Upload:
 def files_in(folder: Path) -> list[Path]:
     """The files in a folder and the folders within, sorted; of a store by few requests, however many there are."""
     if is_local(folder):
-        return [path for path in sorted(folder.rglob("*")) if path.is_file()]
+        return [path for path in sorted(folder.rglob("*"), key=lambda path: path.parts) if path.is_file()]
     with reaching(folder):
         names = cast(Any, folder).fs.find(cast(Any, folder).path)
         return _found(folder, sorted(names, key=lambda name: name.split("/")))

@@ -1,18 +1,22 @@
 """Many small files: read together and written together, each row still known by its own file."""
 
 import json
+import tempfile
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_reading import write
 
 from mireorder import InputError, OutputError, Reading, apply, check, fit
 from mireorder.cutting import batches
 from mireorder.cutting.batches import put_together
+from mireorder.dataset.kept import kept_columns
 from mireorder.dataset.manifest import FILE as MANIFEST
+from mireorder.dataset.reader import draw, open_shards
 
 LINES = Reading(separator="=")
 SUMS = [f"{a}+{b}={a + b:02d}\n" for a in range(20) for b in range(10)]
@@ -123,3 +127,65 @@ def test_rows_put_together_keep_their_order_and_places(sizes, few, together, wit
             assert not with_others or others["n"].to_pylist() == [number for _, number in places]
             found += places
     assert found == expected
+
+
+LINES_OF_JSON = [
+    '{"q": "1+1=", "a": "2"}',
+    '{"a": "3", "q": "1+2="}',
+    '{"q": "1+3=", "a": 4}',
+    '{"q": "1+3=", "a": -0.0, "n": 1}',
+    '{"q": null, "a": "5"}',
+    '{"q": "1+4="}',
+    '{"q": "1+5=", "a": ["6", "7"]}',
+    '{"q": "1+5=", "a": []}',
+    '{"q": "1+5=", "a": [6]}',
+    '{"q": "1+5=", "a": [{"b": 1}]}',
+    '{"q": "1+5=", "a": true}',
+    '{"q": "1+6=", "a": "7", "n": 1.50}',
+    '{"q": "1+6=", "a": "7", "n": "x"}',
+    '{"q": "1+6=", "a": "7", "n": {"b":  1}}',
+    '{"q": "\\ud800", "a": "7"}',
+    '{"q": "1+7=", "q": "1+8=", "a": "8"}',
+    '{"q": "1+8=", "a": "9"}\r',
+    '["q"]',
+    "\ufeff" + '{"q": "1+8=", "a": "9"}',
+    "{",
+    "",
+]
+
+
+@given(st.lists(st.lists(st.sampled_from(LINES_OF_JSON), max_size=3), min_size=1, max_size=5), st.booleans())
+@settings(deadline=None)
+def test_small_files_of_json_lines_are_read_as_each_by_itself(files, ends):
+    with tempfile.TemporaryDirectory() as folder:
+        for number, lines in enumerate(files):
+            (Path(folder) / f"{number}.jsonl").write_text("\n".join(lines) + "\n" * ends, newline="")
+        shards = open_shards(folder, Reading(("q",), ("a",)))
+
+        def read():
+            kept = kept_columns((shard.name, shard.others()) for shard in shards)
+            for batch, others in draw(shards, kept):
+                beside = others.to_pylist() or [{}] * len(batch.numbers)
+                rows = zip(batch.rows.to_pylist(), beside, strict=True)
+                for number, row in zip(batch.numbers.tolist(), rows, strict=True):
+                    yield batch.place(number), row
+
+        together = outcome(read)
+        with pytest.MonkeyPatch.context() as patch:
+            for room in ("mireorder.dataset.formats.json_rows", "mireorder.dataset.small_files"):
+                patch.setattr(f"{room}.small_rows", lambda *_: None)
+            assert together == outcome(read)
+
+
+def outcome(read):
+    """The rows, or what is refused."""
+    try:
+        return list(read())
+    except InputError as error:
+        return str(error)
+
+
+def test_a_thousand_small_files_are_opened_not_parsed_one_by_one(tmp_path, monkeypatch):
+    data = files_of(tmp_path / "in", "jsonl", rows=2)
+    monkeypatch.setattr("mireorder.dataset.formats.json_rows.batches_of", lambda *_: pytest.fail("one by one"))
+    assert fit(data, source="q", target="a", cutter="digits", order="reverse").rows == len(SUMS)

@@ -82,6 +82,7 @@ def apply(
             max_rejected=max_rejected,
             engine=where.made(),
             progress=progress,
+            returned=False,
         )
     entries = manifest.read(out)
     counts, rejected = manifest.by_split(entries)[0], sum(entry.rejected for entry in entries)

@@ -19,6 +19,7 @@ Prepare = Callable[[pa.RecordBatch], pa.RecordBatch]
 """Adds the columns to a batch that a cutter needs beside source and target."""
 FEW_ROWS = 1_024  # a batch of fewer is put together with others
 TOGETHER_ROWS = 8_192  # up to this many rows
+FEW_EACH = 64  # rows of a shard below which their ids are made one by one
 Misfits = Callable[[pa.RecordBatch, Cut], dict[int, str]]
 """0-based row of the batch -> why a row that can be cut can't be used, and the remedy."""
 
@@ -87,7 +88,13 @@ class Batch:
         """Shard and row of each of the `numbers`, ascending, as ``shard:row``."""
         if not self.parts:
             return numerals(f"{self.shard}:", numbers)
-        bounds = [*np.searchsorted(numbers, [here for _, here, _ in self.parts]), len(numbers)]
+        bounds = [*np.searchsorted(numbers, [here for _, here, _ in self.parts]).tolist(), len(numbers)]
+        if len(numbers) < FEW_EACH * len(self.parts):
+            rows, parts = numbers.tolist(), zip(self.parts, pairwise(bounds), strict=True)
+            return pa.array(
+                [f"{name}:{row - here + there}" for (name, here, there), of in parts for row in rows[slice(*of)]],
+                pa.string(),
+            )
         ids = [
             numerals(f"{name}:", numbers[start:stop] + (there - here))
             for (name, here, there), (start, stop) in zip(self.parts, pairwise(bounds), strict=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from mireorder.dataset.formats import FORMATS, READABLE, TEXT_FORMATS, format_of
 from mireorder.dataset.formats.arrow_files import BATCH_BYTES, batch_rows
 from mireorder.dataset.kept import NOTHING_KEPT, Found, Kept
 from mireorder.dataset.saved import DICT, STATE, load_saved
+from mireorder.dataset.small_files import joined
 from mireorder.errors import InputError
 from mireorder.hub import HUB_ID
 from mireorder.reading import Reading, class_names, source_and_target
@@ -52,6 +54,12 @@ class Shard:
     def place(self) -> str:
         """Its name, and of a part of a file the row that it begins with."""
         return f"{self.name} from row {self.first}" if self.first else self.name
+
+    @property
+    def lines(self) -> tuple[Path, Reading] | None:
+        """Where a file of JSON lines is, and how it is read: it may be one of many small ones. None of all else."""
+        file = self._content
+        return (file.path, self._reading) if isinstance(file, File) and file.path.name.endswith(".jsonl") else None
 
     @property
     def size(self) -> int | None:
@@ -252,7 +260,7 @@ def _contents(path: Path) -> list[Any]:
         return [load_saved(path)]
     if is_folder:
         found = [p for p in files_in(path) if suffix_of(p) in FORMATS]
-        files = [p for p in found if not any(part.startswith(".") for part in p.relative_to(path).parts)]
+        files = [p for p in found if not any(part.startswith(".") for part in p.parts[len(path.parts) :])]
         kinds = sorted({suffix_of(file) for file in files})
         if len(kinds) > 1:
             remedy = "give a glob such as '*" + kinds[0] + "'"
@@ -313,11 +321,25 @@ def _content_of(rows: Any) -> Content:
 def draw(shards: Sequence[Shard], kept: Kept = NOTHING_KEPT) -> Iterator[tuple[Batch, pa.RecordBatch]]:
     """The rows of shards, batch by batch with the kept columns beside; small batches are put together."""
 
-    def batches() -> Iterator[tuple[str, int, Rows]]:
-        for shard in shards:
+    def batches(some: Iterable[Shard]) -> Iterator[tuple[str, int, Rows]]:
+        for shard in some:
             first = shard.first
             for rows in shard.rows(kept):
                 yield shard.name, first, rows
                 first += rows[0].num_rows
 
-    return put_together(batches(), BATCH_BYTES)
+    both = ((shard, shard.lines or (None, None)) for shard in shards)
+    for reading, run in groupby(both, lambda one: one[1][1]):
+        some: list[Shard] = []
+        files: list[tuple[str, Any]] = []
+        for shard, (path, _) in run:
+            some.append(shard)
+            files.append((shard.name, path))
+        if reading is None:
+            yield from put_together(batches(some), BATCH_BYTES)
+            continue
+        for is_apart, found in groupby(joined(files, reading, kept), lambda one: one[1] is None):
+            if is_apart:
+                yield from put_together(batches(shard for which, _ in found for shard in some[which]), BATCH_BYTES)
+            else:
+                yield from (rows for _, rows in found if rows)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from os.path import splitext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,8 +74,9 @@ READABLE = (
 
 def suffix_of(path: Path) -> str:
     """Tell the suffix that names the format: `.gz` or `.zst` around a text format does not count."""
-    inner = Path(path.stem).suffix.lower()
-    return inner if path.suffix in COMPRESSED and inner in TEXT_FORMATS else path.suffix.lower()
+    stem, suffix = splitext(path.name)  # noqa: PTH122 (a tenth of the time, which counts for many small files)
+    inner = splitext(stem)[1].lower() if suffix in COMPRESSED else ""  # noqa: PTH122
+    return inner if inner in TEXT_FORMATS else suffix.lower()
 
 
 def format_of(path: Path, shard: str, reading: Reading) -> Format:

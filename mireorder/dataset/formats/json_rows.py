@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from mireorder.dataset.kept import Kept
 from mireorder.errors import InputError
 from mireorder.json_text import CAREFUL, PLAIN, Repeated, member_text, object_of, refuse_constant, space
 from mireorder.reading import Reading
+from mireorder.storage import is_local, opened
 
 Row = tuple[str | None, dict[str, Any]]
 """The JSON text that a row was read from, if it was read from one, and its values."""
@@ -38,6 +40,7 @@ _OPENS = ("[", ",")
 _MAY_FOLLOW = {"": "[", "[": "]", ",": "", "value": ",]", "]": ""}  # marks that may stand behind a mark or a value
 ELEMENT_CHARACTERS = 64 << 20  # one that is longer is taken as broken, before memory is full of it
 MOST_NESTED = 200
+SMALL_BYTES = 64 << 10  # a file of lines up to here is read in one go
 _REMEDY = "write one JSON object a line, or one array of objects"
 
 
@@ -81,15 +84,32 @@ def batches_of(
     for start in count(0, text.OBJECT_ROWS):
         if not chunk:
             return
-        arrays = {name: _own_array(name, column, chunk, shard, start) for name, column in columns.items()}
-        for field in kept.schema:
-            if field.name in kept.as_json:
-                cells = [_json_text(row, field.name, shard, number) for number, row in enumerate(chunk, start)]
-            else:
-                cells = [values.get(field.name) for _, values in chunk]
-            arrays[field.name] = _array(cells, field.type, field.name, shard, start)
-        yield pa.record_batch(arrays)
+        yield _batch(columns, chunk, shard, kept, start)
         chunk = list(islice(rows, text.OBJECT_ROWS))
+
+
+def told_by_first(rows: Sequence[Row], reading: Reading) -> tuple[frozenset[str], dict[str, Column]] | None:
+    """Names of the first row, and what the columns hold that are read; None where it does not tell."""
+    if not rows:
+        return None
+    columns, names, is_settled = _first_told(rows[:1], reading)
+    return (frozenset(names), columns) if is_settled else None
+
+
+def batch_of(rows: Sequence[Row], shard: str, reading: Reading, kept: Kept) -> pa.RecordBatch:
+    """`batches_of` rows that are all at hand, one at least, as one batch."""
+    return _batch(_own_columns(rows, lambda: iter(rows), shard, reading), rows, shard, kept, 0)
+
+
+def _batch(columns: Mapping[str, Column], rows: Sequence[Row], shard: str, kept: Kept, start: int) -> pa.RecordBatch:
+    arrays = {name: _own_array(name, column, rows, shard, start) for name, column in columns.items()}
+    for field in kept.schema:
+        if field.name in kept.as_json:
+            cells = [_json_text(row, field.name, shard, number) for number, row in enumerate(rows, start)]
+        else:
+            cells = [values.get(field.name) for _, values in rows]
+        arrays[field.name] = _array(cells, field.type, field.name, shard, start)
+    return pa.record_batch(arrays)
 
 
 def kinds_of(rows: Iterable[Row], reading: Reading) -> dict[str, Kind]:
@@ -116,12 +136,28 @@ def kinds_of(rows: Iterable[Row], reading: Reading) -> dict[str, Kind]:
 
 def _rows(path: Path, shard: str) -> Iterator[Row]:
     """The rows of a file, each an object without repeated keys."""
-    return (_elements if text.begins_with(path, shard, b"[") else _lines)(path, shard)
+    if path.suffix == ".jsonl" and (rows := small_rows(path, shard)) is not None:
+        return iter(rows)
+    if text.begins_with(path, shard, b"["):
+        return _elements(path, shard)
+    return _lines(text.text_lines(path, shard), shard)
 
 
-def _lines(path: Path, shard: str) -> Iterator[Row]:
+def small_rows(path: Path, shard: str) -> list[Row] | None:
+    """The rows of a small file of lines, none of them wrong; None of any other, which `read_json` reads or refuses."""
+    with path.open("rb", buffering=0) if is_local(path) else opened(path) as file:
+        data = file.read(SMALL_BYTES + 1)
+    if len(data) > SMALL_BYTES or data[:1] != b"{" or b"\r" in data:
+        return None
+    try:
+        return list(_lines(io.StringIO(data.decode(), newline="\n"), shard))
+    except (InputError, UnicodeDecodeError):
+        return None
+
+
+def _lines(lines: Iterable[str], shard: str) -> Iterator[Row]:
     row = keys = 0
-    for line in text.text_lines(path, shard):
+    for line in lines:
         # Where a line has as many colons as the object has keys, no key is repeated, as each has one of its own.
         fast = line.count(":") == keys
         try:
