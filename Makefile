@@ -21,7 +21,7 @@ API := mireorder $(addprefix mireorder.,serving.served serving.stream serving.sc
     information.mutual counting.cooccurrence ordering.record ordering.columns restoring.digits restoring.labels restoring.fields \
     restoring.placed dataset.check dataset.shown)
 
-.PHONY: help demo test test-slow test-nojit test-oldest test-consumers lint pages docs laws faults bench clean
+.PHONY: help demo test test-slow test-nojit test-oldest test-consumers lint pages docs laws faults scaling bench clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -65,6 +65,9 @@ laws: .venv/done  ## the restore law on real data (DATA=folder), written to test
 
 faults: .venv/done  ## kills, full disks, damaged files: what comes of them, written to tests/benchmarks/FAULTS.md
 	$(BIN)/python tests/benchmarks/faults.py
+
+scaling: .venv/done  ## what more data, files and workers and a kill cost, written to tests/benchmarks/SCALING.md
+	$(BIN)/python tests/benchmarks/scaling.py
 
 bench: .venv/done  ## speed against named peers, written to tests/benchmarks/RESULTS.md
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
