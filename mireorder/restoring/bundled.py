@@ -71,10 +71,10 @@ class BundleRestorer:
         >>> import tempfile
         >>> from mireorder import fit_by
         >>> from mireorder.restoring.bundled import BundleRestorer
-        >>> rows = [{"task": t, "q": f"{a}{t}{b}=", "a": str(a + b)} for t in "+-" for a in range(40) for b in range(40)]
+        >>> rows = [{"task": "add", "q": f"{a}+{b}=", "a": str(a + b)} for a in range(40) for b in range(40)]
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = fit_by(rows, "task", source="q", target="a", cutter="digits", order="reverse").save(folder)
-        ...     BundleRestorer.load(folder).restore("24", group="+").text
+        ...     BundleRestorer.load(folder).restore("24", group="add").text
         '42'
     """
 
@@ -119,7 +119,7 @@ class BundleRestorer:
     def member(self, prompt: str | None = None, group: str | None = None) -> MemberRestorer:
         """What restores an answer. Raises as `restore` does."""
         group = self.group_of(prompt) if group is None else group
-        if group not in self.members:
+        if group is None or group not in self.members:
             if self.plain:
                 return MemberRestorer(None, prompt)
             problem = "the prompt begins with no text of a group" if group is None else "there is no plan for the group"
@@ -131,17 +131,20 @@ class BundleRestorer:
 
     def group_of(self, prompt: str | None) -> str | None:
         """The group that a prompt tells, None of no group. Raises PlanError where it can't be told."""
-        if self.route.kind == "column":
-            column = shown_value(self.route.column)
-            raise PlanError(f"column {column} says which plan is a row's; pass its group to restore, too")
-        if prompt is None:
-            raise PlanError("the prompt says which plan is a row's; pass the prompt to restore, or the group")
+        if prompt is None or self.route.kind == "column":
+            raise self.untold()
         if not isinstance(prompt, str):
             raise InputError(f"the prompt is {type(prompt).__name__}, not text", remedy="pass a string")
         return self.route.group_of(prompt)
 
+    def untold(self) -> PlanError:
+        """That nothing says the group of an answer."""
+        if self.route.kind == "column":
+            return PlanError(f"column {shown_value(self.route.column)} says which plan is a row's; pass its group")
+        return PlanError("the prompt says which plan is a row's; pass it, or the group")
 
-AnyRestorer = Union[Restorer, BundleRestorer]  # noqa: UP007 (read by Python 3.9)
+
+AnyRestorer = Union[Restorer, BundleRestorer]  # as Python 3.9 writes it
 
 
 def load_restorer(folder: str | Path) -> AnyRestorer:
@@ -191,7 +194,7 @@ def require_bundle(content: Any) -> None:
             raise ValueError(f"{key}: its units are token ids, and a bundle is of plans whose units are text")
         differ = [name for name in _ALIKE if plan[name] != first[name]]
         if differ:
-            raise ValueError(f"{key}: {differ[0]} is not that of the other plans")
+            raise ValueError(f"{key}: {differ[0]} is not that of the other plans; fit all of them on the same columns")
     _require_route(route, members)
 
 
