@@ -2,36 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import pyarrow as pa
 
-from mireorder.dataset.kept import RESERVED, Kept, kept_columns
-from mireorder.dataset.reader import Shard
+from mireorder.dataset.kept import NOTHING_KEPT, RESERVED, Found, Kept, kept_columns
 from mireorder.errors import InputError, some_of
+from mireorder.ordering.bundle import AnyPlan, Bundle
 
 REMEDY = "name a column of text or of whole numbers with --by"
 
 
-def group_column(shards: Sequence[Shard], column: str) -> Kept:
-    """The column of groups alone, of shards; null where one lacks it.
+def kept_of(shards: Iterable[tuple[str, Found]], plan: AnyPlan, keep: bool) -> Kept:
+    """The columns that are kept: all that are no source or target, or that of groups alone.
+
+    Args:
+        shards: name of each, and its columns that are no source or target.
+        plan: of the rows.
+        keep: whether all are kept.
+
+    Raises:
+        InputError: as `kept_columns` and `group_column`.
+    """
+    found, column = list(shards), plan.route.column if isinstance(plan, Bundle) else None
+    groups = NOTHING_KEPT if column is None else group_column(found, column)
+    return kept_columns(found) if keep else groups
+
+
+def group_column(shards: Iterable[tuple[str, Found]], column: str) -> Kept:
+    """The column of groups alone; null where a shard lacks it.
+
+    Args:
+        shards: name of each, and its columns that are no source or target.
+        column: of the groups.
 
     Raises:
         InputError: no shard has it beside source and target, its name is reserved, or its values are no names.
     """
     if column in RESERVED:
         raise InputError(f"column {column!r} can't hold groups: {RESERVED[column]}", remedy="rename it")
-    found = []
-    for shard in shards:
-        others = shard.others()
+    found: list[tuple[str, Found]] = []
+    for shard, others in shards:
         if isinstance(others, pa.Schema):
             there = [field for field in others if field.name == column]
-            found.append((shard.name, pa.schema(there, metadata=others.metadata if there else None)))
+            found.append((shard, pa.schema(there, metadata=others.metadata if there else None)))
         else:
-            found.append((shard.name, {name: kind for name, kind in others.items() if name == column}))
+            found.append((shard, {name: kind for name, kind in others.items() if name == column}))
     kept = kept_columns(found)
     if not kept.names:
-        names = some_of(shard.name for shard in shards)
+        names = some_of(shard for shard, _ in found)
         raise InputError(f"has no column {column!r} beside source and target", shard=names, remedy=REMEDY)
     kind = kept.schema.field(column).type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)):

@@ -26,7 +26,7 @@ from mireorder.errors import InputError, InputWarning
 from mireorder.exporting.targets import TARGETS, Target, answers
 from mireorder.files import HashedFile, write_text
 from mireorder.lock import staged
-from mireorder.ordering.plan import Plan
+from mireorder.ordering.bundle import AnyPlan
 from mireorder.serialise import one_of
 from mireorder.standalone import require_other_name, write_standalone
 from mireorder.storage import fetched, place, require_local
@@ -129,7 +129,7 @@ def _schema(target: Target, bare: bool) -> pa.Schema:
 class _Looked:
     """A target's columns of rows that were looked at: what it can't take is refused, what may be lost is counted."""
 
-    def __init__(self, to: str, plan: Plan) -> None:
+    def __init__(self, to: str, plan: AnyPlan) -> None:
         self.to, self.target, self.plan = to, TARGETS[to], plan
         self.stripped, self.first = 0, ""
 
@@ -194,7 +194,7 @@ def _write(path: Path, schema: pa.Schema, batches: Iterable[list[pa.Array]]) -> 
     return rows, sink.digest
 
 
-def _write_beside(stage: Path, source: Path, to: str, plan: Plan, files: Mapping[str, str], said: str) -> None:
+def _write_beside(stage: Path, source: Path, to: str, plan: AnyPlan, files: Mapping[str, str], said: str) -> None:
     """The plan and the way back, the tokenizer, the card, and what LLaMA-Factory asks for."""
     plan.save(stage)
     write_standalone(stage)
@@ -208,7 +208,7 @@ def _write_beside(stage: Path, source: Path, to: str, plan: Plan, files: Mapping
     write_text(stage / CARD, said)
 
 
-def card(to: str, plan: Plan, files: Mapping[str, str], rows: Mapping[str, int], digest: str) -> str:
+def card(to: str, plan: AnyPlan, files: Mapping[str, str], rows: Mapping[str, int], digest: str) -> str:
     """The README.md, by which ``load_dataset`` finds the splits.
 
     Its cache goes by what the card says of a folder, not by the files: so that says their hash.

@@ -53,7 +53,11 @@ class GroupFiles:
         Raises:
             InputError: a row has no group, or there are more than `MOST_GROUPS`; names shard and row.
         """
-        kept = group_column(shards, by) if isinstance(by, str) else NOTHING_KEPT
+        kept = (
+            group_column(((shard.name, shard.others()) for shard in shards), by)
+            if isinstance(by, str)
+            else NOTHING_KEPT
+        )
         with ExitStack() as stack:
             for batch, others in draw(shards, kept):
                 rows = batch.rows
