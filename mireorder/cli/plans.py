@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mireorder.cli import options, places, values
+from mireorder.cli.groups import Groups, show_bundle
 from mireorder.cli.output import print_json, rows_bar, say, show
 from mireorder.cli.signature import Option
 from mireorder.cli.where import Where
 from mireorder.errors import InputError
+from mireorder.serialise import one_of
 
 if TYPE_CHECKING:
-    from mireorder.ordering.plan import Plan
+    from mireorder.ordering.bundle import AnyPlan
 
 BESIDE_COUNTS = {"counts", "policy", "order", "marked", "markers", "estimator", "shuffles", "resamples", "seed"}
 
@@ -26,6 +28,10 @@ def fit(
     data: options.SomeData = None,
     counts: Annotated[Path | None, Option("folder of counts to plan from, in place of DATA", "Data", urls=True)] = None,
     rows: options.Rows,
+    groups: Groups,
+    group: Annotated[
+        str | None, Option("the plan of this group alone, with --by or --prefix", "Data", rare=True)
+    ] = None,
     units: options.Units,
     tokenizer: options.CutterTokenizer = None,
     choice: options.Choice,
@@ -41,6 +47,8 @@ def fit(
     Example: mireorder fit mul.txt --split = --cutter digits --policy max --out plan/
 
     Example: mireorder fit --counts counts/ --policy max --out plan/
+
+    Example: mireorder fit tasks.jsonl --source question --target answer --by task --cutter digits --out bundle/
     """
     from mireorder import stages
     from mireorder.fitting.counts import Counts
@@ -48,17 +56,21 @@ def fit(
     from mireorder.restoring.restorer import FILE
 
     places.require_new(out, run.restart)
-    order = choice.asked(scores, ties, trust, units.language)
+    order, route = choice.asked(scores, ties, trust, units.language), groups.route
+    if route is None and (group is not None or groups != Groups()):
+        raise InputError("nothing says the group of a row", remedy="pass --by, the column that does, or --prefix")
     if counts is not None:
         options.refuse_beside(context, "--counts", BESIDE_COUNTS, "the counts were made with their own")
     places.fresh(out, run.restart)
     with staged(out, {"command": "fit"}, FILE) as new:
         if counts is not None:
-            plan = stages.plan_of(Counts.load(counts), order)
+            plan: AnyPlan = stages.plan_of(Counts.load(counts), order)
         else:
             with rows_bar("counting") as progress:
-                plan = stages.fit(
+                plan = _fitted(
                     options.required(data),
+                    groups,
+                    group,
                     reading=rows.reading(),
                     cutter=units.made(rows.labels, choice.copying),
                     order=order,
@@ -75,8 +87,26 @@ def fit(
     _show(plan, out / FILE, run.as_json)
 
 
-def _show(plan: Plan, path: Path, as_json: bool) -> None:
+def _fitted(data: list[str], groups: Groups, group: str | None, **asked: Any) -> AnyPlan:
+    """The plan of all rows, the bundle of those of groups, or the plan of one group."""
+    from mireorder.bundling import fit_by
+    from mireorder.stages import fit
+
+    if groups.route is None:
+        return fit(data, **asked)
+    wanted = None if group is None else [group]
+    other = groups.other if group is None else "plain"  # rows of other groups are not looked at
+    bundle = fit_by(data, groups.route, tag=groups.tag, other=other, groups=wanted, **asked)
+    return bundle if group is None else bundle.members[group]
+
+
+def _show(plan: AnyPlan, path: Path, as_json: bool) -> None:
     """Show a plan that was fitted and written."""
+    from mireorder.ordering.bundle import Bundle
+
+    if isinstance(plan, Bundle):
+        show_bundle(plan, path, as_json)
+        return
     if as_json:
         entries = plan.entries()
         shown = ("permutation", "rows", "rejected", "ties", "warnings")
@@ -91,6 +121,7 @@ def _show(plan: Plan, path: Path, as_json: bool) -> None:
 def inspect(
     plan: options.AnyPlan,
     *,
+    group: Annotated[str | None, Option("of a bundle, the plan of this group alone", "Data", rare=True)] = None,
     png: Annotated[Path | None, Option("draw the scores by slot and step into this file", "Output")] = None,
     as_json: options.Json = False,
 ) -> None:
@@ -102,10 +133,21 @@ def inspect(
 
     if png is not None:
         require_picture(png)
-    from mireorder.ordering.plan import Plan
-    from mireorder.ordering.summary import plan_view
+    from mireorder.ordering.bundle import Bundle, load_plan
+    from mireorder.ordering.summary import bundle_view, plan_view
 
-    loaded = Plan.load(plan)
+    loaded = load_plan(plan)
+    if group is not None:
+        members = loaded.members if isinstance(loaded, Bundle) else {}
+        loaded = one_of(group, members, "group with a plan of its own")
+    if isinstance(loaded, Bundle):
+        if png is not None:
+            raise InputError("a picture is of one plan", shard=str(plan), remedy="name one with --group")
+        if as_json:
+            print_json(json.loads(loaded.to_json()) | {"sha256": loaded.sha256})
+        else:
+            show(bundle_view(loaded.in_words, loaded.members))
+        return
     if png is not None:
         from mireorder.report.figures import score_heatmap
 
