@@ -114,8 +114,9 @@ def restoring(plan: AnyPlan) -> tuple[str, str, str]:
     """How answers are restored: the class to load, what a call takes beside the answer, and options of the script."""
     if isinstance(plan, Bundle):
         by_column = plan.route.kind == "column"
-        said = ', group="its group"' if by_column else ', prompt="what it answers"'
-        return "Bundle", said, "--groups groups.txt " if by_column else "--prompts prompts.txt "
+        prompt, prompts = (', prompt="what it answers"', "--prompts prompts.txt ") if plan.reads_prompts else ("", "")
+        group, groups = (', group="its group"', "--groups groups.txt ") if by_column else ("", "")
+        return "Bundle", prompt + group, prompts + groups
     return "Plan", ', prompt="what it answers"' if plan.reads_prompts else "", ""
 
 

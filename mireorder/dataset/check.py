@@ -20,7 +20,7 @@ from mireorder.dataset import manifest
 from mireorder.dataset.beside import altered, foreign
 from mireorder.dataset.folder import finished, read_rows
 from mireorder.dataset.forms import FORMS, Form
-from mireorder.dataset.groups import group_column, groups_in
+from mireorder.dataset.groups import group_column, groups_in, stored_groups, told_by
 from mireorder.dataset.kept import NOTHING_KEPT
 from mireorder.dataset.laws import GROUP, OF_ROWS, Breach, Columns
 from mireorder.dataset.reader import open_shards
@@ -167,33 +167,22 @@ def _stored(
     folder: Path, entries: Sequence[manifest.Entry], plan: AnyPlan, form: Form
 ) -> Iterator[tuple[str, Columns]]:
     """The rows of a dataset that `apply` wrote, without the columns that were kept; by the manifest alone."""
-    wanted, column = schema(form, plan, NOTHING_KEPT), _told_by(plan)
+    wanted, column = schema(form, plan, NOTHING_KEPT), told_by(plan)
     for entry in entries:
         with loading(folder / entry.output, "write it again with 'mireorder apply'"):
             for whole in read_rows(folder, [entry]):
                 whole.validate(full=True)
                 own = fitted(whole.select(wanted.names), wanted)
-                groups = {} if column is None else {GROUP: _groups(whole, entry.output, column)}
+                groups = {} if column is None else {GROUP: stored_groups(whole, entry.output, column)}
                 for start in range(0, len(own), _BATCH_ROWS):
                     batch = own.slice(start, _BATCH_ROWS)
                     columns = {name: _filled(batch.column(name)) for name in wanted.names}
                     yield entry.split, columns | {name: of.slice(start, _BATCH_ROWS) for name, of in groups.items()}
 
 
-def _told_by(plan: AnyPlan) -> str | None:
-    """The column by which rows are restored; None where there is none."""
-    return plan.route.column if isinstance(plan, Bundle) and plan.route.kind == "column" else None
-
-
-def _groups(batch: pa.RecordBatch, shard: str, column: str) -> pa.StringArray:
-    """The groups of rows, as the column says them."""
-    kept = group_column([(shard, batch.schema)], column)
-    return groups_in(kept.of(batch, shard), kept, column)
-
-
 def _read(data: Any, plan: AnyPlan, form: Form) -> Iterator[tuple[str, Columns]]:
     """The rows of any other; their ``row_id`` says where they stand."""
-    names, column = (*form.columns, "permutation"), _told_by(plan)
+    names, column = (*form.columns, "permutation"), told_by(plan)
     shards = open_shards(data, Reading(("target",), names))
     kept = NOTHING_KEPT if column is None else group_column([(one.name, one.others()) for one in shards], column)
     for shard in shards:

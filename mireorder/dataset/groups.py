@@ -13,6 +13,17 @@ from mireorder.ordering.bundle import AnyPlan, Bundle
 REMEDY = "name a column of text or of whole numbers with --by"
 
 
+def told_by(plan: AnyPlan) -> str | None:
+    """The column that says which plan of a bundle restores an answer; None where the prompt does, or there is one."""
+    return plan.route.column if isinstance(plan, Bundle) and plan.route.kind == "column" else None
+
+
+def stored_groups(batch: pa.RecordBatch, shard: str, column: str) -> pa.StringArray:
+    """The groups of rows of a dataset, as the column says them."""
+    kept = group_column([(shard, batch.schema)], column)
+    return groups_in(kept.of(batch, shard), kept, column)
+
+
 def kept_of(shards: Iterable[tuple[str, Found]], plan: AnyPlan, keep: bool) -> Kept:
     """The columns that are kept: all that are no source or target, or that of groups alone.
 

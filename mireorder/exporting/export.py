@@ -20,6 +20,7 @@ from mireorder.dataset import manifest
 from mireorder.dataset.card import FILE as CARD
 from mireorder.dataset.card import code, facts, yaml_text
 from mireorder.dataset.folder import opened, read_rows
+from mireorder.dataset.groups import stored_groups, told_by
 from mireorder.dataset.laws import Columns
 from mireorder.dataset.writer import parquet_writer
 from mireorder.errors import InputError, InputWarning
@@ -89,7 +90,7 @@ def export(dataset: str | Path, to: str, out: str | Path, *, bare_columns: bool 
     require_other_name(folder)
     plan, entries = opened(source)
     _require_form(source, to, target, entries[0].form)
-    schema = _schema(target, bare_columns)
+    schema = _schema(target, bare_columns, told_by(plan))
     of: dict[str, list[manifest.Entry]] = {}
     for entry in entries:
         of.setdefault(entry.split, []).append(entry)
@@ -117,11 +118,12 @@ def _require_form(source: Path, to: str, target: Target, form: str) -> None:
     )
 
 
-def _schema(target: Target, bare: bool) -> pa.Schema:
+def _schema(target: Target, bare: bool, groups: str | None) -> pa.Schema:
     """The columns, as `datasets` stores them."""
     from datasets import Features
 
-    columns = dict(target.columns) | ({} if bare or target.exact else BESIDE)
+    beside = BESIDE | ({groups: pa.string()} if groups else {})
+    columns = dict(target.columns) | ({} if bare or target.exact else beside)
     found: pa.Schema = Features.from_arrow_schema(pa.schema(columns)).arrow_schema
     return found
 
@@ -131,6 +133,8 @@ class _Looked:
 
     def __init__(self, to: str, plan: AnyPlan) -> None:
         self.to, self.target, self.plan = to, TARGETS[to], plan
+        self.groups = told_by(plan)
+        self.beside = (*BESIDE, *([self.groups] if self.groups else []))
         self.stripped, self.first = 0, ""
 
     def made(self, columns: Columns) -> Columns:
@@ -144,7 +148,9 @@ class _Looked:
             if len(at) and not self.stripped:
                 self.first = columns["row_id"][int(at[0])].as_py()
             self.stripped += len(at)
-        return self.target.make(columns, self.plan) | {name: columns[name] for name in BESIDE}
+        return self.target.make(columns, self.plan) | {
+            name: columns[name] for name in (*BESIDE, *_group_column(self.plan))
+        }
 
     def _require_filled(self, name: str, texts: pa.Array, row_ids: pa.Array) -> None:
         at = pc.index(texts, "").as_py()
@@ -171,7 +177,10 @@ def _made(
 ) -> Iterator[list[pa.Array]]:
     """The columns of these names, batch by batch."""
     for batch in read_rows(source, entries):
-        made = looked.made(dict(zip(batch.schema.names, batch.columns, strict=True)))
+        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+        if looked.groups:
+            columns[looked.groups] = stored_groups(batch, str(source), looked.groups)
+        made = looked.made(columns)
         yield [made[name] for name in names]
 
 

@@ -257,7 +257,7 @@ def load_plan(folder: str | Path, *, revision: str | None = None, token: str | N
 def require_one(plan: AnyPlan, what: str) -> Plan:
     """The plan itself. Raises PlanError if it is a bundle, which this can't use."""
     if isinstance(plan, Bundle):
-        raise PlanError(f"{what} takes the plan of one group, and this is a bundle of {len(plan.members)}")
+        raise PlanError(f"{what} takes one plan, and this is a bundle of {len(plan.members)}; pass the plan of a group")
     return plan
 
 
