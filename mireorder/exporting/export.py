@@ -148,9 +148,7 @@ class _Looked:
             if len(at) and not self.stripped:
                 self.first = columns["row_id"][int(at[0])].as_py()
             self.stripped += len(at)
-        return self.target.make(columns, self.plan) | {
-            name: columns[name] for name in (*BESIDE, *_group_column(self.plan))
-        }
+        return self.target.make(columns, self.plan) | {name: columns[name] for name in self.beside}
 
     def _require_filled(self, name: str, texts: pa.Array, row_ids: pa.Array) -> None:
         at = pc.index(texts, "").as_py()
