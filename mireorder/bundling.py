@@ -16,7 +16,7 @@ from mireorder.engine.base import Engine
 from mireorder.errors import InputError
 from mireorder.fitting.groups import GroupFiles
 from mireorder.fitting.tokens import loaded
-from mireorder.ordering.bundle import Bundle
+from mireorder.ordering.bundle import Bundle, route_of
 from mireorder.ordering.order import order_of
 from mireorder.reading import Reading
 from mireorder.stages import complete, fit, reading_of
@@ -84,6 +84,7 @@ def fit_by(
         >>> bundle.emit("42", group="add"), bundle.restore("24", group="add").text
         ('24', '42')
     """
+    route_of(list(by), by, tag, other)
     reading, changed = reading_of(source, target, separator, reading), dict(members or {})
     common = options | {"cutter": cutter, "reject": reject, "progress": progress, "tokenizer": loaded(tokenizer)}
     common["between"] = between if between is not None else reading.separator or " "
@@ -91,10 +92,11 @@ def fit_by(
     with tempfile.TemporaryDirectory(prefix="mireorder-") as folder, engine_of(engine, workers) as where:
         files = GroupFiles(Path(folder), groups)
         files.fill(to_count(open_shards(data, reading)), by, other == "plain" or reject, progress)
-        missing = sorted({*changed, *(groups or ())} - files.paths.keys())
+        wanted = groups if groups is not None else () if isinstance(by, str) else by
+        missing = sorted({*changed, *wanted} - files.paths.keys())
         if missing or not files.paths:
             named = f"of group {missing[0]!r}" if missing else "of any group"
-            raise InputError(f"there are no rows {named}", remedy="look at the names in the column of --by")
+            raise InputError(f"there are no rows {named}", remedy="look at the names that rows have")
         plans = {}
         for number, group in enumerate(sorted(files.paths)):
             asked = common | dict(changed.get(group, {}))
@@ -108,4 +110,5 @@ def fit_by(
             with files.named(group):
                 plan = fit(files.paths[group], reading=of_file, engine=where, kept=own, **asked | {"cutter": made})
             plans[group] = replace(plan, reading=reading)
+    by = by if isinstance(by, str) else {group: by[group] for group in plans}
     return Bundle.of(plans, by, tag=tag, other=other)

@@ -20,7 +20,15 @@ from mireorder.ordering.plan import Plan
 from mireorder.ordering.plan_file import PlanFile, read_file
 from mireorder.ordering.transform import PLACE, read_batch, with_written
 from mireorder.reading import Reading
-from mireorder.restoring.bundled import BUNDLE_FORMAT, NO_GROUP, BundleRestorer, Route, is_bundle, require_bundle
+from mireorder.restoring.bundled import (
+    BUNDLE_FORMAT,
+    NO_GROUP,
+    BundleRestorer,
+    Route,
+    is_bundle,
+    require_bundle,
+    require_texts,
+)
 from mireorder.restoring.checks import shown_key
 from mireorder.restoring.restorer import FILE, plan_at
 from mireorder.restoring.units import Restored
@@ -72,15 +80,8 @@ class Bundle(PlanFile):
             >>> bundle.restore("24", prompt="<task:add> 40+2=").text, bundle.restore("24", group="copy").text
             ('42', '24')
         """
-        one_of(other, dict.fromkeys(NO_GROUP), "way with rows of no group")
         names = sorted(plans)
-        if isinstance(by, str):
-            texts = {group: f"<{by}:{group}> " for group in names} if tag else {}
-            route = Route("tag" if tag else "column", by, texts)
-        elif tag:
-            raise InputError("a tag is of a column, and groups are told by texts", remedy="pass a column, or no tag")
-        else:
-            route = Route("prefix", None, {group: by[group] for group in sorted(by)})
+        route = route_of(names, by, tag, other)
         made = cls({group: plans[group] for group in names}, route, other, f"mireorder {version('mireorder')}")
         try:
             require_bundle(made.entries())
@@ -243,6 +244,21 @@ class Bundle(PlanFile):
         }
         others = "are written plain" if self.other == "plain" else "are refused"
         return printable(f"{where[self.route.kind]}; rows of no group {others}")
+
+
+def route_of(groups: Sequence[str], by: str | Mapping[str, str], tag: bool, other: str) -> Route:
+    """The route of groups, from arguments of `Bundle.of`. Raises InputError as that does."""
+    one_of(other, dict.fromkeys(NO_GROUP), "way with rows of no group")
+    if isinstance(by, str):
+        texts = {group: f"<{by}:{group}> " for group in groups} if tag else {}
+        return Route("tag" if tag else "column", by, texts)
+    if tag:
+        raise InputError("a tag is of a column, and groups are told by texts", remedy="pass --by, or leave out --tag")
+    try:
+        require_texts(by)
+    except ValueError as error:
+        raise InputError(f"groups can't be told by these texts: {error}") from None
+    return Route("prefix", None, {group: by[group] for group in sorted(by)})
 
 
 AnyPlan: TypeAlias = Plan | Bundle

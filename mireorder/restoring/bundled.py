@@ -204,12 +204,17 @@ def _require_route(route: Mapping[str, Any], members: Mapping[str, Any]) -> None
         raise ValueError(f"route.column and route {kind} do not fit together")
     if set(texts) != (set() if kind == "column" else set(members)):
         raise ValueError("route.texts are not of the groups that have plans")
+    require_texts(texts)
+
+
+def require_texts(texts: Mapping[str, str]) -> None:
+    """Raise ValueError unless prompts that begin with these texts can be distinguished."""
+    if "" in texts.values():
+        raise ValueError("the text of a group is empty, and every prompt begins with it")
     ordered = sorted((text, group) for group, text in texts.items())
     for (text, group), (longer, other) in zip(ordered, ordered[1:]):  # what begins with it comes next
         if longer.startswith(text):
             raise ValueError(f"the text of group {other[:40]!r} begins with that of group {group[:40]!r}; rename one")
-    if "" in texts.values():
-        raise ValueError("the text of a group is empty, and every prompt begins with it")
 
 
 _BUNDLE = entries_of(
