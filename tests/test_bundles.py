@@ -104,9 +104,9 @@ def test_a_column_of_too_many_groups_is_refused():
 
 
 def test_plans_that_do_not_go_together_are_refused():
-    add, other = bundle_of("column").members["add"], fit([{"x": "1", "a": "12"}], source="x", target="a", cutter="digits",
-                                                         order=Order("plain", None))  # fmt: skip
-    with pytest.raises(InputError, match="members.other: reading is not that of the other plans; fit all of them on"):
+    add, plain = bundle_of("column").members["add"], Order("plain", None)
+    other = fit([{"x": "1", "a": "12"}], source="x", target="a", cutter="digits", order=plain)
+    with pytest.raises(InputError, match=r"members.other: reading is not that of the other plans; fit all of them on"):
         Bundle.of({"add": add, "other": other}, "task")
     with pytest.raises(InputError, match="members are 0, not 1 to 256"):
         Bundle.of({}, "task")
@@ -166,23 +166,23 @@ def test_a_bundle_is_what_its_file_says(kind, tmp_path):
         ):
             load(tmp_path)
     for load in (Bundle.load, BundleRestorer.load):
-        with pytest.raises(PlanError, match="it is one plan, and no bundle|it holds one plan, and no bundle"):
+        with pytest.raises(PlanError, match=r"it is one plan, and no bundle|it holds one plan, and no bundle"):
             load(tmp_path / "plan")
 
 
 def test_what_says_no_group_is_refused():
     column, tag = bundle_of("column"), bundle_of("tag")
-    with pytest.raises(PlanError, match="^column 'task' says which plan is a row's; pass its group$"):
+    with pytest.raises(PlanError, match=r"^column 'task' says which plan is a row's; pass its group$"):
         column.restore("21", prompt="sum 4+8")
-    with pytest.raises(PlanError, match="^the prompt says which plan is a row's; pass it, or the group$"):
+    with pytest.raises(PlanError, match=r"^the prompt says which plan is a row's; pass it, or the group$"):
         tag.restore("21")
     with pytest.raises(
-        InputError, match="there is no plan for the group 'sub'; pass the group, one of those .* add, c"
+        InputError, match=r"there is no plan for the group 'sub'; pass the group, one of those .* add, c"
     ):
         column.restore("21", group="sub")
-    with pytest.raises(InputError, match="^the prompt begins with no text of a group; pass the group, one of"):
+    with pytest.raises(InputError, match=r"^the prompt begins with no text of a group; pass the group, one of"):
         tag.restore("21", prompt="sum 4+8")
-    with pytest.raises(InputError, match="^row 1: there is no plan for the group of the row; pass its group"):
+    with pytest.raises(InputError, match=r"^row 1: there is no plan for the group of the row; pass its group"):
         column.restore_all(["21", "21"], groups=["add", "sub"])
     with pytest.raises(InputError, match="1 groups for 2 outputs"):
         column.restore_all(["21", "21"], groups=["add"])
@@ -193,8 +193,10 @@ def test_what_says_no_group_is_refused():
 
 def test_rows_of_no_group_are_refused_left_out_or_plain():
     rows, bundle = ROWS[:3] + NO_GROUP, bundle_of("tag")
-    with pytest.raises(InputError, match="^the batch, row 3: the row has no group; the bundle has plans for add, causal, "
-                       "mood: make one with it, or with other='plain', or pass reject=True"):  # fmt: skip
+    said = (
+        "the batch, row 3: the row has no group; the bundle has plans for add, causal, mood: make one with it, or with "
+    )
+    with pytest.raises(InputError, match=rf"^{said}other='plain', or pass reject=True"):
         bundle.transform(columns_of(rows))
     assert len(bundle.transform(columns_of(rows), reject=True)["prompt"]) == 3
     plain = bundle_of("tag", other="plain").transform(columns_of(rows))

@@ -12,7 +12,21 @@ import pytest
 import typer
 
 import mireorder
-from mireorder import Copying, Digits, Fields, Labels, Order, Reading, apply, check, count, export, fit, publish
+from mireorder import (
+    Copying,
+    Digits,
+    Fields,
+    Labels,
+    Order,
+    Reading,
+    apply,
+    check,
+    count,
+    export,
+    fit,
+    fit_by,
+    publish,
+)  # fmt: skip
 from mireorder.cli.commands import COMMANDS, group
 from mireorder.cutting import CUTTERS
 from mireorder.engine.dask import Dask
@@ -105,7 +119,7 @@ def options():
 
 def test_options_in_messages_exist_and_so_do_their_arguments(capsys):
     known = set(options()) | {"help", "help-all", "version"}
-    doors = [fit, count, count_like, apply, check, compare, train, load_pipeline, reserve, publish, export]
+    doors = [fit, fit_by, count, count_like, apply, check, compare, train, load_pipeline, reserve, publish, export]
     doors += [
         Dask,
         Order,

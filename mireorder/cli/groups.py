@@ -16,25 +16,29 @@ if TYPE_CHECKING:
     from mireorder.ordering.bundle import Bundle
 
 
+Group = Annotated[str | None, Option("the plan of this group alone, with --by or --prefix", "Data", rare=True)]
+
+
 @dataclass(frozen=True)
 class Groups:
     """How the group of a row is known."""
 
     panel: ClassVar[str] = "Data"
 
-    by: Annotated[str | None, Option("column that says the group of a row: each group has its own plan")] = None
+    by: Annotated[str | None, Option("column of groups of rows, such as tasks: each gets its own plan")] = None
     prefix: Annotated[
         list[str] | None, Option("GROUP=TEXT: what sources of a group begin with, in place of --by; several", rare=True)
     ] = None
     tag: Annotated[bool, Option("write a tag of the group before each prompt", rare=True)] = False
     other: Annotated[str, Option("what becomes of rows of no group: refuse or plain", rare=True)] = "refuse"
 
-    @property
-    def route(self) -> str | Mapping[str, str] | None:
-        """The column, or the texts by group; None where there are no groups."""
+    def route(self) -> str | Mapping[str, str]:
+        """The column, or the texts by group. Raises InputError unless one of them is given."""
         if self.by is not None and self.prefix:
             raise InputError("--by and --prefix both tell groups", remedy="pass one of them")
-        return self.by if self.by is not None else named(self.prefix or [], "--prefix", "TEXT") or None
+        if self.by is None and not self.prefix:
+            raise InputError("nothing says the group of a row", remedy="pass --by, the column that does, or --prefix")
+        return self.by if self.by is not None else named(self.prefix or [], "--prefix", "TEXT")
 
 
 def named(words: list[str], where: str, what: str) -> dict[str, str]:
@@ -68,9 +72,7 @@ def bundle(
     from mireorder.storage import place
 
     require_empty(out)
-    route = groups.route
-    if route is None:
-        raise InputError("nothing says the group of a row", remedy="pass --by, the column that does, or --prefix")
+    route = groups.route()
     members = {group: Plan.load(place(folder)) for group, folder in named(plans, "plans", "FOLDER").items()}
     show_bundle(made := Bundle.of(members, route, tag=groups.tag, other=groups.other), made.save(out), as_json)
 

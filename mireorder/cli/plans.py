@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mireorder.cli import options, places, values
-from mireorder.cli.groups import Groups, show_bundle
+from mireorder.cli.groups import Group, Groups, show_bundle
 from mireorder.cli.output import print_json, rows_bar, say, show
 from mireorder.cli.signature import Option
 from mireorder.cli.where import Where
@@ -29,9 +29,7 @@ def fit(
     counts: Annotated[Path | None, Option("folder of counts to plan from, in place of DATA", "Data", urls=True)] = None,
     rows: options.Rows,
     groups: Groups,
-    group: Annotated[
-        str | None, Option("the plan of this group alone, with --by or --prefix", "Data", rare=True)
-    ] = None,
+    group: Group = None,
     units: options.Units,
     tokenizer: options.CutterTokenizer = None,
     choice: options.Choice,
@@ -47,8 +45,6 @@ def fit(
     Example: mireorder fit mul.txt --split = --cutter digits --policy max --out plan/
 
     Example: mireorder fit --counts counts/ --policy max --out plan/
-
-    Example: mireorder fit tasks.jsonl --source question --target answer --by task --cutter digits --out bundle/
     """
     from mireorder import stages
     from mireorder.fitting.counts import Counts
@@ -56,9 +52,7 @@ def fit(
     from mireorder.restoring.restorer import FILE
 
     places.require_new(out, run.restart)
-    order, route = choice.asked(scores, ties, trust, units.language), groups.route
-    if route is None and (group is not None or groups != Groups()):
-        raise InputError("nothing says the group of a row", remedy="pass --by, the column that does, or --prefix")
+    order = choice.asked(scores, ties, trust, units.language)
     if counts is not None:
         options.refuse_beside(context, "--counts", BESIDE_COUNTS, "the counts were made with their own")
     places.fresh(out, run.restart)
@@ -92,11 +86,11 @@ def _fitted(data: list[str], groups: Groups, group: str | None, **asked: Any) ->
     from mireorder.bundling import fit_by
     from mireorder.stages import fit
 
-    if groups.route is None:
+    if group is None and groups == Groups():
         return fit(data, **asked)
     wanted = None if group is None else [group]
     other = groups.other if group is None else "plain"  # rows of other groups are not looked at
-    bundle = fit_by(data, groups.route, tag=groups.tag, other=other, groups=wanted, **asked)
+    bundle = fit_by(data, groups.route(), tag=groups.tag, other=other, groups=wanted, **asked)
     return bundle if group is None else bundle.members[group]
 
 

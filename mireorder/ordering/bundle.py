@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self, TypeAlias
@@ -14,16 +13,14 @@ import pyarrow as pa
 from mireorder.cutting.batches import Batch
 from mireorder.errors import InputError, PlanError
 from mireorder.ordering import grouped
+from mireorder.ordering.bundle_record import BundleRecord
 from mireorder.ordering.columns import RestoredRows, string_column
 from mireorder.ordering.plan import Batch as Rows
 from mireorder.ordering.plan import Plan
-from mireorder.ordering.plan_file import PlanFile, read_file
+from mireorder.ordering.plan_file import read_file
 from mireorder.ordering.transform import PLACE, read_batch, with_written
-from mireorder.reading import Reading
 from mireorder.restoring.bundled import (
-    BUNDLE_FORMAT,
     NO_GROUP,
-    BundleRestorer,
     Route,
     is_bundle,
     require_bundle,
@@ -38,21 +35,8 @@ Column: TypeAlias = pa.Array | Sequence[Any]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Bundle(PlanFile):
-    """The plans of several groups of rows in one.
-
-    Attributes:
-        members: group -> its plan, in the order of their names. All have the same ``reading`` and ``between``, and
-            units of text.
-        route: how the group of a row is known.
-        other: what becomes of a row of no group: ``refuse``, or ``plain``, which writes it in natural order.
-        library: name and version that made it.
-    """
-
-    members: Mapping[str, Plan]
-    route: Route
-    other: str
-    library: str
+class Bundle(BundleRecord):
+    """The plans of several groups of rows in one. Its attributes are those of `BundleRecord`."""
 
     @classmethod
     def of(
@@ -102,72 +86,8 @@ class Bundle(PlanFile):
         }
         return cls(members, Route(**content["route"]), content["other"], content["library"])
 
-    def entries(self) -> dict[str, Any]:
-        """What the bundle's file says, as JSON holds it."""
-        return {
-            "format": BUNDLE_FORMAT,
-            "library": self.library,
-            "members": {group: plan.entries() for group, plan in self.members.items()},
-            "other": self.other,
-            "route": asdict(self.route),
-        }
-
     def __repr__(self) -> str:
         return f"Bundle: {len(self.members)} plans, route {self.route.kind}, SHA-256 {self.sha256[:12]}"
-
-    # --- what all plans have in common ----------------------------------------------------------------------------
-
-    tokenizer = None  # units are text
-
-    @property
-    def _first(self) -> Plan:
-        return next(iter(self.members.values()))
-
-    @property
-    def reading(self) -> Reading:
-        """How rows are read."""
-        return self._first.reading
-
-    @property
-    def between(self) -> str:
-        """Text between source and target."""
-        return self._first.between
-
-    @property
-    def prompt_end(self) -> str:
-        """What a prompt ends with."""
-        return self._first.prompt_end
-
-    @property
-    def completion_start(self) -> str:
-        """The white space that opens a completion."""
-        return self._first.completion_start
-
-    @cached_property
-    def slot_type(self) -> str:
-        """What a row's slots are written as."""
-        return "int8" if {plan.slot_type for plan in self.members.values()} == {"int8"} else "int32"
-
-    @property
-    def marks(self) -> list[str]:
-        """What the plans write beside units."""
-        return list(dict.fromkeys(mark for plan in self.members.values() for mark in plan.marks))
-
-    @property
-    def reads_prompts(self) -> bool:
-        """Whether an answer is restored by the prompt, too."""
-        return self.route.kind != "column" or any(plan.reads_prompts for plan in self.members.values())
-
-    @cached_property
-    def restorer(self) -> BundleRestorer:
-        """The way back, one emission at a time."""
-        members = {group: plan.restorer for group, plan in self.members.items()}
-        return BundleRestorer(members, self.route, self.other == "plain", self.completion_start)
-
-    def prompt(self, source: str, group: str | None = None) -> str:
-        """The prompt of a source; route ``tag`` needs its group, unless it has none."""
-        tag = self.route.texts.get(group, "") if self.route.kind == "tag" and group is not None else ""
-        return tag + source + self.prompt_end
 
     # --- rows and answers -----------------------------------------------------------------------------------------
 
@@ -233,17 +153,6 @@ class Bundle(PlanFile):
         """The bundle in plain text: its route, and the plan of each group."""
         plans = (f"group {printable(group)}\n{plan.summary(width)}" for group, plan in self.members.items())
         return "\n\n".join([f"{self.in_words}\n", *plans])
-
-    @property
-    def in_words(self) -> str:
-        """The route, and what becomes of rows of no group."""
-        where = {
-            "column": f"column {self.route.column!r} says the group of a row",
-            "prefix": "the prompt begins with the text of a group",
-            "tag": f"column {self.route.column!r} says the group of a row, and a tag of it opens the prompt",
-        }
-        others = "are written plain" if self.other == "plain" else "are refused"
-        return printable(f"{where[self.route.kind]}; rows of no group {others}")
 
 
 def route_of(groups: Sequence[str], by: str | Mapping[str, str], tag: bool, other: str) -> Route:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,22 +13,20 @@ from numpy.typing import NDArray
 from mireorder.arrays import dressed, undressed, valid_rows
 from mireorder.cutting.batches import BadRow, Batch, set_aside
 from mireorder.errors import InputError, some_of
+from mireorder.ordering.bundle_record import BundleRecord
 from mireorder.ordering.columns import RestoredRows, string_column, without_start
 from mireorder.ordering.emission import Emission
+from mireorder.ordering.plan import Plan
 from mireorder.ordering.transform import Written, write_rows
 from mireorder.restoring.units import VERDICTS
 
-if TYPE_CHECKING:
-    from mireorder.ordering.bundle import Bundle
-    from mireorder.ordering.plan import Plan
-
 Codes = NDArray[np.int32]
 """Of each row, the place of its group among those of a bundle; -1 of no group."""
-Part = tuple[str, "Plan | None", NDArray[np.int64]]
+Part = tuple[str, Plan | None, NDArray[np.int64]]
 """The tag of a group, its plan, and its rows; no plan of no group."""
 
 
-def codes_of(bundle: Bundle, prompts: pa.StringArray | None, told: pa.Array | None) -> Codes:
+def codes_of(bundle: BundleRecord, prompts: pa.StringArray | None, told: pa.Array | None) -> Codes:
     """The groups of rows.
 
     Args:
@@ -51,7 +49,7 @@ def codes_of(bundle: Bundle, prompts: pa.StringArray | None, told: pa.Array | No
     return codes
 
 
-def parts_of(bundle: Bundle, codes: Codes) -> Iterator[Part]:
+def parts_of(bundle: BundleRecord, codes: Codes) -> Iterator[Part]:
     """The rows of each group that has any."""
     tags = bundle.route.texts if bundle.route.kind == "tag" else {}
     for code, (group, plan) in enumerate(bundle.members.items()):
@@ -61,7 +59,7 @@ def parts_of(bundle: Bundle, codes: Codes) -> Iterator[Part]:
         yield "", None, rows
 
 
-def require_groups(bundle: Bundle, codes: Codes) -> None:
+def require_groups(bundle: BundleRecord, codes: Codes) -> None:
     """Raise InputError, naming the row, where one has no group and the bundle has no plain ones."""
     if bundle.other != "plain" and len(bare := np.flatnonzero(codes < 0)):
         remedy = f"pass its group, one of those that have plans: {some_of(bundle.members)}"
@@ -74,7 +72,7 @@ def in_order(columns: Sequence[pa.Array], rows: Sequence[NDArray[np.int64]]) -> 
     return pa.concat_arrays(columns).take(pa.array(order))
 
 
-def write_groups(bundle: Bundle, batch: Batch, told: pa.Array | None, reject: bool) -> Written:
+def write_groups(bundle: BundleRecord, batch: Batch, told: pa.Array | None, reject: bool) -> Written:
     """`write_rows` of each group by its plan; a tag before the prompt, where the route is one.
 
     Args:
@@ -98,7 +96,7 @@ def write_groups(bundle: Bundle, batch: Batch, told: pa.Array | None, reject: bo
     return _joined(bundle, batch, found or [write_rows(next(iter(bundle.members.values())), batch, reject)])
 
 
-def _of_no_group(bundle: Bundle, batch: Batch, told: pa.Array | None, reject: bool) -> Written:
+def _of_no_group(bundle: BundleRecord, batch: Batch, told: pa.Array | None, reject: bool) -> Written:
     """Rows of no group, in natural order: one unit each. None of them where the bundle has no plain rows."""
     rows, numbers = batch.rows, batch.numbers
     prompts = dressed("", rows.column("source"), bundle.prompt_end)
@@ -115,7 +113,7 @@ def _of_no_group(bundle: Bundle, batch: Batch, told: pa.Array | None, reject: bo
     return Written(rows.take(taken), numbers[left], prompts.take(taken), emission, bad)
 
 
-def _refused(bundle: Bundle, prompts: pa.StringArray, target: pa.Array, told: pa.Array | None) -> dict[int, str]:
+def _refused(bundle: BundleRecord, prompts: pa.StringArray, target: pa.Array, told: pa.Array | None) -> dict[int, str]:
     """Row of no group -> why it can't be written, and the remedy."""
     if bundle.other != "plain":
         remedy = f"the bundle has plans for {some_of(bundle.members)}: make one with it, or with --other=plain, "
@@ -137,7 +135,7 @@ def _refused(bundle: Bundle, prompts: pa.StringArray, target: pa.Array, told: pa
     return problems
 
 
-def _joined(bundle: Bundle, batch: Batch, found: Sequence[Written]) -> Written:
+def _joined(bundle: BundleRecord, batch: Batch, found: Sequence[Written]) -> Written:
     """The rows of all groups, in the order of the batch."""
     bad: list[BadRow] = [row for written in found for row in written.bad]
     numbers = [written.numbers for written in found]
@@ -152,7 +150,7 @@ def _joined(bundle: Bundle, batch: Batch, found: Sequence[Written]) -> Written:
     return Written(rows, kept, prompts, Emission(completions, permutations, natural, {}), bad)
 
 
-def restore_groups(bundle: Bundle, emitted: Any, prompts: Any, told: Any) -> RestoredRows:
+def restore_groups(bundle: BundleRecord, emitted: Any, prompts: Any, told: Any) -> RestoredRows:
     """See `Bundle.restore_all`."""
     texts = string_column(emitted)
     asked = None if prompts is None else string_column(prompts)
@@ -194,7 +192,7 @@ def take(values: Any, rows: NDArray[np.int64]) -> Any:
     return [values[row] for row in rows.tolist()]
 
 
-def told_groups(bundle: Bundle, batch: Mapping[str, Any] | pa.Table | pa.RecordBatch) -> pa.Array | None:
+def told_groups(bundle: BundleRecord, batch: Mapping[str, Any] | pa.Table | pa.RecordBatch) -> pa.Array | None:
     """The groups of the rows of a batch, from the column of the route; None of kind ``prefix``."""
     column = bundle.route.column
     if column is None:
