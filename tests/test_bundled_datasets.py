@@ -8,7 +8,7 @@ import sys
 
 import polars as pl
 import pytest
-from bundle_cases import COLUMNS, MEMBERS, NO_GROUP, ROWS, by_route
+from bundle_cases import COLUMNS, NO_GROUP, ROWS, by_route
 from datasets import ClassLabel, Dataset, load_dataset
 
 from mireorder import (
@@ -18,7 +18,6 @@ from mireorder import (
     Labels,
     Order,
     OutputError,
-    Plan,
     apply,
     check,
     export,
@@ -137,9 +136,9 @@ def test_another_bundle_does_not_resume_it(folders, tmp_path):
 def test_token_form_is_proved_too(kind, tmp_path):
     bundle = by_route(kind)
     texts = [bundle.prompt(row["q"], row["task"]) + row["a"] + " " for row in ROWS]
-    apply(ROWS[:80], bundle, form="token", tokenizer=character_tokenizer(texts), out=tmp_path / "ids")
+    tokenizer = character_tokenizer(texts)
+    apply(ROWS[:80], bundle, form="token", tokenizer=tokenizer, out=tmp_path / "ids")
     assert check(tmp_path / "ids").ok
-    (tokenizer,) = [character_tokenizer(texts)]
     seen = shown(find_row(tmp_path / "ids", "5"), bundle, tokenizer)
     assert (seen.restored.text, seen.restored.verdict) == (seen.target, "complete")
 
@@ -334,8 +333,3 @@ def test_the_pipeline_trains_every_arm_and_resumes(tmp_path, monkeypatch):
     assert (tmp_path / "all/README.md").read_text() == page
     with pytest.raises(InputError, match="'sub=1-0' is no order of a task; write it as mul=3-2-1-0"):
         mixed.main(tmp_path / "other", orders="sub=1-0", small=True)
-
-
-def test_members_are_plans_of_their_own(folders):
-    assert all(isinstance(plan, Plan) for plan in Bundle.load(folders / "tag").members.values())
-    assert set(Bundle.load(folders / "tag").members) == set(MEMBERS)
