@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 from mireorder.dataset.reader import open_shards
 from mireorder.dataset.splits import to_count
 from mireorder.engine import engine_of
-from mireorder.errors import InputError
+from mireorder.errors import InputError, InputWarning
 from mireorder.fitting.groups import GroupFiles
 from mireorder.fitting.tokens import loaded
 from mireorder.ordering.bundle import Bundle, route_of
@@ -35,8 +36,8 @@ def fit_by(
 ) -> Bundle:
     """Find the order of the targets of each group of rows: `fit` of each group by itself, in one bundle.
 
-    The data is read once, and the rows of each group are written to a file of their own in the temporary folder; from
-    there they are counted. Each plan is the one that `fit` makes of the group's rows alone, byte for byte.
+    The rows are read once and written to a file of each group in the temporary folder; from there they are counted.
+    Each plan is the one that `fit` makes of the group's rows alone, byte for byte.
 
     Args:
         data: whatever `open_shards` reads; of several splits, ``train`` is counted.
@@ -46,8 +47,8 @@ def fit_by(
         other: what becomes of rows of no group: ``refuse``, or ``plain``, which writes them in natural order.
         groups: those that get a plan; None takes all there are.
         members: group -> arguments of `fit` that differ for it, such as ``cutter`` and ``order``.
-        **options: arguments of `fit`, for each group by itself. With ``reject``, rows of no group are left out, too.
-            Workers of an engine must see the temporary folder.
+        **options: arguments of `fit`, for each group by itself. With ``reject``, rows of no group are left out, and
+            a warning says how many. Workers of an engine must see the temporary folder.
 
     Raises:
         InputError: what `fit` raises; or a row has no group, there are more than 256, or units are ids.
@@ -61,20 +62,25 @@ def fit_by(
         >>> bundle.emit("42", group="add"), bundle.restore("24", group="add").text
         ('24', '42')
     """
-    route_of(list(by), by, tag, other)
+    named = () if isinstance(by, str) else tuple(by)
+    route_of(named, by, tag, other)
     reading, changed = reading_of(*(options.pop(name, None) for name in _READ)), dict(members or {})
-    bare = other == "plain" or bool(options.get("reject"))
+    plain, reject = other == "plain", bool(options.get("reject"))
     engine = engine_of(options.pop("engine", "local"), options.pop("workers", None))
-    wanted = {*changed, *(groups if groups is not None else () if isinstance(by, str) else by)}
+    wanted = {*changed, *(named if groups is None else groups)}
     with tempfile.TemporaryDirectory(prefix="mireorder-") as folder, engine as where:
         files = GroupFiles(Path(folder), groups)
-        files.fill(to_count(open_shards(data, reading)), by, bare, options.get("progress"))
+        files.fill(to_count(open_shards(data, reading)), by, plain or reject, options.get("progress"))
+        if files.bare and not plain:
+            note = f"{files.bare:,} rows have no group: they are not counted, and need --reject of apply, too"
+            warnings.warn(InputWarning(note), stacklevel=2)
         missing = sorted(wanted - files.paths.keys())
         if missing or not files.paths:
-            named = f"of group {missing[0]!r}" if missing else "of any group"
-            raise InputError(f"there are no rows {named}", remedy="look at the names that rows have")
+            which = f"of group {missing[0]!r}" if missing else "of any group"
+            raise InputError(f"there are no rows {which}", remedy="look at the names that rows have")
         plans = _plans(data, reading, files, options | {"engine": where}, changed)
-    return Bundle.of(plans, by if isinstance(by, str) else {group: by[group] for group in plans}, tag=tag, other=other)
+    told = by if isinstance(by, str) else {group: by[group] for group in plans}
+    return Bundle.of(plans, told, tag=tag, other=other)
 
 
 def _plans(

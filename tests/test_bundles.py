@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mireorder import Bundle, InputError, Order, Plan, PlanError, Restorer, fit, fit_by
+from mireorder.errors import InputWarning
 from mireorder.ordering.bundle import load_plan
 from mireorder.restoring.bundled import ROUTES as KINDS
 from mireorder.restoring.bundled import BundleRestorer
@@ -101,6 +102,13 @@ def test_a_column_of_too_many_groups_is_refused():
     rows = [{"id": n, "q": str(n), "a": str(n)} for n in range(257)]
     with pytest.raises(InputError, match="more than 256 groups; name a column of fewer"):
         fit_by(rows, "id", cutter="digits", **COLUMNS)
+
+
+def test_rows_of_no_group_are_left_out_where_that_is_asked_and_told():
+    rows = [*ROWS[:50], *NO_GROUP[:1], *ROWS[50:]]
+    with pytest.warns(InputWarning, match="^1 rows have no group: they are not counted, and need reject=True of apply"):
+        assert fit_by(rows, "task", members=MEMBERS, reject=True, **COLUMNS) == bundle_of("column")
+    assert fit_by(rows, "task", members=MEMBERS, other="plain", **COLUMNS) == bundle_of("column", other="plain")
 
 
 def test_plans_that_do_not_go_together_are_refused():

@@ -9,6 +9,7 @@ import pyarrow as pa
 from mireorder.dataset.kept import NOTHING_KEPT, RESERVED, Found, Kept, kept_columns
 from mireorder.errors import InputError, some_of
 from mireorder.ordering.bundle import AnyPlan, Bundle
+from mireorder.reading import named_classes
 
 REMEDY = "name a column of text or of whole numbers with --by"
 
@@ -35,8 +36,11 @@ def kept_of(shards: Iterable[tuple[str, Found]], plan: AnyPlan, keep: bool) -> K
     Raises:
         InputError: as `kept_columns` and `group_column`.
     """
-    found, column = list(shards), plan.route.column if isinstance(plan, Bundle) else None
-    groups = NOTHING_KEPT if column is None else group_column(found, column)
+    column = plan.route.column if isinstance(plan, Bundle) else None
+    if column is None:
+        return kept_columns(shards) if keep else NOTHING_KEPT
+    found = list(shards)
+    groups = group_column(found, column)  # refused even where all are kept
     return kept_columns(found) if keep else groups
 
 
@@ -77,9 +81,5 @@ def groups_in(others: pa.RecordBatch, kept: Kept, column: str) -> pa.StringArray
         kept: says what they are.
         column: of the groups.
     """
-    groups = others.column(column)
-    names = getattr(kept.features[column], "names", None)
-    if names and pa.types.is_integer(groups.type):
-        return pa.array([names[at] if at is not None and 0 <= at < len(names) else None for at in groups.to_pylist()],
-                        pa.string())  # fmt: skip
-    return groups.cast(pa.string())
+    groups, names = others.column(column), getattr(kept.features[column], "names", None)
+    return named_classes(groups, tuple(names)) if names else groups.cast(pa.string())

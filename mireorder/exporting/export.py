@@ -18,7 +18,7 @@ from xxhash import xxh3_128
 
 from mireorder.dataset import manifest
 from mireorder.dataset.card import FILE as CARD
-from mireorder.dataset.card import code, facts, yaml_text
+from mireorder.dataset.card import code, facts, restoring, yaml_text
 from mireorder.dataset.folder import opened, read_rows
 from mireorder.dataset.groups import stored_groups, told_by
 from mireorder.dataset.laws import Columns
@@ -228,7 +228,7 @@ def card(to: str, plan: AnyPlan, files: Mapping[str, str], rows: Mapping[str, in
 # Rows for {code(to)}
 
 The answers stand in another order than the natural one. `mireorder.json` is the plan that made the order and undoes it:
-`python restore.py < emitted.txt > natural.txt`.
+`python restore.py {restoring(plan)[2]}< emitted.txt > natural.txt`.
 
 {facts(plan, rows)}
 """

@@ -32,10 +32,12 @@ class GroupFiles:
 
     Attributes:
         paths: group -> its files: one, unless types differ between the inputs.
+        bare: how many rows have no group.
     """
 
     def __init__(self, folder: Path, wanted: Sequence[str] | None = None) -> None:
         self.paths: dict[str, list[Path]] = {}
+        self.bare = 0
         self._folder, self._wanted = folder, wanted
         self._writers: dict[tuple[str, pa.Schema], pa.ipc.RecordBatchStreamWriter] = {}
 
@@ -68,6 +70,7 @@ class GroupFiles:
                     problem = f"column {by!r} is null" if isinstance(by, str) else "it begins with no text of a group"
                     remedy = "fill it in, or leave such rows plain with --other=plain"
                     raise InputError(f"the row has no group: {problem}", shard=shard, row=row, remedy=remedy)
+                self.bare += told.null_count
                 placed = rows.append_column(_PLACE, batch.row_ids(batch.numbers))
                 for group in pc.unique(told.drop_null()).to_pylist():
                     if self._wanted is None or group in self._wanted:

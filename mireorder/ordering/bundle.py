@@ -29,7 +29,7 @@ from mireorder.restoring.bundled import (
 from mireorder.restoring.checks import shown_key
 from mireorder.restoring.restorer import FILE, plan_at
 from mireorder.restoring.units import Restored
-from mireorder.serialise import one_of, printable
+from mireorder.serialise import one_of
 
 Column: TypeAlias = pa.Array | Sequence[Any]
 
@@ -148,11 +148,6 @@ class Bundle(BundleRecord):
     def restore_all(self, emitted: Column, prompts: Column | None = None, groups: Column | None = None) -> RestoredRows:
         """`restore` for many outputs, group by group. An InputError names the row that has no plan."""
         return grouped.restore_groups(self, emitted, prompts, groups)
-
-    def summary(self, width: int = 120) -> str:
-        """The bundle in plain text: its route, and the plan of each group."""
-        plans = (f"group {printable(group)}\n{plan.summary(width)}" for group, plan in self.members.items())
-        return "\n\n".join([f"{self.in_words}\n", *plans])
 
 
 def route_of(groups: Sequence[str], by: str | Mapping[str, str], tag: bool, other: str) -> Route:
