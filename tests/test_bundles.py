@@ -157,6 +157,7 @@ def test_every_answer_comes_back_by_prompt_or_group_alone(kind, rows, bundled):
         known = row["task"] if row["task"] in MEMBERS else None if kind != "column" else ""
         again = bundle.emit(row["a"], row["q"], known if kind != "prefix" else None)
         assert emitted in (again, bundle.completion_start + again)
+        assert bundle.restore(again, prompt, told_by).text == row["a"]
 
 
 @every_route
@@ -213,6 +214,17 @@ def test_rows_of_no_group_are_refused_left_out_or_plain():
     taken = NO_GROUP[0] | {"q": "<task:add> 1+1"}
     with pytest.raises(InputError, match="row 0: a row of no group begins with '<task:add> '"):
         bundle_of("tag", other="plain").transform(columns_of([taken]))
+
+
+def test_targets_that_are_lists_have_groups_too():
+    rows = [{"task": "mood", "q": "so", "a": ["joy", "calm"]}, {"task": "moods", "q": "so", "a": ["calm"]}]
+    how = {"cutter": MEMBERS["mood"]["cutter"], "order": MEMBERS["mood"]["order"], **COLUMNS}
+    for other in ("refuse", "plain"):
+        bundle = fit_by(rows[:1], "task", other=other, **how)
+        written = bundle.transform(columns_of(rows), reject=True)
+        assert written["completion"] == [" calm, joy"] and bundle.emit(["joy", "calm"], group="mood") == "calm, joy"
+    with pytest.raises(InputError, match="row 1: a target of no group is no text; write it as text"):
+        bundle.transform(columns_of(rows))
 
 
 def test_a_batch_is_a_table_too_and_may_be_empty():

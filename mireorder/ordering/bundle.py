@@ -117,7 +117,7 @@ class Bundle(BundleRecord):
             numbers.append(rows)
             own = grouped.take(targets, rows)
             of = None if asked is None else asked.take(pa.array(rows))
-            found.append(string_column(own) if plan is None else plan.emit_all(own, of))
+            found.append(grouped.plain_answers(self, own) if plan is None else plan.emit_all(own, of))
         return grouped.in_order(found, numbers) if numbers else found[0]
 
     def transform(self, batch: Rows, *, reject: bool = False) -> Rows:

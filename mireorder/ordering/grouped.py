@@ -14,7 +14,7 @@ from mireorder.arrays import dressed, undressed, valid_rows
 from mireorder.cutting.batches import BadRow, Batch, set_aside
 from mireorder.errors import InputError, some_of
 from mireorder.ordering.bundle_record import BundleRecord
-from mireorder.ordering.columns import RestoredRows, string_column, without_start
+from mireorder.ordering.columns import RestoredRows, as_answers, string_column, without_start
 from mireorder.ordering.emission import Emission
 from mireorder.ordering.plan import Plan
 from mireorder.ordering.transform import Written, write_rows
@@ -107,7 +107,7 @@ def _of_no_group(bundle: BundleRecord, batch: Batch, told: pa.Array | None, reje
     bad = set_aside(problems, rows, numbers, batch.shard, reject)
     left = np.delete(np.arange(len(rows)), list(problems))
     taken = pa.array(left)
-    natural = target.take(taken).cast(pa.string())
+    natural = target.take(taken) if pa.types.is_string(target.type) else pa.array([], pa.string())
     one = pa.array([[0]] * len(left), pa.list_(pa.type_for_alias(bundle.slot_type)))
     emission = Emission(dressed(bundle.completion_start, natural), one, natural, {})
     return Written(rows.take(taken), numbers[left], prompts.take(taken), emission, bad)
@@ -183,6 +183,12 @@ def complete(texts: pa.StringArray) -> RestoredRows:
     """Texts that are whole as they are."""
     verdict = pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(texts), np.int8)), pa.array(VERDICTS))
     return RestoredRows(texts, verdict, pa.nulls(len(texts), pa.string()))
+
+
+def plain_answers(bundle: BundleRecord, targets: Any) -> pa.StringArray:
+    """What a model is to write for targets of no group, without the white space that opens a completion."""
+    start = bundle.completion_start
+    return as_answers(dressed(start, string_column(targets)), start)
 
 
 def take(values: Any, rows: NDArray[np.int64]) -> Any:
