@@ -248,6 +248,8 @@ def test_lines_that_say_no_group_are_refused(kind, words, said, command, folders
 
 def test_one_plan_has_no_groups(command, folders, tmp_path):
     Bundle.load(folders / "tag").members["add"].save(tmp_path)
+    status, _, error = command("inspect", tmp_path, "--group", "add")
+    assert (status, error) == (2, f"error: {tmp_path}: there is one plan for all rows; leave out --group\n")
     status, _, error = command("restore", tmp_path, "--group", "add", lines=["21"])
     assert (status, error) == (2, "error: there is one plan for all rows; leave out --group and --groups\n")
 

@@ -74,7 +74,8 @@ def bundle(
     require_empty(out)
     route = groups.route()
     members = {group: Plan.load(place(folder)) for group, folder in named(plans, "plans", "FOLDER").items()}
-    show_bundle(made := Bundle.of(members, route, tag=groups.tag, other=groups.other), made.save(out), as_json)
+    made = Bundle.of(members, route, tag=groups.tag, other=groups.other)
+    show_bundle(made, made.save(out), as_json)
 
 
 def show_bundle(made: Bundle, path: Path, as_json: bool) -> None:

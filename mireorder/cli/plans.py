@@ -132,8 +132,9 @@ def inspect(
 
     loaded = load_plan(plan)
     if group is not None:
-        members = loaded.members if isinstance(loaded, Bundle) else {}
-        loaded = one_of(group, members, "group with a plan of its own")
+        if not isinstance(loaded, Bundle):
+            raise InputError("there is one plan for all rows", shard=str(plan), remedy="leave out --group")
+        loaded = one_of(group, loaded.members, "group with a plan of its own")
     if isinstance(loaded, Bundle):
         if png is not None:
             raise InputError("a picture is of one plan", shard=str(plan), remedy="name one with --group")

@@ -15,25 +15,15 @@ ENDED = frozenset({"stop", "end_turn", "eos", None})
 
 
 class Restoring(Protocol):
-    """A plan or a `Restorer`: what answers are restored by."""
+    """A plan or a `Restorer`: what answers are restored by. A bundle, or a `BundleRestorer`, takes ``group``, too."""
 
     def restore(self, emitted: str, prompt: str | None = None) -> Restored:
         """The natural target of what a model wrote."""
 
 
-class RestoringGroups(Protocol):
-    """A bundle or a `BundleRestorer`."""
-
-    def restore(self, emitted: str, prompt: str | None = None, group: str | None = None) -> Restored:
-        """The natural target of what a model wrote."""
-
-
-AnyRestoring = Restoring | RestoringGroups
-
-
 def restore_request_outputs(
     outputs: Iterable[Any],
-    plan: AnyRestoring,
+    plan: Restoring,
     prompts: Sequence[str] | None = None,
     groups: Sequence[str] | None = None,
 ) -> list[list[Restored]]:
@@ -67,7 +57,7 @@ def restore_request_outputs(
 
 
 def restore_completion(
-    completion: Any, plan: AnyRestoring, prompt: str | None = None, group: str | None = None
+    completion: Any, plan: Restoring, prompt: str | None = None, group: str | None = None
 ) -> dict[str, Any]:
     """Restore a completion or chat completion in the form of OpenAI's API, as vLLM, TGI, llama.cpp and others give it.
 
@@ -146,7 +136,7 @@ def _why_not(choice: Mapping[str, Any], holder: Mapping[str, Any]) -> str:
     return "the message has no text" if holder.get("content") else "the message has no content"
 
 
-def _restored(plan: AnyRestoring, emitted: str, reason: str | None, prompt: str | None, group: str | None) -> Restored:
+def _restored(plan: Restoring, emitted: str, reason: str | None, prompt: str | None, group: str | None) -> Restored:
     restore: Any = plan.restore
     found = restore(emitted, prompt) if group is None else restore(emitted, prompt, group)
     if found.verdict == "complete" and reason not in ENDED:
