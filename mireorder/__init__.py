@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 from mireorder.tables import late
 
 if TYPE_CHECKING:
+    from mireorder.bundling import fit_by
     from mireorder.cutting import Digits, Fields, Labels, Lines, Pieces, Sentences, Spans, Tokens, Words
     from mireorder.dataset.check import check
     from mireorder.errors import HubError, InputError, MireorderError, OutputError, PlanError
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from mireorder.fitting.counts import Counts
     from mireorder.information.association import Associating
     from mireorder.information.criteria import Bigram, Joint, Pairwise, Presence, Subset, Usable
+    from mireorder.ordering.bundle import Bundle
     from mireorder.ordering.copying.policies import Copying, Lead, Lookahead
     from mireorder.ordering.order import Order
     from mireorder.ordering.plan import Plan
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from mireorder.stages import apply, count, count_like, fit, plan_of
 
 _ROOMS = {
+    "bundling": "fit_by",
     "cutting": "Digits Fields Labels Lines Pieces Sentences Spans Tokens Words",
     "dataset.check": "check",
     "errors": "HubError InputError MireorderError OutputError PlanError",
@@ -56,6 +59,7 @@ _ROOMS = {
     "fitting.counts": "Counts",
     "information.association": "Associating",
     "information.criteria": "Bigram Joint Pairwise Presence Subset Usable",
+    "ordering.bundle": "Bundle",
     "ordering.copying.policies": "Copying Lead Lookahead",
     "ordering.order": "Order",
     "ordering.plan": "Plan",
@@ -70,6 +74,7 @@ _ROOMS = {
 __all__ = [
     "Associating",
     "Bigram",
+    "Bundle",
     "Copying",
     "Counts",
     "Digits",
@@ -105,6 +110,7 @@ __all__ = [
     "count_like",
     "export",
     "fit",
+    "fit_by",
     "mixed",
     "plan_of",
     "publish",

@@ -105,7 +105,7 @@ def source_and_target(batch: pa.RecordBatch, shard: str, reading: Reading, first
         array = batch.column(name)
         try:
             if name in names_of and not is_label:
-                return _named(text_or_lists(array, keep_labels=True), names_of[name])
+                return named_classes(text_or_lists(array, keep_labels=True), names_of[name])
             return text_or_lists(array, keep_labels=is_label)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
             problem = f"column {name!r} of type {array.type} can't be read ({error})"
@@ -141,13 +141,13 @@ def _class_names(described: bytes) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _named(ids: pa.Array, names: tuple[str, ...]) -> pa.Array:
+def named_classes(ids: pa.Array, names: tuple[str, ...]) -> pa.Array:
     """The names of ids, or of lists of them; null where an id has none, as -1. What is no id stays."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if pa.types.is_list(ids.type):
-        return pa.ListArray.from_arrays(ids.offsets, _named(ids.values, names), mask=ids.is_null())
+        return pa.ListArray.from_arrays(ids.offsets, named_classes(ids.values, names), mask=ids.is_null())
     if not pa.types.is_integer(ids.type):
         return ids
     known = pc.and_(pc.greater_equal(ids, 0), pc.less(ids, len(names)))

@@ -14,7 +14,7 @@ from mireorder.cutting import CUTTERS, Cutter
 from mireorder.dataset.card import carried_card
 from mireorder.dataset.folder import load, write_folder
 from mireorder.dataset.forms import FORMS, Form
-from mireorder.dataset.kept import NOTHING_KEPT, kept_columns
+from mireorder.dataset.groups import kept_of
 from mireorder.dataset.reader import Shard, label_names, open_shards
 from mireorder.dataset.reorder import Reordering, reorder_split
 from mireorder.dataset.splits import copied_split, to_count
@@ -30,6 +30,7 @@ from mireorder.fitting.scan import Scan
 from mireorder.fitting.tally import count_alike, count_for, count_later, count_rows
 from mireorder.fitting.tokens import ids_of, loaded, with_tokens
 from mireorder.information.criteria import CRITERIA, Criterion
+from mireorder.ordering.bundle import AnyPlan
 from mireorder.ordering.copying.policies import Copying
 from mireorder.ordering.order import Order, made, order_of
 from mireorder.ordering.plan import Plan
@@ -220,7 +221,7 @@ def plan_of(counts: Counts, order: Order | str = "max", *, workers: int | None =
 
 def apply(
     data: Any,
-    plan: Plan,
+    plan: AnyPlan,
     *,
     form: str = "text",
     tokenizer: Any = None,
@@ -243,7 +244,7 @@ def apply(
 
     Args:
         data: whatever `open_shards` reads; every split is reordered.
-        plan: from `fit`.
+        plan: from `fit` or `fit_by`.
         form: ``text`` (`prompt`, `completion`) or ``token`` (`input_ids`, `labels`).
         tokenizer: for token form: a transformers tokenizer, its folder or hub id; of cutter `tokens`, that of the plan.
         reserve: for token form: make each mark that the plan writes one token, of a tokenizer saved beside the data.
@@ -289,7 +290,7 @@ def apply(
 
 
 def _reordering(
-    plan: Plan,
+    plan: AnyPlan,
     written: Form,
     shards: list[Shard],
     keep_columns: bool,
@@ -299,7 +300,7 @@ def _reordering(
     progress: Progress | None,
 ) -> Reordering:
     """How the shards are reordered."""
-    kept = kept_columns((shard.name, shard.others()) for shard in shards) if keep_columns else NOTHING_KEPT
+    kept = kept_of(((shard.name, shard.others()) for shard in shards), plan, keep_columns)
     copied = copied_split(shards, plan, copies)
     return Reordering(plan, written, reject, progress, kept, copies, copied, max_rejected=max_rejected)
 

@@ -27,6 +27,9 @@ A line each; other ways to pass them: python restore.py --help. From Python (3.9
     restored = restorer.restore("what the model emitted behind the prompt", prompt="the prompt")
     restored.text, restored.verdict, restored.problem
 
+Where mireorder.json holds plans for several groups, take BundleRestorer in place of Restorer. Where the prompt does not
+say the group, it takes group="its name", and the command --group or --groups.
+
 The verdict is "complete", "cut short" or "malformed"; nothing that a model emits raises an error.
 Written by mireorder {version} from its own source. Apache License 2.0.
 """

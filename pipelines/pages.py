@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from mireorder import Plan
+from mireorder import Bundle, Plan
 from mireorder.dataset.manifest import FILE as MANIFEST
 from mireorder.evaluate.results_folder import code_version
 from mireorder.evaluate.statistics import difference
@@ -130,7 +130,7 @@ def differences(rows: Sequence[MetricRow], columns: Columns) -> list[str]:
     return markdown_table([f"difference to {base}", *(title for title, _ in shown.values())], lines)
 
 
-def origin(dataset: Path, plan: Plan) -> dict[str, str]:
+def origin(dataset: Path, plan: Plan | Bundle) -> dict[str, str]:
     """What a run's numbers can be traced to: SHA-256 of the plan and of the dataset's manifest, and the code."""
     manifest = hashlib.sha256((dataset / MANIFEST).read_bytes())
     return {"plan": plan.sha256, "dataset": manifest.hexdigest(), "code": code_version()}

@@ -12,7 +12,21 @@ import pytest
 import typer
 
 import mireorder
-from mireorder import Copying, Digits, Fields, Labels, Order, Reading, apply, check, count, export, fit, publish
+from mireorder import (
+    Copying,
+    Digits,
+    Fields,
+    Labels,
+    Order,
+    Reading,
+    apply,
+    check,
+    count,
+    export,
+    fit,
+    fit_by,
+    publish,
+)  # fmt: skip
 from mireorder.cli.commands import COMMANDS, group
 from mireorder.cutting import CUTTERS
 from mireorder.engine.dask import Dask
@@ -105,7 +119,7 @@ def options():
 
 def test_options_in_messages_exist_and_so_do_their_arguments(capsys):
     known = set(options()) | {"help", "help-all", "version"}
-    doors = [fit, count, count_like, apply, check, compare, train, load_pipeline, reserve, publish, export]
+    doors = [fit, fit_by, count, count_like, apply, check, compare, train, load_pipeline, reserve, publish, export]
     doors += [
         Dask,
         Order,
@@ -119,6 +133,6 @@ def test_options_in_messages_exist_and_so_do_their_arguments(capsys):
     taken = {name for door in doors for name in inspect.signature(door).parameters} | {"count_like", "reserve"}
     for file, option in messages():
         assert option in known, f"{file}: --{option}"
-        if not file.startswith(("cli/", "report/", "restoring/script", "standalone")):  # reports end with commands
+        if not file.startswith(("cli/", "report/", "dataset/card", "restoring/script", "standalone")):  # hold commands
             argument = ARGUMENTS.get(option, option.replace("-", "_")).partition("=")[0]
             assert argument in taken, f"{file}: --{option} is not {argument}"

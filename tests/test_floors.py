@@ -33,6 +33,7 @@ FLOORS = (
     ("training",),
     ("fitting",),
     ("stages",),
+    ("bundling",),
     ("evaluate", "estimate"),
     ("report",),
     ("exporting", "publishing"),

@@ -84,7 +84,7 @@ def test_workers_leave_ctrl_c_to_their_parent():
             "mireorder.evaluate.compare.run_all",
             "finished runs are kept; run",
         ),
-        ("restore plan", "mireorder.restoring.restorer.Restorer.load", "the answers written so far are kept"),
+        ("restore plan", "mireorder.restoring.script.load_restorer", "the answers written so far are kept"),
         ("check data", "mireorder.dataset.check.check", "nothing is kept"),
     ],
 )

@@ -12,6 +12,7 @@ from mireorder.cli.signature import spread
 
 COMMANDS = {
     "fit": ("plans", "Find the order of a dataset's targets and write the plan."),
+    "bundle": ("groups", "Put plans of several groups of rows into one bundle."),
     "count": ("counts", "Count what fit looks at and keep it: counts can be merged, and planned from."),
     "merge": ("counts", "Merge counts into the counts of all their rows, without reading these again."),
     "apply": ("datasets", "Write the dataset with its targets reordered; an interrupted run resumes."),

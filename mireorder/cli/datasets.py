@@ -59,10 +59,10 @@ def apply(
     Example: mireorder apply mul.txt --plan plan/ --form text --out reordered/
     """
     from mireorder.dataset import manifest
-    from mireorder.ordering.plan import Plan
+    from mireorder.ordering.bundle import load_plan
     from mireorder.stages import apply as apply_stage
 
-    loaded = Plan.load(plan)
+    loaded = load_plan(plan)
     places.fresh(out, files.restart)
     with rows_bar("reordering") as progress:
         apply_stage(

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mireorder.cli import options, places, values
+from mireorder.cli.groups import Group, Groups, show_bundle
 from mireorder.cli.output import print_json, rows_bar, say, show
 from mireorder.cli.signature import Option
 from mireorder.cli.where import Where
 from mireorder.errors import InputError
+from mireorder.serialise import one_of
 
 if TYPE_CHECKING:
-    from mireorder.ordering.plan import Plan
+    from mireorder.ordering.bundle import AnyPlan
 
 BESIDE_COUNTS = {"counts", "policy", "order", "marked", "markers", "estimator", "shuffles", "resamples", "seed"}
 
@@ -26,6 +28,8 @@ def fit(
     data: options.SomeData = None,
     counts: Annotated[Path | None, Option("folder of counts to plan from, in place of DATA", "Data", urls=True)] = None,
     rows: options.Rows,
+    groups: Groups,
+    group: Group = None,
     units: options.Units,
     tokenizer: options.CutterTokenizer = None,
     choice: options.Choice,
@@ -54,11 +58,13 @@ def fit(
     places.fresh(out, run.restart)
     with staged(out, {"command": "fit"}, FILE) as new:
         if counts is not None:
-            plan = stages.plan_of(Counts.load(counts), order)
+            plan: AnyPlan = stages.plan_of(Counts.load(counts), order)
         else:
             with rows_bar("counting") as progress:
-                plan = stages.fit(
+                plan = _fitted(
                     options.required(data),
+                    groups,
+                    group,
                     reading=rows.reading(),
                     cutter=units.made(rows.labels, choice.copying),
                     order=order,
@@ -75,8 +81,26 @@ def fit(
     _show(plan, out / FILE, run.as_json)
 
 
-def _show(plan: Plan, path: Path, as_json: bool) -> None:
+def _fitted(data: list[str], groups: Groups, group: str | None, **asked: Any) -> AnyPlan:
+    """The plan of all rows, the bundle of those of groups, or the plan of one group."""
+    from mireorder.bundling import fit_by
+    from mireorder.stages import fit
+
+    if group is None and groups == Groups():
+        return fit(data, **asked)
+    wanted = None if group is None else [group]
+    other = groups.other if group is None else "plain"  # rows of other groups are not looked at
+    bundle = fit_by(data, groups.route(), tag=groups.tag, other=other, groups=wanted, **asked)
+    return bundle if group is None else bundle.members[group]
+
+
+def _show(plan: AnyPlan, path: Path, as_json: bool) -> None:
     """Show a plan that was fitted and written."""
+    from mireorder.ordering.bundle import Bundle
+
+    if isinstance(plan, Bundle):
+        show_bundle(plan, path, as_json)
+        return
     if as_json:
         entries = plan.entries()
         shown = ("permutation", "rows", "rejected", "ties", "warnings")
@@ -91,6 +115,7 @@ def _show(plan: Plan, path: Path, as_json: bool) -> None:
 def inspect(
     plan: options.AnyPlan,
     *,
+    group: Annotated[str | None, Option("of a bundle, the plan of this group alone", "Data", rare=True)] = None,
     png: Annotated[Path | None, Option("draw the scores by slot and step into this file", "Output")] = None,
     as_json: options.Json = False,
 ) -> None:
@@ -102,10 +127,22 @@ def inspect(
 
     if png is not None:
         require_picture(png)
-    from mireorder.ordering.plan import Plan
-    from mireorder.ordering.summary import plan_view
+    from mireorder.ordering.bundle import Bundle, load_plan
+    from mireorder.ordering.summary import bundle_view, plan_view
 
-    loaded = Plan.load(plan)
+    loaded = load_plan(plan)
+    if group is not None:
+        if not isinstance(loaded, Bundle):
+            raise InputError("there is one plan for all rows", shard=str(plan), remedy="leave out --group")
+        loaded = one_of(group, loaded.members, "group with a plan of its own")
+    if isinstance(loaded, Bundle):
+        if png is not None:
+            raise InputError("a picture is of one plan", shard=str(plan), remedy="name one with --group")
+        if as_json:
+            print_json(json.loads(loaded.to_json()) | {"sha256": loaded.sha256})
+        else:
+            show(bundle_view(loaded.in_words, loaded.members))
+        return
     if png is not None:
         from mireorder.report.figures import score_heatmap
 

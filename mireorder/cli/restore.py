@@ -14,9 +14,9 @@ from mireorder.restoring.script import LineFormat, restore_lines
 def restore(
     plan: options.AnyPlan,
     *,
-    prompts: Annotated[
-        Path | None, Option("file with the prompts that were answered, a line each (kind causal)", "Data")
-    ] = None,
+    prompts: Annotated[Path | None, Option("file with the prompts that were answered, a line each", "Data")] = None,
+    group: Annotated[str | None, Option("of all answers, where there are plans for several groups", "Data")] = None,
+    groups: Annotated[Path | None, Option("file with the group of each answer, a line each", "Data")] = None,
     strings: Annotated[bool, Option("each line is a JSON string, so that answers may hold line feeds", "Data")] = False,
     ids: Annotated[bool, Option("each line is a JSON list of token ids", "Data")] = False,
     as_json: options.Json = False,
@@ -27,4 +27,4 @@ def restore(
 
     Example: mireorder restore plan/ < emitted.txt > natural.txt
     """
-    sys.exit(restore_lines(LineFormat(prompts, strings, ids, as_json), plan))
+    sys.exit(restore_lines(LineFormat(prompts, strings, ids, as_json, group, groups), plan))

@@ -27,10 +27,10 @@ def show(
     Example: mireorder show reordered/ 12 --tokenizer model/
     """
     from mireorder.dataset.shown import find_row, shown
-    from mireorder.ordering.plan import Plan
+    from mireorder.ordering.bundle import load_plan
     from mireorder.report.rows import row_view
 
-    found, plan = find_row(data, row), Plan.load(data)
+    found, plan = find_row(data, row), load_plan(data)
     of_ids = "input_ids" in found
     if of_ids and tokenizer is not None:
         raise InputError("the dataset has a tokenizer of its own", shard=str(data), remedy="leave out --tokenizer")

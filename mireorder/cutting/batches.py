@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -65,16 +65,24 @@ class Batch:
         first: 0-based row of the shard that the batch begins with; 0 where there are several.
         rows: the batch.
         parts: where there are several, of each its name, its first row here, and which row of the shard that is.
+        picked: of a batch of which rows were picked, their `numbers`; None of a whole one.
     """
 
     shard: str
     first: int
     rows: pa.RecordBatch
     parts: tuple[tuple[str, int, int], ...] = ()
+    picked: np.ndarray | None = field(default=None, compare=False)
+
+    def pick(self, rows: np.ndarray) -> Batch:
+        """Some of its rows, ascending."""
+        return replace(self, rows=self.rows.take(pa.array(rows)), picked=self.numbers[rows])
 
     @property
     def numbers(self) -> np.ndarray:
         """int64 (rows,): the 0-based row of the shard that each of them is; of several shards, of the batch."""
+        if self.picked is not None:
+            return self.picked
         return np.arange(self.first, self.first + self.rows.num_rows)
 
     def place(self, number: int) -> tuple[str, int]:

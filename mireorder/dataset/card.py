@@ -10,6 +10,7 @@ from typing import Any
 from mireorder.dataset.forms import Form
 from mireorder.errors import HubError
 from mireorder.hub import HUB_ID, hub_repository
+from mireorder.ordering.bundle import AnyPlan, Bundle
 from mireorder.ordering.plan import Plan
 from mireorder.storage import is_local, is_path, place, reaching
 
@@ -30,7 +31,7 @@ _BREAKS = re.compile("[\x85\u2028\u2029]")  # which end a line for some readers 
 
 
 def card(
-    plan: Plan,
+    plan: AnyPlan,
     form: Form,
     rows: Mapping[str, int],
     digest: str,
@@ -53,6 +54,7 @@ def card(
     data = dict(carried or {})
     data["tags"] = with_tag(data)
     data |= of_files(rows, digest, suffix)
+    kind, said, options = restoring(plan)
     load = "load_from_disk" if suffix == ".arrow" else "load_dataset"
     return f"""---
 {yaml_text(data)}---
@@ -68,17 +70,17 @@ Columns: {form.about}; `permutation` (step to slot), `row_id` (shard and row of 
 {kept_columns(kept)}
 ```python
 from datasets import {load}
-from mireorder import Plan
+from mireorder import {kind}
 
 dataset = {load}("this/folder")
-plan = Plan.load("this/folder")
-plan.restore("what a model emitted").text
+plan = {kind}.load("this/folder")
+plan.restore("what a model emitted"{said}).text
 ```
 
 Without mireorder, `restore.py` does the same with nothing but Python:
 
 ```sh
-python this/folder/restore.py < emitted.txt > natural.txt
+python this/folder/restore.py {options}< emitted.txt > natural.txt
 ```
 """
 
@@ -90,15 +92,32 @@ def of_files(rows: Mapping[str, int], digest: str, suffix: str) -> dict[str, Any
     return {"size_categories": [size_category(sum(rows.values()))], "configs": [config]}
 
 
-def facts(plan: Plan, rows: Mapping[str, int]) -> str:
+def facts(plan: AnyPlan, rows: Mapping[str, int]) -> str:
     """What the order is and how many rows have it, as a list: in tables, texts of the data could end a cell."""
-    policy = plan.policy + (f" ({plan.criterion['name']}, {plan.estimator})" if plan.scores else "")
     counted = ", ".join(f"{code(split)} {count:,}" for split, count in rows.items())
-    return f"""- policy: {policy}
-- kind: {plan.kind}
-- order of a full target: {code(plan.in_words)}
-- rows: {counted}
-- plan: `{plan.sha256}`"""
+    if isinstance(plan, Bundle):
+        orders = [f"- route: {plan.route.kind}", f"- rows of no group: {plan.other}"]
+        for group, member in plan.members.items():
+            how = f"policy {_policy(member)}, kind {member.kind}, order {code(member.in_words)}"
+            orders.append(f"- group {code(group)}: {how}")
+    else:
+        orders = [f"- policy: {_policy(plan)}", f"- kind: {plan.kind}"]
+        orders.append(f"- order of a full target: {code(plan.in_words)}")
+    return "\n".join([*orders, f"- rows: {counted}", f"- plan: `{plan.sha256}`"])
+
+
+def _policy(plan: Plan) -> str:
+    return plan.policy + (f" ({plan.criterion['name']}, {plan.estimator})" if plan.scores else "")
+
+
+def restoring(plan: AnyPlan) -> tuple[str, str, str]:
+    """How answers are restored: the class to load, what a call takes beside the answer, and options of the script."""
+    if isinstance(plan, Bundle):
+        by_column = plan.route.kind == "column"
+        prompt, prompts = (', prompt="what it answers"', "--prompts prompts.txt ") if plan.reads_prompts else ("", "")
+        group, groups = (', group="its group"', "--groups groups.txt ") if by_column else ("", "")
+        return "Bundle", prompt + group, prompts + groups
+    return "Plan", ', prompt="what it answers"' if plan.reads_prompts else "", ""
 
 
 def kept_columns(names: Sequence[str]) -> str:

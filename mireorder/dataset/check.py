@@ -20,13 +20,15 @@ from mireorder.dataset import manifest
 from mireorder.dataset.beside import altered, foreign
 from mireorder.dataset.folder import finished, read_rows
 from mireorder.dataset.forms import FORMS, Form
+from mireorder.dataset.groups import group_column, groups_in, stored_groups, told_by
 from mireorder.dataset.kept import NOTHING_KEPT
-from mireorder.dataset.laws import OF_ROWS, Breach, Columns
+from mireorder.dataset.laws import GROUP, OF_ROWS, Breach, Columns
 from mireorder.dataset.reader import open_shards
 from mireorder.dataset.saved import DICT, loading
 from mireorder.dataset.writer import fitted, schema
 from mireorder.errors import InputError, PlanError, within
 from mireorder.files import file_digest
+from mireorder.ordering.bundle import AnyPlan, Bundle, load_plan
 from mireorder.ordering.plan import Plan
 from mireorder.reading import Reading
 from mireorder.restoring.restorer import FILE
@@ -74,7 +76,7 @@ class Checked:
 
 
 def check(
-    data: Any, progress: Progress | None = None, *, plan: Plan | str | Path | None = None, tokenizer: Any = None
+    data: Any, progress: Progress | None = None, *, plan: AnyPlan | str | Path | None = None, tokenizer: Any = None
 ) -> Checked:
     """Prove the laws of `LAWS` on every row of a reordered dataset.
 
@@ -121,7 +123,7 @@ def check(
         checked.note("tokenizer", str(tokenizer), None if same else "is not the plan's")
     checked.rows = {entry.split: 0 for entry in entries}
     hashes = []
-    rows = _stored(folder, entries, plan, form) if folder and entries else _read(data, form)
+    rows = _stored(folder, entries, plan, form) if folder and entries else _read(data, plan, form)
     for split, batch in map_ordered(partial(_check_batch, plan, form), rows):
         _note_batch(checked, split, batch)
         hashes.append(batch.row_ids)
@@ -140,19 +142,19 @@ def _entries(folder: Path) -> list[manifest.Entry]:
     return finished(folder)
 
 
-def _plan(folder: Path | None, plan: Plan | str | Path | None) -> Plan:
+def _plan(folder: Path | None, plan: AnyPlan | str | Path | None) -> AnyPlan:
     """The plan that is given, or the one in the folder."""
-    if isinstance(plan, Plan):
+    if isinstance(plan, Plan | Bundle):
         return plan
     if plan is not None:
-        return Plan.load(plan)
+        return load_plan(plan)
     if folder is not None and (folder / FILE).is_file():
-        return Plan.load(folder)
+        return load_plan(folder)
     place = "" if folder is None else f"{folder}: "
     raise PlanError(f"{place}there is no plan here; pass the plan of the dataset it came from (--plan)")
 
 
-def _is_text(data: Any, plan: Plan, tokenizer: Any) -> bool:
+def _is_text(data: Any, plan: AnyPlan, tokenizer: Any) -> bool:
     """Whether rows without a manifest are in text form: with a tokenizer, only their columns tell."""
     if tokenizer is None or plan.tokenizer is not None:
         return plan.tokenizer is None
@@ -161,30 +163,37 @@ def _is_text(data: Any, plan: Plan, tokenizer: Any) -> bool:
     return "prompt" in (found.names if isinstance(found, pa.Schema) else found)
 
 
-def _stored(folder: Path, entries: Sequence[manifest.Entry], plan: Plan, form: Form) -> Iterator[tuple[str, Columns]]:
+def _stored(
+    folder: Path, entries: Sequence[manifest.Entry], plan: AnyPlan, form: Form
+) -> Iterator[tuple[str, Columns]]:
     """The rows of a dataset that `apply` wrote, without the columns that were kept; by the manifest alone."""
-    wanted = schema(form, plan, NOTHING_KEPT)
+    wanted, column = schema(form, plan, NOTHING_KEPT), told_by(plan)
     for entry in entries:
         with loading(folder / entry.output, "write it again with 'mireorder apply'"):
             for whole in read_rows(folder, [entry]):
                 whole.validate(full=True)
                 own = fitted(whole.select(wanted.names), wanted)
+                groups = {} if column is None else {GROUP: stored_groups(whole, entry.output, column)}
                 for start in range(0, len(own), _BATCH_ROWS):
                     batch = own.slice(start, _BATCH_ROWS)
-                    yield entry.split, {name: _filled(batch.column(name)) for name in wanted.names}
+                    columns = {name: _filled(batch.column(name)) for name in wanted.names}
+                    yield entry.split, columns | {name: of.slice(start, _BATCH_ROWS) for name, of in groups.items()}
 
 
-def _read(data: Any, form: Form) -> Iterator[tuple[str, Columns]]:
+def _read(data: Any, plan: AnyPlan, form: Form) -> Iterator[tuple[str, Columns]]:
     """The rows of any other; their ``row_id`` says where they stand."""
-    names = (*form.columns, "permutation")
-    for shard in open_shards(data, Reading(("target",), names)):
+    names, column = (*form.columns, "permutation"), told_by(plan)
+    shards = open_shards(data, Reading(("target",), names))
+    kept = NOTHING_KEPT if column is None else group_column([(one.name, one.others()) for one in shards], column)
+    for shard in shards:
         done = 0
-        for batch in shard.batches():
+        for batch, others in shard.rows(kept):
             columns = dict(zip(("target", *names), batch.columns, strict=True))
             places = [f"{shard.name}, row {row}" for row in range(done, done + batch.num_rows)]
             _require_types(form, columns, shard.name)
             filled = {name: _filled(column) for name, column in columns.items()}
-            yield shard.split, filled | {"row_id": pa.array(places, pa.string())}
+            groups = {} if column is None else {GROUP: groups_in(others, kept, column)}
+            yield shard.split, filled | groups | {"row_id": pa.array(places, pa.string())}
             done += batch.num_rows
 
 
@@ -202,7 +211,7 @@ def _require_types(form: Form, columns: Columns, shard: str) -> None:
             raise InputError(problem, shard=shard, remedy="save the rows as Parquet or JSON lines")
 
 
-def _check_files(checked: Checked, folder: Path, plan: Plan, entries: Sequence[manifest.Entry]) -> bool:
+def _check_files(checked: Checked, folder: Path, plan: AnyPlan, entries: Sequence[manifest.Entry]) -> bool:
     """Whether every file is whole."""
 
     def is_whole(entry: manifest.Entry) -> bool:
@@ -265,7 +274,7 @@ def _note_batch(checked: Checked, split: str, batch: _Batch) -> None:
         checked.note(*breach)
 
 
-def _check_batch(plan: Plan, form: Form, rows: tuple[str, Columns]) -> tuple[str, _Batch]:
+def _check_batch(plan: AnyPlan, form: Form, rows: tuple[str, Columns]) -> tuple[str, _Batch]:
     split, columns = rows
     laws, breaches = OF_ROWS + form.laws, form.breaches(plan, columns)
     return split, _Batch(len(columns["row_id"]), laws, breaches, hash_strings(columns["row_id"]))

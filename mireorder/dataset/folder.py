@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from mireorder.engine.base import Engine
 from mireorder.errors import InputError, OutputError, some_of
 from mireorder.files import LOCK, PARTS, file_digest, require_empty, write_text
 from mireorder.lock import clear_parts, locked
-from mireorder.ordering.plan import Plan
+from mireorder.ordering.bundle import AnyPlan, load_plan
 from mireorder.restoring.restorer import FILE
 from mireorder.serialise import one_of
 from mireorder.standalone import require_other_name, write_standalone
@@ -161,7 +161,7 @@ def _write_job(
     return replace(entry, input_digest=hashed.result(), rows=rows, rejected=rejected, output_digest=digest)
 
 
-def _claim(folder: Path, plan: Plan) -> None:
+def _claim(folder: Path, plan: AnyPlan) -> None:
     """Make the folder this plan's, or refuse it. The plan is the first thing in it, the manifest the second."""
     inside = folder.iterdir() if folder.is_dir() else ()
     there = {p.name for p in inside if p.name != LOCK and not p.match(PARTS)}
@@ -170,8 +170,9 @@ def _claim(folder: Path, plan: Plan) -> None:
     begun = there == {FILE} or {FILE, manifest.FILE} <= there
     if there and not begun:
         require_empty(folder)
-    if begun and (other := Plan.load(folder)).sha256 != plan.sha256:
-        names = [f.name for f in fields(plan) if getattr(other, f.name) != getattr(plan, f.name)]
+    if begun and (other := load_plan(folder)).sha256 != plan.sha256:
+        mine, theirs = plan.entries(), other.entries()
+        names = [name for name in mine if mine[name] != theirs.get(name)]
         raise OutputError(
             f"{folder}: was begun with another plan (they differ in {', '.join(names)}); choose another folder or "
             "empty this one"
@@ -296,14 +297,14 @@ def finished(folder: Path) -> list[manifest.Entry]:
     return entries
 
 
-def opened(folder: Path) -> tuple[Plan, list[manifest.Entry]]:
+def opened(folder: Path) -> tuple[AnyPlan, list[manifest.Entry]]:
     """Plan and shards of a finished dataset whose files are whole.
 
     Raises:
         OutputError: it was never finished, or a file is missing, altered, or of another plan.
     """
     entries = finished(folder)
-    plan = Plan.load(folder)
+    plan = load_plan(folder)
     for entry in entries:
         path = folder / entry.output
         if not path.is_file() or file_digest(path) != entry.output_digest or entry.plan_sha256 != plan.sha256:

@@ -9,14 +9,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mireorder.arrays import undressed
 from mireorder.errors import InputError
+from mireorder.ordering.bundle import AnyPlan, Bundle
 from mireorder.ordering.columns import RestoredRows, put_back, without_start
 from mireorder.ordering.emission import is_order, moved_back, moved_back_all
+from mireorder.ordering.grouped import codes_of, parts_of
 from mireorder.ordering.plan import Plan
 from mireorder.restoring.units import Restored
 
 Breach = tuple[str, str, str]  # law, place, problem
 Columns = dict[str, pa.Array]
+GROUP = "group"
+"""The column of groups, among those that are checked."""
 LAWS = {
     "files": "every file is there, with the hash and the plan of the manifest",
     "beside": "restore.py, the card and what else lies beside the rows are as they were written, and nothing is added",
@@ -33,9 +38,12 @@ OF_ROWS = ("permutation", "moved", "restored")
 
 
 def text_breaches(
-    plan: Plan, columns: Columns, completions: pa.StringArray, prompts: pa.StringArray | None
+    plan: AnyPlan, columns: Columns, completions: pa.StringArray, prompts: pa.StringArray | None
 ) -> Iterator[Breach]:
-    """Kernels find the rows that are surely sound; the others get a closer look."""
+    """Kernels find the rows that are surely sound; the others get a closer look. A bundle's rows go group by group."""
+    if isinstance(plan, Bundle):
+        yield from _of_groups(plan, columns, completions, prompts)
+        return
     targets, permutations = columns["target"], columns["permutation"]
     restored = _restored(plan, completions, prompts)
     emitted = without_start(completions, plan.completion_start)
@@ -55,6 +63,36 @@ def text_breaches(
             yield "permutation", row_id, f"{permutation} is not a permutation"
         yield from unmoved(row_id, text, target)
         yield from unrestored_rows(row_id, completion, restored[row], target)
+
+
+def _of_groups(
+    bundle: Bundle, columns: Columns, completions: pa.StringArray, prompts: pa.StringArray | None
+) -> Iterator[Breach]:
+    """`text_breaches` by the plan of each row, which the prompt tells, or the column of the route alone."""
+    codes = codes_of(bundle, prompts, columns[GROUP] if bundle.route.kind == "column" else None)
+    for tag, plan, rows in parts_of(bundle, codes):
+        taken = pa.array(rows)
+        own = {name: column.take(taken) for name, column in columns.items()}
+        emitted = completions.take(taken)
+        if plan is not None:
+            asked = None if prompts is None else undressed(tag, prompts.take(taken))
+            yield from text_breaches(plan, own, emitted, asked)
+        else:
+            yield from _of_no_group(bundle, own, without_start(emitted, bundle.completion_start))
+
+
+def _of_no_group(bundle: Bundle, columns: Columns, emitted: pa.StringArray) -> Iterator[Breach]:
+    """Rows that have no plan stand in natural order, one unit each, where a bundle has such rows."""
+    names = ("row_id", "target", "permutation")
+    rows = zip(*(columns[name].to_pylist() for name in names), emitted.to_pylist(), strict=True)
+    for row_id, target, permutation, text in rows:
+        if bundle.other != "plain":
+            yield "restored", row_id, "the bundle has no plan for its group"
+        else:
+            if permutation != [0]:
+                yield "permutation", row_id, f"{permutation} is not that of one unit"
+            yield from unmoved(row_id, text, target)
+            yield from unrestored_rows(row_id, text, Restored(text, "complete"), target)
 
 
 def _restored(plan: Plan, completions: pa.StringArray, prompts: pa.StringArray | None) -> RestoredRows:

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from mireorder.arrays import dressed
 from mireorder.cutting.batches import BadRow, Batch, placed, require_bound, require_few, set_aside
 from mireorder.dataset.forms import Form
+from mireorder.dataset.groups import groups_in
 from mireorder.dataset.kept import NOTHING_KEPT, Kept
 from mireorder.dataset.reader import Shard, draw
+from mireorder.ordering.bundle import AnyPlan, Bundle
 from mireorder.ordering.every_order import redrawn
-from mireorder.ordering.plan import Plan
-from mireorder.ordering.transform import write_rows
+from mireorder.ordering.grouped import write_groups
+from mireorder.ordering.transform import Written, write_rows
 from mireorder.threads import Progress, map_drawn
 
 
@@ -39,7 +41,7 @@ class Reordering:
         max_rejected: the most rows that may be set aside, of all splits; None sets no bound.
     """
 
-    plan: Plan
+    plan: AnyPlan
     form: Form
     reject: bool = False
     progress: Progress | None = None
@@ -58,7 +60,8 @@ class Reordering:
 
     def of_copy(self, number: int) -> Reordering:
         """The same for one of the copies; that of number 0 is by the plan itself."""
-        return replace(self, plan=redrawn(self.plan, number), copy=number)
+        plan = self.plan if isinstance(self.plan, Bundle) else redrawn(self.plan, number)
+        return replace(self, plan=plan, copy=number)
 
 
 @dataclass
@@ -85,7 +88,7 @@ def reorder(reordering: Reordering, shards: Sequence[Shard], workers: int | None
     def work(drawn: tuple[Batch, pa.RecordBatch]) -> tuple[int, list[str], pa.RecordBatch]:
         batch, others = drawn
         with placed(batch):
-            reordered, left, bad = _reordered(reordering, batch)
+            reordered, left, bad = _reordered(reordering, batch, others)
         if bad and len(others.schema):
             others = others.take(pa.array(left - batch.first))
         lines = [_as_json(row, batch, drawn[1]) for row in sorted(bad, key=lambda row: row.row)]
@@ -115,9 +118,20 @@ def reorder_split(
         require_few(len(bad), reordering.max_rejected, split)
 
 
-def _reordered(reordering: Reordering, batch: Batch) -> tuple[pa.RecordBatch, NDArray[np.int64], list[BadRow]]:
+def _written(reordering: Reordering, batch: Batch, others: pa.RecordBatch) -> Written:
+    """The rows as the plan has them, or each as the plan of its group."""
+    plan, reject = reordering.plan, reordering.reject
+    if isinstance(plan, Bundle):
+        column = plan.route.column
+        return write_groups(plan, batch, column and groups_in(others, reordering.kept, column), reject)
+    return write_rows(plan, batch, reject, reordering.form.prepare)
+
+
+def _reordered(
+    reordering: Reordering, batch: Batch, others: pa.RecordBatch
+) -> tuple[pa.RecordBatch, NDArray[np.int64], list[BadRow]]:
     """The output's own columns, which of the batch's `numbers` they are of, and the other rows."""
-    written = write_rows(reordering.plan, batch, reordering.reject, reordering.form.prepare)
+    written = _written(reordering, batch, others)
     emission, numbers = written.emission, written.numbers
     columns, problems = reordering.form.encoded(written.prompts, emission.completions)
     row_ids = dressed("", batch.row_ids(numbers), f"#{reordering.copy}" if reordering.copy else "")

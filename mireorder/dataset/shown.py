@@ -12,9 +12,10 @@ from typing import Any
 import pyarrow.compute as pc
 
 from mireorder.dataset.folder import load
+from mireorder.dataset.groups import told_by
 from mireorder.errors import InputError
 from mireorder.networks import IGNORED
-from mireorder.ordering.plan import Plan
+from mireorder.ordering.bundle import AnyPlan, Bundle
 from mireorder.restoring.units import Restored
 from mireorder.storage import require_local
 
@@ -72,13 +73,13 @@ class ShownRow:
         return sum(len(piece.ids) for piece in self.pieces if piece.learnt)
 
 
-def shown(row: Mapping[str, Any], plan: Plan, tokenizer: Any = None) -> ShownRow:
+def shown(row: Mapping[str, Any], plan: AnyPlan, tokenizer: Any = None) -> ShownRow:
     """A row as the model sees it.
 
     Args:
         row: of a dataset that `apply` wrote: ``row_id``, ``target``, and ``prompt`` and ``completion``, or
-            ``input_ids`` and ``labels``.
-        plan: of the dataset.
+            ``input_ids`` and ``labels``; of a bundle the column that says the group, where one does.
+        plan: of the dataset, or its bundle.
         tokenizer: a transformers tokenizer: of token form the dataset's own; of text form the model's, or None to show
             the texts without their tokens.
 
@@ -89,7 +90,10 @@ def shown(row: Mapping[str, Any], plan: Plan, tokenizer: Any = None) -> ShownRow
     if "input_ids" in row:
         return _of_ids(row, plan, tokenizer)
     prompt, completion = row["prompt"], row["completion"]
-    restored = _restored(lambda: plan.restore(completion, prompt if plan.kind == "causal" else None))
+    asked, group = prompt if plan.reads_prompts else None, _group_of(row, plan)
+    restored = _restored(
+        lambda: plan.restore(completion, asked, group) if isinstance(plan, Bundle) else plan.restore(completion, asked)
+    )
     if tokenizer is None:
         texts = _split(completion, plan.marks)
         pieces = [ShownPiece(prompt, (), "prompt"), *(ShownPiece(text, (), role) for text, role in texts)]
@@ -125,28 +129,44 @@ def find_row(folder: str | Path, row: str) -> dict[str, Any]:
     for split in dataset.values():
         at = pc.index(split.data.column("row_id"), row).as_py()
         if at >= 0:
-            return dict(split[at])
+            return _row(split, at)
     name, _, number = row.rpartition(":")
     name = name or next(iter(dataset))
     if number.isdecimal() and name in dataset and int(number) < len(dataset[name]):
-        return dict(dataset[name][int(number)])
+        return _row(dataset[name], int(number))
     sizes = ", ".join(f"{name} {len(split):,}" for name, split in dataset.items())
     remedy = "name a number from 0, SPLIT:NUMBER, or a row_id"
     raise InputError(f"there is no row {row!r}; rows: {sizes}", shard=str(folder), remedy=remedy)
 
 
-def _of_ids(row: Mapping[str, Any], plan: Plan, tokenizer: Any) -> ShownRow:
+def _group_of(row: Mapping[str, Any], plan: AnyPlan) -> str | None:
+    """The group that a column says; None where the prompt does. '' is no group, as null is."""
+    column = told_by(plan)
+    if column is None:
+        return None
+    return "" if (group := row.get(column)) is None else str(group)
+
+
+def _row(split: Any, number: int) -> dict[str, Any]:
+    """A row of a split, with the names of its classes."""
+    names = {name: kind.names for name, kind in split.features.items() if getattr(kind, "names", None)}
+    row = dict(split[number])
+    return row | {name: names[name][row[name]] for name in names if row[name] is not None and row[name] >= 0}
+
+
+def _of_ids(row: Mapping[str, Any], plan: AnyPlan, tokenizer: Any) -> ShownRow:
     if tokenizer is None:
         raise InputError("rows of ids are shown by their tokenizer", remedy="pass --tokenizer")
     from mireorder.tokenizing.ids import decode
-    from mireorder.tokenizing.tokens import restore_ids, special_ids
+    from mireorder.tokenizing.tokens import restore_all_ids, special_ids
 
     ids, labels = row["input_ids"], row["labels"]
     special = special_ids(tokenizer)
     read = [token for token, label in zip(ids, labels, strict=False) if label == IGNORED and token not in special]
-    prompt = decode([read], tokenizer)[0] if plan.kind == "causal" else None
+    prompts, groups = decode([read], tokenizer) if plan.reads_prompts else None, [_group_of(row, plan)]
     learnt = [label for label in labels if label != IGNORED]
-    restored = _restored(lambda: restore_ids(learnt, tokenizer, plan, prompt=prompt)[1])
+    told = groups if groups != [None] else None
+    restored = _restored(lambda: restore_all_ids([learnt], tokenizer, plan, prompts=prompts, groups=told)[1][0])
     return ShownRow(row["row_id"], "token", tuple(_pieces(ids, labels, plan, tokenizer)), row["target"], restored)
 
 
@@ -158,7 +178,7 @@ def _restored(restore: Callable[[], Restored]) -> Restored:
         return Restored("", "malformed", error.problem)
 
 
-def _pieces(ids: Sequence[int], labels: Sequence[int], plan: Plan, tokenizer: Any) -> Iterator[ShownPiece]:
+def _pieces(ids: Sequence[int], labels: Sequence[int], plan: AnyPlan, tokenizer: Any) -> Iterator[ShownPiece]:
     from mireorder.tokenizing.pieces import pieces
 
     end = tokenizer.eos_token_id

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mireorder.dataset.reader import Shard
 from mireorder.errors import InputError
+from mireorder.ordering.bundle import AnyPlan, Bundle
 from mireorder.ordering.every_order import draws
-from mireorder.ordering.plan import Plan
 
 
 def to_count(shards: list[Shard]) -> list[Shard]:
@@ -21,12 +21,14 @@ def to_count(shards: list[Shard]) -> list[Shard]:
     return [shard for shard in shards if shard.split == "train"]
 
 
-def copied_split(shards: list[Shard], plan: Plan, copies: int) -> str | None:
+def copied_split(shards: list[Shard], plan: AnyPlan, copies: int) -> str | None:
     """The split that is copied; None for none. Raises InputError where copies would be alike, or there are none."""
     if copies == 1:
         return None
     if copies < 1:
         raise InputError(f"{copies} copies of each row are none", remedy="take 1 or more")
+    if isinstance(plan, Bundle):
+        raise InputError("rows of a bundle are written once", remedy="leave out --copies")
     if not draws(plan):
         remedy = "fit with --policy=shuffle, and with --marked but for labels and fields"
         raise InputError(f"policy {plan.policy} would write all copies of a row alike", remedy=remedy)

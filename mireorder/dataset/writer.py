@@ -17,7 +17,7 @@ from mireorder.dataset.forms import Form
 from mireorder.dataset.kept import Kept
 from mireorder.dataset.saved import DICT, INFO, STATE
 from mireorder.files import HashedFile, atomic, write_text, write_texts
-from mireorder.ordering.plan import Plan
+from mireorder.ordering.bundle import AnyPlan
 from mireorder.storage import make_folder
 
 BESIDE = ("permutation", "row_id", "target")
@@ -26,7 +26,7 @@ SUFFIXES = {"arrow": ".arrow", "parquet": ".parquet"}
 """How shards are stored, and the suffix of their files."""
 
 
-def features(form: Form, plan: Plan, kept: Kept) -> Any:
+def features(form: Form, plan: AnyPlan, kept: Kept) -> Any:
     """The `datasets.Features` of that form by that plan: the same for every shard, an empty one too."""
     from datasets import Features
 
@@ -35,7 +35,7 @@ def features(form: Form, plan: Plan, kept: Kept) -> Any:
     return Features(Features.from_arrow_schema(own) | dict(kept.features))
 
 
-def schema(form: Form, plan: Plan, kept: Kept) -> pa.Schema:
+def schema(form: Form, plan: AnyPlan, kept: Kept) -> pa.Schema:
     """The Arrow schema of `features`."""
     found: pa.Schema = features(form, plan, kept).arrow_schema
     return found

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mireorder.errors import InputError
 from mireorder.files import write_text
+from mireorder.ordering.bundle import require_one
 from mireorder.ordering.every_order import order_named
 from mireorder.reading import Reading
 
@@ -73,7 +74,7 @@ def choose_order(
     from mireorder.training.generate import CHOICE_FILE, load_pipeline
 
     pipeline = load_pipeline(model_folder, device)
-    plan, tokenizer = pipeline.plan, pipeline.tokenizer
+    plan, tokenizer = require_one(pipeline.plan, "choose"), pipeline.tokenizer
     tokens = SlotTokens.of(plan, tokenizer)
     named = None if orders is None else [order_named(order, len(plan.units)) for order in orders]
     asked, targets = _validation_rows(data, plan, reading, rows)

@@ -18,15 +18,16 @@ from xxhash import xxh3_128
 
 from mireorder.dataset import manifest
 from mireorder.dataset.card import FILE as CARD
-from mireorder.dataset.card import code, facts, yaml_text
+from mireorder.dataset.card import code, facts, restoring, yaml_text
 from mireorder.dataset.folder import opened, read_rows
+from mireorder.dataset.groups import stored_groups, told_by
 from mireorder.dataset.laws import Columns
 from mireorder.dataset.writer import parquet_writer
 from mireorder.errors import InputError, InputWarning
 from mireorder.exporting.targets import TARGETS, Target, answers
 from mireorder.files import HashedFile, write_text
 from mireorder.lock import staged
-from mireorder.ordering.plan import Plan
+from mireorder.ordering.bundle import AnyPlan
 from mireorder.serialise import one_of
 from mireorder.standalone import require_other_name, write_standalone
 from mireorder.storage import fetched, place, require_local
@@ -89,7 +90,7 @@ def export(dataset: str | Path, to: str, out: str | Path, *, bare_columns: bool 
     require_other_name(folder)
     plan, entries = opened(source)
     _require_form(source, to, target, entries[0].form)
-    schema = _schema(target, bare_columns)
+    schema = _schema(target, bare_columns, told_by(plan))
     of: dict[str, list[manifest.Entry]] = {}
     for entry in entries:
         of.setdefault(entry.split, []).append(entry)
@@ -117,11 +118,12 @@ def _require_form(source: Path, to: str, target: Target, form: str) -> None:
     )
 
 
-def _schema(target: Target, bare: bool) -> pa.Schema:
+def _schema(target: Target, bare: bool, groups: str | None) -> pa.Schema:
     """The columns, as `datasets` stores them."""
     from datasets import Features
 
-    columns = dict(target.columns) | ({} if bare or target.exact else BESIDE)
+    beside = BESIDE | ({groups: pa.string()} if groups else {})
+    columns = dict(target.columns) | ({} if bare or target.exact else beside)
     found: pa.Schema = Features.from_arrow_schema(pa.schema(columns)).arrow_schema
     return found
 
@@ -129,8 +131,10 @@ def _schema(target: Target, bare: bool) -> pa.Schema:
 class _Looked:
     """A target's columns of rows that were looked at: what it can't take is refused, what may be lost is counted."""
 
-    def __init__(self, to: str, plan: Plan) -> None:
+    def __init__(self, to: str, plan: AnyPlan) -> None:
         self.to, self.target, self.plan = to, TARGETS[to], plan
+        self.groups = told_by(plan)
+        self.beside = (*BESIDE, *([self.groups] if self.groups else []))
         self.stripped, self.first = 0, ""
 
     def made(self, columns: Columns) -> Columns:
@@ -144,7 +148,7 @@ class _Looked:
             if len(at) and not self.stripped:
                 self.first = columns["row_id"][int(at[0])].as_py()
             self.stripped += len(at)
-        return self.target.make(columns, self.plan) | {name: columns[name] for name in BESIDE}
+        return self.target.make(columns, self.plan) | {name: columns[name] for name in self.beside}
 
     def _require_filled(self, name: str, texts: pa.Array, row_ids: pa.Array) -> None:
         at = pc.index(texts, "").as_py()
@@ -171,7 +175,10 @@ def _made(
 ) -> Iterator[list[pa.Array]]:
     """The columns of these names, batch by batch."""
     for batch in read_rows(source, entries):
-        made = looked.made(dict(zip(batch.schema.names, batch.columns, strict=True)))
+        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+        if looked.groups:
+            columns[looked.groups] = stored_groups(batch, str(source), looked.groups)
+        made = looked.made(columns)
         yield [made[name] for name in names]
 
 
@@ -194,7 +201,7 @@ def _write(path: Path, schema: pa.Schema, batches: Iterable[list[pa.Array]]) -> 
     return rows, sink.digest
 
 
-def _write_beside(stage: Path, source: Path, to: str, plan: Plan, files: Mapping[str, str], said: str) -> None:
+def _write_beside(stage: Path, source: Path, to: str, plan: AnyPlan, files: Mapping[str, str], said: str) -> None:
     """The plan and the way back, the tokenizer, the card, and what LLaMA-Factory asks for."""
     plan.save(stage)
     write_standalone(stage)
@@ -208,7 +215,7 @@ def _write_beside(stage: Path, source: Path, to: str, plan: Plan, files: Mapping
     write_text(stage / CARD, said)
 
 
-def card(to: str, plan: Plan, files: Mapping[str, str], rows: Mapping[str, int], digest: str) -> str:
+def card(to: str, plan: AnyPlan, files: Mapping[str, str], rows: Mapping[str, int], digest: str) -> str:
     """The README.md, by which ``load_dataset`` finds the splits.
 
     Its cache goes by what the card says of a folder, not by the files: so that says their hash.
@@ -221,7 +228,7 @@ def card(to: str, plan: Plan, files: Mapping[str, str], rows: Mapping[str, int],
 # Rows for {code(to)}
 
 The answers stand in another order than the natural one. `mireorder.json` is the plan that made the order and undoes it:
-`python restore.py < emitted.txt > natural.txt`.
+`python restore.py {restoring(plan)[2]}< emitted.txt > natural.txt`.
 
 {facts(plan, rows)}
 """

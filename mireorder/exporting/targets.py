@@ -17,10 +17,10 @@ import pyarrow.compute as pc
 from mireorder.arrays import list_array, list_offsets
 from mireorder.dataset.laws import Columns
 from mireorder.networks import IGNORED
+from mireorder.ordering.bundle import AnyPlan
 from mireorder.ordering.columns import as_answers
-from mireorder.ordering.plan import Plan
 
-Make = Callable[[Columns, Plan], Columns]
+Make = Callable[[Columns, AnyPlan], Columns]
 """The target's columns, of some rows of the dataset."""
 TEXT, IDS, FLAGS = pa.string(), pa.list_(pa.int32()), pa.list_(pa.int8())
 TURNS = pa.list_(pa.struct({"role": TEXT, "content": TEXT}))
@@ -55,7 +55,7 @@ class Target:
     info: Mapping[str, Any] | None = None
 
 
-def answers(columns: Columns, plan: Plan) -> pa.StringArray:
+def answers(columns: Columns, plan: AnyPlan) -> pa.StringArray:
     """Completions without the white space that opens them, which a template's own opening makes needless.
 
     An answer that itself begins with this white space keeps it: otherwise its own would be taken for it.
@@ -71,14 +71,14 @@ def _kept(*names: str) -> Make:
 def _texts(prompt: str, answer: str, empty: str | None = None) -> Make:
     """Prompt and answer under other names, and a column of empty texts."""
 
-    def make(columns: Columns, plan: Plan) -> Columns:
+    def make(columns: Columns, plan: AnyPlan) -> Columns:
         made = {prompt: columns["prompt"], answer: answers(columns, plan)}
         return made if empty is None else made | {empty: pa.array([""] * len(columns["prompt"]), TEXT)}
 
     return make
 
 
-def _joined(columns: Columns, plan: Plan) -> Columns:
+def _joined(columns: Columns, plan: AnyPlan) -> Columns:
     return {"text": pc.binary_join_element_wise(columns["prompt"], columns["completion"], "")}
 
 
@@ -98,13 +98,13 @@ def _chat(name: str, of: pa.DataType = TURNS, user: str = "user", assistant: str
     }
 
 
-def _two_chats(columns: Columns, plan: Plan) -> Columns:
+def _two_chats(columns: Columns, plan: AnyPlan) -> Columns:
     """Prompt and completion as conversations of one turn."""
     completions = _turns(TURNS, [("assistant", answers(columns, plan))])
     return {"prompt": _turns(TURNS, [("user", columns["prompt"])]), "completion": completions}
 
 
-def _tokens(columns: Columns, plan: Plan) -> Columns:
+def _tokens(columns: Columns, plan: AnyPlan) -> Columns:
     """The form's columns, and that all tokens are looked at."""
     ids = columns["input_ids"]
     return {"input_ids": ids, "attention_mask": _ones(list_offsets(ids)), "labels": columns["labels"]}
@@ -114,14 +114,14 @@ def _ones(offsets: Any) -> pa.ListArray:
     return list_array(offsets, pa.array(np.ones(offsets[-1], np.int8)))
 
 
-def _loss_mask(columns: Columns, plan: Plan) -> Columns:
+def _loss_mask(columns: Columns, plan: AnyPlan) -> Columns:
     """1 on each token that is learnt, 0 on the others."""
     labels = columns["labels"]
     learnt = labels.flatten().to_numpy() != IGNORED
     return {"input_ids": columns["input_ids"], "loss_mask": list_array(list_offsets(labels), pa.array(learnt))}
 
 
-def _actions(columns: Columns, plan: Plan) -> Columns:
+def _actions(columns: Columns, plan: AnyPlan) -> Columns:
     """The loss mask of the completion alone, and its length: the last tokens of a row."""
     offsets, labels = list_offsets(columns["labels"]), columns["labels"].flatten().to_numpy()
     learnt = np.concatenate([[0], np.cumsum(labels != IGNORED)])[offsets]

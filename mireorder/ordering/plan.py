@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 import pyarrow as pa
 
 from mireorder.cutting.base import Cutter, FixedCutter
-from mireorder.errors import HubError, PlanError
-from mireorder.files import write_text
-from mireorder.hub import HUB_ID, file_of, hub_repository
+from mireorder.errors import PlanError
 from mireorder.ordering import transform
 from mireorder.ordering.columns import RestoredRows, restore_rows
 from mireorder.ordering.copying.marks import Leads
@@ -20,12 +16,9 @@ from mireorder.ordering.every_order import decoded_in
 from mireorder.ordering.marked import Markers
 from mireorder.ordering.record import PlanRecord, record_of
 from mireorder.ordering.summary import plan_text
-from mireorder.restoring.restorer import FILE, plan_at, read_plan
+from mireorder.restoring.restorer import FILE, plan_at
 from mireorder.restoring.schema import require_plan
 from mireorder.restoring.units import Restored, RestoredIds, slots_by_step
-from mireorder.standalone import FILE as SCRIPT
-from mireorder.standalone import standalone
-from mireorder.storage import is_local, place, reaching
 
 if TYPE_CHECKING:
     import polars as pl
@@ -48,9 +41,6 @@ class Plan(PlanRecord):
             f"  order: {self.in_words}\n"
             f"  of {self.rows:,} rows, SHA-256 {self.sha256[:12]}"
         )
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _of_json, (type(self), self.to_json())
 
     @property
     def marks(self) -> list[str]:
@@ -234,74 +224,6 @@ class Plan(PlanRecord):
         """
         return plan_text(self, width)
 
-    def save(self, folder: str | Path) -> Path:
-        """Write `mireorder.json` into the folder, which is made if need be. Returns the file."""
-        path = place(folder) / FILE
-        write_text(path, self.to_json())
-        return path
-
-    def push_to_hub(
-        self,
-        repo_id: str,
-        *,
-        kind: str = "dataset",
-        private: bool | None = None,
-        revision: str | None = None,
-        token: str | None = None,
-    ) -> str:
-        """Put the plan and its `restore.py` into a repository of the hub, by one commit; none if they are there.
-
-        Args:
-            repo_id: ``owner/name``; it is made if need be. ``owner/name:configuration`` takes the folder of that name.
-            kind: ``dataset``, or ``model`` for the repository of a model that learnt the order.
-            private: whether only its owners are to see it. One that is made is private unless this is False; None takes
-                one that is there as it is.
-            revision: branch; it is made if need be. None takes the main one.
-            token: None takes the one that is logged in, or ``HF_TOKEN``.
-
-        Returns:
-            The hash of the commit that holds them.
-
-        Raises:
-            HubError: the hub can't be reached, or refuses it.
-        """
-        repository, configuration = hub_repository(repo_id, kind=kind, revision=revision, token=token)
-        folder = f"{configuration}/" if configuration else ""
-        files = {folder + FILE: self.to_json().encode(), folder + SCRIPT: standalone().encode()}
-        return str(repository.push(lambda _: (files, ()), "Add a mireorder plan", private=private).commit)
-
-    @classmethod
-    def load(cls, folder: str | Path, *, revision: str | None = None, token: str | None = None) -> Self:
-        """Read the plan of a folder (a plan's, a dataset's or a model's), a plan file, or a repository of the hub.
-
-        Args:
-            folder: path; or where there is none, a hub id: ``owner/name``, or ``owner/name:configuration``.
-            revision: of the hub: branch, tag or commit.
-            token: of the hub; None takes the one that is logged in, or ``HF_TOKEN``.
-
-        Raises:
-            PlanError: there is none, it can't be read, or it contradicts itself; or the hub can't be reached.
-
-        Example:
-            >>> import tempfile
-            >>> from mireorder import Plan, fit
-            >>> rows = [{"question": f"{a}+{b}=", "answer": str(a + b)} for a in range(40) for b in range(40)]
-            >>> plan = fit(rows, source="question", target="answer", cutter="digits", order="reverse")
-            >>> with tempfile.TemporaryDirectory() as folder:
-            ...     path = plan.save(folder)
-            ...     Plan.load(folder) == plan
-            True
-        """
-        path = place(folder)
-        if revision is not None or (is_local(path) and not path.exists() and HUB_ID.fullmatch(path.as_posix())):
-            try:
-                path = file_of(folder, FILE, revision, token)
-            except HubError as error:
-                problem = "" if revision is not None else "there is no plan here, and the hub gives none: "
-                raise PlanError(f"{folder}: {problem}{error}") from None
-        with reaching(path):
-            return cls.from_dict(*read_plan(path))
-
     @classmethod
     def from_dict(cls, content: Any, place: str = FILE) -> Self:
         """A plan from parsed JSON; ``place`` is named in errors.
@@ -314,10 +236,6 @@ class Plan(PlanRecord):
             plan = cls(**record_of(content))
             plan.restorer  # noqa: B018 (raises where there is no way back)
         return plan
-
-
-def _of_json(kind: type[Plan], text: str) -> Plan:
-    return kind.from_dict(json.loads(text))
 
 
 def permutations_by_length(cutter: Cutter, permutation: list[int]) -> dict[str, list[int]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
@@ -14,6 +12,7 @@ from mireorder.information.evidence import Evidence
 from mireorder.information.significance import Significance
 from mireorder.ordering.copying.policies import Copying
 from mireorder.ordering.greedy import Tie
+from mireorder.ordering.plan_file import PlanFile
 from mireorder.ordering.policies import POLICIES
 from mireorder.reading import Reading
 from mireorder.restoring.restorer import Restorer, cutter_of, split_between
@@ -89,8 +88,8 @@ class MixPart:
 
 
 @dataclass(frozen=True, eq=False)
-class PlanRecord:
-    """What a plan holds. Two plans are equal if their files are.
+class PlanRecord(PlanFile):
+    """What a plan holds.
 
     Attributes:
         library: name and version that fitted it.
@@ -159,17 +158,6 @@ class PlanRecord:
     mix: list[MixPart] = field(default_factory=list)
     tokenizer: str | None = None
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, PlanRecord) and self.to_json() == other.to_json()
-
-    def __hash__(self) -> int:
-        return hash(self.sha256)
-
-    @cached_property
-    def sha256(self) -> str:
-        """SHA-256 of the plan's canonical JSON, in hex: its identity."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()
-
     @cached_property
     def format(self) -> int:
         """Version of the file's format: the first one that has all that the plan says."""
@@ -194,6 +182,11 @@ class PlanRecord:
     def completion_start(self) -> str:
         """The white space that opens the completion, so that BPE does not merge across it."""
         return split_between(self.between)[1]
+
+    @property
+    def reads_prompts(self) -> bool:
+        """Whether an answer is restored by the prompt, too."""
+        return self.kind == "causal"
 
     @property
     def by_scores(self) -> bool:
@@ -244,10 +237,6 @@ class PlanRecord:
             "evidence": self.row_evidence.as_dict() if self.row_evidence else None,
             "mix": [_part_entries(part) for part in self.mix],
         }
-
-    def to_json(self) -> str:
-        """Canonical JSON: sorted keys, two spaces, a newline at the end."""
-        return json.dumps(self.entries(), sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def record_of(content: dict[str, Any]) -> dict[str, Any]:

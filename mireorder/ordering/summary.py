@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import StringIO
 
@@ -30,6 +30,14 @@ def plan_view(plan: PlanRecord, sha256: bool = True) -> RenderableType:
         parts += ["", _Scores(plan)]
     parts += [Text(tie_text(plan, tie), style="cyan") for tie in plan.ties]
     parts += [Text(f"warning: {printable(warning)}", style="yellow") for warning in plan.warnings]
+    return Group(*parts)
+
+
+def bundle_view(in_words: str, members: Mapping[str, PlanRecord]) -> RenderableType:
+    """How the group of a row is known, and the plan of each group."""
+    parts: list[RenderableType] = [Text(in_words)]
+    for group, plan in members.items():
+        parts += ["", Text(f"group {printable(group)}", style="bold"), plan_view(plan)]
     return Group(*parts)
 
 

@@ -94,11 +94,20 @@ def transform(plan: PlanRecord, batch: Table, reject: bool) -> Table:
     """See `Plan.transform`."""
     if plan.tokenizer is not None:
         raise PlanError("the plan's units are token ids, which have no text form; pass --form=token to apply")
-    reading: Reading = plan.reading if plan.reading.separator is None else OWN  # lines have no columns of their own
+    return with_written(batch, write_rows(plan, Batch(PLACE, 0, read_batch(plan.reading, batch)), reject))
+
+
+def read_batch(reading: Reading, batch: Table) -> pa.RecordBatch:
+    """The source and target columns of a batch of any table."""
+    reading = reading if reading.separator is None else OWN  # lines have no columns of their own
     names = dict.fromkeys((*reading.source, *reading.target))
     found = _columns(batch, names, "rename its columns to those the plan was fitted on")
     rows = pa.record_batch({name: _array(column) for name, column in zip(names, found, strict=True)})
-    written = write_rows(plan, Batch(PLACE, 0, source_and_target(rows, PLACE, reading)), reject)
+    return source_and_target(rows, PLACE, reading)
+
+
+def with_written(batch: Table, written: Written) -> Table:
+    """The batch with what is to be learnt of its rows, without those that can't be used."""
     columns = {
         "prompt": written.prompts,
         "completion": written.emission.completions,

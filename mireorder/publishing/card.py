@@ -11,9 +11,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mireorder.dataset.card import CARRIED, PAPER, code, facts, kept_columns, read_card, size_category, with_tag
+from mireorder.dataset.card import (
+    CARRIED,
+    PAPER,
+    code,
+    facts,
+    kept_columns,
+    read_card,
+    restoring,
+    size_category,
+    with_tag,
+)
 from mireorder.dataset.card import yaml_text as written
-from mireorder.ordering.plan import Plan
+from mireorder.ordering.bundle import AnyPlan, plans_of
 from mireorder.publishing.shards import Configuration, data_files, info_of
 
 NATURAL = "natural"
@@ -52,7 +62,7 @@ class Section:
     """
 
     repository: str
-    plan: Plan
+    plan: AnyPlan
     ordered: Configuration
     natural: Configuration
     about: str
@@ -207,8 +217,8 @@ SFTTrainer("your/model", args=config, train_dataset=train).train()
 
 def _restoring(section: Section) -> str:
     name, repository, plan = section.ordered.name, section.repository, section.plan
-    prompt = ', prompt="what it answers"' if plan.kind == "causal" else ""
-    call = f'plan.restore("what the model emitted"{prompt}).text'
+    kind, said, options = restoring(plan)
+    call = f'plan.restore("what the model emitted"{said}).text'
     if plan.tokenizer is not None:
         call = "plan.restore_ids([1, 2, 3]).ids  # the ids that the model emitted"
     without = f"""
@@ -221,29 +231,31 @@ snapshot_download("{repository}", repo_type="dataset", allow_patterns="{name}/*"
 ```
 
 ```sh
-python rows/{name}/restore.py < emitted.txt > natural.txt
+python rows/{name}/restore.py {options}< emitted.txt > natural.txt
 ```
 """
     return f"""Put back into natural order what a model emits:
 
 ```python
-from mireorder import Plan
+from mireorder import {kind}
 
-plan = Plan.load("{repository}:{name}")
+plan = {kind}.load("{repository}:{name}")
 {call}
 ```
 {"" if plan.tokenizer is not None else without}"""
 
 
 def _limits(section: Section) -> str:
-    plan = section.plan
+    plans = list(plans_of(section.plan))
+    counted, chosen = sum(plan.rows for plan in plans), "order was" if len(plans) == 1 else "orders were"
     said = [
-        f"The order was chosen on {plan.rows:,} rows. Whether a model learns more in it shows when it is trained: "
+        f"The {chosen} chosen on {counted:,} rows. Whether a model learns more in it shows when it is trained: "
         f"compare with `{NATURAL}`."
     ]
     if section.rejected:
         said.append(f"{section.rejected:,} rows could not be reordered and are left out.")
-    if plan.ties:
-        said.append(f"{len(plan.ties):,} choices were ties, broken by {plan.tie_breaker or 'the lowest slot'}.")
-    said += map(code, plan.warnings)
+    for plan in plans:
+        if plan.ties:
+            said.append(f"{len(plan.ties):,} choices were ties, broken by {plan.tie_breaker or 'the lowest slot'}.")
+        said += map(code, plan.warnings)
     return "\n".join(f"- {one}" for one in said)

@@ -20,6 +20,7 @@ from mireorder.dataset.forms import FORMS, Form
 from mireorder.dataset.writer import BESIDE
 from mireorder.errors import HubError, InputError, MireorderError, within
 from mireorder.hub import Content, Pushed, Remote, Repository, hub_repository
+from mireorder.ordering.bundle import AnyPlan, Bundle
 from mireorder.ordering.plan import Plan
 from mireorder.publishing.card import NATURAL, Section, configurations, default_of, repository_card
 from mireorder.publishing.shards import Configuration, write_configuration
@@ -97,7 +98,7 @@ def publish(
 
 
 def _prepared(
-    folder: Path, repository: str, config: str, plan: Plan, entries: list[manifest.Entry], form: Form, work: Path
+    folder: Path, repository: str, config: str, plan: AnyPlan, entries: list[manifest.Entry], form: Form, work: Path
 ) -> tuple[Section, dict[str, Content]]:
     """What the card says of the plan and its rows, and the files of both orders."""
     ordered, natural = _configurations(folder, plan, entries, form, config, work)
@@ -117,14 +118,16 @@ def _prepared(
     return section, files
 
 
-def _form(folder: Path, plan: Plan, entries: list[manifest.Entry]) -> Form:
+def _form(folder: Path, plan: AnyPlan, entries: list[manifest.Entry]) -> Form:
     """The form of a dataset."""
     tokenizer = folder / "tokenizer"
     with within(str(folder)):
         return FORMS[entries[0].form].loaded(plan, tokenizer if tokenizer.is_dir() else None)
 
 
-def _name_of(plan: Plan, form: str) -> str:
+def _name_of(plan: AnyPlan, form: str) -> str:
+    if isinstance(plan, Bundle):
+        return "-".join(["bundle", plan.route.kind, *([form] if form != "text" else [])])
     return "-".join(
         [plan.policy, *([plan.criterion["name"]] if plan.by_scores else []), *([form] if form != "text" else [])]
     )
@@ -138,7 +141,7 @@ def _require_name(config: str) -> str:
 
 
 def _configurations(
-    folder: Path, plan: Plan, entries: list[manifest.Entry], form: Form, config: str, work: Path
+    folder: Path, plan: AnyPlan, entries: list[manifest.Entry], form: Form, config: str, work: Path
 ) -> tuple[Configuration, Configuration]:
     """The rows in the plan's order, and in natural order."""
     from datasets import Features, Value
@@ -166,7 +169,7 @@ def _configurations(
     return ordered, write_configuration(NATURAL, Features(of_natural), of, in_natural_order, work)
 
 
-def _beside(folder: Path, plan: Plan, config: str, work: Path) -> dict[str, Content]:
+def _beside(folder: Path, plan: AnyPlan, config: str, work: Path) -> dict[str, Content]:
     """What lies beside the rows: plan, the way back, tokenizer and the picture of the scores."""
     files: dict[str, Content] = {
         f"{config}/{PLAN}": plan.to_json().encode(),
@@ -175,7 +178,7 @@ def _beside(folder: Path, plan: Plan, config: str, work: Path) -> dict[str, Cont
     for path in files_in(folder / "tokenizer"):
         name = f"{config}/{path.relative_to(folder).as_posix()}"
         files[name] = path if is_local(path) else path.read_bytes()
-    if plan.scores and len(plan.units) <= MOST_DRAWN:
+    if isinstance(plan, Plan) and plan.scores and len(plan.units) <= MOST_DRAWN:
         from mireorder.report.figures import score_heatmap
 
         title = f"{plan.criterion['name']}, policy {plan.policy}"

@@ -20,7 +20,7 @@ from mireorder.errors import HubError
 from mireorder.files import file_digest, require_empty, write_text
 from mireorder.hub import Remote, Repository, hub_repository
 from mireorder.lock import clear_parts, locked
-from mireorder.ordering.plan import Plan
+from mireorder.ordering.bundle import AnyPlan, load_plan
 from mireorder.publishing.card import configurations
 from mireorder.restoring.restorer import FILE as PLAN
 from mireorder.standalone import require_other_name, write_standalone
@@ -129,7 +129,7 @@ def _finish(
     repository: Repository, folder: Path, shards: dict[str, tuple[str, int, int]], said: dict[str, Any]
 ) -> None:
     """Put the shards where they belong, with manifest and card."""
-    plan = Plan.load(folder)
+    plan = load_plan(folder)
     entries = []
     form: Form | None = None
     names: list[str] = []
@@ -155,7 +155,7 @@ def _finish(
     write_text(folder / CARD, card(plan, form, sizes, digest, kept, carried, SUFFIXES["parquet"]))
 
 
-def _form(name: str, folder: Path, plan: Plan, columns: list[str]) -> Form:
+def _form(name: str, folder: Path, plan: AnyPlan, columns: list[str]) -> Form:
     """The form whose columns these are."""
     for form in map(FORMS.__getitem__, FORMS):
         if set(form.columns) <= set(columns):

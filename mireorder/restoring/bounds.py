@@ -18,3 +18,5 @@ MOST_NUMBER = 1e300
 """Of any other number."""
 MOST_EVIDENCE = 1 << 48
 """Of one value about one slot: sums of thousands of them stay within 64 bits."""
+MOST_GROUPS = 256
+"""Groups of rows that have plans of their own in one bundle: each has a file open while rows are read."""

@@ -42,6 +42,8 @@ def require_plan(content: Any) -> None:
     """
     if not isinstance(content, dict):
         raise ValueError("not a plan")
+    if "members" in content:
+        raise ValueError("it is a bundle of plans, and the plan of one group is wanted")
     found = content.get("format")
     if type(found) is not int or found not in FORMATS:
         raise ValueError(f"plan format {shown_value(found)}, this version reads {' and '.join(map(str, FORMATS))}")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from mireorder.errors import InputError, MireorderError
+from mireorder.restoring.bundled import AnyRestorer, load_restorer
 from mireorder.restoring.restorer import Restorer
 from mireorder.restoring.units import Restored
 from mireorder.serialise import printable
@@ -28,12 +29,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     beside = Path(__file__).parent
     parser.add_argument("folder", nargs="?", default=beside, help="with mireorder.json; by default where this file is")
-    parser.add_argument("--prompts", help="file with the prompts that were answered, a line each (kind causal)")
+    parser.add_argument("--prompts", help="file with the prompts that were answered, a line each")
+    parser.add_argument("--group", help="of all answers, where there are plans for several groups")
+    parser.add_argument("--groups", help="file with the group of each answer, a line each")
     parser.add_argument("--strings", action="store_true", help="each line is a JSON string")
     parser.add_argument("--ids", action="store_true", help="each line is a JSON list of token ids")
     given = parser.parse_args(arguments)
     try:
-        return restore_lines(LineFormat(given.prompts, given.strings, given.ids), given.folder)
+        form = LineFormat(given.prompts, given.strings, given.ids, group=given.group, groups=given.groups)
+        return restore_lines(form, given.folder)
     except (MireorderError, OSError) as error:
         print(printable(f"error: {getattr(error, 'command_line', error)}"), file=sys.stderr)
         return 2
@@ -44,16 +48,20 @@ class LineFormat:
     """What the lines of standard input and output hold.
 
     Args:
-        prompts: file with the prompts that were answered, a line each (kind ``causal``).
+        prompts: file with the prompts that were answered, a line each (kind ``causal``, bundles).
         strings: each line in is a JSON string, so that answers may hold line feeds.
         ids: each line is a JSON list of token ids.
         records: each line out is a JSON object of ``text`` (or ``ids``), ``verdict`` and ``problem``.
+        group: of all answers, where there are plans for several groups.
+        groups: file with the group of each answer, a line each, in place of it.
     """
 
     prompts: str | Path | None = None
     strings: bool = False
     ids: bool = False
     records: bool = False
+    group: str | None = None
+    groups: str | Path | None = None
 
 
 def restore_lines(form: LineFormat, plan: str | Path) -> int:
@@ -72,11 +80,16 @@ def restore_lines(form: LineFormat, plan: str | Path) -> int:
         PlanError: there is no plan, it can't be read, or it needs prompts.
         InputError: a line or a prompt can't be used; what stands before is written.
     """
-    restorer = Restorer.load(plan)
-    if restorer.of_ids != form.ids:
-        units, remedy = ("token ids", "pass --ids") if restorer.of_ids else ("text", "leave out --ids")
+    restorer = load_restorer(plan)
+    of_ids = isinstance(restorer, Restorer) and restorer.of_ids
+    if of_ids != form.ids:
+        units, remedy = ("token ids", "pass --ids") if of_ids else ("text", "leave out --ids")
         raise InputError(f"the plan's units are {units}", remedy=remedy)
-    answers = _Answers(form, restorer, None if form.prompts is None else _prompts(form.prompts))
+    if isinstance(restorer, Restorer) and (form.group is not None or form.groups is not None):
+        raise InputError("there is one plan for all rows", remedy="leave out --group and --groups")
+    if form.group is not None and form.groups is not None:
+        raise InputError("--group and --groups both name groups", remedy="pass one of them")
+    answers = _Answers(form, restorer, _lines(form.prompts), _lines(form.groups))
     for stream, newline in (sys.stdin, "\n"), (sys.stdout, None):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", newline=newline)  # whatever the locale; a carriage return stays
@@ -104,19 +117,22 @@ class _Answers:
     """
 
     form: LineFormat
-    restorer: Restorer
+    restorer: AnyRestorer
     prompts: list[str] | None
+    groups: list[str] | None
     done: int = 0
     incomplete: int = 0
     problems: list[str] = field(default_factory=list)
 
     def restore(self, lines: list[str], shown: list[str]) -> None:
         """Restore more lines; what is to be written goes to ``shown``, up to the first that can't be used."""
-        usual, start, show = self.restorer.usual, self.restorer.start, shown.append
-        if self.form.strings or self.form.ids or self.form.records or self.prompts is not None:
+        show, restorer, form = shown.append, self.restorer, self.form
+        by_itself = form.strings or form.ids or form.records or self.prompts is not None
+        if by_itself or not isinstance(restorer, Restorer):
             for line in lines:
                 show(self._one(line))
             return
+        usual, start = restorer.usual, restorer.start
         for line in lines:
             natural = usual(line.removeprefix(start))
             if natural is None:
@@ -128,7 +144,7 @@ class _Answers:
     def _one(self, line: str) -> str:
         self.done += 1
         restored: Any
-        if self.form.ids:
+        if self.form.ids and isinstance(self.restorer, Restorer):
             restored = self.restorer.restore_ids(_ids(line, self.done))
         else:
             text = json_string(line, self.done) if self.form.strings else line
@@ -142,19 +158,24 @@ class _Answers:
         return json.dumps(restored.ids) if self.form.ids else one_line(restored.text)
 
     def _restored(self, text: str) -> Restored:
-        if self.prompts is None:
-            return self.restorer.restore(text)
-        if self.done > len(self.prompts):
-            raise InputError(
-                f"{len(self.prompts)} prompts for more answers",
-                shard=str(self.form.prompts),
-                remedy="pass a prompt for each line",
-            )
+        form, restorer = self.form, self.restorer
+        prompt = self._beside(self.prompts, form.prompts, "prompt")
+        group = form.group if self.groups is None else self._beside(self.groups, form.groups, "group")
         try:
-            return self.restorer.restore(text, self.prompts[self.done - 1])
+            if isinstance(restorer, Restorer):
+                return restorer.restore(text, prompt)
+            return restorer.restore(text, prompt, group)
         except InputError as error:
-            place = f"{self.form.prompts}, line {self.done}"
+            file = form.prompts if group is None else form.groups
+            place = _place(self.done) if file is None else f"{file}, line {self.done}"
             raise InputError(error.problem, shard=place, remedy=error.remedy) from None
+
+    def _beside(self, lines: list[str] | None, file: str | Path | None, what: str) -> str | None:
+        """The line of a file beside the answers that goes with the last one."""
+        if lines is not None and self.done > len(lines):
+            problem = f"{len(lines)} {what}s for more answers"
+            raise InputError(problem, shard=str(file), remedy=f"pass a {what} for each line")
+        return None if lines is None else lines[self.done - 1]
 
 
 def _write(lines: list[str], out: TextIO) -> None:
@@ -217,7 +238,10 @@ def _json(line: str) -> Any:
         return None
 
 
-def _prompts(path: str | Path) -> list[str]:
+def _lines(path: str | Path | None) -> list[str] | None:
+    """The lines of a file beside the answers; None where there is none."""
+    if path is None:
+        return None
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

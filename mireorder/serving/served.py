@@ -15,23 +15,27 @@ ENDED = frozenset({"stop", "end_turn", "eos", None})
 
 
 class Restoring(Protocol):
-    """A plan or a `Restorer`: what answers are restored by."""
+    """A plan or a `Restorer`: what answers are restored by. A bundle, or a `BundleRestorer`, takes ``group``, too."""
 
     def restore(self, emitted: str, prompt: str | None = None) -> Restored:
         """The natural target of what a model wrote."""
 
 
 def restore_request_outputs(
-    outputs: Iterable[Any], plan: Restoring, prompts: Sequence[str] | None = None
+    outputs: Iterable[Any],
+    plan: Restoring,
+    prompts: Sequence[str] | None = None,
+    groups: Sequence[str] | None = None,
 ) -> list[list[Restored]]:
     """Restore what vLLM's ``LLM.generate`` or ``LLM.chat`` returns.
 
     Args:
         outputs: ``RequestOutput`` objects, or whatever has their ``prompt`` and ``outputs`` (with ``text`` and
             ``finish_reason``); vLLM itself is not needed.
-        plan: the model's, or its `Restorer`.
+        plan: the model's plan or bundle, or what restores it.
         prompts: what each request asked, as it stands in the dataset; None takes the requests' own. A chat template
-            wraps others around the prompt, and then kind ``causal`` needs them.
+            wraps others around the prompt, and then kind ``causal`` needs them, and bundles do.
+        groups: of each request, for a bundle whose groups are told by a column.
 
     Returns:
         For each request, its answers in natural order. One that met the length limit counts as cut short.
@@ -42,21 +46,26 @@ def restore_request_outputs(
     """
     requests = list(outputs)
     asked = [request.prompt for request in requests] if prompts is None else list(prompts)
-    if len(asked) != len(requests):
-        raise InputError(f"{len(asked):,} prompts for {len(requests):,} requests", remedy="pass one each")
+    told = [None] * len(requests) if groups is None else list(groups)
+    for what, found in ("prompts", asked), ("groups", told):
+        if len(found) != len(requests):
+            raise InputError(f"{len(found):,} {what} for {len(requests):,} requests", remedy="pass one each")
     return [
-        [_restored(plan, answer.text, answer.finish_reason, prompt) for answer in request.outputs]
-        for request, prompt in zip(requests, asked, strict=True)
+        [_restored(plan, answer.text, answer.finish_reason, prompt, group) for answer in request.outputs]
+        for request, prompt, group in zip(requests, asked, told, strict=True)
     ]
 
 
-def restore_completion(completion: Any, plan: Restoring, prompt: str | None = None) -> dict[str, Any]:
+def restore_completion(
+    completion: Any, plan: Restoring, prompt: str | None = None, group: str | None = None
+) -> dict[str, Any]:
     """Restore a completion or chat completion in the form of OpenAI's API, as vLLM, TGI, llama.cpp and others give it.
 
     Args:
         completion: the parsed JSON, or an object of the openai package (whatever has ``model_dump``).
-        plan: the model's, or its `Restorer`.
+        plan: the model's plan or bundle, or what restores it.
         prompt: what was asked, as it stands in the dataset, without a chat template; kind ``causal`` needs it.
+        group: of the row, for a bundle whose groups are told by a column.
 
     Returns:
         A copy with every choice's text in natural order: its ``text`` or its ``message.content``. Of a list of parts
@@ -89,7 +98,7 @@ def restore_completion(completion: Any, plan: Restoring, prompt: str | None = No
         if emitted is None:
             choice["mireorder"] = {"verdict": None, "problem": _why_not(choice, holder), "emitted": None}
             continue
-        found = _restored(plan, emitted, choice.get("finish_reason"), prompt)
+        found = _restored(plan, emitted, choice.get("finish_reason"), prompt, group)
         holder[key] = _with_text(holder[key], found.text)
         choice["mireorder"] = {"verdict": found.verdict, "problem": found.problem, "emitted": emitted}
     return restored
@@ -127,8 +136,9 @@ def _why_not(choice: Mapping[str, Any], holder: Mapping[str, Any]) -> str:
     return "the message has no text" if holder.get("content") else "the message has no content"
 
 
-def _restored(plan: Restoring, emitted: str, reason: str | None, prompt: str | None) -> Restored:
-    found = plan.restore(emitted, prompt)
+def _restored(plan: Restoring, emitted: str, reason: str | None, prompt: str | None, group: str | None) -> Restored:
+    restore: Any = plan.restore
+    found = restore(emitted, prompt) if group is None else restore(emitted, prompt, group)
     if found.verdict == "complete" and reason not in ENDED:
         return replace(found, verdict="cut short", problem=f"it did not end by itself ({reason})")
     return found

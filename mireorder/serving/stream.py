@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from mireorder.restoring.bundled import AnyRestorer, BundleRestorer
 from mireorder.restoring.restorer import Restorer
 from mireorder.restoring.units import Restored
 from mireorder.serving.following import follow
+from mireorder.serving.within import Follower, Plain
 
 
 class Planned(Protocol):
     """A plan, as far as streams go."""
 
     @property
-    def restorer(self) -> Restorer: ...  # noqa: D102
+    def restorer(self) -> AnyRestorer: ...  # noqa: D102
 
 
 class Stream:
@@ -23,14 +25,16 @@ class Stream:
     the verdict. What ``feed`` gave, one after the other, and ``rest`` after ``finish`` are the restored text.
 
     Args:
-        plan: the model's, or its `Restorer`.
-        prompt: what it answers, as it stands in the dataset; kind ``causal`` needs it.
+        plan: the model's, or its `Restorer`; or a bundle, or its `BundleRestorer`.
+        prompt: what it answers, as it stands in the dataset; kind ``causal`` needs it, and bundles may.
+        group: of a bundle, the group of the row; None where the prompt says it.
 
     Attributes:
         rest: the natural text that only the end made certain, once finished.
 
     Raises:
-        PlanError, InputError: as `Restorer.restore` does where units are ids, or the prompt can't be used.
+        PlanError, InputError: as `Restorer.restore` does where units are ids, or the prompt can't be used; or as
+            `BundleRestorer.restore` where nothing says the group, or it has no plan.
 
     Example:
         >>> from mireorder import Digits, fit
@@ -42,10 +46,14 @@ class Stream:
         '42'
     """
 
-    def __init__(self, plan: Planned | Restorer, prompt: str | None = None) -> None:
-        self._restorer = plan if isinstance(plan, Restorer) else plan.restorer
-        self._restorer.require_text()
-        self._follower = follow(self._restorer, self._restorer.source(prompt))
+    def __init__(self, plan: Planned | AnyRestorer, prompt: str | None = None, group: str | None = None) -> None:
+        found = plan if isinstance(plan, Restorer | BundleRestorer) else plan.restorer
+        self._start = found.start
+        restorer, prompt = found.member(prompt, group) if isinstance(found, BundleRestorer) else (found, prompt)
+        if restorer is not None:
+            restorer.require_text()
+        self._restorer = restorer
+        self._follower: Follower = Plain() if restorer is None else follow(restorer, restorer.source(prompt))
         self._prompt, self._emitted, self._given = prompt, list[str](), list[str]()
         self._opening: str | None = ""  # what may be the white space that opens a completion
         self.rest = ""
@@ -67,7 +75,7 @@ class Stream:
         """
         self._emitted.append(text)
         if self._opening is not None:
-            text, start = self._opening + text, self._restorer.start
+            text, start = self._opening + text, self._start
             if len(text) < len(start) and start.startswith(text):
                 self._opening = text
                 return ""
@@ -78,7 +86,11 @@ class Stream:
 
     def finish(self) -> Restored:
         """The emission has ended: what it restores to. If that contradicts what was given, the verdict says so."""
-        restored = self._restorer.restore("".join(self._emitted), self._prompt)
+        emitted = "".join(self._emitted)
+        if self._restorer is None:
+            restored = Restored(emitted.removeprefix(self._start), "complete")
+        else:
+            restored = self._restorer.restore(emitted, self._prompt)
         given = self.given
         if restored.text.startswith(given):
             self.rest = restored.text[len(given) :]

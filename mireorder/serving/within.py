@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from mireorder.restoring.digits import NUMERAL
 from mireorder.restoring.fields import FieldsRestorer
@@ -20,6 +20,16 @@ class Follower(Protocol):
 
     def feed(self, text: str) -> str:
         """Take more of the emission, without the white space that opens it; returns new natural text."""
+
+
+class Plain:
+    """A text in natural order: all of it is certain."""
+
+    held: ClassVar[list[str]] = []
+
+    def feed(self, text: str) -> str:
+        """See `Follower`."""
+        return text
 
 
 class LastNumber:

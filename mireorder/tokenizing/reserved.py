@@ -5,10 +5,10 @@ from typing import Any
 
 from tokenizers import AddedToken
 
-from mireorder.ordering.plan import Plan
+from mireorder.ordering.bundle import AnyPlan
 
 
-def reserve(tokenizer: Any, plan: Plan) -> Any:
+def reserve(tokenizer: Any, plan: AnyPlan) -> Any:
     """Add the marks that a plan writes to a tokenizer, as tokens that are text.
 
     They are not special tokens: decoding keeps them, and restore finds them. A model needs an embedding for each

@@ -21,6 +21,7 @@ from mireorder.cutting.batches import Prepare
 from mireorder.cutting.tokens import with_ids
 from mireorder.errors import InputError, MireorderError
 from mireorder.jit import kernel
+from mireorder.ordering.bundle import AnyPlan, Bundle
 from mireorder.ordering.plan import Plan
 from mireorder.restoring.restorer import split_between
 from mireorder.restoring.units import Restored
@@ -282,7 +283,7 @@ def special_ids(tokenizer: Any) -> frozenset[int]:
 
 
 def restore_ids(
-    ids: Sequence[int], tokenizer: Any, plan: Plan, *, prompt: str | None = None, ends: Collection[int] | None = None
+    ids: Sequence[int], tokenizer: Any, plan: AnyPlan, *, prompt: str | None = None, ends: Collection[int] | None = None
 ) -> tuple[str, Restored]:
     """`restore_all_ids` of one answer."""
     prompts = None if prompt is None else [prompt]
@@ -293,9 +294,10 @@ def restore_ids(
 def restore_all_ids(
     emitted: Sequence[Sequence[int]],
     tokenizer: Any,
-    plan: Plan,
+    plan: AnyPlan,
     *,
     prompts: Sequence[str] | None = None,
+    groups: Sequence[str | None] | None = None,
     ends: Collection[int] | None = None,
 ) -> tuple[list[str], list[Restored]]:
     """Turn what a model emitted behind prompts into natural answers.
@@ -305,6 +307,7 @@ def restore_all_ids(
         tokenizer: the model's.
         plan: the model's.
         prompts: what they answer; kind ``causal`` needs them.
+        groups: of a bundle, their groups; None where prompts say them.
         ends: tokens that end an answer, such as a chat's end of turn; None takes the tokenizer's EOS.
 
     Returns:
@@ -315,7 +318,9 @@ def restore_all_ids(
     stops = [next((at for at, token in enumerate(ids) if token in ends), None) for ids in emitted]
     rows = [list(ids)[:stop] for ids, stop in zip(emitted, stops, strict=True)]
     texts = decode(rows, tokenizer)
-    if plan.tokenizer is not None:
+    if isinstance(plan, Bundle):
+        restored = list(plan.restore_all(texts, prompts, groups))
+    elif plan.tokenizer is not None:
         restored = [_restore_units(ids, tokenizer, plan) for ids in rows]
     else:
         restored = list(plan.restore_all(texts, prompts))

@@ -11,7 +11,7 @@ from mireorder.dataset.folder import is_parquet, load
 from mireorder.dataset.saved import load_saved
 from mireorder.errors import InputError, MireorderError, within
 from mireorder.networks import IGNORED
-from mireorder.ordering.plan import Plan
+from mireorder.ordering.bundle import load_plan
 from mireorder.tokenizing.characters import character_tokenizer
 from mireorder.tokenizing.reserved import reserve
 from mireorder.tokenizing.tokens import encode, eos_id, fingerprint, load_tokenizer
@@ -73,7 +73,7 @@ def tokenizer_for(folder: Path, model: str, lora: bool = False) -> Any:
         MireorderError: the dataset was cut with another tokenizer than the model's, or has marks that an adapter can't
             learn.
     """
-    own, plan = folder / "tokenizer", Plan.load(folder)
+    own, plan = folder / "tokenizer", load_plan(folder)
     if not own.is_dir():
         read = character_tokenizer(_texts(folder)) if model in PRESETS else load_tokenizer(model)
         return read if lora else reserve(read, plan)

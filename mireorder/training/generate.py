@@ -12,6 +12,7 @@ from transformers import GenerationConfig, LogitsProcessorList, TextGenerationPi
 from transformers.pipelines.text_generation import ReturnType
 
 from mireorder.errors import MireorderError
+from mireorder.ordering.bundle import AnyPlan, Bundle, load_plan, require_one
 from mireorder.ordering.plan import Plan
 from mireorder.tokenizing.chat import end_of_turn, render
 from mireorder.tokenizing.tokens import encode_prompts, eos_id, fingerprint, load_tokenizer, restore_ids
@@ -37,7 +38,7 @@ class RestoringPipeline(TextGenerationPipeline):  # type: ignore[misc]
     messages, written by the tokenizer's chat template) work as in any pipeline.
 
     Args:
-        plan: what the model's training data was reordered by.
+        plan: what the model's training data was reordered by; of a bundle, prompts must tell the group.
         constrained: whether the model may write only what can be restored (`Constraint`).
         decode: the order to answer in, for a model that learnt every order: what `Plan.decode_in` takes, which
             constrains the model to it; or ``confident``, by which each next slot is the one whose unit the model is
@@ -51,17 +52,25 @@ class RestoringPipeline(TextGenerationPipeline):  # type: ignore[misc]
     _default_generation_config = GenerationConfig(do_sample=False, max_new_tokens=256)
 
     def __init__(
-        self, *args: Any, plan: Plan, constrained: bool = False, decode: Decode | None = None, **kwargs: Any
+        self, *args: Any, plan: AnyPlan, constrained: bool = False, decode: Decode | None = None, **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
         self.model.eval()  # fresh from a trainer it would drop out, and lose its cache to gradient checkpointing
         self.plan = plan
         self._ends = _ends(self.model, self.tokenizer)
-        self._slots = SlotTokens.of(plan, self.tokenizer) if decode == CONFIDENT else None
-        if decode is not None and self._slots is None:
-            plan, constrained = plan.decode_in(decode), True
-        self._constraint = Constraint(plan, self.tokenizer, self._ends) if constrained else None
+        self._slots: SlotTokens | None = None
+        self._constraint: Constraint | None = None
+        if decode is not None or constrained:
+            self._choose(require_one(plan, "constrained decoding"), decode)
         self._positions: int | None = getattr(self.model.config, "max_position_embeddings", None)
+
+    def _choose(self, plan: Plan, decode: Decode | None) -> None:
+        """What the model may write, or the order that it is made to take."""
+        if decode == CONFIDENT:
+            self._slots = SlotTokens.of(plan, self.tokenizer)
+        else:
+            plan = plan if decode is None else plan.decode_in(decode)
+            self._constraint = Constraint(plan, self.tokenizer, self._ends)
 
     def preprocess(self, prompt_text: Any, tools: Any = None, **_: Any) -> dict[str, Any]:
         """Encode a prompt as it was encoded in training.
@@ -218,7 +227,10 @@ def load_pipeline(
     folder = Path(model_folder)
     if decode == BEST:
         decode = _chosen(folder)
-    plan, tokenizer = Plan.load(folder), load_tokenizer(folder)
+    plan, tokenizer = load_plan(folder), load_tokenizer(folder)
+    if isinstance(plan, Bundle) and plan.route.kind == "column":
+        problem = "no prompt says the group of a row, so no plan can be chosen to restore its answer"
+        raise MireorderError(f"{folder}: {problem}; bundle the plans with --tag, and train on that")
     trained = _training(folder)
     four_bit = bool(trained.get("four_bit"))
     model = pretrained(str(folder), half=bool(trained.get("lora")) and halves(), four_bit=four_bit)

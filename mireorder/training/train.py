@@ -14,7 +14,7 @@ from mireorder.dataset import manifest
 from mireorder.errors import MireorderError
 from mireorder.files import write_text
 from mireorder.lock import staged
-from mireorder.ordering.plan import Plan
+from mireorder.ordering.bundle import load_plan
 from mireorder.restoring.restorer import FILE as PLAN_FILE
 from mireorder.standalone import write_standalone
 from mireorder.storage import require_local
@@ -102,7 +102,7 @@ def train(
     budget, folder, out = budget or Budget(), require_local(dataset), require_local(out)
     _refuse(model, lora, four_bit)
     asked = {"model": model, "lora": lora, "four_bit": four_bit, "budget": asdict(budget)}
-    rows = {"plan": Plan.load(folder).sha256, "data": manifest.digest_of(manifest.read(folder))}
+    rows = {"plan": load_plan(folder).sha256, "data": manifest.digest_of(manifest.read(folder))}
     with staged(out, {"command": "train"} | rows | asked, TRAINING_FILE) as new:
         kept, scratch = new.with_name(CHECKPOINTS), new / "scratch"
         scratch.mkdir()

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from mireorder.cutting.batches import Prepare
 from mireorder.dataset.laws import Breach, Columns
-from mireorder.ordering.plan import Plan
+from mireorder.ordering.bundle import AnyPlan
 from mireorder.tables import Table
 
 
@@ -41,7 +41,7 @@ class Form(Protocol):
     def prepare(self) -> Prepare | None: ...  # noqa: D102
 
     @classmethod
-    def made(cls, plan: Plan, tokenizer: Any, reserve: bool, max_tokens: int | None) -> Self:
+    def made(cls, plan: AnyPlan, tokenizer: Any, reserve: bool, max_tokens: int | None) -> Self:
         """The form as `apply` writes it.
 
         Args:
@@ -56,7 +56,7 @@ class Form(Protocol):
         """
 
     @classmethod
-    def loaded(cls, plan: Plan, tokenizer: Any) -> Self:
+    def loaded(cls, plan: AnyPlan, tokenizer: Any) -> Self:
         """The form as `check` reads it.
 
         Raises:
@@ -74,7 +74,7 @@ class Form(Protocol):
     def prompts(self, columns: Columns) -> pa.StringArray:
         """What the model reads, as text, of rows in this form."""
 
-    def breaches(self, plan: Plan, columns: Columns) -> list[Breach]:
+    def breaches(self, plan: AnyPlan, columns: Columns) -> list[Breach]:
         """Where rows break a law."""
 
     def save_beside(self, folder: Path) -> None:

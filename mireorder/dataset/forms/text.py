@@ -13,7 +13,7 @@ import pyarrow as pa
 from mireorder.cutting.batches import Prepare
 from mireorder.dataset.laws import Breach, Columns, text_breaches
 from mireorder.errors import InputError, PlanError
-from mireorder.ordering.plan import Plan
+from mireorder.ordering.bundle import AnyPlan
 
 _SHOWN = 20  # characters on each side of a seam
 SEAM_REMEDY = "write token form, whose prompts and completions are encoded apart, or fit with a space between both"
@@ -37,7 +37,7 @@ class TextForm:
     prepare: ClassVar[Prepare | None] = None
 
     @classmethod
-    def made(cls, plan: Plan, tokenizer: Any, reserve: bool, max_tokens: int | None) -> Self:
+    def made(cls, plan: AnyPlan, tokenizer: Any, reserve: bool, max_tokens: int | None) -> Self:
         """It takes no options of tokens. Raises InputError for one, PlanError for a plan whose units are ids."""
         if plan.tokenizer is not None:
             raise PlanError(
@@ -51,7 +51,7 @@ class TextForm:
         return cls()
 
     @classmethod
-    def loaded(cls, plan: Plan, tokenizer: Any) -> Self:
+    def loaded(cls, plan: AnyPlan, tokenizer: Any) -> Self:
         """It needs nothing; with a tokenizer, seams are looked at."""
         del plan
         if isinstance(tokenizer, str | Path):
@@ -73,9 +73,9 @@ class TextForm:
         """They are a column."""
         return columns["prompt"]
 
-    def breaches(self, plan: Plan, columns: Columns) -> list[Breach]:
+    def breaches(self, plan: AnyPlan, columns: Columns) -> list[Breach]:
         """Where an order or a target does not come back, or tokens merge across the seam."""
-        prompts = columns["prompt"] if plan.kind == "causal" else None
+        prompts = columns["prompt"] if plan.reads_prompts else None
         found = list(text_breaches(plan, columns, columns["completion"], prompts))
         return found if self.tokenizer is None else found + list(_seam_breaches(columns, self.tokenizer))
 

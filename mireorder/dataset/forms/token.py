@@ -19,6 +19,7 @@ from mireorder.cutting.batches import Prepare
 from mireorder.dataset.laws import Breach, Columns, text_breaches, unmoved, unrestored_rows
 from mireorder.errors import InputError
 from mireorder.networks import IGNORED
+from mireorder.ordering.bundle import AnyPlan
 from mireorder.ordering.columns import natural_units, put_back, without_start
 from mireorder.ordering.emission import in_natural_order
 from mireorder.ordering.permutation import is_permutation
@@ -62,7 +63,7 @@ class TokenForm:
     prepare: Prepare | None = None
 
     @classmethod
-    def made(cls, plan: Plan, tokenizer: Any, reserve: bool, max_tokens: int | None) -> Self:
+    def made(cls, plan: AnyPlan, tokenizer: Any, reserve: bool, max_tokens: int | None) -> Self:
         """Raises InputError without a tokenizer, PlanError if the plan's units are ids of another one."""
         if max_tokens is not None and max_tokens < 1:
             raise InputError(f"at most {max_tokens} tokens a row leave none", remedy="pass --max-tokens=1 or more")
@@ -76,7 +77,7 @@ class TokenForm:
         return cls(tokenizer, max_tokens, prepared(tokenizer, plan.between))
 
     @classmethod
-    def loaded(cls, plan: Plan, tokenizer: Any) -> Self:
+    def loaded(cls, plan: AnyPlan, tokenizer: Any) -> Self:
         """Raises InputError without a tokenizer."""
         del plan
         if tokenizer is None:
@@ -102,13 +103,13 @@ class TokenForm:
         """The ids that are not labels, decoded."""
         return _prompts(columns, self.tokenizer)
 
-    def breaches(self, plan: Plan, columns: Columns) -> list[Breach]:
+    def breaches(self, plan: AnyPlan, columns: Columns) -> list[Breach]:
         """Where an order or a target does not come back, or labels are not the completion's ids."""
-        if plan.tokenizer is not None:
+        if isinstance(plan, Plan) and plan.tokenizer is not None:
             found = list(_id_breaches(plan, columns, self.tokenizer))
         else:
             completions = pa.array(decode(_emitted_ids(columns["labels"]).to_pylist(), self.tokenizer), pa.string())
-            prompts = self.prompts(columns) if plan.kind == "causal" else None
+            prompts = self.prompts(columns) if plan.reads_prompts else None
             found = list(text_breaches(plan, columns, completions, prompts))
         return found + list(_label_breaches(columns, self.tokenizer.eos_token_id))
 
