@@ -51,6 +51,9 @@ def train(
     dataset: Annotated[Path, Argument("a reordered dataset's folder", "Data")],
     *,
     model: Annotated[str, Option("preset ({names}), model folder or hub id", "Model", names=choices.presets)],
+    objective: Annotated[
+        str, Option("what it is trained to predict: {names}", "Model", names=choices.objectives)
+    ] = "ntp",
     lora: Annotated[bool, Option("train a LoRA adapter", "Model")] = False,
     qlora: Annotated[bool, Option("train a LoRA adapter on weights of 4 bits: needs bitsandbytes", "Model")] = False,
     training: Training,
@@ -79,6 +82,7 @@ def train(
             model,
             out,
             budget,
+            objective=objective,
             lora=lora or qlora,
             four_bit=qlora,
             resume=resume,
