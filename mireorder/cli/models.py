@@ -170,15 +170,17 @@ def compare(
     *,
     rows: options.Rows,
     units: options.Units,
-    policies: Annotated[
-        str, Option("two or more, or orders, as in plain,max,2-1-3-0: {names}", "Order", names=choices.policies)
-    ],
+    policies: Annotated[str, Option("or orders, as in plain,max,2-1-3-0: {names}", "Order", names=choices.policies)],
     scores: options.SeveralScores,
     estimator: options.Estimator = None,
     models: Annotated[
         str,
         Option("presets ({names}), model folders or hub ids: nano,micro", "Model", "--model", names=choices.presets),
     ] = "tiny",
+    objectives: Annotated[
+        str,
+        Option("what it is trained to predict: {names}; ntp,top compares two", "Model", names=choices.objectives),
+    ] = "ntp",
     lora: Annotated[bool, Option("train LoRA adapters", "Model", rare=True)] = False,
     training: Comparing,
     out: options.LocalOut,
@@ -201,10 +203,11 @@ def compare(
         budget=training.budget(),
         workers=training.workers,
         lora=lora,
+        objectives=tuple(name for name in objectives.split(",") if name),
     )
     orders = arms([name for name in policies.split(",") if name], scores.several(), estimator=estimator)
     places.fresh(out, restart)
-    runs = len(orders) * setup.seeds * len(setup.models)
+    runs = len(setup.arms(orders)) * setup.seeds * len(setup.models)
     with steps_bar("training", training.steps * runs, "steps") as bar:
         reached: dict[tuple[str, ...], int] = {}
 

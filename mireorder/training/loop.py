@@ -130,6 +130,25 @@ class Learner:
         loss.backward()
         return loss.detach()
 
+    def costs(self, batch: NDArray[np.int64]) -> dict[str, int]:
+        """What a step on some rows costs, with all that the objective adds; the model stays as it is.
+
+        Returns:
+            ``parameters`` of the model, ``extra_parameters`` that the objective adds while it learns, and
+            floating-point ``operations`` of a step: those of all matrix products, forth and back.
+        """
+        from torch.utils.flop_counter import FlopCounterMode
+
+        self._model.eval()  # nothing is dropped out, so nothing is drawn
+        read = batch_of(self._rows, batch, self._budget.steps - 1, self._budget.steps)
+        with FlopCounterMode(display=False) as counted:
+            self._objective.loss(self._model, self.heads, read).backward()
+        for weight in (*self._model.parameters(), *(self.heads.parameters() if self.heads else ())):
+            weight.grad = None
+        size = sum(weight.numel() for weight in self._model.parameters())
+        extra = sum(weight.numel() for weight in self.heads.parameters()) if self.heads else 0
+        return {"parameters": size, "extra_parameters": extra, "operations": counted.get_total_flops()}
+
     def state(self) -> dict[str, Any]:
         """All that the next steps depend on, but the batches: tensors by name."""
         kept = {"done": torch.tensor(self.done)} | {f"weights.{n}": w.detach() for n, w in enumerate(self._weights)}

@@ -14,13 +14,14 @@ from mireorder.dataset import manifest
 from mireorder.errors import MireorderError
 from mireorder.files import write_text
 from mireorder.lock import staged
+from mireorder.networks import NTP
 from mireorder.ordering.bundle import load_plan
 from mireorder.restoring.restorer import FILE as PLAN_FILE
 from mireorder.standalone import write_standalone
 from mireorder.storage import require_local
 from mireorder.training.budget import Budget
 from mireorder.training.encoded import Encoded, encode_dataset, tokenizer_for
-from mireorder.training.objectives import NTP, drop_heads, objective_of, refuse_objectives
+from mireorder.training.objectives import drop_heads, objective_of, refuse_objectives
 from mireorder.training.presets import (
     PRESETS,
     build,
@@ -199,12 +200,15 @@ def _refuse(model: str, lora: bool, four_bit: bool, objective: str) -> None:
 
 def _network(model: str, encoded: Encoded, seed: int, lora: bool, four_bit: bool = False) -> Any:
     if model in PRESETS:
-        return build(model, encoded.tokenizer, encoded.longest + SLACK, seed)
+        network = build(model, encoded.tokenizer, encoded.longest + SLACK, seed)
+        embed(network, encoded.tokenizer, seed)
+        return network
     # An adapter notes where its base model is, so a folder is named in full.
     path_or_id = str(Path(model).resolve()) if Path(model).is_dir() else model
     network = pretrained(path_or_id, half=lora and halves(), four_bit=four_bit)
     refuse_adapter(network, model)
     encoded.refuse_longer_than(getattr(network.config.get_text_config(), "max_position_embeddings", None))
+    embed(network, encoded.tokenizer, seed)
     return network
 
 

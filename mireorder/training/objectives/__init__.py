@@ -12,9 +12,9 @@ from importlib import import_module
 from typing import Any
 
 from mireorder.errors import InputError
+from mireorder.networks import NTP
 from mireorder.serialise import one_of
 
-NTP = "ntp"
 HEADS = "objective_heads"
 """Name in the model of the modules that an objective adds."""
 
