@@ -38,7 +38,7 @@ def constant(layers=2):
             weight.zero_()
         model.transformer.ln_f.bias[0] = 1
         model.transformer.wte.weight[:, 0] = torch.tensor(SCORES)
-    return model
+    return model.eval()
 
 
 def batch(*labels, ids=None, step=0, steps=1, **columns):
@@ -141,3 +141,96 @@ def test_losses_do_not_depend_on_the_rows_beside():
     np.testing.assert_allclose(
         Ntp().loss(constant(), None, batch(LABELS, LABELS[:4])).item(), (2 * COST[2] + 2 * COST[1] + COST[3]) / 5, 1e-5
     )
+
+
+# -- heads that look further ahead: the constant model gives each of them the same scores, so what they cost is by hand
+
+
+@pytest.mark.parametrize(
+    ("name", "further"),
+    [
+        ("mtp-2", (COST[1] + COST[3]) / 2),
+        ("mtp-4", (COST[1] + COST[3]) / 2 + COST[3]),
+        ("leap", COST[3]),
+        ("mtp-chain", 0.3 * (COST[1] + COST[3]) / 2),
+    ],
+)
+def test_heads_further_ahead_by_hand(name, further):
+    """Before the 2, the second head predicts the 1, the third the 3, the fourth nothing; leaping, the second the 3."""
+    assert loss_of(objective_of(name)) == pytest.approx(NTP_LOSS + further, abs=1e-5)
+
+
+def test_the_weight_of_a_chain_falls_late_in_the_run():
+    second = (COST[1] + COST[3]) / 2
+    found = [loss_of(objective_of("mtp-chain"), step=step, steps=1000) for step in (0, 675, 676, 999)]
+    assert found == pytest.approx([NTP_LOSS + share * second for share in (0.3, 0.3, 0.1, 0.1)], abs=1e-5)
+
+
+def test_heads_join_one_by_one():
+    """Four heads in eight steps: one more every two."""
+    second, third = (COST[1] + COST[3]) / 2, COST[3]
+    found = [loss_of(objective_of("mtp-4-curriculum"), step=step, steps=8) - NTP_LOSS for step in range(8)]
+    expected = [0, 0, second, second, second + third, second + third, second + third, second + third]
+    assert found == pytest.approx(expected, abs=1e-5), "the fourth has nothing to predict in three tokens"
+
+
+def test_every_way_to_a_prediction_is_as_deep_as_ntp():
+    """A head is one layer; the one that answers has the model's own layers and no less."""
+    model = constant(layers=3)
+    heads = objective_of("mtp-4").heads(model)
+    layer = sum(weight.numel() for weight in blocks(model)[-1].parameters())
+    assert sum(weight.numel() for weight in heads.parameters()) == 3 * layer
+    assert len(blocks(model)) == 3
+
+
+def test_a_head_runs_on_the_trunk_and_not_on_the_last_layer():
+    """With a last layer that adds (5, 0) and a head that adds nothing, the head sees the embeddings alone."""
+    model = constant()
+    objective = objective_of("mtp-2")
+    heads = objective.heads(model)
+    with torch.no_grad():
+        blocks(model)[-1].mlp.c_proj.bias[0] = 5
+    seen = []
+    model.transformer.ln_f.register_forward_pre_hook(lambda _, args: seen.append(args[0].detach()))
+    objective.loss(model, heads, batch(LABELS, ids=[ROW]))
+    scores = torch.tensor(SCORES)[torch.tensor(ROW[1:-1])]
+    assert torch.equal(seen[0][0, 1:, 0], scores + 5) and torch.equal(seen[1][0, :, 0], scores)
+
+
+# -- the next token's shallow state
+
+
+@pytest.mark.parametrize(("guess", "apart"), [((1.0, 0.0), 0.0), ((0.0, 1.0), 1.0), ((-1.0, 0.0), 2.0)])
+def test_the_implicit_token_by_hand(guess, apart):
+    """The shallow state of token v is (SCORES[v], 0); 2 and 1 are read after they were predicted, 3 is not."""
+    model = constant()
+    objective = objective_of("nitp")
+    heads = objective.heads(model)
+    with torch.no_grad():
+        for weight in heads.parameters():
+            weight.zero_()
+        heads["gate"].weight[0, 0] = heads["up"].weight[0, 0] = 1.0
+        heads["down"].weight[:, 0] = torch.tensor(guess)
+    found = objective.loss(model, heads, batch(LABELS, ids=[ROW])).item()
+    assert found == pytest.approx(NTP_LOSS + apart, abs=1e-5)
+
+
+def test_the_shallow_state_is_that_of_the_next_token_and_has_no_gradient():
+    """The loss is that of plain loops, for random states."""
+    torch.manual_seed(1)
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=5, n_positions=8, n_layer=5, n_head=1, n_embd=4)).eval()
+    objective = objective_of("nitp")
+    heads = objective.heads(model)
+    states = model(torch.tensor([ROW]), output_hidden_states=True).hidden_states
+    apart = []
+    for at in (1, 2):  # the positions before 2 and 1
+        h = states[-1][0, at]
+        inner = torch.nn.functional.silu(heads["gate"].weight @ h) * (heads["up"].weight @ h)
+        guess, shallow = heads["down"].weight @ inner, states[1][0, at + 1].detach()
+        apart.append(1 - guess @ shallow / (guess.norm() * shallow.norm()))
+    expected = Ntp().loss(model, None, batch(LABELS, ids=[ROW])) + sum(apart) / 2
+    found = objective.loss(model, heads, batch(LABELS, ids=[ROW]))
+    assert found.item() == pytest.approx(expected.item(), abs=1e-5)
+    names, weights = zip(*model.named_parameters(), strict=True)
+    for name, mine, theirs in zip(names, *(torch.autograd.grad(of, weights) for of in (found, expected)), strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-6, rtol=1e-4, msg=name)

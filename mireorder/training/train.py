@@ -113,14 +113,8 @@ def train(
         scratch.mkdir()
         encoded = encode_dataset(folder, tokenizer_for(folder, model, lora), scratch)
         network = _network(model, encoded, budget.seed, lora, four_bit)
-        embed(network, encoded.tokenizer, budget.seed)
-        how: dict[str, Any] = {
-            "scratch": model in PRESETS,
-            "lora": lora,
-            "objective": objective,
-            "log_every": log_every,
-        }
-        trainer = _trainer(network, encoded, kept, budget, **how)
+        given: dict[str, Any] = {"lora": lora, "objective": objective, "log_every": log_every}
+        trainer = _trainer(network, encoded, kept, budget, scratch=model in PRESETS, **given)
         trainer.add_callback(_reporter(progress, CHECKPOINT_SECONDS if resume else None))
         with no_bars():
             trainer.train(resume_from_checkpoint=_last(kept) if resume else None)

@@ -36,6 +36,13 @@ OBJECTIVES: dict[str, Named] = {
     NTP: Named("mireorder.training.objectives.ntp:Ntp"),
     "top": Named("mireorder.training.objectives.top:Top"),
     "top-as-coded": Named("mireorder.training.objectives.top:Top", {"half": True}),
+    "mtp-2": Named("mireorder.training.objectives.mtp:Mtp"),
+    "mtp-4": Named("mireorder.training.objectives.mtp:Mtp", {"tokens": 4}),
+    "mtp-2-curriculum": Named("mireorder.training.objectives.mtp:Mtp", {"curriculum": True}),
+    "mtp-4-curriculum": Named("mireorder.training.objectives.mtp:Mtp", {"tokens": 4, "curriculum": True}),
+    "mtp-chain": Named("mireorder.training.objectives.mtp_chain:MtpChain"),
+    "leap": Named("mireorder.training.objectives.leap:Leap"),
+    "nitp": Named("mireorder.training.objectives.nitp:Nitp"),
 }
 """Name on the command line -> objective."""
 

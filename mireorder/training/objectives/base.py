@@ -176,11 +176,11 @@ def run_block(block: Any, read: Pass, hidden: Any) -> Any:
     return made[0] if isinstance(made, tuple) else made
 
 
-def linear(model: Any, inputs: int, outputs: int) -> Any:
-    """A map without bias, on the model's device, drawn as transformers draws weights; the same for every model."""
+def linear(model: Any, inputs: int, outputs: int, seed: int = 0) -> Any:
+    """A map without bias, on the model's device, drawn as transformers draws weights."""
     weights = model.get_input_embeddings().weight
     made = torch.nn.Linear(inputs, outputs, bias=False, device=weights.device, dtype=weights.dtype)
-    drawn = torch.randn(outputs, inputs, generator=torch.Generator().manual_seed(0))
+    drawn = torch.randn(outputs, inputs, generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():
         made.weight.copy_(drawn * getattr(model.config.get_text_config(), "initializer_range", 0.02))
     return made

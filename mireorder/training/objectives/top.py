@@ -39,6 +39,8 @@ class Top:
     def loss(self, model: Any, heads: Any, batch: Batch) -> Any:
         """A scalar tensor."""
         read = run(model, batch, hidden=True)
+        if not self.weight:
+            return next_token_loss(read)
         tokens, shares = upcoming(read.targets, self.window, self.half)
         scores = heads(read.last(read.hidden[-1])).float().log_softmax(-1)
         costs = -(scores.gather(2, tokens) * shares).sum(2)
