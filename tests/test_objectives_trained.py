@@ -24,7 +24,7 @@ from mireorder.training.presets import build
 from mireorder.training.train import _trainer, train
 
 ADDED = [name for name in OBJECTIVES if name != "ntp"]
-PLAIN = dict.fromkeys(("weight", "late_weight"), 0.0)
+PLAIN = {"weight": 0.0, "late_weight": 0.0, "keep": 1.0}
 """What makes each objective ntp."""
 
 
@@ -36,14 +36,32 @@ def encoded(tmp_path_factory):
     return encode_dataset(folder / "data", tokenizer, folder)
 
 
-def rows_of(encoded):
+@pytest.fixture(scope="module")
+def weighed(encoded):
+    """The same rows, every second token learnt, with losses that a reference might have had."""
+    ids = encoded.train["input_ids"][:]
+    numbers = {"weights": [[n % 2 for n in range(len(row))] for row in ids],
+               "reference_losses": [[n / 10 for n in range(len(row))] for row in ids]}  # fmt: skip
+    train = encoded.train
+    for name, values in numbers.items():
+        train = train.add_column(name, values)
+    return replace(encoded, train=train)
+
+
+def rows_of(encoded, columns=()):
     rows = to_rows(encoded.train["input_ids"][:], encoded.train["labels"][:])
     assert len(set(rows.lengths)) > 1, "rows of different lengths, so that padding is tested"
+    for name in columns:
+        rows.columns[name] = torch.zeros(rows.input_ids.shape)
+        for row, values in enumerate(encoded.train[name][:]):
+            rows.columns[name][row, : len(values)] = torch.tensor(values)
     return rows
 
 
 @pytest.mark.parametrize("name", ADDED)
-def test_the_loop_has_the_losses_of_the_stock_trainer(name, encoded, tmp_path):
+def test_the_loop_has_the_losses_of_the_stock_trainer(name, weighed, tmp_path):
+    objective = objective_of(name)
+    encoded = replace(weighed, train=weighed.train.select_columns(["input_ids", "labels", *objective.columns]))
     budget = Budget(steps=9, batch_size=10, learning_rate=3e-3, warmup=0.2)
     model = build("nano", encoded.tokenizer, encoded.longest + 4, seed=1)
     trainer = _trainer(model, encoded, tmp_path / "out", budget, scratch=True, objective=name, log_every=1)
@@ -52,7 +70,7 @@ def test_the_loop_has_the_losses_of_the_stock_trainer(name, encoded, tmp_path):
     stock = [log["loss"] for log in trainer.state.log_history if "loss" in log]
     ours = build("nano", encoded.tokenizer, encoded.longest + 4, seed=1)
     batches = [np.arange(start, min(start + 10, len(SUMS))) for start in range(0, len(SUMS), 10)] * 2
-    steps = train_steps(ours, rows_of(encoded), batches, budget, 3e-3, objective_of(name))
+    steps = train_steps(ours, rows_of(encoded, objective.columns), batches, budget, 3e-3, objective)
     np.testing.assert_allclose([float(loss) for loss in steps], stock, atol=1e-4)
 
 
@@ -60,7 +78,9 @@ def test_the_loop_has_the_losses_of_the_stock_trainer(name, encoded, tmp_path):
 def test_with_weight_0_losses_are_those_of_ntp_bit_for_bit(name, encoded):
     objective = objective_of(name)
     objective = replace(objective, **{field: value for field, value in PLAIN.items() if hasattr(objective, field)})
-    rows, budget = rows_of(encoded), Budget(steps=6, batch_size=10)
+    encoded = replace(encoded, train=encoded.train.map(lambda row: {"weights": [1] * len(row["labels"])} |
+                                                                   {"reference_losses": row["labels"]}))  # fmt: skip
+    rows, budget = rows_of(encoded, objective.columns), Budget(steps=6, batch_size=10)
     batches = [np.arange(start, start + 10) for start in range(0, 60, 10)]
 
     def learnt(of):
@@ -77,6 +97,7 @@ def test_with_weight_0_losses_are_those_of_ntp_bit_for_bit(name, encoded):
 def test_what_an_objective_adds_is_learnt(name, encoded):
     ids = torch.randint(0, len(encoded.tokenizer), (4, 8), generator=torch.Generator().manual_seed(0))
     objective, rows = objective_of(name), to_rows(ids.tolist(), ids.tolist())
+    rows.columns.update(dict.fromkeys(objective.columns, torch.ones(ids.shape)))
     model = build("tiny", encoded.tokenizer, 8, seed=1)
     heads = objective.heads(model)
     objective.loss(model, heads, batch_of(rows, np.arange(4), 9, 10)).backward()

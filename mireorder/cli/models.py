@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from mireorder.cli import choices, options, places, values
-from mireorder.cli.output import Incomplete, print_json, say, show, steps_bar
+from mireorder.cli.output import Incomplete, print_json, rows_bar, say, show, steps_bar
 from mireorder.cli.signature import Argument, Option
 from mireorder.restoring.script import one_line
 
@@ -94,6 +94,33 @@ def train(
     held_out = "" if trained.held_out_loss is None else f", held-out loss {trained.held_out_loss:.3f}"
     say(f"loss {trained.losses[-1][1]:.3f} after {budget.steps:,} steps on {trained.device}{held_out}")
     say(f"model written to {out}")
+
+
+def weigh(
+    dataset: Annotated[Path, Argument("folder of a reordered dataset in token form", "Data")],
+    *,
+    reference: Annotated[str, Option("model folder or hub id, of the dataset's tokenizer", "Model")],
+    keep: Annotated[float, Option("share of the tokens that are to be learnt", "Model", least=0)] = 0.6,
+    out: options.LocalOut,
+    restart: options.Restart = False,
+    as_json: options.Json = False,
+) -> None:
+    """Choose the tokens that are worth learning, by a reference model.
+
+    The dataset is written again with a column of weights, which train --objective selective reads.
+
+    Example: mireorder weigh reordered/ --reference model/ --out weighed/
+    """
+    from mireorder.training.weigh import weigh as weigh_dataset
+
+    places.fresh(out, restart)
+    with rows_bar("weighing") as progress:
+        weighed = weigh_dataset(dataset, reference, out, keep=keep, progress=progress)
+    if as_json:
+        print_json(asdict(weighed) | {"folder": str(weighed.folder)})
+        return
+    say(f"{weighed.kept:,} of {weighed.tokens:,} tokens are to be learnt")
+    say(f"dataset written to {out}")
 
 
 def choose(

@@ -7,7 +7,7 @@ side; a dataset is trained for good by ``mireorder.training.train``.
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
@@ -21,6 +21,10 @@ from mireorder.networks.small import SmallGpt, is_small
 from mireorder.training.budget import Budget
 from mireorder.training.objectives.base import Batch, Objective, run
 from mireorder.training.objectives.ntp import Ntp
+from mireorder.training.objectives.selective import KEEP, LOSSES, WEIGHTS, kept_tokens, reference_scores
+
+REFERENCE = 0.25
+"""Share of the steps after which a model becomes its own reference, where rows have none."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,8 @@ class Learner:
         rows: what it learns.
         budget: steps, warm-up.
         learning_rate: its peak.
-        objective: what it is trained to predict; None takes the next token.
+        objective: what it is trained to predict; None takes the next token. Of rows that lack its columns, the model
+            itself is the reference after `REFERENCE` of the steps; until then it learns the next token.
 
     Attributes:
         done: steps taken.
@@ -114,6 +119,8 @@ class Learner:
 
     def step(self, batch: NDArray[np.int64]) -> Any:
         """Take a step on some rows. Returns its loss, a tensor: the mean over the batch's completion tokens."""
+        if not self._is_ready and self.done >= REFERENCE * self._budget.steps:
+            self._refer()
         self._optimiser.param_groups[0]["lr"] = self._rate * _pace(self.done, self._budget)
         loss = self._learn(batch)
         torch.nn.utils.clip_grad_norm_(self._weights, 1.0)
@@ -126,9 +133,23 @@ class Learner:
         for weight in self._weights:
             weight.grad = None
         read = batch_of(self._rows, batch, self.done, self._budget.steps)
-        loss = self._objective.loss(self._model, self.heads, read)
+        loss = (self._objective if self._is_ready else Ntp()).loss(self._model, self.heads, read)
         loss.backward()
         return loss.detach()
+
+    @property
+    def _is_ready(self) -> bool:
+        """Whether the rows have the columns that the objective reads."""
+        return self._rows.columns.keys() >= set(self._objective.columns)
+
+    def _refer(self) -> None:
+        """Let the model as it is say which tokens are learnt from now on: it is its own reference."""
+        rows = self._rows
+        losses, entropies = reference_scores(self._model, rows.input_ids, rows.labels)
+        counts, weights = (rows.labels != IGNORED).cpu().numpy(), np.zeros(losses.shape, np.float32)
+        weights[counts] = kept_tokens(losses.numpy()[counts], entropies.numpy()[counts], KEEP)
+        columns = {LOSSES: losses, WEIGHTS: torch.from_numpy(weights)}
+        self._rows = replace(rows, columns={name: of.to(rows.labels.device) for name, of in columns.items()})
 
     def costs(self, batch: NDArray[np.int64]) -> dict[str, int]:
         """What a step on some rows costs, with all that the objective adds; the model stays as it is.
@@ -141,6 +162,9 @@ class Learner:
 
         self._model.eval()  # nothing is dropped out, so nothing is drawn
         read = batch_of(self._rows, batch, self._budget.steps - 1, self._budget.steps)
+        read = replace(
+            read, columns={name: torch.ones_like(read.ids, dtype=torch.float32) for name in self._objective.columns}
+        )
         with FlopCounterMode(display=False) as counted:
             self._objective.loss(self._model, self.heads, read).backward()
         for weight in (*self._model.parameters(), *(self.heads.parameters() if self.heads else ())):

@@ -111,7 +111,7 @@ def train(
     with staged(out, {"command": "train"} | rows | asked, TRAINING_FILE) as new:
         kept, scratch = new.with_name(CHECKPOINTS), new / "scratch"
         scratch.mkdir()
-        encoded = encode_dataset(folder, tokenizer_for(folder, model, lora), scratch)
+        encoded = encode_dataset(folder, tokenizer_for(folder, model, lora), scratch, objective_of(objective).columns)
         network = _network(model, encoded, budget.seed, lora, four_bit)
         given: dict[str, Any] = {"lora": lora, "objective": objective, "log_every": log_every}
         trainer = _trainer(network, encoded, kept, budget, scratch=model in PRESETS, **given)

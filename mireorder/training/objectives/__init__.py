@@ -26,14 +26,16 @@ class Named:
     Attributes:
         place: module and class, as ``module:Class``.
         options: its fields that are not the default.
+        adds: whether it adds weights to the model, so that an adapter alone can't learn it.
     """
 
     place: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    adds: bool = True
 
 
 OBJECTIVES: dict[str, Named] = {
-    NTP: Named("mireorder.training.objectives.ntp:Ntp"),
+    NTP: Named("mireorder.training.objectives.ntp:Ntp", adds=False),
     "top": Named("mireorder.training.objectives.top:Top"),
     "top-as-coded": Named("mireorder.training.objectives.top:Top", {"half": True}),
     "mtp-2": Named("mireorder.training.objectives.mtp:Mtp"),
@@ -41,8 +43,11 @@ OBJECTIVES: dict[str, Named] = {
     "mtp-2-curriculum": Named("mireorder.training.objectives.mtp:Mtp", {"curriculum": True}),
     "mtp-4-curriculum": Named("mireorder.training.objectives.mtp:Mtp", {"tokens": 4, "curriculum": True}),
     "mtp-chain": Named("mireorder.training.objectives.mtp_chain:MtpChain"),
+    "mutor": Named("mireorder.training.objectives.mutor:Mutor"),
     "leap": Named("mireorder.training.objectives.leap:Leap"),
     "nitp": Named("mireorder.training.objectives.nitp:Nitp"),
+    "selective": Named("mireorder.training.objectives.selective:Selective", adds=False),
+    "selective-online": Named("mireorder.training.objectives.selective:Selective", {"online": True}, adds=False),
 }
 """Name on the command line -> objective."""
 
@@ -57,10 +62,10 @@ def objective_of(name: str) -> Any:
 def refuse_objectives(names: Iterable[str], lora: bool = False) -> None:
     """Raise InputError if an objective is unknown, or not of an adapter alone; torch is not loaded for it."""
     for name in names:
-        one_of(name, OBJECTIVES, "objective")
-        if lora and name != NTP:
+        if one_of(name, OBJECTIVES, "objective").adds and lora:
             raise InputError(
-                f"objective {name} trains more than an adapter does", remedy="take objective ntp, or train without LoRA"
+                f"objective {name} trains more than an adapter does",
+                remedy="take --objective=ntp, or train without LoRA",
             )
 
 

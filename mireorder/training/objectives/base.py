@@ -10,7 +10,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -39,13 +39,11 @@ class Batch:
 
 
 class Objective(Protocol):
-    """What a model is trained to predict.
+    """What a model is trained to predict."""
 
-    Attributes:
-        columns: that a dataset must have beside ``input_ids`` and ``labels``.
-    """
-
-    columns: ClassVar[tuple[str, ...]]
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """That rows must have beside ``input_ids`` and ``labels``."""
 
     def heads(self, model: Any) -> Any:
         """The modules that it adds, on the model's device; None where it adds none. They are dropped after training."""
