@@ -135,7 +135,7 @@ def _actions(columns: Columns, plan: AnyPlan) -> Columns:
     return tokens | {"num_actions": pa.array(np.diff(ends)), "loss_mask": mask}
 
 
-def _weights(columns: Columns, plan: Plan) -> Columns:
+def _weights(columns: Columns, plan: AnyPlan) -> Columns:
     """What each token counts in the loss: its weight, or 1 if it is learnt."""
     labels = columns["labels"]
     learnt = (labels.flatten().to_numpy() != IGNORED).astype(np.float32)

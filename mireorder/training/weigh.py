@@ -22,7 +22,7 @@ from mireorder.dataset.writer import SUFFIXES, finish, write_shard
 from mireorder.errors import InputError, MireorderError
 from mireorder.lock import staged
 from mireorder.networks import IGNORED
-from mireorder.ordering.plan import Plan
+from mireorder.ordering.bundle import AnyPlan
 from mireorder.standalone import write_standalone
 from mireorder.storage import require_local
 from mireorder.training.encoded import tokenizer_for
@@ -166,7 +166,7 @@ def _weighed(batch: pa.RecordBatch, kept: Any, losses: Any) -> pa.RecordBatch:
 
 
 def _write_beside(
-    stage: Path, folder: Path, plan: Plan, tokenizer: Any, written: tuple[list[manifest.Entry], Any]
+    stage: Path, folder: Path, plan: AnyPlan, tokenizer: Any, written: tuple[list[manifest.Entry], Any]
 ) -> None:
     """Plan, way back, tokenizer, manifest, and what makes shards a dataset."""
     entries, features = written

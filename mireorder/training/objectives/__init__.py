@@ -65,7 +65,7 @@ def refuse_objectives(names: Iterable[str], lora: bool = False) -> None:
         if one_of(name, OBJECTIVES, "objective").adds and lora:
             raise InputError(
                 f"objective {name} trains more than an adapter does",
-                remedy="take --objective=ntp, or train without LoRA",
+                remedy="take objective ntp, or train without LoRA",
             )
 
 

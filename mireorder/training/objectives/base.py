@@ -87,8 +87,8 @@ def run(model: Any, batch: Batch, *, hidden: bool = False, block: bool = False) 
     first = first_predicted(batch.labels)
     read: list[Any] = []
     with _watched(model, read) if block else nullcontext():
-        kept = batch.labels.shape[1] - first
-        inputs = {"input_ids": batch.ids[:, :-1], "use_cache": False, "logits_to_keep": kept}
+        ids, kept = batch.ids[:, :-1], batch.labels.shape[1] - first
+        inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "use_cache": False, "logits_to_keep": kept}
         out = model(**inputs, **{"output_hidden_states": True} if hidden else {})
     states = out.hidden_states if hidden else ()
     return Pass(out.logits.float(), batch.labels[:, first:], states, read[0] if block else None)
