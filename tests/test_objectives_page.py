@@ -37,6 +37,7 @@ def test_all_objectives_stand_on_their_page():
     assert tables == [list(OBJECTIVES)] * 2
 
 
+@pytest.mark.slow
 def test_costs_are_those_that_are_counted():
     said = {row[0]: (int(row[1].replace(",", "")), float(row[3])) for row in measured_rows()}
     assert said == {name: (extra, round(share, 2)) for name, (extra, share) in measured().items()}

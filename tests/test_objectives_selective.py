@@ -126,6 +126,7 @@ def test_weigh_on_the_command_line(made, tmp_path, capsys):
 # -- training on it
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["selective", "selective-online"])
 def test_the_stock_trainer_learns_the_tokens_that_count(name, made, tmp_path):
     found = train(made / "weighed", str(made / "model"), tmp_path / "m", Budget(2, 8), objective=name, log_every=1)

@@ -24,6 +24,8 @@ from mireorder.training.presets import build
 from mireorder.training.train import _trainer, train
 
 ADDED = [name for name in OBJECTIVES if name != "ntp"]
+ONE_FAST = [pytest.param(name, marks=[] if name == "top" else pytest.mark.slow) for name in ADDED]
+"""All; but for one of them, only where slow tests are run."""
 PLAIN = {"weight": 0.0, "late_weight": 0.0, "keep": 1.0}
 """What makes each objective ntp."""
 
@@ -58,7 +60,7 @@ def rows_of(encoded, columns=()):
     return rows
 
 
-@pytest.mark.parametrize("name", ADDED)
+@pytest.mark.parametrize("name", ONE_FAST)
 def test_the_loop_has_the_losses_of_the_stock_trainer(name, weighed, tmp_path):
     objective = objective_of(name)
     encoded = replace(weighed, train=weighed.train.select_columns(["input_ids", "labels", *objective.columns]))
@@ -105,7 +107,7 @@ def test_what_an_objective_adds_is_learnt(name, encoded):
         assert weight.grad is not None and weight.grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize("name", ["top"])
+@pytest.mark.parametrize("name", [one for one in ONE_FAST if "selective" not in one.values[0]])
 def test_a_saved_model_is_a_plain_one(name, tmp_path):
     write_dataset(tmp_path / "data", SUMS, SUMS[:8])
     trained = train(tmp_path / "data", "tiny", tmp_path / "model", Budget(4, 8), objective=name)
