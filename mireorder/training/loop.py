@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn.functional import cross_entropy
 
 from mireorder.networks import IGNORED
 from mireorder.networks.small import SmallGpt, is_small
 from mireorder.training.budget import Budget
-from mireorder.training.objectives.base import Batch, Objective, run
+from mireorder.training.objectives.base import Batch, Objective, run, token_losses
 from mireorder.training.objectives.ntp import Ntp
 from mireorder.training.objectives.selective import KEEP, LOSSES, WEIGHTS, kept_tokens, reference_scores
 
@@ -342,7 +341,6 @@ def answer_bits(
     for start in range(0, len(ids), chunk):
         batch = np.arange(start, min(start + chunk, len(ids)))
         with torch.inference_mode():
-            read = run(model, batch_of(rows, batch))
-            nats = cross_entropy(read.logits.transpose(1, 2), read.targets, ignore_index=IGNORED, reduction="none")
+            nats = token_losses(run(model, batch_of(rows, batch)))
         found.append(nats.sum(1).double().cpu().numpy() / math.log(2))
     return np.concatenate(found)

@@ -119,6 +119,11 @@ def next_token_loss(read: Pass) -> Any:
     return cross_entropy(read.logits.flatten(0, 1), read.targets.flatten(), ignore_index=IGNORED)
 
 
+def token_losses(read: Pass) -> Any:
+    """The loss of each next token, float32 (rows, positions); 0 where it does not count."""
+    return cross_entropy(read.logits.transpose(1, 2), read.targets, ignore_index=IGNORED, reduction="none")
+
+
 def ahead(targets: Any, distance: int) -> Any:
     """What stands ``distance`` tokens behind the next one.
 

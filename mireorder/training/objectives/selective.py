@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn.functional import cross_entropy
 
 from mireorder.networks import IGNORED
-from mireorder.training.objectives.base import Batch, Pass, next_token_loss, run
+from mireorder.training.objectives.base import Batch, Pass, next_token_loss, run, token_losses
 
 KEEP = 0.6
 """Share of the tokens that are learnt."""
@@ -56,11 +55,6 @@ class Selective:
         chosen = torch.zeros_like(excess)
         kept = excess.topk(max(1, round(self.keep * int(counts.sum())))).indices
         return chosen.index_fill_(0, kept, 1.0).view(counts.shape)
-
-
-def token_losses(read: Pass) -> Any:
-    """The loss of each next token, float32 (rows, positions); 0 where it does not count."""
-    return cross_entropy(read.logits.transpose(1, 2), read.targets, ignore_index=IGNORED, reduction="none")
 
 
 def reference_scores(model: Any, ids: Any, labels: Any, chunk: int = 64) -> tuple[Any, Any]:
