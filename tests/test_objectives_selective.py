@@ -54,6 +54,14 @@ def test_weighted_tokens_by_hand():
     assert loss_of(Selective(), weights=real) == pytest.approx((0.5 * COST[2] + 2 * COST[3]) / 2.5, abs=1e-6)
 
 
+def test_a_batch_of_which_nothing_is_learnt_has_loss_0_and_a_gradient_of_0():
+    model = constant()
+    loss = Selective().loss(model, None, batch(LABELS, ids=[ROW], weights=torch.zeros(1, 5)))
+    loss.backward()
+    assert loss.item() == 0
+    assert all(weight.grad is None or not weight.grad.any() for weight in model.parameters())
+
+
 def test_tokens_chosen_online_by_hand():
     """Two of three: those whose losses lie furthest above the reference's, here 0.1, 5 and 0.2."""
     reference = torch.tensor([[0.0, 0, COST[2] - 0.1, COST[1] - 5, COST[3] - 0.2]])

@@ -45,6 +45,8 @@ class Selective:
         if self.online:
             given = self._chosen(read, given)
         weights = given * (read.targets != IGNORED)
+        if not bool(weights.any()):
+            return token_losses(read).sum() * 0.0  # a mean over no tokens would be no number
         if bool(((weights == 0) | (weights == 1)).all()):  # the same loss as of labels -100, to the last bit
             return next_token_loss(Pass(read.logits, read.targets.masked_fill(weights == 0, IGNORED)))
         return (token_losses(read) * weights).sum() / weights.sum()
