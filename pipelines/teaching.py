@@ -116,7 +116,10 @@ def teach(folder: Path, names: Sequence[str], teaching: Teaching) -> Iterator[tu
                 if teaching.model in PRESETS:
                     from_scratch.train_from_scratch(dataset, teaching.model, model, budget, progress, **sizes)
                 else:
-                    adapted = {"lora": teaching.adapter != "full", "four_bit": teaching.adapter == "qlora"}
+                    adapted: dict[str, Any] = {
+                        "lora": teaching.adapter != "full",
+                        "four_bit": teaching.adapter == "qlora",
+                    }
                     train.train(dataset, teaching.model, model, budget, progress=progress, **adapted)
             bar.update(task, completed=(number + 1) * teaching.steps)
             yield name, seed, model

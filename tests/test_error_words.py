@@ -37,6 +37,7 @@ from mireorder.stages import count_like
 from mireorder.tokenizing.reserved import reserve
 from mireorder.training.generate import load_pipeline
 from mireorder.training.train import train
+from mireorder.training.weigh import weigh
 
 
 @pytest.mark.parametrize(
@@ -121,6 +122,7 @@ def test_options_in_messages_exist_and_so_do_their_arguments(capsys):
     known = set(options()) | {"help", "help-all", "version"}
     doors = [fit, fit_by, count, count_like, apply, check, compare, train, load_pipeline, reserve, publish, export]
     doors += [
+        weigh,
         Dask,
         Order,
         Reading,

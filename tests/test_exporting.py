@@ -40,6 +40,7 @@ FEATURES = {
     "megatron-sft": "messages list<role string, content string>",
     "litgpt": "instruction string, input string, output string",
     "skyrl": "input_ids list<int32>, attention_mask list<int8>, num_actions int64, loss_mask list<int8>",
+    "loss-weights": "input_ids list<int32>, loss_weights list<float>",
     "loss-mask": "input_ids list<int32>, loss_mask list<int8>",
     "openai": "messages list<role string, content string>",
 }

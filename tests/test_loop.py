@@ -15,7 +15,8 @@ from mireorder.tokenizing.characters import character_tokenizer
 from mireorder.tokenizing.tokens import encode, encode_prompts
 from mireorder.training.budget import Budget
 from mireorder.training.encoded import encode_dataset
-from mireorder.training.loop import _by_position, batch_loss, greedy_answers, shuffled_batches, to_rows, train_steps
+from mireorder.training.loop import _by_position, batch_of, greedy_answers, shuffled_batches, to_rows, train_steps
+from mireorder.training.objectives.ntp import Ntp
 from mireorder.training.presets import PRESETS, build
 from mireorder.training.train import _trainer
 
@@ -93,7 +94,7 @@ def test_loss_and_gradient_by_hand_are_those_of_autograd(data):
         for weight in model.parameters():  # biases are 0 and norms 1 at first: then a mistake in them would not show
             weight += 0.1 * torch.from_numpy(random.normal(size=weight.shape)).float()
     batch = np.arange(len(ids))
-    expected = batch_loss(model, rows, batch)
+    expected = Ntp().loss(model, None, batch_of(rows, batch))
     expected.backward()
     gradients = torch.cat([weight.grad.flatten() for weight in model.parameters()])
     small = SmallGpt(model)
@@ -136,4 +137,4 @@ def test_greedy_agrees_with_generate_for_prompts_of_any_length():
 def test_a_row_without_prompt_has_a_loss():
     tokenizer = character_tokenizer(["01"])
     rows = to_rows(*encode([""], ["01"], tokenizer))
-    assert torch.isfinite(batch_loss(build("tiny", tokenizer, 8, 0), rows, np.array([0])))
+    assert torch.isfinite(Ntp().loss(build("tiny", tokenizer, 8, 0), None, batch_of(rows, np.array([0]))))

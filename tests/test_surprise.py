@@ -155,7 +155,8 @@ def test_nats_are_the_loss(torch):
     from mireorder.evaluate.surprise import token_nats
     from mireorder.tokenizing.subwords import subword_tokenizer
     from mireorder.tokenizing.tokens import encode
-    from mireorder.training.loop import batch_loss, to_rows
+    from mireorder.training.loop import batch_of, to_rows
+    from mireorder.training.objectives.ntp import Ntp
     from mireorder.training.presets import build
 
     tokenizer = subword_tokenizer([text for row in WEATHER for text in row], 300)
@@ -163,7 +164,7 @@ def test_nats_are_the_loss(torch):
     model = build("tiny", tokenizer, max(map(len, ids)), 0)
     nats = token_nats(model, ids, labels, 3)
     with torch.inference_mode():
-        loss = batch_loss(model, to_rows(ids, labels), np.arange(7)).item()
+        loss = Ntp().loss(model, None, batch_of(to_rows(ids, labels), np.arange(7))).item()
     assert sum(map(sum, nats)) / sum(map(len, nats)) == pytest.approx(loss, rel=1e-5)
 
 

@@ -70,3 +70,12 @@ def presets() -> Iterable[str]:
     except MireorderError:
         return ()
     return PRESETS
+
+
+def objectives() -> Iterable[str]:
+    """Names of objectives; none where training is not installed."""
+    try:
+        from mireorder.training.objectives import OBJECTIVES
+    except MireorderError:
+        return ()
+    return OBJECTIVES

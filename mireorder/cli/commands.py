@@ -31,6 +31,7 @@ COMMANDS = {
     "mix": ("schedules", "Mix plans: each row takes the order of one of them."),
     "anneal": ("schedules", "Go from one plan to another, phase by phase."),
     "train": ("models", "Train a model on a reordered dataset with TRL's SFTTrainer."),
+    "weigh": ("models", "Choose the tokens that are worth learning, by a reference model."),
     "choose": ("models", "Choose the order that a model of every order answers in, after training."),
     "generate": ("models", "Answer prompts, in natural order, a line each."),
     "restore": ("restore", "Filter: emitted answers on standard input, to natural answers on standard output."),

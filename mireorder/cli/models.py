@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from mireorder.cli import choices, options, places, values
-from mireorder.cli.output import Incomplete, print_json, say, show, steps_bar
+from mireorder.cli.output import Incomplete, print_json, rows_bar, say, show, steps_bar
 from mireorder.cli.signature import Argument, Option
 from mireorder.restoring.script import one_line
 
@@ -51,6 +51,9 @@ def train(
     dataset: Annotated[Path, Argument("a reordered dataset's folder", "Data")],
     *,
     model: Annotated[str, Option("preset ({names}), model folder or hub id", "Model", names=choices.presets)],
+    objective: Annotated[
+        str, Option("what it is trained to predict: {names}", "Model", names=choices.objectives)
+    ] = "ntp",
     lora: Annotated[bool, Option("train a LoRA adapter", "Model")] = False,
     qlora: Annotated[bool, Option("train a LoRA adapter on weights of 4 bits: needs bitsandbytes", "Model")] = False,
     training: Training,
@@ -79,6 +82,7 @@ def train(
             model,
             out,
             budget,
+            objective=objective,
             lora=lora or qlora,
             four_bit=qlora,
             resume=resume,
@@ -90,6 +94,33 @@ def train(
     held_out = "" if trained.held_out_loss is None else f", held-out loss {trained.held_out_loss:.3f}"
     say(f"loss {trained.losses[-1][1]:.3f} after {budget.steps:,} steps on {trained.device}{held_out}")
     say(f"model written to {out}")
+
+
+def weigh(
+    dataset: Annotated[Path, Argument("folder of a reordered dataset in token form", "Data")],
+    *,
+    reference: Annotated[str, Option("model folder or hub id, of the dataset's tokenizer", "Model")],
+    keep: Annotated[float, Option("share of the tokens that are to be learnt", "Model", least=0)] = 0.6,
+    out: options.LocalOut,
+    restart: options.Restart = False,
+    as_json: options.Json = False,
+) -> None:
+    """Choose the tokens that are worth learning, by a reference model.
+
+    The dataset is written again with a column of weights, which train --objective selective reads.
+
+    Example: mireorder weigh reordered/ --reference model/ --out weighed/
+    """
+    from mireorder.training.weigh import weigh as weigh_dataset
+
+    places.fresh(out, restart)
+    with rows_bar("weighing") as progress:
+        weighed = weigh_dataset(dataset, reference, out, keep=keep, progress=progress)
+    if as_json:
+        print_json(asdict(weighed) | {"folder": str(weighed.folder)})
+        return
+    say(f"{weighed.kept:,} of {weighed.tokens:,} tokens are to be learnt")
+    say(f"dataset written to {out}")
 
 
 def choose(
@@ -166,15 +197,17 @@ def compare(
     *,
     rows: options.Rows,
     units: options.Units,
-    policies: Annotated[
-        str, Option("two or more, or orders, as in plain,max,2-1-3-0: {names}", "Order", names=choices.policies)
-    ],
+    policies: Annotated[str, Option("or orders, as in plain,max,2-1-3-0: {names}", "Order", names=choices.policies)],
     scores: options.SeveralScores,
     estimator: options.Estimator = None,
     models: Annotated[
         str,
         Option("presets ({names}), model folders or hub ids: nano,micro", "Model", "--model", names=choices.presets),
     ] = "tiny",
+    objectives: Annotated[
+        str,
+        Option("what it is trained to predict: {names}; ntp,top compares two", "Model", names=choices.objectives),
+    ] = "ntp",
     lora: Annotated[bool, Option("train LoRA adapters", "Model", rare=True)] = False,
     training: Comparing,
     out: options.LocalOut,
@@ -197,10 +230,11 @@ def compare(
         budget=training.budget(),
         workers=training.workers,
         lora=lora,
+        objectives=tuple(name for name in objectives.split(",") if name),
     )
     orders = arms([name for name in policies.split(",") if name], scores.several(), estimator=estimator)
     places.fresh(out, restart)
-    runs = len(orders) * setup.seeds * len(setup.models)
+    runs = len(setup.arms(orders)) * setup.seeds * len(setup.models)
     with steps_bar("training", training.steps * runs, "steps") as bar:
         reached: dict[tuple[str, ...], int] = {}
 

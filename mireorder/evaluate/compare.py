@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -14,6 +14,7 @@ from mireorder.evaluate.held_out import JobData, split_rows, write_job_data
 from mireorder.evaluate.outcomes import Outcome, outcomes_of
 from mireorder.evaluate.results_folder import ResultsFolder, code_version, read_results, working
 from mireorder.evaluate.worker import Job, ResultRow, run_all
+from mireorder.networks import NTP
 from mireorder.ordering.order import Order
 from mireorder.ordering.policies import policy_of
 from mireorder.reading import Reading
@@ -41,6 +42,8 @@ class Setup:
         workers: processes at a time; None takes one per core, on GPUs four per card, or one if a model is not a preset.
         keep_models: keep the first seed's model of each arm, under ``models/`` in the output folder.
         lora: train LoRA adapters instead of all weights; not of presets.
+        objectives: what models are trained to predict (names in `OBJECTIVES`); every order is learnt by each. An arm is
+            called as its order, and behind ``@`` as its objective if that is not ntp: ``plain@top``.
     """
 
     models: tuple[str, ...] = ("tiny",)
@@ -50,14 +53,21 @@ class Setup:
     workers: int | None = None
     keep_models: bool = False
     lora: bool = False
+    objectives: tuple[str, ...] = (NTP,)
 
     def __post_init__(self) -> None:
         for what in ("seeds", "evaluations", "workers"):
             number = getattr(self, what)
             if number is not None and number < 1:
                 raise MireorderError(f"{what} must be at least 1, not {number}")
-        if not self.models or len(set(self.models)) < len(self.models):
-            raise MireorderError(f"models are named once each, at least one, not {', '.join(self.models) or 'none'}")
+        for what, names in ("models", self.models), ("objectives", self.objectives):
+            if not names or len(set(names)) < len(names):
+                raise MireorderError(f"{what} are named once each, at least one, not {', '.join(names) or 'none'}")
+
+    def arms(self, orders: Iterable[str]) -> dict[str, tuple[str, str]]:
+        """Name of each arm -> its order and its objective."""
+        of = product(orders, self.objectives)
+        return {order if name == NTP else f"{order}@{name}": (order, name) for order, name in of}
 
     @property
     def model_names(self) -> dict[str, str]:
@@ -75,7 +85,7 @@ class Comparison:
     """What a comparison found, and where it lies.
 
     Attributes:
-        folder: ``results.parquet``, ``comparison.json``, the finished ``runs/``, the arms' ``plans/``, ``models/`` if
+        folder: ``results.parquet``, ``comparison.json``, the finished ``runs/``, the orders' ``plans/``, ``models/`` if
             kept.
         setup: how the orders were compared; its budget is never None.
         rows: one per run and evaluated step: arm, model, seed, match, step, exact_match, loss, and more
@@ -83,7 +93,7 @@ class Comparison:
         outcomes: one per model and arm, in the order given.
         train_rows: rows each run learnt from.
         held_out_rows: rows it was measured on.
-        plans: of the arms.
+        plans: of the orders.
     """
 
     folder: Path
@@ -111,14 +121,18 @@ class Comparison:
         content, rows = read_results(Path(folder))
         try:
             budget, counted = Budget(**content["budget"]), content["rows"]
-            models, names, seeds = ({row[name]: None for row in rows} for name in ("model", "arm", "seed"))
-            setup = Setup(tuple(models), len(seeds), budget, content["evaluations"], lora=content["lora"])
+            models, seeds = ({row[name]: None for row in rows} for name in ("model", "seed"))
+            objectives = tuple(content.get("objectives", [NTP]))
+            setup = Setup(
+                tuple(models), len(seeds), budget, content["evaluations"], lora=content["lora"], objectives=objectives
+            )
             outcomes, sizes = outcomes_of(rows), (int(counted["learnt"]), int(counted["held out"]))
+            orders = dict.fromkeys(outcome.order.partition(":")[0] for outcome in outcomes)
         except (KeyError, TypeError, ValueError, IndexError, MireorderError) as error:
             raise OutputError(
                 f"{folder}: not a readable comparison ({error!r}); run 'mireorder compare' again"
             ) from None
-        plans = {name: Plan.load(Path(folder, "plans", name)) for name in names}
+        plans = {name: Plan.load(Path(folder, "plans", name)) for name in orders}
         return cls(Path(folder), setup, rows, outcomes, *sizes, plans)
 
 
@@ -159,7 +173,7 @@ def compare(
     from mireorder.stages import complete
 
     setup = settled(setup or Setup())
-    _refuse_arms(list(orders))
+    _refuse_arms(setup.arms(orders))
     options = {"between": reading.separator or " ", **fit_options, "cutter": complete(cutter, data, reading)}
     if options["cutter"].of_ids:
         raise MireorderError("orders are compared in text form, which tokens do not have; compare those of words")
@@ -278,7 +292,7 @@ def compare_prepared(
             else; what has changed is named.
     """
     out, setup = require_local(out), settled(setup or Setup())
-    _refuse_arms(list(prepared))
+    _refuse_arms(setup.arms(prepared))
     with working(out, "compare") as scratch:
         assert setup.budget  # noqa: S101 (it is settled)
         seen = setup.budget.steps * setup.budget.batch_size
@@ -291,19 +305,21 @@ def compare_prepared(
         waiting = [job for job in jobs if not results.is_finished(job)]
         run_all(waiting, setup.workers, progress, results.finish, scratch)
         rows = [row for job in jobs for row in results.rows(job)]
-        plans = {arm: plan for arm, (plan, _) in prepared.items()}
-        for arm, plan in plans.items():
-            plan.save(out / "plans" / arm)
+        plans = {order: plan for order, (plan, _) in prepared.items()}
+        for order, plan in plans.items():
+            plan.save(out / "plans" / order)
         results.write_results(rows)
     first = next(iter(data[setup.models[0]].values()))
     return Comparison(out, setup, rows, outcomes_of(rows), first.train_rows, first.held_out_rows, plans)
 
 
 def settled(setup: Setup) -> Setup:
-    """The setup, with a budget. Raises MireorderError if there is no such model."""
+    """The setup, with a budget. Raises MireorderError if there is no such model or objective."""
     from mireorder.training.budget import Budget
+    from mireorder.training.objectives import refuse_objectives
     from mireorder.training.presets import refuse_lora, refuse_unknown
 
+    refuse_objectives(setup.objectives, setup.lora)
     for model in setup.models:
         refuse_unknown(model)
         if setup.lora:
@@ -311,9 +327,11 @@ def settled(setup: Setup) -> Setup:
     return setup if setup.budget else replace(setup, budget=Budget(steps=STEPS))
 
 
-def _refuse_arms(names: Sequence[str]) -> None:
-    if len(names) < 2:
-        raise MireorderError(f"a comparison needs two or more different policies, not {', '.join(names) or 'none'}")
+def _refuse_arms(names: Iterable[str]) -> None:
+    if len(named := list(names)) < 2:
+        raise MireorderError(
+            f"a comparison needs two or more different policies or objectives, not {', '.join(named) or 'none'}"
+        )
 
 
 def content_of(
@@ -321,7 +339,8 @@ def content_of(
 ) -> dict[str, Any]:
     """Everything that decides a run's numbers, but its seed."""
     first = next(iter(data[setup.models[0]].values()))
-    return {
+    objectives = {} if setup.objectives == (NTP,) else {"objectives": list(setup.objectives)}
+    return objectives | {
         "format": 1,
         "arms": {arm: _plan_content(plan) for arm, (plan, _) in prepared.items()},
         "data": {model: {arm: one.dataset for arm, one in of.items()} for model, of in data.items()},
@@ -339,8 +358,8 @@ def _jobs(
     assert budget  # noqa: S101 (it is settled)
     jobs, named = [], setup.model_names
     for seed in range(setup.seeds):  # seed by seed, so that the arms of a seed run side by side
-        for model, arm in product(setup.models, prepared):
-            one = data[model][arm]
+        for model, (arm, (order, objective)) in product(setup.models, setup.arms(prepared).items()):
+            one = data[model][order]
             saved = out.resolve() / "models" / named[model] / arm
             by_tokens = round(budget.steps * min(other.row_tokens for other in data[model].values()) / one.row_tokens)
             for match, steps in {"steps": budget.steps, "tokens": max(1, by_tokens)}.items():
@@ -354,9 +373,10 @@ def _jobs(
                         data=str(one.folder),
                         budget=asdict(replace(budget, steps=steps)),
                         eval_every=-(-steps // setup.evaluations),
-                        origin=origin_of(prepared[arm][0], one.dataset),
+                        origin=origin_of(prepared[order][0], one.dataset),
                         save=str(saved) if keep else None,
                         lora=setup.lora,
+                        objective=objective,
                     )
                     jobs.append(job)
     return jobs

@@ -8,6 +8,7 @@ from statistics import fmean, median
 
 from mireorder.evaluate.statistics import Interval, difference, first_at, mean_of
 from mireorder.evaluate.worker import ResultRow
+from mireorder.networks import NTP
 
 GOAL = 0.9
 """The share of right answers whose first step is reported."""
@@ -20,6 +21,7 @@ class Outcome:
     Attributes:
         arm: its name.
         model: the model's.
+        objective: what the model was trained to predict.
         exact_match: of the restored held-out answers after the same steps as the other arms, one value per seed.
         at_tokens: the same after the same number of tokens; the same values where all arms' rows have as many.
         tokens: that a run took for those steps, the mean over the seeds.
@@ -34,6 +36,7 @@ class Outcome:
 
     arm: str
     model: str
+    objective: str
     exact_match: tuple[float, ...]
     at_tokens: tuple[float, ...]
     tokens: float
@@ -43,6 +46,11 @@ class Outcome:
     slot_accuracy: tuple[float, ...]
     step_accuracy: tuple[float, ...]
     loss: float
+
+    @property
+    def order(self) -> str:
+        """The arm without its objective."""
+        return self.arm.replace(f"@{self.objective}", "", 1)
 
     @property
     def mean(self) -> float:
@@ -94,6 +102,7 @@ def _outcome(
     return Outcome(
         arm=arm,
         model=end[0]["model"],
+        objective=end[0].get("objective", NTP),
         exact_match=matches,
         at_tokens=at_tokens,
         tokens=fmean(row["tokens"] for row in end),

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from mireorder.errors import MireorderError
 from mireorder.files import atomic
+from mireorder.networks import NTP
 from mireorder.restoring.units import VERDICTS
 
 ResultRow = dict[str, Any]
@@ -39,7 +40,7 @@ class Job:
     """One training run: an arm's rows, a model and a seed.
 
     Attributes:
-        arm: what is compared: the name of an order.
+        arm: what is compared: the name of an order, and of an objective.
         model: a preset, a model folder or a hub id.
         seed: initial weights and row order.
         match: what the arm has as much of as the others: ``steps``, or ``tokens`` where its rows cost more.
@@ -49,6 +50,7 @@ class Job:
         origin: what stands in every row, so that its numbers can be traced: hashes of plan and dataset, version.
         save: folder for the trained model, None to drop it.
         lora: train an adapter instead of all weights.
+        objective: what the model is trained to predict, a name in `OBJECTIVES`.
         until: the step at which the run is paused, and measured row by row; None goes to the end.
         state: where a paused run is kept, and taken up from: a file's path, without the step that follows in its name.
     """
@@ -63,6 +65,7 @@ class Job:
     origin: dict[str, Any]
     save: str | None = None
     lora: bool = False
+    objective: str = NTP
     until: int | None = None
     state: str | None = None
 
@@ -199,7 +202,8 @@ def run(job: Job, worker: int = 0) -> Iterator[ResultRow]:
         worker: number of this process; with several GPUs it decides which one is used.
 
     Yields:
-        A row per evaluation: the job's arm, model, seed, match and origin; step and steps; ``tokens`` seen by then and
+        A row per evaluation: the job's arm, model, seed, match, origin and objective, and what a step of it costs
+        (`mireorder.training.loop.Learner.costs`); step and steps; ``tokens`` seen by then and
         ``target_tokens`` among them that were predicted; mean loss since the last row; exact_match, answers per
         verdict, slot_accuracy and step_accuracy. Of a run that is paused, of each held-out row too: whether it is
         right, and the ``bits`` of its answer. Of an arm that learns every order, at the end one more for each order
@@ -216,8 +220,7 @@ def run(job: Job, worker: int = 0) -> Iterator[ResultRow]:
 
     from mireorder.tokenizing.tokens import load_tokenizer
     from mireorder.training.budget import Budget
-    from mireorder.training.loop import Learner, shuffled_batches, to_rows
-    from mireorder.training.presets import PRESETS
+    from mireorder.training.loop import shuffled_batches, to_rows
     from mireorder.training.train import save_model
 
     device = f"cuda:{worker % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu"
@@ -227,10 +230,10 @@ def run(job: Job, worker: int = 0) -> Iterator[ResultRow]:
     model = _model(job, tokenizer, held_out["longest"]).to(device)
     torch.manual_seed(job.seed)  # a model of the hub may drop out
     rows = to_rows(*_read_encoded(data / "rows.npz"), device)
-    learner = Learner(model, rows, budget, budget.peak(scratch=job.model in PRESETS, lora=job.lora))
-    _take_up(learner, job)
+    learner = _learner(job, model, rows, budget)
     seen, last = np.zeros(2, np.int64), job.until or budget.steps
-    named = {"arm": job.arm, "model": job.model, "seed": job.seed, "match": job.match} | job.origin
+    named: ResultRow = {"arm": job.arm, "model": job.model, "seed": job.seed, "match": job.match} | job.origin
+    named |= {"objective": job.objective} | learner.costs(np.arange(min(budget.batch_size, len(rows.lengths))))
     losses: list[Any] = []
     batches = shuffled_batches(len(rows.lengths), budget.batch_size, job.seed, held_out["epochs"])
     for step, batch in zip(range(1, last + 1), batches, strict=False):
@@ -262,6 +265,17 @@ def _model(job: Job, tokenizer: Any, longest: int) -> Any:
     model = pretrained(job.model)
     refuse_adapter(model, job.model)
     return adapter(model, job.seed) if job.lora else model
+
+
+def _learner(job: Job, model: Any, rows: Any, budget: Any) -> Any:
+    from mireorder.training.loop import Learner
+    from mireorder.training.objectives import objective_of
+    from mireorder.training.presets import PRESETS
+
+    objective = None if job.objective == NTP else objective_of(job.objective)
+    learner = Learner(model, rows, budget, budget.peak(scratch=job.model in PRESETS, lora=job.lora), objective)
+    _take_up(learner, job)
+    return learner
 
 
 def _take_up(learner: Any, job: Job) -> None:

@@ -24,7 +24,7 @@ from mireorder.dataset.groups import stored_groups, told_by
 from mireorder.dataset.laws import Columns
 from mireorder.dataset.writer import parquet_writer
 from mireorder.errors import InputError, InputWarning
-from mireorder.exporting.targets import TARGETS, Target, answers
+from mireorder.exporting.targets import TARGETS, Target, answers, without_weightless
 from mireorder.files import HashedFile, write_text
 from mireorder.lock import staged
 from mireorder.ordering.bundle import AnyPlan
@@ -148,7 +148,8 @@ class _Looked:
             if len(at) and not self.stripped:
                 self.first = columns["row_id"][int(at[0])].as_py()
             self.stripped += len(at)
-        return self.target.make(columns, self.plan) | {name: columns[name] for name in self.beside}
+        made = self.target.make(without_weightless(columns), self.plan)
+        return made | {name: columns[name] for name in self.beside}
 
     def _require_filled(self, name: str, texts: pa.Array, row_ids: pa.Array) -> None:
         at = pc.index(texts, "").as_py()

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from mireorder.arrays import list_array, list_offsets
 from mireorder.dataset.laws import Columns
+from mireorder.errors import InputError
 from mireorder.networks import IGNORED
 from mireorder.ordering.bundle import AnyPlan
 from mireorder.ordering.columns import as_answers
@@ -123,11 +124,48 @@ def _loss_mask(columns: Columns, plan: AnyPlan) -> Columns:
 
 def _actions(columns: Columns, plan: AnyPlan) -> Columns:
     """The loss mask of the completion alone, and its length: the last tokens of a row."""
-    offsets, labels = list_offsets(columns["labels"]), columns["labels"].flatten().to_numpy()
-    learnt = np.concatenate([[0], np.cumsum(labels != IGNORED)])[offsets]
+    offsets, learnt = list_offsets(columns["labels"]), columns["labels"].flatten().to_numpy() != IGNORED
+    row = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    before = np.concatenate([[0], np.cumsum(learnt)])
+    answer = before[1:] > before[offsets[row]]  # from the first token on that is learnt
+    ends = np.concatenate([[0], np.cumsum(answer)])[offsets]
     tokens = _tokens(columns, plan)
     del tokens["labels"]
-    return tokens | {"num_actions": pa.array(np.diff(learnt)), "loss_mask": _ones(learnt)}
+    mask = list_array(ends, pa.array(learnt[answer].astype(np.int8)))
+    return tokens | {"num_actions": pa.array(np.diff(ends)), "loss_mask": mask}
+
+
+def _weights(columns: Columns, plan: AnyPlan) -> Columns:
+    """What each token counts in the loss: its weight, or 1 if it is learnt."""
+    labels = columns["labels"]
+    learnt = (labels.flatten().to_numpy() != IGNORED).astype(np.float32)
+    if _has_weights(columns):
+        learnt *= columns["weights"].flatten().to_numpy()
+    return {"input_ids": columns["input_ids"], "loss_weights": list_array(list_offsets(labels), pa.array(learnt))}
+
+
+def _has_weights(columns: Columns) -> bool:
+    """Whether tokens have weights; a column of one number a row is the user's own."""
+    return "weights" in columns and pa.types.is_list(columns["weights"].type)
+
+
+def without_weightless(columns: Columns) -> Columns:
+    """Labels of tokens that have weight 0 are -100, for trainers that take no weights.
+
+    Raises:
+        InputError: weights are not as many as tokens.
+    """
+    if "labels" not in columns or not _has_weights(columns):
+        return columns
+    labels = columns["labels"]
+    if not np.array_equal(list_offsets(columns["weights"]), list_offsets(labels)):
+        at = int(np.argmax(np.diff(list_offsets(columns["weights"])) != np.diff(list_offsets(labels))))
+        shard, _, row = columns["row_id"][at].as_py().rpartition(":")
+        remedy = "write them with 'mireorder weigh', or rename the column"
+        raise InputError("weights are not as many as tokens", shard=shard, row=int(row), remedy=remedy)
+    learnt = np.where(columns["weights"].flatten().to_numpy() > 0, labels.flatten().to_numpy(), IGNORED)
+    made = list_array(list_offsets(labels), pa.array(learnt, labels.type.value_type))
+    return dict(columns) | {"labels": made}
 
 
 ALPACA = {"instruction": TEXT, "input": TEXT, "output": TEXT}
@@ -166,6 +204,8 @@ TARGETS: dict[str, Target] = {
         {"input_ids": IDS, "attention_mask": FLAGS, "num_actions": pa.int64(), "loss_mask": FLAGS},
         _actions,
     ),
+    # Any trainer that multiplies each token's loss: what `mireorder weigh` found, or 1 on all that is learnt.
+    "loss-weights": Target("token", {"input_ids": IDS, "loss_weights": pa.list_(pa.float32())}, _weights),
     "loss-mask": Target("token", {"input_ids": IDS, "loss_mask": FLAGS}, _loss_mask),
     # OpenAI's checks of chat files: no other keys, no message without content.
     "openai": Target(

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 IGNORED = -100
 """The label that a loss skips."""
+NTP = "ntp"
+"""The objective that networks have where none is named: to predict the next token."""
 
 
 @dataclass(frozen=True)

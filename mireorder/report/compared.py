@@ -7,7 +7,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mireorder.report.charts import WIDTH, accuracies
-from mireorder.report.comparison import orders, origins, outcome_tables, same_tokens, warned, what_was_done
+from mireorder.report.comparison import (
+    by_objective,
+    objective_costs,
+    orders,
+    origins,
+    outcome_tables,
+    same_tokens,
+    warned,
+    what_was_done,
+)
 from mireorder.report.figures import accuracy_curves
 from mireorder.report.inline import inline_svg
 from mireorder.report.parts import Chart, Command, Notes, Paragraph, Part, Report, Section
@@ -28,8 +37,10 @@ def comparison_report(comparison: Comparison) -> Report:
     """
     notes = [f"fit {note}" for note in warned(comparison.plans)]
     doubts = [Notes(notes, "doubt")] if notes else []
+    table = objective_costs(comparison)
+    costs = [table] if table else []
     sections = [
-        Section("order", "Which order", [*_verdicts(comparison), orders(comparison.plans), *doubts]),
+        Section("order", "Which order", [*_verdicts(comparison), orders(comparison.plans), *costs, *doubts]),
         *(_reached(comparison, number, model) for number, model in enumerate(comparison.setup.models)),
         Section("trust", "How sure it is", [Paragraph(what_was_done(comparison))]),
         Section("origins", "Where the numbers come from", [origins(comparison)]),
@@ -55,7 +66,8 @@ def _reached(comparison: Comparison, number: int, model: str) -> Section:
     draw = partial(accuracy_curves, rows, width=WIDTH)
     parts: list[Part] = [Chart(inline_svg(draw, curves, f"curves{number}"), curves)]
     first, *others = outcome_tables(outcomes)
-    parts += [first, *([Paragraph(one)] if (one := same_tokens(outcomes)) else [])]
+    table = by_objective(outcomes)
+    parts += [*([table] if table else []), first, *([Paragraph(one)] if (one := same_tokens(outcomes)) else [])]
     by_slot = "Held-out answers that are right at the end, by slot."
     shares = {outcome.arm: list(enumerate(outcome.slot_accuracy)) for outcome in outcomes}
     draw_slots = partial(accuracies, shares, "slot of the natural order")
@@ -90,7 +102,7 @@ def _next(comparison: Comparison) -> Iterator[Part]:
         )
     if lead is None or lead.low <= 0 or seeds < 2:
         yield Paragraph(f"No order leads {comparison.outcomes[0].arm} beyond doubt: the natural order is the safe one.")
-    plan = str(comparison.folder / "plans" / best.arm)
+    plan = str(comparison.folder / "plans" / best.order.partition(":")[0])
     yield Command(f"Look at the plan of {best.arm}, which reached most.", ["mireorder", "inspect", plan])
     yield Command(
         f"Write the dataset in the order of {best.arm}.",

@@ -17,6 +17,7 @@ from mireorder.dataset.card import code
 from mireorder.evaluate.outcomes import GOAL, Outcome
 from mireorder.evaluate.statistics import Interval
 from mireorder.files import write_text
+from mireorder.networks import NTP
 from mireorder.ordering.policies import POLICIES
 from mireorder.report.parts import Cell, Grid
 
@@ -64,6 +65,8 @@ def comparison_page(comparison: Comparison, pictures: Sequence[Path]) -> str:
     """
     lines = ["# Comparison of orders", "", what_was_done(comparison)]
     lines += ["", *_orders(comparison.plans)]
+    if costs := objective_costs(comparison):
+        lines += ["", *_markdown(costs)]
     for model in comparison.setup.models:
         lines += ["", f"## Model {code(model)}", "", *_tables([o for o in comparison.outcomes if o.model == model])]
     lines += [f"\n![accuracy over steps]({path.name})" for path in pictures]
@@ -143,10 +146,9 @@ _HEAD = ("order", "exact match", "lead over the first", "each seed (%)", f"steps
 
 
 def _cells(outcome: Outcome) -> list[str]:
-    interval = outcome.interval
     return [
         outcome.arm,
-        f"{interval.value:.1%}" + _spread(interval, outcome, ".1f"),
+        _match(outcome),
         _lead(outcome.lead_over_first, outcome),
         " ".join(f"{100 * value:.1f}" for value in outcome.exact_match),
         _reached(outcome),
@@ -156,6 +158,8 @@ def _cells(outcome: Outcome) -> list[str]:
 def _tables(outcomes: Sequence[Outcome]) -> list[str]:
     first, *others = outcome_tables(outcomes)
     lines = _markdown(first)
+    if table := by_objective(outcomes):
+        lines = [*_markdown(table), "", *lines]
     if one := same_tokens(outcomes):
         lines += ["", one]
     for table in others:
@@ -191,6 +195,37 @@ def outcome_tables(outcomes: Sequence[Outcome]) -> Iterator[Grid]:
             for outcome, values in zip(outcomes, lists, strict=True)
         ]
         yield grid_of(f"Right at the end, by {what}", ["order", *map(str, range(places))], rows)
+
+
+def by_objective(outcomes: Sequence[Outcome]) -> Grid | None:
+    """What each order reached under each objective, on one model; None where there is one objective."""
+    objectives = list(dict.fromkeys(outcome.objective for outcome in outcomes))
+    if len(objectives) < 2:
+        return None
+    found = {(outcome.order, outcome.objective): outcome for outcome in outcomes}
+    orders = dict.fromkeys(outcome.order for outcome in outcomes)
+    rows = [
+        [order, *(_match(found[order, name]) if (order, name) in found else "" for name in objectives)]
+        for order in orders
+    ]
+    return grid_of("exact match of restored answers, by order and objective", ["order", *objectives], rows)
+
+
+def _match(outcome: Outcome) -> str:
+    return f"{outcome.interval.value:.1%}" + _spread(outcome.interval, outcome, ".1f")
+
+
+def objective_costs(comparison: Comparison) -> Grid | None:
+    """What objectives cost, on the first order; None where ntp is the only one."""
+    if comparison.setup.objectives == (NTP,):
+        return None
+    rows = {(row["model"], row["objective"]): row for row in reversed(comparison.rows)}
+    cells = [
+        [name, model, f"{row['parameters']:,}", f"{row['extra_parameters']:,}", f"{row['operations']:,}"]
+        for (model, name), row in reversed(rows.items())
+    ]
+    head = ("objective", "model", "parameters", "and while it learns", "operations of a step")
+    return grid_of("What the objectives cost, on the first order", head, cells, left=2)
 
 
 def _padded(values: Sequence[float], places: int) -> list[float]:

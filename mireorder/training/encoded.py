@@ -1,12 +1,14 @@
 """A dataset of ``mireorder apply``, as the two columns a trainer gets: ``input_ids`` and ``labels``."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
+from mireorder.arrays import any_of_rows, list_offsets
 from mireorder.dataset.folder import is_parquet, load
 from mireorder.dataset.saved import load_saved
 from mireorder.errors import InputError, MireorderError, within
@@ -96,26 +98,29 @@ def tokenizer_for(folder: Path, model: str, lora: bool = False) -> Any:
     return tokenizer
 
 
-def encode_dataset(folder: Path, tokenizer: Any, scratch: Path) -> Encoded:
+def encode_dataset(folder: Path, tokenizer: Any, scratch: Path, columns: Sequence[str] = ()) -> Encoded:
     """Load a dataset and reduce it to what a trainer uses.
 
     Args:
         folder: a dataset of ``mireorder apply``, in text or token form.
         tokenizer: what text form is encoded with.
         scratch: a folder for encoded rows, which must outlive the result.
+        columns: further columns that are kept, of numbers for each token.
 
     Returns:
         The rows.
 
     Raises:
-        MireorderError: there is no train split, it is empty, or a column is missing.
+        MireorderError: there is no train split, it is empty, or a column is missing or of another length.
     """
     splits = _load(folder)
+    for name, split in splits.items():
+        _require_columns(folder, name, split, columns)
     eos_id(tokenizer)
     encoded = {}
     for name, split in splits.items():
         if "input_ids" in split.column_names and "labels" in split.column_names:
-            encoded[name] = split.select_columns(["input_ids", "labels"])
+            encoded[name] = split.select_columns(["input_ids", "labels", *columns])
         else:
             encoded[name] = _encode_split(split, name, tokenizer, scratch)
     sizes = [size for name, split in encoded.items() for size in _sizes(name, split)]
@@ -155,6 +160,29 @@ def _load(folder: Path) -> Any:
                 remedy="name a folder of mireorder apply",
             )
     return splits
+
+
+def _require_columns(folder: Path, name: str, split: Any, columns: Sequence[str]) -> None:
+    """Raise InputError unless each of the columns has a number for every token, none below 0."""
+    remedy = "write it with 'mireorder weigh'"
+    for column in columns:
+        if column not in split.column_names or "input_ids" not in split.column_names:
+            raise InputError(f"split {name} has no column {column} beside input_ids", shard=str(folder), remedy=remedy)
+        first = 0
+        for batch in split.select_columns(["input_ids", column]).with_format("arrow").iter(batch_size=10_000):
+            ids, values = (batch[of].combine_chunks() for of in ("input_ids", column))
+            lengths = [
+                pc.fill_null(pc.list_value_length(of), -1).to_numpy(zero_copy_only=False) for of in (ids, values)
+            ]
+            numbers = np.asarray(values.flatten().to_numpy(zero_copy_only=False), np.float64)
+            fine = (lengths[0] == lengths[1]) & ~any_of_rows(~(numbers >= 0) | np.isinf(numbers), list_offsets(values))
+            if not fine.all():
+                row = int(np.argmin(fine))
+                problem = (
+                    f"{column} has {lengths[1][row]} numbers for {lengths[0][row]} tokens, or one that is no weight"
+                )
+                raise InputError(problem, shard=f"{folder}, split {name}", row=first + row, remedy=remedy)
+            first += len(ids)
 
 
 def _texts(folder: Path) -> Iterator[str]:

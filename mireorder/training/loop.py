@@ -7,18 +7,23 @@ side; a dataset is trained for good by ``mireorder.training.train``.
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn.functional import cross_entropy
 
 from mireorder.networks import IGNORED
 from mireorder.networks.small import SmallGpt, is_small
 from mireorder.training.budget import Budget
+from mireorder.training.objectives.base import Batch, Objective, run, token_losses
+from mireorder.training.objectives.ntp import Ntp
+from mireorder.training.objectives.selective import KEEP, LOSSES, WEIGHTS, kept_tokens, reference_scores
+
+REFERENCE = 0.25
+"""Share of the steps after which a model becomes its own reference, where rows have none."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +35,14 @@ class EncodedRows:
         labels: int64 tensor (rows, longest), -100 on the prompt and on the padding.
         lengths: int64 array (rows,), tokens per row.
         prompts: int64 array (rows,), how many of them are the prompt's.
+        columns: further tensors (rows, longest) that an objective reads, by name.
     """
 
     input_ids: Any
     labels: Any
     lengths: NDArray[np.int64]
     prompts: NDArray[np.int64]
+    columns: dict[str, Any] = field(default_factory=dict)
 
 
 def to_rows(input_ids: Sequence[Sequence[int]], labels: Sequence[Sequence[int]], device: str = "cpu") -> EncodedRows:
@@ -85,31 +92,85 @@ class Learner:
         rows: what it learns.
         budget: steps, warm-up.
         learning_rate: its peak.
+        objective: what it is trained to predict; None takes the next token. Of rows that lack its columns, the model
+            itself is the reference after `REFERENCE` of the steps; until then it learns the next token.
 
     Attributes:
         done: steps taken.
+        heads: the modules that the objective adds; None where it adds none.
     """
 
-    def __init__(self, model: Any, rows: EncodedRows, budget: Budget, learning_rate: float) -> None:
+    def __init__(
+        self, model: Any, rows: EncodedRows, budget: Budget, learning_rate: float, objective: Objective | None = None
+    ) -> None:
         self.done = 0
         self._budget, self._rate = budget, learning_rate
-        self._small = small = SmallGpt(model) if is_small(model) else None
+        self._model, self._rows, self._objective = model, rows, objective or Ntp()
+        self._small = small = SmallGpt(model) if objective is None and is_small(model) else None
+        self.heads = None if small else self._objective.heads(model)
         self._learn: Callable[[NDArray[np.int64]], Any]
         if small:
             self._weights, self._learn = [small.weights], lambda batch: small.loss(*_by_position(rows, batch))
         else:
-            self._weights = [weight for weight in model.parameters() if weight.requires_grad]
-            self._learn = lambda batch: _backward(model, rows, batch)
+            weights = [*model.parameters(), *(self.heads.parameters() if self.heads else ())]
+            self._weights, self._learn = [weight for weight in weights if weight.requires_grad], self._backward
         self._optimiser = torch.optim.AdamW(self._weights, lr=learning_rate, weight_decay=0.0, fused=True)
 
     def step(self, batch: NDArray[np.int64]) -> Any:
         """Take a step on some rows. Returns its loss, a tensor: the mean over the batch's completion tokens."""
+        if not self._is_ready and self.done >= REFERENCE * self._budget.steps:
+            self._refer()
         self._optimiser.param_groups[0]["lr"] = self._rate * _pace(self.done, self._budget)
         loss = self._learn(batch)
         torch.nn.utils.clip_grad_norm_(self._weights, 1.0)
         self._optimiser.step()
         self.done += 1
         return loss
+
+    def _backward(self, batch: NDArray[np.int64]) -> Any:
+        self._model.train()  # whoever reads the losses may evaluate in between
+        for weight in self._weights:
+            weight.grad = None
+        read = batch_of(self._rows, batch, self.done, self._budget.steps)
+        loss = (self._objective if self._is_ready else Ntp()).loss(self._model, self.heads, read)
+        loss.backward()
+        return loss.detach()
+
+    @property
+    def _is_ready(self) -> bool:
+        """Whether the rows have the columns that the objective reads."""
+        return self._rows.columns.keys() >= set(self._objective.columns)
+
+    def _refer(self) -> None:
+        """Let the model as it is say which tokens are learnt from now on: it is its own reference."""
+        rows = self._rows
+        losses, entropies = reference_scores(self._model, rows.input_ids, rows.labels)
+        counts, weights = (rows.labels != IGNORED).cpu().numpy(), np.zeros(losses.shape, np.float32)
+        weights[counts] = kept_tokens(losses.numpy()[counts], entropies.numpy()[counts], KEEP)
+        columns = {LOSSES: losses, WEIGHTS: torch.from_numpy(weights)}
+        self._rows = replace(rows, columns={name: of.to(rows.labels.device) for name, of in columns.items()})
+
+    def costs(self, batch: NDArray[np.int64]) -> dict[str, int]:
+        """What a step on some rows costs, with all that the objective adds; the model stays as it is.
+
+        Returns:
+            ``parameters`` of the model, ``extra_parameters`` that the objective adds while it learns, and
+            floating-point ``operations`` of a step: those of all matrix products, forth and back.
+        """
+        from torch.utils.flop_counter import FlopCounterMode
+
+        self._model.eval()  # nothing is dropped out, so nothing is drawn
+        read = batch_of(self._rows, batch, self._budget.steps - 1, self._budget.steps)
+        read = replace(
+            read, columns={name: torch.ones_like(read.ids, dtype=torch.float32) for name in self._objective.columns}
+        )
+        with FlopCounterMode(display=False) as counted:
+            self._objective.loss(self._model, self.heads, read).backward()
+        for weight in (*self._model.parameters(), *(self.heads.parameters() if self.heads else ())):
+            weight.grad = None
+        size = sum(weight.numel() for weight in self._model.parameters())
+        extra = sum(weight.numel() for weight in self.heads.parameters()) if self.heads else 0
+        return {"parameters": size, "extra_parameters": extra, "operations": counted.get_total_flops()}
 
     def state(self) -> dict[str, Any]:
         """All that the next steps depend on, but the batches: tensors by name."""
@@ -142,7 +203,12 @@ class Learner:
 
 
 def train_steps(
-    model: Any, rows: EncodedRows, batches: Iterable[NDArray[np.int64]], budget: Budget, learning_rate: float
+    model: Any,
+    rows: EncodedRows,
+    batches: Iterable[NDArray[np.int64]],
+    budget: Budget,
+    learning_rate: float,
+    objective: Objective | None = None,
 ) -> Iterator[Any]:
     """Train a model in place, one optimiser step per item.
 
@@ -152,12 +218,13 @@ def train_steps(
         batches: row numbers, at least ``budget.steps`` batches of them.
         budget: steps, warm-up.
         learning_rate: its peak.
+        objective: what it is trained to predict; None takes the next token.
 
     Yields:
         The loss of each step, a tensor: the mean over the batch's completion tokens, as the stock trainer
         counts it.
     """
-    learner = Learner(model, rows, budget, learning_rate)
+    learner = Learner(model, rows, budget, learning_rate, objective)
     try:
         for _, batch in zip(range(budget.steps), batches, strict=False):
             yield learner.step(batch)
@@ -173,14 +240,6 @@ def _pace(step: int, budget: Budget) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, budget.steps - warmup)))
 
 
-def _backward(model: Any, rows: EncodedRows, batch: NDArray[np.int64]) -> Any:
-    model.train()  # whoever reads the losses may evaluate in between
-    model.zero_grad()
-    loss = batch_loss(model, rows, batch)
-    loss.backward()
-    return loss.detach()
-
-
 def _span(rows: EncodedRows, batch: NDArray[np.int64]) -> tuple[int, int]:
     """The first token that any of the rows must predict, and where the longest of them ends."""
     return max(int(rows.prompts[batch].min()), 1), int(rows.lengths[batch].max())  # nothing predicts a row's first
@@ -193,26 +252,21 @@ def _by_position(rows: EncodedRows, batch: NDArray[np.int64]) -> tuple[Any, Any]
     return ids[: width - 1], labels[first:width]
 
 
-def batch_loss(model: Any, rows: EncodedRows, batch: NDArray[np.int64]) -> Any:
-    """Compute the mean loss over the completion tokens of some rows.
+def batch_of(rows: EncodedRows, batch: NDArray[np.int64], step: int = 0, steps: int = 1) -> Batch:
+    """Some rows as an objective reads them.
 
     Args:
-        model: a transformers causal language model.
-        rows: encoded rows on its device.
+        rows: encoded rows.
         batch: row numbers.
+        step: steps taken so far.
+        steps: of the whole run.
 
     Returns:
-        A scalar tensor.
+        The rows, as wide as the longest of them.
     """
-    logits, targets = _predicted(model, rows, batch)
-    return cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
-
-
-def _predicted(model: Any, rows: EncodedRows, batch: NDArray[np.int64]) -> tuple[Any, Any]:
-    """float32 logits (rows, positions, vocabulary) from the first completion token on, and labels of these."""
-    index, (first, width) = torch.from_numpy(batch).to(rows.input_ids.device), _span(rows, batch)
-    logits = model(input_ids=rows.input_ids[index, : width - 1], use_cache=False, logits_to_keep=width - first).logits
-    return logits.float(), rows.labels[index, first:width]
+    index, (_, width) = torch.from_numpy(batch).to(rows.input_ids.device), _span(rows, batch)
+    columns = {name: values[index, :width] for name, values in rows.columns.items()}
+    return Batch(rows.input_ids[index, :width], rows.labels[index, :width], columns, step, steps)
 
 
 def greedy_answers(
@@ -287,7 +341,6 @@ def answer_bits(
     for start in range(0, len(ids), chunk):
         batch = np.arange(start, min(start + chunk, len(ids)))
         with torch.inference_mode():
-            logits, targets = _predicted(model, rows, batch)
-            nats = cross_entropy(logits.transpose(1, 2), targets, ignore_index=IGNORED, reduction="none").sum(1)
-        found.append(nats.double().cpu().numpy() / math.log(2))
+            nats = token_losses(run(model, batch_of(rows, batch)))
+        found.append(nats.sum(1).double().cpu().numpy() / math.log(2))
     return np.concatenate(found)

@@ -14,12 +14,14 @@ from mireorder.dataset import manifest
 from mireorder.errors import MireorderError
 from mireorder.files import write_text
 from mireorder.lock import staged
+from mireorder.networks import NTP
 from mireorder.ordering.bundle import load_plan
 from mireorder.restoring.restorer import FILE as PLAN_FILE
 from mireorder.standalone import write_standalone
 from mireorder.storage import require_local
 from mireorder.training.budget import Budget
 from mireorder.training.encoded import Encoded, encode_dataset, tokenizer_for
+from mireorder.training.objectives import drop_heads, objective_of, refuse_objectives
 from mireorder.training.presets import (
     PRESETS,
     build,
@@ -53,7 +55,7 @@ class Trained:
         losses: (step, mean loss of the steps since the last entry).
         held_out_loss: loss on the first 1,000 rows of the test (or validation) split, None without one.
         rows: rows of the train split.
-        parameters: weights that were trained.
+        parameters: weights that were trained, those that are dropped at the end included.
         learning_rate: its peak.
         device: ``cpu`` or ``cuda``.
     """
@@ -73,6 +75,7 @@ def train(
     out: str | Path,
     budget: Budget | None = None,
     *,
+    objective: str = NTP,
     lora: bool = False,
     four_bit: bool = False,
     resume: bool = False,
@@ -86,6 +89,8 @@ def train(
         model: a preset trained from scratch (a name in `PRESETS`), a model folder or a hub id.
         out: new or empty folder for the model, or one in which the same training was begun.
         budget: steps, batch size, learning rate, seed.
+        objective: what the model is trained to predict (a name in `OBJECTIVES`); what it adds to the model is dropped
+            at the end.
         lora: train a LoRA adapter instead of all weights.
         four_bit: keep the frozen weights under the adapter in 4 bits (QLoRA); needs bitsandbytes.
         resume: keep a checkpoint every two minutes, and begin at the last one that a run that was killed has kept.
@@ -96,26 +101,27 @@ def train(
         The losses and where the model lies.
 
     Raises:
-        MireorderError: there is no such model, dataset, model and tokenizer do not fit together, ``out`` holds
-            something else or is being written by another run, or 4 bits are asked for without bitsandbytes.
+        MireorderError: there is no such model or objective, dataset, model and tokenizer do not fit together, ``out``
+            holds something else or is being written by another run, or 4 bits are asked for without bitsandbytes.
     """
     budget, folder, out = budget or Budget(), require_local(dataset), require_local(out)
-    _refuse(model, lora, four_bit)
-    asked = {"model": model, "lora": lora, "four_bit": four_bit, "budget": asdict(budget)}
+    _refuse(model, lora, four_bit, objective)
+    asked = {"model": model, "objective": objective, "lora": lora, "four_bit": four_bit, "budget": asdict(budget)}
     rows = {"plan": load_plan(folder).sha256, "data": manifest.digest_of(manifest.read(folder))}
     with staged(out, {"command": "train"} | rows | asked, TRAINING_FILE) as new:
         kept, scratch = new.with_name(CHECKPOINTS), new / "scratch"
         scratch.mkdir()
-        encoded = encode_dataset(folder, tokenizer_for(folder, model, lora), scratch)
+        encoded = encode_dataset(folder, tokenizer_for(folder, model, lora), scratch, objective_of(objective).columns)
         network = _network(model, encoded, budget.seed, lora, four_bit)
-        embed(network, encoded.tokenizer, budget.seed)
-        trainer = _trainer(network, encoded, kept, budget, scratch=model in PRESETS, lora=lora, log_every=log_every)
+        given: dict[str, Any] = {"lora": lora, "objective": objective, "log_every": log_every}
+        trainer = _trainer(network, encoded, kept, budget, scratch=model in PRESETS, **given)
         trainer.add_callback(_reporter(progress, CHECKPOINT_SECONDS if resume else None))
         with no_bars():
             trainer.train(resume_from_checkpoint=_last(kept) if resume else None)
         held_out = trainer.evaluate()["eval_loss"] if encoded.held_out is not None else None
-        save_model(trainer.model, encoded.tokenizer, folder / PLAN_FILE, new, encoded.longest_completion)
         trained = _trained(trainer, out, held_out)
+        drop_heads(trainer.model)
+        save_model(trainer.model, encoded.tokenizer, folder / PLAN_FILE, new, encoded.longest_completion)
         record = {name: value for name, value in (asked | asdict(trained)).items() if name != "folder"}
         write_text(new / TRAINING_FILE, json.dumps(record, indent=1) + "\n")
         del trainer, network, encoded
@@ -175,8 +181,9 @@ def save_model(model: Any, tokenizer: Any, plan_file: Path, out: Path, longest_c
     write_standalone(out)
 
 
-def _refuse(model: str, lora: bool, four_bit: bool) -> None:
+def _refuse(model: str, lora: bool, four_bit: bool, objective: str) -> None:
     refuse_unknown(model)
+    refuse_objectives([objective], lora)
     if four_bit and not lora:
         raise MireorderError("weights of 4 bits are too coarse to train; train an adapter on them (lora)")
     if four_bit:
@@ -187,12 +194,15 @@ def _refuse(model: str, lora: bool, four_bit: bool) -> None:
 
 def _network(model: str, encoded: Encoded, seed: int, lora: bool, four_bit: bool = False) -> Any:
     if model in PRESETS:
-        return build(model, encoded.tokenizer, encoded.longest + SLACK, seed)
+        network = build(model, encoded.tokenizer, encoded.longest + SLACK, seed)
+        embed(network, encoded.tokenizer, seed)
+        return network
     # An adapter notes where its base model is, so a folder is named in full.
     path_or_id = str(Path(model).resolve()) if Path(model).is_dir() else model
     network = pretrained(path_or_id, half=lora and halves(), four_bit=four_bit)
     refuse_adapter(network, model)
     encoded.refuse_longer_than(getattr(network.config.get_text_config(), "max_position_embeddings", None))
+    embed(network, encoded.tokenizer, seed)
     return network
 
 
@@ -204,11 +214,12 @@ def _trainer(
     *,
     scratch: bool,
     lora: bool = False,
+    objective: str = NTP,
     log_every: int | None = None,
 ) -> Any:
     import torch
     from transformers import PrinterCallback
-    from trl import SFTConfig, SFTTrainer
+    from trl import SFTConfig
 
     gpu = torch.cuda.is_available()
     with warnings.catch_warnings():
@@ -233,10 +244,11 @@ def _trainer(
             save_total_limit=1,
             report_to="none",
             disable_tqdm=True,
+            remove_unused_columns=objective == NTP,  # others may read more than ids and labels
         )
     if config.n_gpu > 1:
         config._n_gpu = 1  # one process would spread each batch over all cards, which SFTTrainer refuses
-    trainer = SFTTrainer(
+    trainer = _trainer_class(objective)(
         network,
         args=config,
         train_dataset=encoded.train,
@@ -246,6 +258,14 @@ def _trainer(
     )
     trainer.remove_callback(PrinterCallback)  # it prints every entry of the log
     return trainer
+
+
+def _trainer_class(objective: str) -> Any:
+    from trl import SFTTrainer
+
+    from mireorder.training.objectives.trainer import with_objective
+
+    return SFTTrainer if objective == NTP else with_objective(SFTTrainer, objective_of(objective))
 
 
 def _reporter(progress: StepProgress | None, every: float | None) -> Any:
