@@ -9,6 +9,7 @@ from mireorder import InputError, Order, Plan, apply, check, fit
 from mireorder.cli import schedules
 from mireorder.dataset.forms.token import TokenForm
 from mireorder.networks import IGNORED
+from mireorder.ordering.bundle import Bundle
 from mireorder.ordering.copying.policies import Copying, Lookahead
 from mireorder.ordering.copying.trelawney import Trelawney
 from mireorder.ordering.schedule import SCHEDULES, annealed
@@ -97,6 +98,9 @@ def test_what_can_not_be_masked_is_refused(plan, tokenizer):
     held = [{"q": "a ⟪ b", "a": "one two three"}]
     with pytest.raises(InputError, match="row 0: the prompt holds the mark that opens a copy"):
         apply(held, plan, form="token", tokenizer=tokenizer, reserve=True)
+    rows = [row | {"task": "copy"} for row in ROWS[:5]]
+    with pytest.raises(InputError, match="a bundle has no token form in which the loss skips the marks"):
+        apply(rows, Bundle.of({"copy": plan}, by="task"), form="token", tokenizer=tokenizer, reserve=True)
 
 
 # -- RAR

@@ -14,6 +14,7 @@ from mireorder.dataset.forms import Form
 from mireorder.dataset.forms.token import TokenForm
 from mireorder.errors import InputError
 from mireorder.ordering.bundle import AnyPlan
+from mireorder.ordering.plan import Plan
 from mireorder.tokenizing.stochastok import TokenSplits
 
 

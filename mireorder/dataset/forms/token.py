@@ -19,7 +19,7 @@ from mireorder.cutting.batches import Prepare
 from mireorder.dataset.laws import Breach, Columns, text_breaches, unmoved, unrestored_rows
 from mireorder.errors import InputError
 from mireorder.networks import IGNORED
-from mireorder.ordering.bundle import AnyPlan
+from mireorder.ordering.bundle import AnyPlan, Bundle
 from mireorder.ordering.columns import natural_units, put_back, without_start
 from mireorder.ordering.emission import in_natural_order
 from mireorder.ordering.permutation import is_permutation
@@ -73,6 +73,9 @@ class TokenForm:
             raise InputError("token form needs a tokenizer", remedy="pass --tokenizer, a folder or a hub id")
         tokenizer = _loaded(tokenizer)
         tokenizer = reserved(tokenizer, plan) if reserve else tokenizer
+        if isinstance(plan, Bundle) and any(member.policy == "trelawney" for member in plan.members.values()):
+            problem = "a bundle has no token form in which the loss skips the marks of policy trelawney alone"
+            raise InputError(problem, remedy="fit that group with --policy=lookahead, or apply its plan by itself")
         opening = _opening(plan, tokenizer)
         if isinstance(plan, Plan) and plan.policy == "trelawney" and plan.marks and opening is None:
             problem = f"the loss skips the opening mark {plan.marks[0]!r}, which is not a token of its own"
