@@ -37,6 +37,7 @@ from mireorder.ordering.plan import Plan
 from mireorder.reading import Reading
 from mireorder.serialise import half_of_a_pair, one_of
 from mireorder.storage import place
+from mireorder.tables import imported
 from mireorder.threads import Progress
 
 
@@ -227,6 +228,7 @@ def apply(
     tokenizer: Any = None,
     reserve: bool = False,
     max_tokens: int | None = None,
+    stochastok: float | None = None,
     copies: int = 1,
     out: str | Path | None = None,
     returned: bool = True,
@@ -240,18 +242,19 @@ def apply(
     engine: Engine | str = "local",
     progress: Progress | None = None,
 ) -> Any:
-    """Reorder the targets of a dataset by a plan: read, cut, permute, glue, write.
+    """Reorder the targets of a dataset by a plan: read, cut, permute, glue, write. Gives a `datasets.DatasetDict`.
 
     Args:
         data: whatever `open_shards` reads; every split is reordered.
         plan: from `fit` or `fit_by`.
-        form: ``text`` (`prompt`, `completion`) or ``token`` (`input_ids`, `labels`).
+        form: ``text`` (`prompt`, `completion`), ``token`` (`input_ids`, `labels`) or ``teacherless`` (the same).
         tokenizer: for token form: a transformers tokenizer, its folder or hub id; of cutter `tokens`, that of the plan.
         reserve: for token form: make each mark that the plan writes one token, of a tokenizer saved beside the data.
         max_tokens: for token form: the most a row may have, end included. A longer one is refused, or set aside.
-        copies: times that ``train``, or the only split, is written, each in other random orders (policy ``shuffle``).
+        stochastok: for token form: share of tokens that are split at random in two that read the same; published: 0.1.
+        copies: times that ``train``, or the only split, is written, each with draws of its own: of orders, of splits.
         out: folder or URL to write to; None keeps the dataset in memory. An interrupted run resumes.
-        returned: load what was written, and return it; Parquet is copied to the cache of `datasets` for that.
+        returned: load what was written, of a URL streamed, else give None; Parquet goes to the cache of `datasets`.
         file_format: of the files in it: ``arrow``, or ``parquet``.
         shard_size: bytes of input for each of them. None parts files of over 256 MB, and joins small ones to 64 MB.
         reading: where the columns have other names than those the plan was fitted on.
@@ -262,30 +265,43 @@ def apply(
         engine: where shards are written, as of `fit`.
         progress: called with the number of rows written, after each batch.
 
-    Returns:
-        A `datasets.DatasetDict`, of a URL streamed: the form's columns, `permutation`, `row_id`, the natural `target`.
-        None if it is not to be returned.
-
     Raises:
         InputError: the input can't be read, or a row does not fit the plan.
-        PlanError: the plan's units are ids of another tokenizer, or the form is text.
-        OutputError: the folder holds something else.
+        PlanError, OutputError: units are ids of another tokenizer, or the form is text; the folder holds other things.
 
     Example:
         >>> from mireorder import apply, fit
-        >>> rows = [{"question": f"{a}+{b}=", "answer": str(a + b)} for a in range(40) for b in range(40)]
-        >>> plan = fit(rows, source="question", target="answer", cutter="digits", order="reverse")
-        >>> apply(rows, plan)["train"][47]["completion"]
-        ' 80'
+        >>> rows = [{"q": f"{a}+1=", "a": f"{a + 1:02}"} for a in range(40)]
+        >>> apply(rows, fit(rows, source="q", target="a", cutter="digits", order="reverse"))["train"]["completion"][0]
+        ' 10'
     """
     shards = open_shards(data, reading or plan.reading)
-    written = one_of(form, FORMS, "form").made(plan, tokenizer, reserve, max_tokens)
+    written = _form(form, plan, tokenizer, reserve, max_tokens, stochastok)
     reordering = _reordering(plan, written, shards, keep_columns, copies, reject, max_rejected, progress)
-    ran = engine_of(engine, workers)
+    return _emitted(reordering, shards, out, engine_of(engine, workers), file_format, shard_size, data, returned)
+
+
+def _form(name: str, plan: AnyPlan, tokenizer: Any, reserve: bool, max_tokens: int | None, split: float | None) -> Form:
+    form: Form = one_of(name, FORMS, "form").made(plan, tokenizer, reserve, max_tokens)
+    splitting = "mireorder.dataset.forms.stochastok:SplitTokenForm"
+    return form if split is None else imported(splitting).of(form, plan, split)
+
+
+def _emitted(
+    reordering: Reordering,
+    shards: list[Shard],
+    out: str | Path | None,
+    engine: Engine,
+    file_format: str,
+    shard_size: int | None,
+    data: Any,
+    returned: bool,
+) -> Any:
+    """The reordered dataset, in its folder or in memory."""
     if out is None:
-        return _in_memory(reordering, shards, ran, file_format)
-    with ran:
-        write_folder(reordering, shards, place(out), ran, file_format, carried_card(data), shard_size)
+        return _in_memory(reordering, shards, engine, file_format)
+    with engine:
+        write_folder(reordering, shards, place(out), engine, file_format, carried_card(data), shard_size)
     return load(place(out)) if returned else None
 
 
@@ -301,7 +317,7 @@ def _reordering(
 ) -> Reordering:
     """How the shards are reordered."""
     kept = kept_of(((shard.name, shard.others()) for shard in shards), plan, keep_columns)
-    copied = copied_split(shards, plan, copies)
+    copied = copied_split(shards, plan, written, copies)
     return Reordering(plan, written, reject, progress, kept, copies, copied, max_rejected=max_rejected)
 
 

@@ -115,8 +115,9 @@ CASES = {
     "labels min joint": {"data": "moods", "cutter": ("labels", {}), "policy": "min", "criterion": ("joint", {})},
     **{
         f"labels {policy}": {"data": "moods", "cutter": ("labels", {}), "policy": policy}
-        for policy in ("frequency", "rare", "hardest", "easiest")
+        for policy in ("frequency", "rare", "hardest", "easiest", "graph")
     },
+    "labels counted": {"data": "moods", "cutter": ("labels", {"counted": True}), "policy": "graph"},
     "labels shuffle": {"data": "moods", "cutter": ("labels", {}), "policy": "shuffle", "criterion": None},
     "labels of columns": {"data": "marks", "cutter": ("labels", {"names": None}), "criterion": ("presence", {})},
     "fields max joint": {"data": "records", "cutter": ("fields", {}), "criterion": ("joint", {})},

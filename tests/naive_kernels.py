@@ -61,6 +61,19 @@ def find_repeated(rows):
     return [min(row, default=0) >= 0 and len(set(row)) == len(row) for row in rows]
 
 
+def topological(rows, draws, before):
+    """Places by step: the unit of the lowest draw among those that no unit left must come before."""
+    orders = []
+    for slots, drawn in zip(rows, draws, strict=True):
+        left, order = set(range(len(slots))), []
+        while left:
+            free = [u for u in left if not any(before[slots[other]][slots[u]] for other in left)]
+            order.append(min(free, key=lambda unit: drawn[unit]))
+            left.remove(order[-1])
+        orders.append(order)
+    return orders
+
+
 # --- columns of text -----------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from mireorder.cutting.labels import _find_repeated
 from mireorder.cutting.numbers import copy_emitted, fill_unpadded
 from mireorder.cutting.numerals import Numerals, _copy_digits, _find_last_numbers, _put_digits
 from mireorder.information.evidence import _order_by_evidence
+from mireorder.ordering.graph import _topological
 from mireorder.ordering.permutation import (
     _add_offsets,
     _gather,
@@ -171,6 +172,18 @@ def test_order_by_evidence(data, radices, highest):
     for row, found in enumerate(orders.tolist()):
         expected = naive_kernels.order_by_evidence(scores[row], codes[row], left[row], starts, said, highest)
         assert [slot for slot in found if slot >= 0] == expected
+
+
+@given(st.data(), st.integers(1, 5))
+def test_topological(data, slots):
+    subsets = st.sets(st.integers(0, slots - 1)).map(sorted)
+    rows = data.draw(st.lists(subsets, max_size=4))
+    place = data.draw(st.permutations(range(slots)))
+    before = [[place[a] < place[b] and data.draw(st.booleans()) for b in range(slots)] for a in range(slots)]
+    draws = [data.draw(st.permutations(range(len(row)))) for row in rows]
+    found = np.empty(len(flat(rows)), np.int32)
+    _topological(offsets_of(rows), flat(rows), flat(draws, np.uint64), np.array(before), found)
+    assert found.tolist() == flat(naive_kernels.topological(rows, draws, before)).tolist()
 
 
 # --- the last numbers of texts ----------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from datasets import Dataset
 
-from mireorder import InputError, Plan, Reading, apply, check, count, fit, plan_of
+from mireorder import InputError, Labels, Plan, Reading, apply, check, count, fit, plan_of
 from mireorder.cli import main
 from mireorder.networks import IGNORED
 from mireorder.ordering.copying.policies import Copying, Lead, Lookahead
@@ -53,6 +53,8 @@ KINDS = {
     "rare labels": ("emotions", "labels", {"policy": "rare", "criterion": None}),
     "hardest labels": ("emotions", "labels", {"policy": "hardest"}),
     "easiest labels": ("emotions", "labels", {"policy": "easiest"}),
+    "labels by graph": ("emotions", "labels", {"policy": "graph"}),
+    "counted labels": ("emotions", Labels(counted=True), {"policy": "graph"}),
     "shuffled words": ("summaries", "words", {"policy": "shuffle", "markers": "<{}>"}),
     "leads": ("summaries", "words", {"policy": "lead"}),
     "bare leads": ("summaries", "words", {"policy": Copying(Lead(2), marks=False)}),

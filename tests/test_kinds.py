@@ -32,7 +32,7 @@ def settled(batch, align="pad"):
 
 
 def seen(cutter, batch, seed=0, evidence=None):
-    return Seen(cutter, cutter.cut(batch), batch.column("source"), batch.column("target"), seed, evidence)
+    return Seen(cutter, cutter.cut(batch), batch.column("source"), batch.column("target"), seed, evidence, range(3))
 
 
 def evidence_of(batch):

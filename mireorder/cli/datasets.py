@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -34,18 +34,30 @@ class Files:
     restart: options.Restart = False
 
 
+@dataclass(frozen=True)
+class Form:
+    """How rows are written."""
+
+    panel: ClassVar[str] = "Form"
+
+    form: Annotated[str, Option("how rows are written: {names}", names=choices.forms)] = "text"
+    tokenizer: Annotated[str | None, Option("token form: tokenizer folder or hub id")] = None
+    reserve: Annotated[bool, Option("token form: make each marker one token, of the saved tokenizer")] = False
+    max_tokens: Annotated[int | None, Option("token form: most tokens a row may have", least=1)] = None
+    stochastok: Annotated[
+        float | None, Option("token form: share of tokens split at random in two, such as 0.1", rare=True)
+    ] = None
+    copies: Annotated[
+        int, Option("times that train is written, each drawn anew (policies shuffle, graph)", least=1)
+    ] = 1
+
+
 def apply(
     data: options.Data,
     *,
     plan: Annotated[Path, Option("folder of the plan", "Data", urls=True)],
     rows: options.Rows,
-    form: Annotated[str, Option("how rows are written: {names}", "Form", names=choices.forms)] = "text",
-    tokenizer: Annotated[str | None, Option("token form: tokenizer folder or hub id", "Form")] = None,
-    reserve: Annotated[bool, Option("token form: make each marker one token, of the saved tokenizer", "Form")] = False,
-    max_tokens: Annotated[int | None, Option("token form: most tokens a row may have", "Form", least=1)] = None,
-    copies: Annotated[
-        int, Option("times that train is written, each in other random orders (policy shuffle)", "Form", least=1)
-    ] = 1,
+    written: Form,
     drop_columns: Annotated[bool, Option("leave out columns that are no source or target", "Form")] = False,
     where: Where,
     out: options.Out,
@@ -68,11 +80,7 @@ def apply(
         apply_stage(
             data,
             loaded,
-            form=form,
-            tokenizer=tokenizer,
-            reserve=reserve,
-            max_tokens=max_tokens,
-            copies=copies,
+            **asdict(written),
             out=out,
             file_format=files.file_format,
             shard_size=values.size(files.shard_size),

@@ -112,6 +112,7 @@ class Units:
     missing: Annotated[
         int | None, Option("what an empty cell of a label column is: 0; else its row is refused", rare=True)
     ] = None
+    counted: Annotated[bool | None, Option("write the number of labels in front of them: 2: a, b", rare=True)] = None
     pattern: Annotated[str | None, Option("of the number within a text (digits): last-number", rare=True)] = None
     path: Annotated[str | None, Option("to the object within a target (fields): a.b.0.c", rare=True)] = None
     canonical: Annotated[bool | None, Option("take members in any order and style (fields)", rare=True)] = None
@@ -139,6 +140,7 @@ class Units:
         options: dict[str, Any] = {
             "delimiter": self.delimiter,
             "missing": self.missing,
+            "counted": self.counted,
             "pattern": self.pattern,
             "path": tuple(self.path.split(".")) if self.path else None,
             "canonical": self.canonical,
@@ -241,9 +243,9 @@ class Choice:
     ] = None
     copies: Annotated[
         str | None,
-        Option("units copied to the front: how many (lead), or a span's length, or all (lookahead)", rare=True),
+        Option("units copied to the front: how many (lead), or a span's length, or all (others)", rare=True),
     ] = None
-    place: Annotated[str | None, Option("where the span is taken: random, best or last (lookahead)", rare=True)] = None
+    place: Annotated[str | None, Option("where the span is taken: random, best or last (of a span)", rare=True)] = None
     whole: Annotated[bool, Option("copy to the front of the target, not of each sentence", rare=True)] = False
     unmarked: Annotated[bool, Option("copy without marks, as in the paper", rare=True)] = False
     stop_words: Annotated[int | None, Option("how many of the commonest words are never copied (lead)", rare=True)] = (
@@ -307,6 +309,7 @@ class Choice:
     def _copies(self, seed: int, language: str | None) -> Any:
         """What is copied ahead."""
         from mireorder.ordering.copying.policies import Copying, Lead, Lookahead
+        from mireorder.ordering.copying.trelawney import Trelawney
 
         try:
             number = None if self.copies in (None, "all") else int(str(self.copies))
@@ -317,7 +320,8 @@ class Choice:
                 raise InputError("policy lead copies single units", remedy="pass --policy=lookahead")
             chosen: Lead | Lookahead = Lead(1 if number is None else number)
         else:
-            chosen = Lookahead(4 if self.copies is None else number, self.place or "random", seed)
+            spans = Trelawney if self.policy == "trelawney" else Lookahead
+            chosen = spans(4 if self.copies is None else number, self.place or "random", seed)
         return Copying(chosen, not self.whole, language or "en", not self.unmarked)
 
 

@@ -10,6 +10,8 @@ from mireorder.cli.output import print_json, say
 from mireorder.cli.signature import Argument, Option
 from mireorder.errors import InputError
 
+NAMES = ("linear", "rar")  # of `mireorder.ordering.schedule`, which takes long to import
+
 
 def mix(
     plans: Annotated[list[Path], Argument("folders of plans, fitted on the same data", "Data", urls=True)],
@@ -41,6 +43,9 @@ def anneal(
     last: Annotated[Path, Argument("folder of the plan to end with, such as --policy plain's", "Data", urls=True)],
     *,
     phases: Annotated[int, Option("plans to write, one for each phase of training", "Order", least=2)] = 5,
+    schedule: Annotated[
+        str, Option("how the share of the last grows: {names}", "Order", names=lambda: NAMES)
+    ] = "linear",
     out: options.Out,
     as_json: options.Json = False,
 ) -> None:
@@ -55,7 +60,7 @@ def anneal(
     from mireorder.ordering.schedule import annealed
 
     require_empty(out)
-    plans = annealed(Plan.load(first), Plan.load(last), phases)
+    plans = annealed(Plan.load(first), Plan.load(last), phases, schedule)
     paths = [plan.save(out / str(phase)) for phase, plan in enumerate(plans)]
     if as_json:
         print_json({"plans": [str(path) for path in paths]})

@@ -120,15 +120,21 @@ class Labels(LabelsRestorer, Adapting):
     def natural(self, cut: Cut, batch: pa.RecordBatch) -> pa.StringArray:
         """The labels of each row joined in canonical order."""
         del batch
-        return self.emit(list_array(cut.offsets, cut.units))
+        return self.glue_all(list_array(cut.offsets, cut.units))
 
     def emit(self, units: pa.ListArray) -> pa.StringArray:
-        """The labels joined in the order given; the word for none where there are none."""
-        joined = pc.binary_join(units, self.joiner)
-        return pc.if_else(pc.equal(pc.list_value_length(units), 0), self.empty, joined)
+        """The labels joined in the order given, behind their number where that is asked for."""
+        joined = self.glue_all(units)
+        if not self.counted:
+            return joined
+        return pc.binary_join_element_wise(pc.cast(pc.list_value_length(units), pa.string()), joined, ": ")
 
     def split_all(self, emitted: pa.StringArray) -> Splits:
-        """Label names between joiners; null where one is unknown or repeated."""
+        """Label names between joiners; null where one is unknown or repeated, or their number is another."""
+        if self.counted:
+            found = pc.extract_regex(emitted, r"^\s*(?P<number>[0-9]{1,6}):(?P<names>(?s:.*))$")
+            announced = pc.cast(pc.struct_field(found, "number"), pa.int64()).fill_null(-1).to_numpy()
+            emitted = pc.struct_field(found, "names").fill_null("")
         pieces = pc.split_pattern(emitted, self.joiner.strip())
         names, offsets = pc.ascii_trim(pieces.flatten(), _BLANK), list_offsets(pieces)
         slots = pc.index_in(names, pa.array(self.slots, pa.string())).fill_null(-1).to_numpy()
@@ -137,13 +143,17 @@ class Labels(LabelsRestorer, Adapting):
         lengths = np.diff(offsets)
         nothing = lengths == 1
         nothing[nothing] = pc.equal(names.take(pa.array(offsets[:-1][nothing])), self.empty)
+        if self.counted:
+            agrees = np.where(nothing, 0, lengths) == announced
+            whole, nothing = whole & agrees, nothing & agrees
         kept = np.repeat(whole, lengths)
         bounds = np.concatenate([[0], np.cumsum(np.where(whole, lengths, 0))])
         return Splits(list_array(bounds, names.filter(pa.array(kept)), whole | nothing), slots[kept])
 
     def glue_all(self, units: pa.ListArray) -> pa.StringArray:
-        """The labels joined in the order given."""
-        return self.emit(units)
+        """The labels joined in the order given; the word for none where there are none."""
+        joined = pc.binary_join(units, self.joiner)
+        return pc.if_else(pc.equal(pc.list_value_length(units), 0), self.empty, joined)
 
     def _seen(self, lists: pa.ListArray) -> frozenset[str]:
         if self.names is not None:

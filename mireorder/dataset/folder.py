@@ -212,7 +212,19 @@ def _jobs(groups: list[list[Shard]], reordering: Reordering, suffix: str) -> lis
             (
                 group,
                 manifest.Entry(
-                    split, names, "", plan, form.name, form.tokenizer_hash, 0, 0, output, "", form.max_tokens, kept
+                    split,
+                    names,
+                    "",
+                    plan,
+                    form.name,
+                    form.tokenizer_hash,
+                    0,
+                    0,
+                    output,
+                    "",
+                    form.max_tokens,
+                    kept,
+                    form.stochastok,
                 ),
                 copy,
             )

@@ -29,7 +29,7 @@ LAWS = {
     "permutation": "the permutation holds every slot once, those copied ahead once more for each copy",
     "moved": "emitted units put back by the permutation, copies dropped, give the natural target",
     "restored": "completion and prompt alone, restored by the plan, gives the natural target byte for byte",
-    "labels": "token form: -100 on the prompt, then the ids themselves, one EOS and last",
+    "labels": "token form: -100 on the prompt, then the ids themselves, one EOS and last; the input may hide them all",
     "seam": "text form: no token of this tokenizer spans prompt and completion, read together as some trainers do",
     "tokenizer": "token form: the tokenizer beside the data is the one that the plan's units come from",
 }

@@ -16,6 +16,7 @@ from mireorder.files import write_text
 from mireorder.json_text import STRICT
 from mireorder.restoring.checks import (
     entries_of,
+    finite_number,
     maybe,
     name_of,
     shown_value,
@@ -31,6 +32,7 @@ _IDENTITY = {
     "tokenizer": "tokenizer",
     "max_tokens": "at most this many tokens a row:",
     "kept": "the columns kept",
+    "stochastok": "this share of tokens split:",
     "input": "input",
     "input_digest": "another content of {self.input}: its hash was",
 }
@@ -46,6 +48,7 @@ _ROW = entries_of(
     },
     max_tokens=maybe(whole_number(1)),
     kept=text_of(),
+    stochastok=finite_number(0, 1),
 )
 
 
@@ -66,6 +69,7 @@ class Entry:
         output_digest: hash of that file.
         max_tokens: the most a row may have (token form), None without a bound.
         kept: the columns of the input that stay, and their types.
+        stochastok: share of tokens that were split at random, None, and not in the file, for none.
     """
 
     split: str
@@ -80,6 +84,13 @@ class Entry:
     output_digest: str
     max_tokens: int | None = None
     kept: str = ""
+    stochastok: float | None = None
+
+    @property
+    def line(self) -> str:
+        """As it stands in the file."""
+        said = {name: value for name, value in asdict(self).items() if name != "stochastok" or value is not None}
+        return json.dumps(said, ensure_ascii=False) + "\n"
 
     def same_work(self, other: Entry) -> str | None:
         """None if both come from the same input by the same plan, else the difference in words."""
@@ -97,7 +108,7 @@ def append(folder: Path, entry: Entry) -> None:
         write(folder, [*read(folder), entry])
         return
     with (folder / FILE).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(entry), ensure_ascii=False) + "\n")
+        file.write(entry.line)
         file.flush()
         os.fsync(file.fileno())
 
@@ -143,7 +154,7 @@ def _entry(line: bytes) -> Entry:
 
 def write(folder: Path, entries: list[Entry]) -> None:
     """Replace the manifest by these rows."""
-    write_text(folder / FILE, "".join(json.dumps(asdict(e), ensure_ascii=False) + "\n" for e in entries))
+    write_text(folder / FILE, "".join(entry.line for entry in entries))
 
 
 def by_split(entries: Iterable[Entry]) -> tuple[dict[str, int], dict[str, list[str]]]:

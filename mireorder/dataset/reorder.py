@@ -61,7 +61,7 @@ class Reordering:
     def of_copy(self, number: int) -> Reordering:
         """The same for one of the copies; that of number 0 is by the plan itself."""
         plan = self.plan if isinstance(self.plan, Bundle) else redrawn(self.plan, number)
-        return replace(self, plan=plan, copy=number)
+        return replace(self, plan=plan, form=self.form.of_copy(number), copy=number)
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mireorder.dataset.forms import Form
 from mireorder.dataset.reader import Shard
 from mireorder.errors import InputError
 from mireorder.ordering.bundle import AnyPlan, Bundle
@@ -21,7 +22,7 @@ def to_count(shards: list[Shard]) -> list[Shard]:
     return [shard for shard in shards if shard.split == "train"]
 
 
-def copied_split(shards: list[Shard], plan: AnyPlan, copies: int) -> str | None:
+def copied_split(shards: list[Shard], plan: AnyPlan, form: Form, copies: int) -> str | None:
     """The split that is copied; None for none. Raises InputError where copies would be alike, or there are none."""
     if copies == 1:
         return None
@@ -29,7 +30,7 @@ def copied_split(shards: list[Shard], plan: AnyPlan, copies: int) -> str | None:
         raise InputError(f"{copies} copies of each row are none", remedy="take 1 or more")
     if isinstance(plan, Bundle):
         raise InputError("rows of a bundle are written once", remedy="leave out --copies")
-    if not draws(plan):
-        remedy = "fit with --policy=shuffle, and with --marked but for labels and fields"
+    if not draws(plan) and form.of_copy(1) is form:
+        remedy = "fit with --policy=shuffle, and with --marked but for labels and fields; or labels with --policy=graph"
         raise InputError(f"policy {plan.policy} would write all copies of a row alike", remedy=remedy)
     return next((shard.split for shard in to_count(shards)), None)

@@ -96,7 +96,7 @@ def redrawn(plan: P, number: int) -> P:
 
 def draws(plan: PlanRecord) -> bool:
     """Whether rows have random orders."""
-    return "shuffle" in {plan.policy, *(part.policy for part in plan.mix)}
+    return not {"shuffle", "graph"}.isdisjoint([plan.policy, *(part.policy for part in plan.mix)])
 
 
 def _other(seed: int, number: int) -> int:

@@ -119,6 +119,8 @@ def rare(known: Known) -> list[int]:
 
 
 _most, _least = _late("row_orders:most_evidence"), _late("row_orders:least_evidence")
+_trelawney = _late("copying.trelawney:Trelawney")
+_partial = _late("graph:partial_orders")
 _shuffled, _cheapest = _late("row_orders:shuffled_orders"), _late("best:cheapest")
 _lead, _lookahead = _late("copying.policies:Lead"), _late("copying.policies:Lookahead")
 POLICIES: dict[str, Policy] = {
@@ -150,8 +152,16 @@ POLICIES: dict[str, Policy] = {
         "in each row, the unit that its words say most about",
         TOLD, choose=maximum, rows=_most, criterion="presence",
     ),
+    "graph": Policy(
+        "in each row, a random order in which the rarer of two labels that go together comes first",
+        TOLD, rare, rows=_partial, criterion="presence",
+    ),
     "lead": Policy("the words of most information copied ahead", ("lead",), plain, copies=_lead),
     "lookahead": Policy("a span of later words copied ahead", ("lead",), plain, copies=_lookahead),
+    "trelawney": Policy(
+        "a span of later words copied ahead in half of the rows, no loss on the mark that opens it",
+        ("lead",), plain, copies=_trelawney,
+    ),
     "mix": Policy("", TOLD),
 }  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
@@ -30,6 +30,7 @@ class Seen:
         natural: the natural targets, strings (rows,).
         seed: of draws.
         evidence: what source and emitted units say about each slot; None for policies without a criterion.
+        permutation: the plan's order of all slots, by step.
     """
 
     cutter: Cutter
@@ -38,6 +39,7 @@ class Seen:
     natural: pa.StringArray
     seed: int
     evidence: Evidence | None
+    permutation: Sequence[int]
 
 
 RowOrder = Callable[[Seen], Permutations]

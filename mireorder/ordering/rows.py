@@ -32,7 +32,8 @@ def row_orders(plan: PlanRecord, cut: Cut, batch: pa.RecordBatch) -> Permutation
     of_rows = POLICIES[plan.policy].rows
     if of_rows is not None:
         natural = plan.cutter.natural(cut, batch)
-        return of_rows(Seen(plan.cutter, cut, batch.column("source"), natural, plan.seed, plan.row_evidence))
+        source, evidence = batch.column("source"), plan.row_evidence
+        return of_rows(Seen(plan.cutter, cut, source, natural, plan.seed, evidence, plan.permutation))
     if len(cut.slots) == cut.rows * len(plan.permutation):  # every slot of every row
         return Permutations(cut.offsets, tiled(tuple(plan.permutation), cut.rows))
     return restrict(plan.permutation, cut.offsets, cut.slots)

@@ -9,6 +9,7 @@ from mireorder.errors import InputError
 from mireorder.ordering.every_order import redrawn
 from mireorder.ordering.plan import Plan
 from mireorder.ordering.record import MixPart
+from mireorder.serialise import one_of
 
 SHARED = ("reading", "between", "cutter", "kind", "markers", "units", "rows", "source_fingerprint", "tokenizer")
 """Entries in which they must agree."""
@@ -58,17 +59,43 @@ def mixed(plans: Sequence[Plan], weights: Sequence[float]) -> Plan:
     return replace(first, policy="mix", mix=parts, row_evidence=None)
 
 
-def annealed(first: Plan, last: Plan, phases: int) -> list[Plan]:
-    """One plan a phase: all rows by ``first`` in the first, all by ``last`` in the last, linearly between.
-
-    Random orders are drawn anew for each phase. With a random order first and the plain one last, that is the annealing
-    of RAR (Yu et al. 2024, "Randomized Autoregressive Visual Generation", arXiv 2411.00776).
-
-    Raises:
-        InputError: there are fewer than two phases, or the plans can't be mixed.
-    """
+def linear(phases: int) -> list[float]:
+    """Nothing of the last order in the first phase, all of it in the last, evenly between."""
     if phases < 2:
         raise InputError(f"{phases} phases leave an order no time to change", remedy="take 2 or more")
-    shares = [phase / (phases - 1) for phase in range(phases)]
+    return [phase / (phases - 1) for phase in range(phases)]
+
+
+def rar(phases: int) -> list[float]:
+    """Half of the phases without the last order, a quarter linear, a quarter of it alone.
+
+    So RAR was published (Yu et al. 2024, "Randomized Autoregressive Visual Generation", arXiv 2411.00776): 200, 100 and
+    100 of 400 epochs, the share changing epoch by epoch. A phase has the share of its middle.
+    """
+    if phases < 4 or phases % 4:
+        raise InputError(f"{phases} phases have no half and two quarters", remedy="take 4, or another multiple of it")
+    return [min(max((phase + 0.5) / phases * 4 - 2, 0.0), 1.0) for phase in range(phases)]
+
+
+SCHEDULES = {"linear": linear, "rar": rar}
+"""Name -> the share of the last order in each of so many phases of equal length."""
+
+
+def annealed(first: Plan, last: Plan, phases: int, schedule: str = "linear") -> list[Plan]:
+    """One plan a phase, for phases of equal length: all rows by ``first`` at the beginning, by ``last`` at the end.
+
+    Random orders are drawn anew for each phase. With a random order first and the plain one last, that is the annealing
+    of RAR, by its own schedule or in a straight line.
+
+    Args:
+        first: the plan to begin with.
+        last: the plan to end with.
+        phases: how many.
+        schedule: a name in `SCHEDULES`.
+
+    Raises:
+        InputError: there are too few phases, no such schedule, or the plans can't be mixed.
+    """
+    shares = one_of(schedule, SCHEDULES, "schedule")(phases)
     drawn = [(redrawn(first, phase), redrawn(last, phase)) for phase in range(phases)]
     return [mixed(plans, [1 - share, share]) for plans, share in zip(drawn, shares, strict=True)]

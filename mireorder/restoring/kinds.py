@@ -23,11 +23,11 @@ ANY, TOLD = ("fixed", "set", "marked"), ("set", "marked")
 POLICY_KINDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("plain", "reverse", "random", "max", "min", "best", "frequency", "rare", "explicit"), ANY),
     **dict.fromkeys(("causal-max", "causal-min"), ("causal", *TOLD)),
-    **dict.fromkeys(("shuffle", "hardest", "easiest", "mix"), TOLD),
-    **dict.fromkeys(("lead", "lookahead"), ("lead",)),
+    **dict.fromkeys(("shuffle", "hardest", "easiest", "graph", "mix"), TOLD),
+    **dict.fromkeys(("lead", "lookahead", "trelawney"), ("lead",)),
 }
 """The kinds that plans of a policy can be. A plan of another policy is refused."""
-BY_EVIDENCE = frozenset({"causal-max", "causal-min", "hardest", "easiest"})
+BY_EVIDENCE = frozenset({"causal-max", "causal-min", "hardest", "easiest", "graph"})
 """The policies that order each row by the evidence that the plan holds."""
 
 

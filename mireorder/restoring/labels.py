@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from mireorder.errors import InputError
 from mireorder.restoring.units import Split, Traits, require_names, require_types
 from mireorder.serialise import LATER
+
+_ANNOUNCED = re.compile(r"\s*([0-9]{1,6}):")
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class LabelsRestorer(Traits):
         empty: the target of a row without labels (list and binary columns); a text column must not be empty.
         missing: what an empty cell of a label column counts as: 0, or None to refuse its row.
         lists: whether the texts of a text column show lists; settled from the data.
+        counted: whether the number of labels opens what is emitted: ``2: joy, love``, ``0: none``.
 
     Raises:
         InputError: an option is of another type, ``missing`` is another number, a label's name is none
@@ -38,6 +42,7 @@ class LabelsRestorer(Traits):
     empty: str = "none"
     missing: int | None = field(default=None, metadata={LATER: True})
     lists: bool = field(default=False, metadata={LATER: True})
+    counted: bool = field(default=False, metadata={LATER: True})
 
     def __post_init__(self) -> None:
         require_types(self)
@@ -70,7 +75,22 @@ class LabelsRestorer(Traits):
         return self.names or ()
 
     def split(self, text: str) -> Split:
-        """Label names between joiners. An unknown or repeated label is a problem."""
+        """Label names between joiners. An unknown or repeated label is a problem, and another number than announced."""
+        if not self.counted:
+            return self.names_in(text)
+        found = _ANNOUNCED.match(text)
+        if found is None:
+            short = text.strip() == "" or (text.strip().isdigit() and text.isascii())
+            return Split([], [], "no number of labels stands in front", cut_short=short)
+        split, number = self.names_in(text[found.end() :]), int(found[1])
+        units = len(split.units)
+        if split.problem is None and units != number:
+            problem = f"{number} labels are announced, and {units} follow"
+            return replace(split, problem=problem, cut_short=0 < units < number)
+        return replace(split, cut_short=split.cut_short and (units < number or not number))
+
+    def names_in(self, text: str) -> Split:
+        """`split` of a text without a number in front."""
         pieces = [piece.strip() for piece in text.split(self.joiner.strip())]
         if pieces == [self.empty]:
             return Split([])

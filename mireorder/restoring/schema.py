@@ -31,6 +31,7 @@ FORMATS = (1, 2)
 """Formats of a plan's file, the first one first. What format 2 added is written only where it is used, and only such a
 plan says that it is of format 2: all others stay what they were, byte for byte, and older releases read them."""
 _TABLES = ("scores", "scores_plug_in", "scores_corrected", "noise", "support")
+_SPANS = ("lookahead", "trelawney")  # policies that copy a span
 _COUNTED = ("width", "decimals", "length")  # options of a cutter that say how many slots it has
 _COUNTING = frozenset({"digits", "words", "sentences", "lines", "spans", "pieces", "tokens"})
 
@@ -108,13 +109,16 @@ _ORDER: dict[str, Check] = {
 }
 _COPIED: dict[str, Check] = {
     "lead": entries_of({"name": name_of, "copies": whole_number(1, MOST_SLOTS)}),
-    "lookahead": entries_of(
-        {
-            "name": name_of,
-            "units": maybe(whole_number(1, MOST_SLOTS)),
-            "place": word_of("random", "best", "last"),
-            "seed": _SEED,
-        }
+    **dict.fromkeys(
+        _SPANS,
+        entries_of(
+            {
+                "name": name_of,
+                "units": maybe(whole_number(1, MOST_SLOTS)),
+                "place": word_of("random", "best", "last"),
+                "seed": _SEED,
+            }
+        ),
     ),
 }
 _ORDER_COST = entries_of({"permutation": _SLOTS, **dict.fromkeys(("bits", "lead", "low", "high"), finite_number())})
@@ -281,7 +285,7 @@ def _agree_kind(plan: Mapping[str, Any]) -> None:
     if copying is not None:
         policy = copying["policy"]
         scored = policy["name"] == "lead" or policy.get("place") == "best"
-        whole = policy["name"] == "lookahead" and policy["units"] is None
+        whole = policy["name"] in _SPANS and policy["units"] is None
         if policy["name"] != plan["policy"] or (scored and not copying["association"]) or (whole and not marked):
             raise ValueError(f"copying and policy {shown_value(plan['policy'])} do not fit together")
     fit = kind in ("set", "marked") and all(

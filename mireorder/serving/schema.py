@@ -133,7 +133,8 @@ def answer_format(plan: Plan, targets: Iterable[str] = ()) -> AnswerFormat:
         return _of_fields(plan, cutter, targets)
     if isinstance(cutter, LabelsRestorer):
         names = [_literal(cutter.slots[slot]) for slot in plan.permutation]
-        regex = _in_order(names, [False] * len(names), _literal(cutter.joiner), _literal(cutter.empty))
+        number = "[0-9]{1,6}: " if cutter.counted else ""
+        regex = number + _in_order(names, [False] * len(names), _literal(cutter.joiner), _literal(cutter.empty))
     elif isinstance(cutter, DigitsRestorer) and (plan.kind == "fixed" or cutter.padded):
         regex = _of_digits(plan, cutter)
     else:

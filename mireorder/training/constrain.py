@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -146,7 +147,8 @@ def _belongs(cutter: Cutter, text: str) -> bool:
     Restore forgives more, and a model could write it without end.
     """
     if isinstance(cutter, Labels):
-        written = cutter.joiner.join(cutter.split(text).units)
+        text = re.sub("^[0-9]+: ", "", text) if cutter.counted else text
+        written = cutter.joiner.join(cutter.names_in(text).units)
         following = [(cutter.joiner if written else "") + name for name in cutter.slots]
         return any((written + more).startswith(text) for more in following)
     return cutter.partial or not isinstance(cutter, Digits)

@@ -25,6 +25,7 @@ class Form(Protocol):
         tokenizer_hash: of the tokenizer that ids come from, None for text.
         max_tokens: the most that a row may have, None without a bound.
         prepare: adds what the plan's cutter needs beside source and target, None for nothing.
+        stochastok: share of tokens that are split at random, None for none.
     """
 
     name: ClassVar[str]
@@ -39,6 +40,8 @@ class Form(Protocol):
     def max_tokens(self) -> int | None: ...  # noqa: D102
     @property
     def prepare(self) -> Prepare | None: ...  # noqa: D102
+    @property
+    def stochastok(self) -> float | None: ...  # noqa: D102
 
     @classmethod
     def made(cls, plan: AnyPlan, tokenizer: Any, reserve: bool, max_tokens: int | None) -> Self:
@@ -63,6 +66,9 @@ class Form(Protocol):
             InputError: a tokenizer is missing, or of no use.
         """
 
+    def of_copy(self, number: int) -> Self:
+        """The form of one of several copies of the rows; itself where it draws nothing."""
+
     def encoded(self, prompts: pa.StringArray, completions: pa.Array) -> tuple[dict[str, pa.Array], dict[int, str]]:
         """The form's columns of some rows; and row -> why one can't be used, and the remedy.
 
@@ -85,5 +91,6 @@ FORMS: Table[type[Form]] = Table(
     {
         "text": "mireorder.dataset.forms.text:TextForm",
         "token": "mireorder.dataset.forms.token:TokenForm",
+        "teacherless": "mireorder.dataset.forms.teacherless:TeacherlessForm",
     }
 )

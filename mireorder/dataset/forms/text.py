@@ -35,6 +35,7 @@ class TextForm:
     tokenizer_hash: ClassVar[str | None] = None
     max_tokens: ClassVar[int | None] = None
     prepare: ClassVar[Prepare | None] = None
+    stochastok: ClassVar[float | None] = None
 
     @classmethod
     def made(cls, plan: AnyPlan, tokenizer: Any, reserve: bool, max_tokens: int | None) -> Self:
@@ -64,6 +65,11 @@ class TextForm:
     def laws(self) -> tuple[str, ...]:
         """Of seams, where there is a tokenizer."""
         return () if self.tokenizer is None else ("seam",)
+
+    def of_copy(self, number: int) -> Self:
+        """Itself."""
+        del number
+        return self
 
     def encoded(self, prompts: pa.StringArray, completions: pa.Array) -> tuple[dict[str, pa.Array], dict[int, str]]:
         """Both as they are."""

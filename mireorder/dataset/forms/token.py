@@ -19,7 +19,7 @@ from mireorder.cutting.batches import Prepare
 from mireorder.dataset.laws import Breach, Columns, text_breaches, unmoved, unrestored_rows
 from mireorder.errors import InputError
 from mireorder.networks import IGNORED
-from mireorder.ordering.bundle import AnyPlan
+from mireorder.ordering.bundle import AnyPlan, Bundle
 from mireorder.ordering.columns import natural_units, put_back, without_start
 from mireorder.ordering.emission import in_natural_order
 from mireorder.ordering.permutation import is_permutation
@@ -48,6 +48,7 @@ class TokenForm:
             clipped: a completion that lost its end could not be put back into natural order, and a target clipped
             before it was ordered would be another target.
         prepare: adds the ids of targets, where the plan's units are ids.
+        opening: the id that opens a copy and has no loss, of policy ``trelawney``; None of all others.
     """
 
     name: ClassVar[str] = "token"
@@ -61,6 +62,7 @@ class TokenForm:
     tokenizer: Any
     max_tokens: int | None = None
     prepare: Prepare | None = None
+    opening: int | None = None
 
     @classmethod
     def made(cls, plan: AnyPlan, tokenizer: Any, reserve: bool, max_tokens: int | None) -> Self:
@@ -71,18 +73,30 @@ class TokenForm:
             raise InputError("token form needs a tokenizer", remedy="pass --tokenizer, a folder or a hub id")
         tokenizer = _loaded(tokenizer)
         tokenizer = reserved(tokenizer, plan) if reserve else tokenizer
+        if isinstance(plan, Bundle) and any(member.policy == "trelawney" for member in plan.members.values()):
+            problem = "a bundle has no token form in which the loss skips the marks of policy trelawney alone"
+            raise InputError(problem, remedy="fit that group with --policy=lookahead, or apply its plan by itself")
+        opening = _opening(plan, tokenizer)
+        if isinstance(plan, Plan) and plan.policy == "trelawney" and plan.marks and opening is None:
+            problem = f"the loss skips the opening mark {plan.marks[0]!r}, which is not a token of its own"
+            raise InputError(problem, remedy="pass --reserve")
         if plan.tokenizer is None:
-            return cls(tokenizer, max_tokens)
+            return cls(tokenizer, max_tokens, opening=opening)
         plan.require_tokenizer(fingerprint(tokenizer))
         return cls(tokenizer, max_tokens, prepared(tokenizer, plan.between))
 
     @classmethod
     def loaded(cls, plan: AnyPlan, tokenizer: Any) -> Self:
         """Raises InputError without a tokenizer."""
-        del plan
         if tokenizer is None:
             raise InputError("token form needs a tokenizer", remedy="pass --tokenizer")
-        return cls(_loaded(tokenizer))
+        tokenizer = _loaded(tokenizer)
+        return cls(tokenizer, opening=_opening(plan, tokenizer))
+
+    @property
+    def stochastok(self) -> float | None:
+        """None: no token is split."""
+        return None
 
     @cached_property
     def tokenizer_hash(self) -> str:
@@ -93,29 +107,53 @@ class TokenForm:
     def _encoder(self) -> Encoder:
         return Encoder.of(self.tokenizer)
 
+    def of_copy(self, number: int) -> Self:
+        """Itself."""
+        del number
+        return self
+
     def encoded(self, prompts: pa.StringArray, completions: pa.Array) -> tuple[dict[str, pa.Array], dict[int, str]]:
         """Ids and labels; rows are of no use that hold the end, don't decode to themselves, or are too long."""
         encode = self._encoder.encode if pa.types.is_string(completions.type) else self._encoder.join
         ids, labels, problems = encode(prompts, completions)
+        if self.opening is not None:
+            held = any_of_rows(self._opens(ids) & (labels.flatten().to_numpy() == IGNORED), list_offsets(ids))
+            said = "the prompt holds the mark that opens a copy; pass other --markers to fit, or --reject"
+            problems = dict.fromkeys(np.flatnonzero(held).tolist(), said) | problems
+            labels = _replaced(labels, self._opens(ids), IGNORED)
         return {"input_ids": ids, "labels": labels}, self._too_long(ids) | problems
 
     def prompts(self, columns: Columns) -> pa.StringArray:
         """The ids that are not labels, decoded."""
-        return _prompts(columns, self.tokenizer)
+        return _prompts(self._shown(columns), self.tokenizer)
 
     def breaches(self, plan: AnyPlan, columns: Columns) -> list[Breach]:
         """Where an order or a target does not come back, or labels are not the completion's ids."""
+        learnt = _opening_breaches(columns, self.opening)
+        columns = self._shown(columns)
         if isinstance(plan, Plan) and plan.tokenizer is not None:
             found = list(_id_breaches(plan, columns, self.tokenizer))
         else:
             completions = pa.array(decode(_emitted_ids(columns["labels"]).to_pylist(), self.tokenizer), pa.string())
             prompts = self.prompts(columns) if plan.reads_prompts else None
             found = list(text_breaches(plan, columns, completions, prompts))
-        return found + list(_label_breaches(columns, self.tokenizer.eos_token_id))
+        return found + list(learnt) + list(_label_breaches(columns, self.tokenizer.eos_token_id))
 
     def save_beside(self, folder: Path) -> None:
         """The tokenizer."""
         save_beside(self.tokenizer, folder)
+
+    def _shown(self, columns: Columns) -> Columns:
+        """The columns as of rows that hide nothing: opening marks have labels, and the input shows what is learnt."""
+        ids, labels = columns["input_ids"], columns["labels"]
+        if self.opening is not None and np.array_equal(list_offsets(ids), list_offsets(labels)):
+            labels = _replaced(labels, self._opens(ids), self.opening)
+        shown = columns | {"labels": labels}
+        return shown | {"input_ids": _seen(shown, self.tokenizer.eos_token_id)}
+
+    def _opens(self, ids: pa.ListArray) -> NDArray[np.bool_]:
+        """Where opening marks stand, bool (tokens,)."""
+        return np.asarray(ids.flatten().to_numpy() == self.opening)
 
     def _too_long(self, input_ids: pa.ListArray) -> dict[int, str]:
         if self.max_tokens is None:
@@ -172,6 +210,38 @@ def _emitted_ids(labels: pa.ListArray) -> pa.ListArray:
     last = ends[1:][ends[1:] > ends[:-1]] - 1
     lengths = np.maximum(np.diff(ends) - 1, 0)
     return list_array(np.concatenate([[0], np.cumsum(lengths)]), pa.array(ids[np.delete(kept, last)]))
+
+
+def _opening(plan: AnyPlan, tokenizer: Any) -> int | None:
+    """The id that opens a copy and has no loss; None of other policies than ``trelawney``, or where it is no token."""
+    if not (isinstance(plan, Plan) and plan.policy == "trelawney" and plan.marks):
+        return None
+    found: int | None = tokenizer.get_vocab().get(plan.marks[0])
+    return found
+
+
+def _replaced(lists: pa.ListArray, places: NDArray[np.bool_], value: int) -> pa.ListArray:
+    """The lists with another value in some places, bool (values,)."""
+    values = np.where(places, np.int32(value), lists.flatten().to_numpy())
+    return list_array(list_offsets(lists), pa.array(values.astype(np.int32)))
+
+
+def _opening_breaches(columns: Columns, opening: int | None) -> Iterator[Breach]:
+    if opening is not None:
+        learnt = any_of_rows(columns["labels"].flatten().to_numpy() == opening, list_offsets(columns["labels"]))
+        for row in np.flatnonzero(learnt).tolist():
+            yield "labels", columns["row_id"][row].as_py(), "the loss is not to look at the mark that opens a copy"
+
+
+def _seen(columns: Columns, eos: int) -> pa.ListArray:
+    """The input ids, with the labels in place of the EOS in rows that hide their whole completion behind it."""
+    offsets, ids = list_offsets(columns["labels"]), columns["input_ids"].flatten().to_numpy()
+    if not np.array_equal(offsets, list_offsets(columns["input_ids"])):
+        return columns["input_ids"]
+    labels = columns["labels"].flatten().to_numpy()
+    kept = labels != IGNORED
+    hidden = np.repeat(~any_of_rows(kept & (ids != eos), offsets), np.diff(offsets))
+    return list_array(offsets, pa.array(np.where(kept & hidden, labels, ids)))
 
 
 def _label_breaches(columns: Columns, eos: int) -> Iterator[Breach]:
