@@ -13,13 +13,14 @@ from mireorder.dataset.reader import open_shards
 from mireorder.dataset.splits import to_count
 from mireorder.engine import engine_of
 from mireorder.errors import InputError, InputWarning
+from mireorder.fitting.asked import complete, reading_of
 from mireorder.fitting.groups import GroupFiles
 from mireorder.fitting.tokens import loaded
 from mireorder.ordering.bundle import Bundle, route_of
 from mireorder.ordering.order import order_of
 from mireorder.ordering.plan import Plan
 from mireorder.reading import Reading
-from mireorder.stages import complete, fit, reading_of
+from mireorder.stages import fit
 
 _READ = ("source", "target", "separator", "reading")
 

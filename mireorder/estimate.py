@@ -32,12 +32,13 @@ from mireorder.engine.base import Merge, R, T, Work
 from mireorder.engine.dask import MERGED
 from mireorder.engine.local import Local
 from mireorder.errors import InputError
+from mireorder.fitting.asked import completed
 from mireorder.fitting.scan import Counted, Scan
 from mireorder.fitting.stability import FEWEST, MOST, MOST_WORK, WORK
 from mireorder.ordering.order import Order, order_of
 from mireorder.ordering.plan import Plan
 from mireorder.reading import Reading
-from mireorder.stages import complete, planned
+from mireorder.stages import planned
 from mireorder.threads import WAITING, Progress
 
 SECONDS = 4.0  # that the larger sample may take to be fitted, about
@@ -159,8 +160,8 @@ def estimate(
     """
     workers = workers or os.cpu_count() or 1
     is_local = engine == "local"
-    shards, asked = to_count(open_shards(data, reading)), order_of(order)
-    cutter = complete(cutter, data, reading, moves=asked.moves)
+    shards, asked = open_shards(data, reading), order_of(order)
+    cutter, shards = completed(cutter, shards, reading, moves=asked.moves), to_count(shards)
     rows, nbytes = rows_of(shards)
 
     def run(number: int, order: Order) -> _Run:

@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mireorder.cutting import CUTTERS, Cutter
+from mireorder.cutting import Cutter
 from mireorder.dataset.card import carried_card
 from mireorder.dataset.folder import load, write_folder
 from mireorder.dataset.forms import FORMS, Form
 from mireorder.dataset.groups import kept_of
-from mireorder.dataset.reader import Shard, label_names, open_shards
+from mireorder.dataset.reader import Shard, open_shards
 from mireorder.dataset.reorder import Reordering, reorder_split
 from mireorder.dataset.splits import copied_split, to_count
 from mireorder.dataset.writer import in_memory, schema
@@ -23,6 +23,7 @@ from mireorder.engine import engine_of
 from mireorder.engine.base import Engine
 from mireorder.engine.local import Local
 from mireorder.errors import InputError
+from mireorder.fitting.asked import between_of, completed, reading_of
 from mireorder.fitting.copies import with_copies
 from mireorder.fitting.counts import Counts
 from mireorder.fitting.planning import TieBreaker, plan_from
@@ -35,7 +36,7 @@ from mireorder.ordering.copying.policies import Copying
 from mireorder.ordering.order import Order, made, order_of
 from mireorder.ordering.plan import Plan
 from mireorder.reading import Reading
-from mireorder.serialise import half_of_a_pair, one_of
+from mireorder.serialise import one_of
 from mireorder.storage import place
 from mireorder.tables import imported
 from mireorder.threads import Progress
@@ -94,11 +95,11 @@ def fit(
         ([0, 1], '10^1 10^0')
     """
     reading, asked = reading_of(source, target, separator, reading), order_of(order)
-    cutter = complete(cutter, data, reading, moves=asked.moves)
-    between, tokenizer = _between(between, reading), loaded(tokenizer)
+    cutter = completed(cutter, shards := open_shards(data, reading), reading, moves=asked.moves)
+    between, tokenizer = between_of(between, reading), loaded(tokenizer)
     prepare = ids_of(tokenizer, between) if cutter.of_ids else None
     with engine_of(engine, workers) as where:
-        scan = Scan(to_count(open_shards(data, reading)), reject, memory, where, progress, prepare, max_rejected)
+        scan = Scan(to_count(shards), reject, memory, where, progress, prepare, max_rejected)
         plan = planned(scan, cutter, asked, reading, between, kept)
     return plan if tokenizer is None else with_tokens(plan, scan.shards, tokenizer)
 
@@ -143,11 +144,12 @@ def count(
     reading = reading_of(source, target, separator, reading)
     first = made(criterion, CRITERIA, "criterion")
     breaker = None if tie_breaker in (None, first.name) else made(str(tie_breaker), CRITERIA, "criterion")
-    cutter = complete(cutter, data, reading)
+    shards = open_shards(data, reading)
+    cutter = completed(cutter, shards, reading)
     if cutter.of_ids:
         raise InputError("ids are counted by fit alone", remedy="pass --cutter=words, or fit with a tokenizer")
-    between = _between(between, reading)
-    shards, criteria = to_count(open_shards(data, reading)), [first, breaker] if breaker else [first]
+    between = between_of(between, reading)
+    shards, criteria = to_count(shards), [first, breaker] if breaker else [first]
     with engine_of(engine, workers) as where:
         scan = Scan(shards, reject, memory, where, progress, max_rejected=max_rejected)
         return count_for(scan, cutter, criteria, reading, between, _part(kept, "counts"))
@@ -349,52 +351,3 @@ def _in_memory(reordering: Reordering, shards: Sequence[Shard], engine: Engine, 
     bad: list[str] = []
     reordered = {split: reorder_split(reordering, split, of, engine.threads, bad) for split, of in splits.items()}
     return in_memory(schema(reordering.form, reordering.plan, reordering.kept), reordered)
-
-
-def reading_of(
-    source: str | Sequence[str] | None,
-    target: str | Sequence[str] | None,
-    separator: str | None,
-    reading: Reading | None,
-) -> Reading:
-    """How rows are read, from the arguments of `fit`.
-
-    Raises:
-        InputError: ``reading`` is given together with others, or nothing is named; or columns beside a separator.
-    """
-    if reading is not None:
-        if source is not None or target is not None or separator is not None:
-            raise InputError(
-                "reading is given together with source, target or separator", remedy="pass one or the other"
-            )
-        return reading
-    return Reading(_names(source), _names(target), separator)
-
-
-def _names(given: str | Sequence[str] | None) -> tuple[str, ...]:
-    return () if given is None else (given,) if isinstance(given, str) else tuple(given)
-
-
-def complete(cutter: Cutter | str, data: Any, reading: Reading, *, moves: bool = True) -> Cutter:
-    """A cutter with the options that follow from the input: label names, no padding where nothing moves.
-
-    Args:
-        cutter: a cutter or its name.
-        data: whatever `open_shards` reads.
-        reading: which columns are source and target.
-        moves: whether units are moved, or marked.
-
-    Raises:
-        InputError: there is no such cutter, or the data can't be opened.
-    """
-    cutter = made(cutter, CUTTERS, "cutter")
-    names = reading.target if len(reading.target) > 1 else label_names(data, reading)
-    return cutter.adapted(names, moves)
-
-
-def _between(asked: str | None, reading: Reading) -> str:
-    """The text between source and target."""
-    found = asked if asked is not None else reading.separator or " "
-    if half_of_a_pair(found):
-        raise InputError("between holds half a surrogate pair", remedy="pass text that UTF-8 can hold")
-    return found

@@ -127,15 +127,15 @@ def test_class_labels_are_their_names(tmp_path):
         data.to_parquet(tmp_path / "a.parquet")
         for way in (data, data.to_iterable_dataset(), tmp_path / "saved", tmp_path / "a.parquet"):
             assert [target for _, target in pairs(way)] == expected
-            assert label_names(way, QA) == ("joy", "fear")
+            assert label_names(open_shards(way, QA)) == ("joy", "fear")
         as_source = [None if v is None else " ".join(v) if isinstance(v, list) else v for v in expected]
         assert [source for source, _ in pairs(data, Reading(("a",), ("q",)))] == as_source
-        assert label_names({"train": tmp_path / "saved", "test": data}, QA) == ("joy", "fear")
-    assert label_names(as_memory(tmp_path), QA) is None
-    assert label_names(as_csv(tmp_path), QA) is None
+        assert label_names(open_shards({"train": tmp_path / "saved", "test": data}, QA)) == ("joy", "fear")
+    assert label_names(open_shards(as_memory(tmp_path), QA)) is None
+    assert label_names(open_shards(as_csv(tmp_path), QA)) is None
     other = data.cast_column("a", datasets.LargeList(datasets.ClassLabel(names=["fear", "joy"])))
     with pytest.raises(InputError, match="splits name their labels differently"):
-        label_names({"train": data, "test": other}, QA)
+        label_names(open_shards({"train": data, "test": other}, QA))
 
 
 def test_a_plan_of_class_labels_is_that_of_their_names():

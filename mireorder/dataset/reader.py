@@ -17,7 +17,7 @@ from xxhash import xxh3_128
 from mireorder.cutting.batches import Batch, Rows, put_together
 from mireorder.dataset.contents import Content, File, Head, Records, Stream, Table, as_table
 from mireorder.dataset.digests import column_digests, value_bytes
-from mireorder.dataset.formats import FORMATS, READABLE, TEXT_FORMATS, format_of, suffix_of
+from mireorder.dataset.formats import FORMATS, READABLE, format_of, suffix_of
 from mireorder.dataset.formats.arrow_files import BATCH_BYTES, batch_rows
 from mireorder.dataset.kept import NOTHING_KEPT, Found, Kept
 from mireorder.dataset.saved import DICT, STATE, load_saved
@@ -118,6 +118,17 @@ class Shard:
         """The columns that are no source or target."""
         return self._content.others(self.name, self._reading)
 
+    def label_names(self) -> tuple[str, ...] | None:
+        """The names of the target's `ClassLabel`, if it is one."""
+        content: Any = self._content
+        if len(self._reading.target) != 1:
+            return None
+        if isinstance(content, File):
+            schema = content.others(self.name, Reading()) if content.format.parts else None
+        else:
+            schema = getattr(getattr(content.rows, "features", None), "arrow_schema", None)
+        return class_names(schema).get(self._reading.target[0]) if isinstance(schema, pa.Schema) else None
+
     def digest(self, kept: Kept = NOTHING_KEPT) -> str:
         """Return the hash (128-bit XXH3, hex) of a file's bytes, or of a dataset's values however they are chunked.
 
@@ -190,28 +201,16 @@ def _text(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def label_names(data: Any, reading: Reading) -> tuple[str, ...] | None:
+def label_names(shards: Iterable[Shard]) -> tuple[str, ...] | None:
     """Return the names of the target's `ClassLabel`s, if the input is a dataset, or a file of one, that has them.
 
     Raises:
-        InputError: the input can't be opened, or two splits name their labels differently.
+        InputError: a file can't be read, or two splits name their labels differently.
     """
-    found = {_names_of(content, reading) for _, content in _parts(data, None)} - {None}
+    found = {shard.label_names() for shard in shards} - {None}
     if len(found) > 1:
         raise InputError("the splits name their labels differently", remedy="cast them to one ClassLabel")
     return found.pop() if found else None
-
-
-def _names_of(content: Any, reading: Reading) -> tuple[str, ...] | None:
-    if len(reading.target) != 1:
-        return None
-    if is_path(content):
-        if suffix_of(content) not in FORMATS.keys() - TEXT_FORMATS.keys():
-            return None
-        schema = FORMATS[suffix_of(content)].others(content, content.name, Reading())
-    else:
-        schema = getattr(getattr(content, "features", None), "arrow_schema", None)
-    return class_names(schema).get(reading.target[0]) if isinstance(schema, pa.Schema) else None
 
 
 def _parts(data: Any, split: str | None) -> Iterator[tuple[str | None, Any]]:

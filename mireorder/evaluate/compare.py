@@ -170,7 +170,7 @@ def compare(
         MireorderError: what ``fit`` and ``apply`` raise; fewer than two arms; there is no such model; ``out`` holds
             something else.
     """
-    from mireorder.stages import complete
+    from mireorder.fitting.asked import complete
 
     setup = settled(setup or Setup())
     _refuse_arms(setup.arms(orders))

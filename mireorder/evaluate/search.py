@@ -26,6 +26,7 @@ from mireorder.evaluate.results_folder import ResultsFolder, working
 from mireorder.evaluate.statistics import Interval
 from mireorder.evaluate.worker import Job, ResultRow, run_all
 from mireorder.files import WORK
+from mireorder.fitting.asked import complete
 from mireorder.information.criteria.usable import Usable
 from mireorder.ordering.best import cost_of, ranked
 from mireorder.ordering.order import Order
@@ -130,7 +131,7 @@ def search(
         InputError: the budget is below one training, or rows can't be read or cut.
         MireorderError: what ``fit`` and ``apply`` raise; there is no such model; ``out`` holds something else.
     """
-    from mireorder.stages import complete, count, plan_of
+    from mireorder.stages import count, plan_of
 
     out, setup, criterion = require_local(out), settled(setup or Setup(seeds=1)), criterion or Usable()
     cutter = complete(cutter, data, reading)

@@ -12,7 +12,7 @@ from typing import Any
 
 from mireorder import Labels, Reading
 from mireorder.errors import InputError
-from mireorder.stages import complete
+from mireorder.fitting.asked import complete
 from pipelines.splits import SplitRows, named_splits, read_batches
 
 WIDTH = 8
