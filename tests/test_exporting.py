@@ -11,12 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import concatenate_datasets, load_dataset, load_from_disk
-from exported import ROWS, assert_restored, dataset, empty_answers
+from exported import ROWS, assert_restored, dataset, empty_answers, tokenizer
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mireorder import Order, Plan, apply, check, export, fit
 from mireorder.cli import main
+from mireorder.dataset.shown import shown as show_row
 from mireorder.errors import InputError, InputWarning, OutputError
 from mireorder.exporting import export as module
 from mireorder.exporting.targets import TARGETS
@@ -377,3 +378,20 @@ def test_the_command_line_says_what_it_wrote(made, tmp_path, capsys):
             ]
         else:
             assert json.loads(shown)["files"] == {"train": "train.jsonl", "validation": "val.jsonl"}
+
+
+def test_teacherless_rows_are_named_as_such_with_a_remedy_that_can_be_followed(tmp_path):
+    plan = fit(ROWS, source="question", target="answer", cutter="digits", order="reverse")
+    with pytest.raises(InputError, match="teacherless form needs a tokenizer"):
+        apply(ROWS, plan, form="teacherless", out=tmp_path / "none")
+    rows = apply(ROWS, plan, form="teacherless", tokenizer=tokenizer(), out=tmp_path / "hidden")
+    for to in TARGETS:
+        with pytest.raises(
+            InputError, match=r"of teacherless form; .*, or train on it as it is with 'mireorder train'$"
+        ):
+            export(tmp_path / "hidden", to, tmp_path / "out")
+    row = rows["train"][3]
+    seen = show_row(row, plan, tokenizer())
+    assert seen.form == "teacherless" and seen.restored.text == row["target"]
+    said = "".join(piece.text for piece in seen.pieces if piece.role == "answer")
+    assert said.strip() == plan.emit(row["target"]).strip()

@@ -117,7 +117,7 @@ def test_references_that_can_not_weigh_are_refused(made, tmp_path):
         weigh(made / "weighed", str(made / "model"), tmp_path / "out")
     plan = fit(SUMS, source="question", target="answer", cutter="digits", order="reverse")
     apply(SUMS, plan, out=tmp_path / "text")
-    with pytest.raises(InputError, match=r"weights are of tokens, .*text form; write it with 'mireorder apply --form"):
+    with pytest.raises(InputError, match=r"it takes token form, .*text form; write it with 'mireorder apply --form"):
         weigh(tmp_path / "text", str(made / "model"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -47,8 +47,9 @@ class ShownRow:
 
     Attributes:
         row_id: of the dataset.
-        form: ``text`` or ``token``.
-        pieces: in the order in which the model reads and emits them.
+        form: ``text``, ``token`` or ``teacherless``.
+        pieces: in the order in which the model reads and emits them; of teacherless form what it must say, which the
+            input does not show.
         target: the natural target.
         restored: what the plan makes of completion and prompt alone.
         merged: of text form with a tokenizer, whether the tokens are others where prompt and completion are encoded
@@ -167,7 +168,13 @@ def _of_ids(row: Mapping[str, Any], plan: AnyPlan, tokenizer: Any) -> ShownRow:
     learnt = [label for label in labels if label != IGNORED]
     told = groups if groups != [None] else None
     restored = _restored(lambda: restore_all_ids([learnt], tokenizer, plan, prompts=prompts, groups=told)[1][0])
-    return ShownRow(row["row_id"], "token", tuple(_pieces(ids, labels, plan, tokenizer)), row["target"], restored)
+    end = tokenizer.eos_token_id
+    pairs = list(zip(ids, labels, strict=False))
+    hidden = len(learnt) > 1 and all(token == end for token, label in pairs if label != IGNORED)
+    if hidden:
+        ids = [token if label == IGNORED else label for token, label in pairs]
+    form = "teacherless" if hidden else "token"
+    return ShownRow(row["row_id"], form, tuple(_pieces(ids, labels, plan, tokenizer)), row["target"], restored)
 
 
 def _restored(restore: Callable[[], Restored]) -> Restored:

@@ -111,10 +111,11 @@ def _require_form(source: Path, to: str, target: Target, form: str) -> None:
         return
     others = ", ".join(name for name, other in TARGETS.items() if other.form == form)
     tokenizer = " --tokenizer ID" if target.form == "token" else ""
+    instead = f"pass --to, one of {others}" if others else "train on it as it is with 'mireorder train'"
     raise InputError(
         f"{to} takes {target.form} form, and this dataset is of {form} form",
         shard=str(source),
-        remedy=f"write it with 'mireorder apply --form {target.form}{tokenizer}', or pass --to, one of {others}",
+        remedy=f"write it with 'mireorder apply --form {target.form}{tokenizer}', or {instead}",
     )
 
 

@@ -85,7 +85,9 @@ def weigh(
     plan, entries = opened(folder)
     if entries[0].form != "token":
         remedy = f"write it with 'mireorder apply --form token --tokenizer {reference}'"
-        raise InputError("weights are of tokens, and this dataset is in text form", shard=str(folder), remedy=remedy)
+        raise InputError(
+            f"it takes token form, and this dataset is of {entries[0].form} form", shard=str(folder), remedy=remedy
+        )
     if ADDED.keys() & {column.partition(":")[0] for column in entries[0].kept.split(", ")}:
         remedy = "weigh the dataset that 'mireorder apply' wrote"
         raise InputError(f"it has a column {WEIGHTS} or {LOSSES}", shard=str(folder), remedy=remedy)

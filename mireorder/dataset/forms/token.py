@@ -70,7 +70,7 @@ class TokenForm:
         if max_tokens is not None and max_tokens < 1:
             raise InputError(f"at most {max_tokens} tokens a row leave none", remedy="pass --max-tokens=1 or more")
         if tokenizer is None:
-            raise InputError("token form needs a tokenizer", remedy="pass --tokenizer, a folder or a hub id")
+            raise InputError(f"{cls.name} form needs a tokenizer", remedy="pass --tokenizer, a folder or a hub id")
         tokenizer = _loaded(tokenizer)
         tokenizer = reserved(tokenizer, plan) if reserve else tokenizer
         if isinstance(plan, Bundle) and any(member.policy == "trelawney" for member in plan.members.values()):
