@@ -147,7 +147,7 @@ def test_a_plan_does_not_show_that_its_counts_went_to_disk(tmp_path, monkeypatch
         written.append(gathered if isinstance(gathered, KeyTable) else gathered.cells)
         return gathered
 
-    monkeypatch.setattr("mireorder.cutting.batches.FEW_ROWS", 0)  # a batch for each file
+    monkeypatch.setattr("mireorder.dataset.small_files.MOST_FILES", 1)  # a batch for each file
     monkeypatch.setattr("mireorder.counting.pairs.DENSE_CELLS", 0)
     monkeypatch.setattr("mireorder.fitting.scan.gather_tables", spilling)
     assert fit(files, reading=READING, **options).to_json() == held

@@ -7,7 +7,7 @@ import json
 import pytest
 from datasets import Dataset
 
-from mireorder import InputError, Plan, PlanError, apply, check, fit
+from mireorder import InputError, PlanError, apply, check, fit
 from mireorder.ordering.order import Order
 from mireorder.restoring.causal import SourceEvidence
 from mireorder.restoring.restorer import Restorer
@@ -98,7 +98,7 @@ def test_rows_unlike_those_counted_are_refused_by_row_or_set_aside(plan, tmp_pat
 def test_check_calls_a_prompt_that_does_not_fit_a_breach(plan, tmp_path, monkeypatch):
     """Data may be altered, or written by an earlier version."""
     monkeypatch.setattr("mireorder.dataset.check._check_files", lambda *_: True)
-    monkeypatch.setattr(Plan, "load", classmethod(lambda cls, folder: narrow))
+    monkeypatch.setattr("mireorder.dataset.check.load_plan", lambda folder: narrow)
     narrow = fit(
         rows(itertools.product(range(1, 10), range(1, 100))),
         source="q", target="a", between="=", cutter="digits",
