@@ -105,6 +105,18 @@ def test_a_weighed_dataset_is_the_same_with_two_columns(made):
     assert sum(kept) / len(kept) < sum(flat["losses"]) / len(flat["losses"])
 
 
+@pytest.mark.parametrize("empty", ["test", "train"])
+def test_a_split_whose_rows_are_all_rejected_is_weighed_too(empty, made, tmp_path):
+    whole = "train" if empty == "test" else "test"
+    plan, bad = fit(SUMS, source="question", target="answer", cutter="digits"), [{"question": "1+x=", "answer": "x"}]
+    data = {empty: bad, whole: SUMS}
+    apply(data, plan, form="token", tokenizer=made / "model", out=tmp_path / "data", reject=True)
+    found = weigh(tmp_path / "data", str(made / "model"), tmp_path / "out")
+    written = load_from_disk(tmp_path / "out")
+    assert {name: len(rows) for name, rows in written.items()} == {empty: 0, whole: len(SUMS)}
+    assert found.kept == round(0.6 * found.tokens) and check(tmp_path / "out").ok
+
+
 def test_references_that_can_not_weigh_are_refused(made, tmp_path):
     other = tiny("llama", character_tokenizer(["0123456789+=xyz "]), tmp_path / "other")
     with pytest.raises(MireorderError, match=r"was cut with another tokenizer than that of .*; apply the plan again"):

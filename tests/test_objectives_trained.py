@@ -76,6 +76,19 @@ def test_the_loop_has_the_losses_of_the_stock_trainer(name, weighed, tmp_path):
     np.testing.assert_allclose([float(loss) for loss in steps], stock, atol=1e-4)
 
 
+def test_losses_of_accumulated_batches_are_averaged(encoded, tmp_path):
+    """Two equal batches make the step of one."""
+    budget, losses = Budget(steps=2, batch_size=2, learning_rate=3e-3), []
+    for parts in 1, 2:
+        rows = replace(encoded, train=encoded.train.select([0, 1] * parts + [2, 3] * parts))
+        model = build("nano", encoded.tokenizer, encoded.longest + 4, seed=1)
+        trainer = _trainer(model, rows, tmp_path / f"{parts}", budget, scratch=True, objective="top", log_every=1)
+        trainer.args.train_sampling_strategy, trainer.args.gradient_accumulation_steps = "sequential", parts
+        trainer.train()
+        losses.append([log["loss"] for log in trainer.state.log_history if "loss" in log])
+    np.testing.assert_allclose(*losses, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", ADDED)
 def test_with_weight_0_losses_are_those_of_ntp_bit_for_bit(name, encoded):
     objective = objective_of(name)

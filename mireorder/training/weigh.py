@@ -111,6 +111,8 @@ def weigh(
 
 def _scores(model: Any, batch: pa.RecordBatch) -> tuple[Any, Any]:
     """Loss and entropy of each token of the completions, float32 (tokens,)."""
+    if not len(batch):  # of a split whose rows were all rejected
+        return np.zeros(0, np.float32), np.zeros(0, np.float32)
     rows = to_rows(batch["input_ids"].to_pylist(), batch["labels"].to_pylist(), model.device)
     positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if positions is not None and rows.input_ids.shape[1] - 1 > positions:

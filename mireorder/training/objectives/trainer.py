@@ -25,6 +25,7 @@ def with_objective(trainer: type[Any], objective: Objective) -> type[Any]:
             if heads is not None:
                 setattr(model, HEADS, heads)  # so that they are optimised, moved and kept in checkpoints
             super().__init__(model, **given)
+            self.model_accepts_loss_kwargs = False  # or losses that are means would be added up where steps accumulate
             self.data_collator: Any = _with_columns(self.data_collator, objective.columns)
 
         def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:
