@@ -207,7 +207,7 @@ def test_options_that_say_no_group_are_refused(words, said, command, tasks, tmp_
 def test_commands_of_one_plan_refuse_a_bundle(command, folders, tmp_path):
     for words in (["schema", folders / "tag"], ["mix", folders / "tag-bundle"]):
         status, _, error = command(*words, "--out", tmp_path / "out")
-        assert status == 2 and "it is a bundle of plans, and the plan of one group is wanted" in error
+        assert status == 2 and "it is a bundle of plans; name the plan of one of its groups" in error
     status, _, error = command("inspect", folders / "tag", "--png", tmp_path / "a.png")
     assert status == 2 and "a picture is of one plan; name one with --group" in error
 
@@ -268,6 +268,20 @@ def test_a_published_bundle_comes_back(kind, hub, folders, tmp_path):
     assert natural["train"]["completion"][:] == [f" {row['a']}" for row in SPLITS["train"]]
     said = hub.repository("datasets", "owner/name").commits[-1].files["README.md"].decode()
     assert f"## Configuration `bundle-{kind}`" in said and "- group `mood`: policy reverse, kind set" in said
+
+
+def test_a_prompt_of_no_group_is_named_before_it_is_answered():
+    pytest.importorskip("trl")
+    from mireorder.training.generate import answers
+
+    class Silent:
+        plan = by_route("tag")
+
+        def __call__(self, prompts, **_):
+            return [[{}] for _ in prompts]
+
+    with pytest.raises(InputError, match="row 1: the prompt begins with no text of a group; begin it with one"):
+        list(answers(Silent(), ["<task:add> sum 1+1", "sum 1+1"]))
 
 
 @pytest.mark.slow

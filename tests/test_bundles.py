@@ -171,7 +171,7 @@ def test_a_bundle_is_what_its_file_says(kind, tmp_path):
     assert load_plan(tmp_path / "plan") == plan != bundle
     for load in (Plan.load, Restorer.load):
         with pytest.raises(
-            PlanError, match=r"mireorder.json: it is a bundle of plans, and the plan of one group is wanted"
+            PlanError, match=r"mireorder.json: it is a bundle of plans; name the plan of one of its groups"
         ):
             load(tmp_path)
     for load in (Bundle.load, BundleRestorer.load):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from mireorder.cli import choices, options, places, values
 from mireorder.cli.output import Incomplete, print_json, rows_bar, say, show, steps_bar
 from mireorder.cli.signature import Argument, Option
+from mireorder.errors import within
 from mireorder.restoring.script import one_line
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ def generate(
     from mireorder.training.generate import generate as generate_answers
 
     bad = Incomplete()
-    with steps_bar("generating", len(lines), "prompts") as bar:
+    with within(str(prompts)), steps_bar("generating", len(lines), "prompts") as bar:
         answers = generate_answers(
             model, lines, batch_size=batch_size, max_new_tokens=max_new_tokens, constrained=constrain, decode=decode
         )

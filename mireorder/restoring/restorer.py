@@ -29,7 +29,7 @@ from mireorder.restoring.placed import (
     TokensRestorer,
     WordsRestorer,
 )
-from mireorder.restoring.schema import require_plan
+from mireorder.restoring.schema import BundleFoundError, require_plan
 from mireorder.restoring.units import (
     CodedRestorer,
     FixedRestorer,
@@ -334,7 +334,8 @@ def plan_at(place: str) -> Iterator[None]:
         yield
     except (InputError, ValueError) as error:
         said = getattr(error, "authored", str(error))
-        raise PlanError(f"{place}: {' '.join(said.split())}; {AGAIN}") from None
+        remedy = "" if isinstance(error, BundleFoundError) else f"; {AGAIN}"
+        raise PlanError(f"{place}: {' '.join(said.split())}{remedy}") from None
 
 
 def cutter_of(plan: Mapping[str, Any], known: Mapping[str, Callable[..., C]]) -> C:

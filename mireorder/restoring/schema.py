@@ -36,6 +36,10 @@ _COUNTED = ("width", "decimals", "length")  # options of a cutter that say how m
 _COUNTING = frozenset({"digits", "words", "sentences", "lines", "spans", "pieces", "tokens"})
 
 
+class BundleFoundError(ValueError):
+    """Where a plan is wanted. Says the remedy."""
+
+
 def require_plan(content: Any) -> None:
     """Raise ValueError, naming the key, unless this is parsed JSON of a plan that does not contradict itself.
 
@@ -44,7 +48,7 @@ def require_plan(content: Any) -> None:
     if not isinstance(content, dict):
         raise ValueError("not a plan")
     if "members" in content:
-        raise ValueError("it is a bundle of plans, and the plan of one group is wanted")
+        raise BundleFoundError("it is a bundle of plans; name the plan of one of its groups")
     found = content.get("format")
     if type(found) is not int or found not in FORMATS:
         raise ValueError(f"plan format {shown_value(found)}, this version reads {' and '.join(map(str, FORMATS))}")

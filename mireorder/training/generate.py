@@ -11,7 +11,7 @@ import torch
 from transformers import GenerationConfig, LogitsProcessorList, TextGenerationPipeline
 from transformers.pipelines.text_generation import ReturnType
 
-from mireorder.errors import MireorderError
+from mireorder.errors import InputError, MireorderError, some_of
 from mireorder.ordering.bundle import AnyPlan, Bundle, load_plan, require_one
 from mireorder.ordering.plan import Plan
 from mireorder.tokenizing.chat import end_of_turn, render
@@ -318,18 +318,28 @@ def answers(
 
     Raises:
         MireorderError: a number is below 1.
+        InputError: no plan of a bundle is for a prompt.
     """
     _refuse_below_one(batch_size, max_new_tokens)
     waiting: deque[str] = deque()
 
     def remembered() -> Iterator[str]:
-        for prompt in prompts:
+        for number, prompt in enumerate(prompts):
+            _require_group(pipeline.plan, prompt, number)
             waiting.append(prompt)
             yield prompt
 
     options = {} if max_new_tokens is None else {"max_new_tokens": max_new_tokens}
     for records in pipeline(remembered(), batch_size=batch_size, **options):
         yield {"prompt": waiting.popleft(), **records[0]}
+
+
+def _require_group(plan: AnyPlan, prompt: str, number: int) -> None:
+    if isinstance(plan, Bundle) and plan.other != "plain" and plan.route.group_of(prompt) is None:
+        texts = some_of(map(repr, plan.route.texts.values()))
+        raise InputError(
+            "the prompt begins with no text of a group", row=number, remedy=f"begin it with one of {texts}"
+        )
 
 
 def _refuse_below_one(batch_size: int, max_new_tokens: int | None) -> None:
