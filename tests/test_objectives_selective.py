@@ -111,7 +111,7 @@ def test_a_split_whose_rows_are_all_rejected_is_weighed_too(empty, made, tmp_pat
     plan, bad = fit(SUMS, source="question", target="answer", cutter="digits"), [{"question": "1+x=", "answer": "x"}]
     data = {empty: bad, whole: SUMS}
     apply(data, plan, form="token", tokenizer=made / "model", out=tmp_path / "data", reject=True)
-    found = weigh(tmp_path / "data", str(made / "model"), tmp_path / "out")
+    found = weigh(tmp_path / "data", made / "model", tmp_path / "out")
     written = load_from_disk(tmp_path / "out")
     assert {name: len(rows) for name, rows in written.items()} == {empty: 0, whole: len(SUMS)}
     assert found.kept == round(0.6 * found.tokens) and check(tmp_path / "out").ok

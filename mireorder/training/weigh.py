@@ -50,7 +50,7 @@ class Weighed:
 
 def weigh(
     dataset: str | Path,
-    reference: str,
+    reference: str | Path,
     out: str | Path,
     *,
     keep: float = KEEP,
@@ -79,6 +79,7 @@ def weigh(
     folder, out = require_local(dataset), require_local(out)
     if not 0 < keep <= 1:
         raise InputError(f"the share of tokens to keep is above 0 and at most 1, not {keep}", remedy="pass --keep=0.6")
+    reference = str(reference)
     if reference in PRESETS:
         remedy = "train one first, and pass its folder as --reference"
         raise InputError(f"preset {reference} starts from random weights, which tell nothing", remedy=remedy)
