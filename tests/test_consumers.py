@@ -259,7 +259,7 @@ LOADERS = {
     "openai": openai,
     "megatron-sft": megatron_sft,
 }
-HELD_ELSEWHERE = {"megatron", "loss-mask"}
+HELD_ELSEWHERE = {"megatron", "loss-mask", "loss-weights"}
 """Read by scripts that are in no wheel, and by no trainer of PyPI: tests/test_exporting.py looks at their columns."""
 
 
