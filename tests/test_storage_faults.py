@@ -173,7 +173,7 @@ def test_a_folder_that_was_half_sent_is_sent_again(s3, planned, tmp_path, comman
     assert run(*line, "s3://bucket/there")[0] == 0
     assert content("s3://bucket/there") == content(tmp_path / "here")
     status, said = run(*line, "s3://bucket/there", "--restart")
-    assert status == 2 and "nothing is moved in a store; choose another folder" in said
+    assert status == 2 and "what is in a store can't be moved; choose another folder" in said
 
 
 # Large files and many -------------------------------------------------------------------------------------------
