@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mireorder.dataset.reader import open_shards
+from mireorder.dataset.reader import Shard, open_shards
 from mireorder.dataset.splits import to_count
 from mireorder.engine import engine_of
 from mireorder.errors import InputError, InputWarning
-from mireorder.fitting.asked import complete, reading_of
+from mireorder.fitting.asked import between_of, completed, reading_of
 from mireorder.fitting.groups import GroupFiles
 from mireorder.fitting.tokens import loaded
 from mireorder.ordering.bundle import Bundle, route_of
@@ -71,7 +71,8 @@ def fit_by(
     wanted = {*changed, *(named if groups is None else groups)}
     with tempfile.TemporaryDirectory(prefix="mireorder-") as folder, engine as where:
         files = GroupFiles(Path(folder), groups)
-        files.fill(to_count(open_shards(data, reading)), by, plain or reject, options.get("progress"))
+        shards = open_shards(data, reading)
+        files.fill(to_count(shards), by, plain or reject, options.get("progress"))
         if files.bare and not plain:
             note = f"{files.bare:,} rows have no group: they are not counted, and need --reject of apply, too"
             warnings.warn(InputWarning(note), stacklevel=2)
@@ -79,13 +80,13 @@ def fit_by(
         if missing or not files.paths:
             which = f"of group {missing[0]!r}" if missing else "of any group"
             raise InputError(f"there are no rows {which}", remedy="look at the names that rows have")
-        plans = _plans(data, reading, files, options | {"engine": where}, changed)
+        plans = _plans(shards, reading, files, options | {"engine": where}, changed)
     told = by if isinstance(by, str) else {group: by[group] for group in plans}
     return Bundle.of(plans, told, tag=tag, other=other)
 
 
 def _plans(
-    data: Any,
+    shards: Sequence[Shard],
     reading: Reading,
     files: GroupFiles,
     options: Mapping[str, Any],
@@ -93,14 +94,14 @@ def _plans(
 ) -> dict[str, Plan]:
     """The plan of each group, fitted on its files."""
     of_file = Reading(("source",), reading.target if len(reading.target) > 1 else ("target",))
-    between, kept, plans = options.get("between"), options.get("kept"), {}
+    kept, plans = options.get("kept"), {}
     common = dict(options) | {"tokenizer": loaded(options.get("tokenizer"))}
-    common["between"] = between if between is not None else reading.separator or " "
+    common["between"] = between_of(options.get("between"), reading)
     for number, group in enumerate(sorted(files.paths)):
         asked = common | dict(changed.get(group, {}))
         if asked.get("cutter") is None:
             raise InputError(f"no cutter is named for group {group!r}", remedy="pass --cutter")
-        cutter = complete(asked["cutter"], data, reading, moves=order_of(asked.get("order", "max")).moves)
+        cutter = completed(asked["cutter"], shards, reading, moves=order_of(asked.get("order", "max")).moves)
         if cutter.of_ids:
             problem = f"units of cutter {cutter.name} are ids, and plans are bundled whose units are text"
             raise InputError(problem, remedy="pass --cutter=words")

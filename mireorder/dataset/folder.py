@@ -207,24 +207,23 @@ def _jobs(groups: list[list[Shard]], reordering: Reordering, suffix: str) -> lis
         split = group[0].split
         output = shard_path(split, index[split], of[split], suffix)
         index[split] += 1
-        names = some_of(shard.place for shard in group)
         jobs.append(
             (
                 group,
                 manifest.Entry(
-                    split,
-                    names,
-                    "",
-                    plan,
-                    form.name,
-                    form.tokenizer_hash,
-                    0,
-                    0,
-                    output,
-                    "",
-                    form.max_tokens,
-                    kept,
-                    form.stochastok,
+                    split=split,
+                    input=some_of(shard.place for shard in group),
+                    input_digest="",
+                    plan_sha256=plan,
+                    form=form.name,
+                    tokenizer=form.tokenizer_hash,
+                    rows=0,
+                    rejected=0,
+                    output=output,
+                    output_digest="",
+                    max_tokens=form.max_tokens,
+                    kept=kept,
+                    stochastok=form.stochastok,
                 ),
                 copy,
             )

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from mireorder.dataset.groups import group_column, groups_in
 from mireorder.dataset.kept import NOTHING_KEPT
 from mireorder.dataset.reader import Shard, draw
 from mireorder.errors import InputError
+from mireorder.ordering.grouped import codes_by_text
 from mireorder.restoring.bounds import MOST_GROUPS
 from mireorder.restoring.checks import shown_value
 from mireorder.serialise import fault_of_name
@@ -108,10 +108,8 @@ class GroupFiles:
 
 def _by_text(sources: pa.StringArray, texts: Mapping[str, str]) -> pa.StringArray:
     """The group whose text each source begins with."""
-    groups: NDArray[np.object_] = np.full(len(sources), None, object)
-    for group, text in texts.items():
-        groups[pc.starts_with(sources, text).fill_null(False).to_numpy(zero_copy_only=False)] = group
-    return pa.array(groups, pa.string())
+    codes = codes_by_text(sources, texts.values())
+    return pa.array(list(texts), pa.string()).take(pa.array(codes, mask=codes < 0))
 
 
 def _place_of(file: Path, row: int) -> str:

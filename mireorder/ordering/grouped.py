@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,9 +43,14 @@ def codes_of(bundle: BundleRecord, prompts: pa.StringArray | None, told: pa.Arra
         return codes
     if prompts is None or bundle.route.kind == "column":
         raise bundle.restorer.untold()
-    codes = np.full(len(prompts), -1, np.int32)
-    for code, text in enumerate(bundle.route.texts.values()):
-        codes[pc.starts_with(prompts, text).fill_null(False).to_numpy(zero_copy_only=False)] = code
+    return codes_by_text(prompts, bundle.route.texts.values())
+
+
+def codes_by_text(column: pa.StringArray, texts: Iterable[str]) -> Codes:
+    """Which of the texts each string (rows,) begins with; -1 of none."""
+    codes = np.full(len(column), -1, np.int32)
+    for code, text in enumerate(texts):
+        codes[pc.starts_with(column, text).fill_null(False).to_numpy(zero_copy_only=False)] = code
     return codes
 
 
