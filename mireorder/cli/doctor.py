@@ -32,6 +32,7 @@ WHAT = {
     "cloud": "data and results at s3:// and other URLs",
 }
 """Extra -> what it is for. Those for developers are not shown."""
+_MISSING = "not installed"
 _MODULES = {"scikit-learn": "sklearn", "rouge-score": "rouge_score", "universal_pathlib": "upath"}
 
 
@@ -62,7 +63,10 @@ def doctor(*, as_json: options.Json = False) -> None:
     Example: mireorder doctor
     """
     packages, notes = list(_packages()), list(_surroundings())
-    broken = {package.part for package in packages if package.problem}
+    broken: dict[str, set[str]] = {}
+    for package in packages:
+        if package.problem:
+            broken.setdefault(package.part, set()).add(package.problem)
     if as_json:
         print_json({"packages": [asdict(package) for package in packages], "notes": notes})
     else:
@@ -78,7 +82,8 @@ def doctor(*, as_json: options.Json = False) -> None:
             table.add_row(*map(Text, cells), style="" if package.problem is None else "yellow")
         show(table)
         for part, what in WHAT.items():
-            say(f"{part} {f'fails: {what}; {_mended(part)}' if part in broken else f'is ready: {what}'}")
+            how = "is not installed" if broken.get(part) == {_MISSING} else "fails"
+            say(f"{part} {how}: {what}; {_mended(part)}" if part in broken else f"{part} is ready: {what}")
         for note in notes:
             say(note)
     if CORE in broken:
@@ -106,7 +111,7 @@ def _package(part: str, requirement: Requirement) -> Package:
     try:
         found = version(name)
     except PackageNotFoundError:
-        return Package(part, name, wanted, None, "not installed")
+        return Package(part, name, wanted, None, _MISSING)
     if not requirement.specifier.contains(found, prereleases=True):
         return Package(part, name, wanted, found, "another version is needed")
     try:

@@ -87,4 +87,4 @@ def show_bundle(made: Bundle, path: Path, as_json: bool) -> None:
     from mireorder.ordering.summary import bundle_view
 
     show(bundle_view(made.in_words, made.members))
-    say(f"bundle of {len(made.members)} plans written to {path}")
+    say(f"bundle of {len(made.members)} plan{'s' if len(made.members) > 1 else ''} written to {path}")

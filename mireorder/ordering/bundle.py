@@ -161,7 +161,7 @@ def route_of(groups: Sequence[str], by: str | Mapping[str, str], tag: bool, othe
     try:
         require_texts(by)
     except ValueError as error:
-        raise InputError(f"groups can't be told by these texts: {error}") from None
+        raise InputError(f"groups can't be distinguished by these texts: {error}") from None
     return Route("prefix", None, {group: by[group] for group in sorted(by)})
 
 
