@@ -15,6 +15,7 @@ from mireorder import Plan, apply, check, fit
 from mireorder.errors import MireorderError, OutputError
 from mireorder.evaluate.compare import Comparison, Setup, compare_prepared
 from mireorder.files import require_empty, write_text
+from mireorder.networks import NTP
 from mireorder.ordering.policies import POLICIES
 from mireorder.report.comparison import comparison_view, write_report
 from mireorder.report.figures import score_heatmap
@@ -37,6 +38,7 @@ class Scale:
         models: presets.
         rows: questions or texts, at most.
         resamples: of the counts, for the plans' stability; None leaves it to `fit`.
+        objectives: what models are trained to predict; every order is learnt by each.
     """
 
     policies: tuple[str, ...] = ("plain", "reverse", "random", "max", "min")
@@ -46,11 +48,13 @@ class Scale:
     models: tuple[str, ...] = ("tiny",)
     rows: int = 20_000
     resamples: int | None = None
+    objectives: tuple[str, ...] = (NTP,)
 
     @property
     def setup(self) -> Setup:
         """As `compare` takes it; the first seed's models are kept."""
-        return Setup(models=self.models, seeds=self.seeds, budget=Budget(self.steps), keep_models=True)
+        asked: dict[str, Any] = {"models": self.models, "seeds": self.seeds, "objectives": self.objectives}
+        return Setup(**asked, budget=Budget(self.steps), keep_models=True)
 
 
 FULL = Scale()
@@ -150,7 +154,8 @@ def train_all(folder: Path, prepared: Mapping[str, tuple[Plan, Any]], setup: Set
     first, *others = prepared
     if "+" in first and not others:
         raise MireorderError(f"all orders came out the same ({first}), so there is nothing to compare; name other ones")
-    total = (setup.budget.steps if setup.budget else 0) * len(prepared) * setup.seeds * len(setup.models)
+    runs = len(setup.arms(prepared)) * setup.seeds * len(setup.models)
+    total = (setup.budget.steps if setup.budget else 0) * runs
     reached: dict[Any, int] = {}
     with Progress(console=ERR, transient=True, disable=not ERR.is_terminal) as bar:
         task = bar.add_task("training", total=total)

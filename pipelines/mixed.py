@@ -100,7 +100,7 @@ def main(
             raise OutputError(f"{datasets[name]}: {checked.failures[0]}")
         OUT.print(f"{name}: {sum(checked.rows.values()):,} rows, every one can be restored", markup=False)
     metrics = []
-    for name, seed, folder in teach(out, list(bundles), teaching):
+    for _, name, seed, folder in teach(out, list(bundles), teaching):
         found = _measured(out / "runs" / f"{name}-{seed}.json", folder, bundles[name], records["test"])
         metrics.append({"order": name, "seed": seed} | found | origin(datasets[name], bundles[name]))
         OUT.print(f"{name}, seed {seed}: " + ", ".join(f"{task} {of:.1%}" for task, of in found.items()), markup=False)

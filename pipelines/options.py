@@ -26,6 +26,7 @@ Seeds = Annotated[int | None, typer.Option(help="runs of each order", min=1)]
 Steps = Annotated[int | None, typer.Option(help="optimiser steps of each run", min=1)]
 BatchSize = Annotated[int | None, typer.Option(help="rows a step", min=1)]
 LearningRate = Annotated[float | None, typer.Option(help="peak")]
+Objectives = Annotated[str, typer.Option(help="what models are trained to predict; ntp,top trains every order on both")]
 SmallText = Annotated[bool, typer.Option("--small", help="a run of seconds; without --data on rows made up")]
 
 
@@ -34,10 +35,10 @@ def passed(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def task_of(tasks: Mapping[str, Kind], name: str) -> Kind:
-    """The task of that name. Raises InputError if there is none."""
+def task_of(tasks: Mapping[str, Kind], name: str, what: str = "task") -> Kind:
+    """The task of that name, or whatever it is. Raises InputError if there is none."""
     if name not in tasks:
-        raise InputError(f"there is no task {name!r}", remedy=f"the task is one of {', '.join(tasks)}")
+        raise InputError(f"there is no {what} {name!r}", remedy=f"the {what} is one of {', '.join(tasks)}")
     return tasks[name]
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.progress import Progress
 
 from mireorder import Plan
 from mireorder.errors import InputError
+from mireorder.evaluate.compare import arms_of
+from mireorder.networks import NTP
 from mireorder.restoring.restorer import FILE as PLAN_FILE
 from pipelines.common import ERR
 
@@ -30,6 +34,7 @@ class Teaching:
         steps: optimiser steps of a run.
         batch_size: rows a step.
         learning_rate: its peak; None takes the default for the kind of run.
+        objectives: what models are trained to predict; every order is learnt by each.
     """
 
     model: str = "micro"
@@ -40,11 +45,14 @@ class Teaching:
     steps: int = 3000
     batch_size: int = 32
     learning_rate: float | None = None
+    objectives: tuple[str, ...] = (NTP,)
 
     def __post_init__(self) -> None:
+        from mireorder.training.objectives import refuse_objectives
         from mireorder.training.presets import PRESETS, refuse_unknown
 
         self.budget(0)  # its numbers are checked before anything is read
+        refuse_objectives(self.objectives, self.adapter != "full")
         refuse_unknown(self.model)
         if self.adapter not in ("full", "lora", "qlora"):
             raise InputError(f"there is no adapter {self.adapter!r}", remedy="pass full, lora or qlora")
@@ -89,23 +97,50 @@ class Teaching:
 SMALL = Teaching(model="nano", vocabulary=400, seeds=1, steps=10, batch_size=16)
 
 
-def teach(folder: Path, names: Sequence[str], teaching: Teaching) -> Iterator[tuple[str, int, Path]]:
-    """Train on every order with every seed: ``models/``; one that is there, of the same plan, is not trained again.
+class Taught(NamedTuple):
+    """A model that was trained.
 
-    Within a seed all start from the same weights, those of marks aside.
+    Attributes:
+        arm: its order, and behind ``@`` its objective if that is not ntp.
+        order: what it has learnt to answer in.
+        seed: of its initial weights, and of its rows' order.
+        folder: where it lies.
+    """
+
+    arm: str
+    order: str
+    seed: int
+    folder: Path
+
+    @property
+    def costs(self) -> dict[str, Any]:
+        """Of a model trained from scratch: its steps, its parameters, and what a step cost."""
+        from mireorder.training.train import TRAINING_FILE
+
+        record = json.loads((self.folder / TRAINING_FILE).read_text(encoding="utf-8"))
+        said = {name: record[name] for name in ("parameters", "extra_parameters", "operations") if name in record}
+        return said | {"steps": record["budget"]["steps"]} if said else {}
+
+
+def teach(folder: Path, names: Sequence[str], teaching: Teaching) -> Iterator[Taught]:
+    """Train on every order with every objective and seed, into ``models/``.
+
+    A model that is there, of the same plan, is not trained again. Within a seed all start from the same weights, those
+    of marks aside.
 
     Yields:
-        Order, seed and the model's folder, seed by seed.
+        Model by model, seed by seed.
     """
     from mireorder.training import from_scratch, train
     from mireorder.training.presets import PRESETS
 
     datasets = {name: folder / "datasets" / name for name in names}
     sizes = _sizes(datasets.values()) if teaching.model in PRESETS else {}
+    arms = arms_of(names, teaching.objectives)
     with Progress(console=ERR, transient=True, disable=not ERR.is_terminal) as bar:
-        task = bar.add_task("training", total=teaching.steps * teaching.seeds * len(names))
-        for number, (seed, name) in enumerate((seed, name) for seed in range(teaching.seeds) for name in names):
-            model, dataset = folder / "models" / f"{name}-{seed}", datasets[name]
+        task = bar.add_task("training", total=teaching.steps * teaching.seeds * len(arms))
+        for number, (seed, (arm, (order, objective))) in enumerate(product(range(teaching.seeds), arms.items())):
+            model, dataset = folder / "models" / f"{arm}-{seed}", datasets[order]
             if not _is_trained(model, dataset):
                 shutil.rmtree(model, ignore_errors=True)
                 budget = teaching.budget(seed)
@@ -114,18 +149,20 @@ def teach(folder: Path, names: Sequence[str], teaching: Teaching) -> Iterator[tu
                     bar.update(task, completed=before + step)
 
                 if teaching.model in PRESETS:
-                    from_scratch.train_from_scratch(dataset, teaching.model, model, budget, progress, **sizes)
+                    of = {"objective": objective} | sizes
+                    from_scratch.train_from_scratch(dataset, teaching.model, model, budget, progress, **of)
                 else:
                     adapted: dict[str, Any] = {
                         "lora": teaching.adapter != "full",
                         "four_bit": teaching.adapter == "qlora",
                     }
+                    adapted["objective"] = objective
                     train.train(dataset, teaching.model, model, budget, progress=progress, **adapted)
             bar.update(task, completed=(number + 1) * teaching.steps)
-            yield name, seed, model
+            yield Taught(arm, order, seed, model)
 
 
-def _sizes(datasets: Iterable[Path]) -> dict[str, int]:
+def _sizes(datasets: Iterable[Path]) -> dict[str, Any]:
     """Positions for the longest row of all datasets, and the tokens that all of them have."""
     from mireorder.training.encoded import encode_dataset, tokenizer_for
     from mireorder.training.train import SLACK

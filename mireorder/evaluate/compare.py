@@ -66,8 +66,7 @@ class Setup:
 
     def arms(self, orders: Iterable[str]) -> dict[str, tuple[str, str]]:
         """Name of each arm -> its order and its objective."""
-        of = product(orders, self.objectives)
-        return {order if name == NTP else f"{order}@{name}": (order, name) for order, name in of}
+        return arms_of(orders, self.objectives)
 
     @property
     def model_names(self) -> dict[str, str]:
@@ -197,6 +196,11 @@ def refuse_rows(data: Any, reading: Reading, cutter: Cutter) -> None:
             raise
         problem, _, _ = error.problem.partition(";")  # behind it stands what `fit` offers: to set rows aside
         raise InputError(problem, shard=error.shard, row=error.row, remedy="fix it, or leave the row out") from None
+
+
+def arms_of(orders: Iterable[str], objectives: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Name of each arm -> its order and its objective."""
+    return {order if name == NTP else f"{order}@{name}": (order, name) for order, name in product(orders, objectives)}
 
 
 def arms(policies: Sequence[str], criteria: Sequence[Criterion | str] = ("auto",), **asked: Any) -> dict[str, Order]:

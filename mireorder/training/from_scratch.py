@@ -5,15 +5,19 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 
 from mireorder.errors import MireorderError
 from mireorder.files import require_empty, write_text
+from mireorder.networks import NTP
 from mireorder.restoring.restorer import FILE as PLAN_FILE
 from mireorder.training.budget import Budget
 from mireorder.training.encoded import encode_dataset, tokenizer_for
-from mireorder.training.loop import shuffled_batches, to_rows, train_steps
+from mireorder.training.loop import Learner, shuffled_batches, to_rows
+from mireorder.training.objectives import objective_of, refuse_objectives
 from mireorder.training.presets import PRESETS, build, embed
 from mireorder.training.train import SLACK, TRAINING_FILE, save_model
 
@@ -29,6 +33,7 @@ def train_from_scratch(
     *,
     positions: int | None = None,
     vocabulary: int | None = None,
+    objective: str = NTP,
 ) -> list[tuple[int, float]]:
     """Train a preset, and keep the plan with it.
 
@@ -43,15 +48,18 @@ def train_from_scratch(
         positions: that the model has, at least what the longest row needs; None takes just that.
         vocabulary: tokens that it has embeddings for at first; those that the tokenizer has besides, marks, get theirs
             afterwards. None takes all of the tokenizer's.
+        objective: what the model is trained to predict (a name in `OBJECTIVES`); what it adds to the model is dropped
+            after training.
 
     Returns:
         (step, mean loss of the steps since the last entry).
 
     Raises:
-        MireorderError: it is not a preset, or ``out`` is not empty.
+        MireorderError: it is not a preset, there is no such objective, or ``out`` is not empty.
     """
     if model not in PRESETS:
         raise MireorderError(f"{model} is not a preset ({', '.join(PRESETS)}), and is not trained from scratch")
+    refuse_objectives([objective])
     require_empty(out)
     with tempfile.TemporaryDirectory(prefix="mireorder-") as scratch:
         encoded = encode_dataset(dataset, tokenizer_for(dataset, model), Path(scratch))
@@ -62,14 +70,19 @@ def train_from_scratch(
     network.to(device)
     batches = shuffled_batches(len(rows.lengths), budget.batch_size, budget.seed)
     every, since, losses = max(1, budget.steps // LOGGED), list[torch.Tensor](), list[tuple[int, float]]()
-    for step, loss in enumerate(train_steps(network, rows, batches, budget, budget.peak(scratch=True)), 1):
-        since.append(loss)
+    of = None if objective == NTP else objective_of(objective)
+    learner = Learner(network, rows, budget, budget.peak(scratch=True), of)
+    costs = learner.costs(np.arange(min(budget.batch_size, len(rows.lengths))))
+    for step, batch in zip(range(1, budget.steps + 1), batches, strict=False):
+        since.append(learner.step(batch))
         if step % every == 0 or step == budget.steps:
             losses.append((step, torch.stack(since).mean().item()))
             since = []
             if progress is not None:
                 progress(step)
+    learner.release()
     save_model(network, encoded.tokenizer, dataset / PLAN_FILE, out, encoded.longest_completion)
-    record = {"model": model, "budget": asdict(budget), "losses": losses, "rows": len(rows.lengths), "device": device}
+    record: dict[str, Any] = {"model": model, "objective": objective, "budget": asdict(budget), "losses": losses}
+    record |= {"rows": len(rows.lengths), "device": device} | costs
     write_text(out / TRAINING_FILE, json.dumps(record, indent=1) + "\n")
     return losses

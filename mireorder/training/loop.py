@@ -24,6 +24,8 @@ from mireorder.training.objectives.selective import KEEP, LOSSES, WEIGHTS, kept_
 
 REFERENCE = 0.25
 """Share of the steps after which a model becomes its own reference, where rows have none."""
+STAGES = 4
+"""Equal parts of a run, within which a step costs the same."""
 
 
 @dataclass(frozen=True)
@@ -155,22 +157,22 @@ class Learner:
 
         Returns:
             ``parameters`` of the model, ``extra_parameters`` that the objective adds while it learns, and
-            floating-point ``operations`` of a step: those of all matrix products, forth and back.
+            floating-point ``operations`` of a step: those of all matrix products, forth and back, the mean over the
+            run (the heads of a curriculum join on the way).
         """
         from torch.utils.flop_counter import FlopCounterMode
 
         self._model.eval()  # nothing is dropped out, so nothing is drawn
-        read = batch_of(self._rows, batch, self._budget.steps - 1, self._budget.steps)
-        read = replace(
-            read, columns={name: torch.ones_like(read.ids, dtype=torch.float32) for name in self._objective.columns}
-        )
+        read = batch_of(self._rows, batch, 0, STAGES)
+        columns = {name: torch.ones_like(read.ids, dtype=torch.float32) for name in self._objective.columns}
         with FlopCounterMode(display=False) as counted:
-            self._objective.loss(self._model, self.heads, read).backward()
+            for stage in range(STAGES):
+                self._objective.loss(self._model, self.heads, replace(read, columns=columns, step=stage)).backward()
         for weight in (*self._model.parameters(), *(self.heads.parameters() if self.heads else ())):
             weight.grad = None
         size = sum(weight.numel() for weight in self._model.parameters())
         extra = sum(weight.numel() for weight in self.heads.parameters()) if self.heads else 0
-        return {"parameters": size, "extra_parameters": extra, "operations": counted.get_total_flops()}
+        return {"parameters": size, "extra_parameters": extra, "operations": counted.get_total_flops() // STAGES}
 
     def state(self) -> dict[str, Any]:
         """All that the next steps depend on, but the batches: tensors by name."""

@@ -11,6 +11,7 @@ import typer
 
 from mireorder.errors import InputError
 from mireorder.evaluate.compare import arms
+from mireorder.networks import NTP
 from pipelines import options
 from pipelines.arithmetic.tasks import CUTTER, READING, TASKS, Question, questions, read_files, split, write_lines
 from pipelines.common import FULL, SMALL, apply_all, fit_all, main_of, open_folder, train_all
@@ -39,8 +40,11 @@ def main(
     seeds: options.Seeds = None,
     steps: options.Steps = None,
     models: Annotated[str | None, typer.Option(help="presets: tiny, nano, micro, mini")] = None,
-    policies: Annotated[str | None, typer.Option(help="plain,reverse,random,max,min")] = None,
+    policies: Annotated[
+        str | None, typer.Option(help="plain,reverse,random,max,min,shuffle-marked; or orders: 2-3-1-0")
+    ] = None,
     criteria: Annotated[str | None, typer.Option(help="joint,pairwise,subset")] = None,
+    objectives: options.Objectives = NTP,
     small: Annotated[bool, typer.Option("--small", help="a run of seconds, to see that all parts work")] = False,
 ) -> None:
     """Is it worth it on arithmetic? From nothing to an answer, in one folder.
@@ -55,6 +59,7 @@ def main(
         story, _, _ = story.partition(", `")  # its example is padded
     changes = options.passed(rows=rows, seeds=seeds, steps=steps)
     named = options.passed(models=models, policies=policies, criteria=criteria)
+    named |= {"objectives": objectives} if objectives != NTP else {}
     changes |= {what: options.listed(text, what) for what, text in named.items()}
     scale = replace(SMALL if small else FULL, **changes)
     digits = digits or DIGITS.get(task, 2)

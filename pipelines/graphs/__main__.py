@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from mireorder import Order
+from mireorder import Order, fit
 from mireorder.evaluate.compare import Setup
+from mireorder.networks import NTP
 from mireorder.ordering.copying.policies import Copying, Lookahead
 from mireorder.report.comparison import markdown_table
 from mireorder.training.budget import Budget
@@ -23,6 +24,7 @@ ORDERS = {
     "plain": Order("plain"),
     "reverse": Order("reverse"),
     "lookahead": Order(Copying(Lookahead(2, "last"), by_sentence=False)),
+    "shuffle-marked": Order("shuffle", markers=True),
 }
 FOLDER = {
     "`data/`": "the stars",
@@ -42,27 +44,32 @@ def main(
     batch_size: options.BatchSize = None,
     learning_rate: options.LearningRate = None,
     model: Annotated[str, typer.Option(help="preset: tiny, nano, micro, mini")] = "micro",
+    policies: Annotated[str, typer.Option(help=f"{','.join(ORDERS)}")] = "plain,reverse,lookahead",
+    objectives: options.Objectives = NTP,
     small: Annotated[bool, typer.Option("--small", help="a run of seconds, to see that all parts work")] = False,
 ) -> None:
     """Paths in stars: what next-token prediction in the natural order does not learn.
 
     A star has a centre and arms of one length; the answer is the path from the centre to the end of one arm. The same
-    small model is trained in the natural order, in reverse, with the end of the path copied ahead, and without seeing
-    any of the answer (form teacherless).
+    small model is trained in the natural order, in reverse, with the end of the path copied ahead or in random orders,
+    and without seeing any of the answer (form teacherless).
     """
     seeds, steps = seeds or (1 if small else 3), steps or (20 if small else 6000)
     rows = min(rows, 400) if small else rows
     budget = Budget(steps, **options.passed(batch_size=batch_size, learning_rate=learning_rate))
-    setup = Setup((model,), seeds, budget, keep_models=True)
+    orders = {name: options.task_of(ORDERS, name, "order") for name in options.listed(policies)}
+    named = options.listed(objectives, "objectives")
+    setup = Setup((model,), seeds, budget, keep_models=True, objectives=named)
     splits = stars(degree, length, rows)
     what = f"{degree} arms, paths of {length} nodes"
     open_folder(out, what, replace(setup, seeds=1), digest(splits))
     paths = write_lines(out, splits)
     taken = {"reading": READING, "cutter": CUTTER}
-    plans = fit_all(out, paths, {name: taken | {"order": order} for name, order in ORDERS.items()})
+    plans = fit_all(out, paths, {name: taken | {"order": order} for name, order in orders.items()})
     datasets = apply_all(out, paths, plans)
     train_all(out, {name: (plan, datasets[name]) for name, plan in plans.items()}, setup)
-    shares = exact_matches(out, paths, plans["plain"], datasets["plain"], setup)
+    plain = fit(paths, reading=READING, cutter=CUTTER, order=ORDERS["plain"])
+    shares = exact_matches(out, paths, plain, setup)
     OUT.print("teacherless:", *(f"{share:.1%}" for share in shares), "exact", markup=False)
     parts = [
         f"The path from the centre of a star to the end of one arm; {what}. {sizes(splits)}.",

@@ -6,23 +6,21 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from mireorder import Plan
+from mireorder import Plan, apply
 from mireorder.evaluate.compare import Setup
 from pipelines.common import apply_all
 
 NAME = "teacherless"
 
 
-def exact_matches(out: Path, data: Mapping[str, Path], plan: Plan, plain: Any, setup: Setup) -> list[float]:
+def exact_matches(out: Path, data: Mapping[str, Path], plan: Plan, setup: Setup) -> list[float]:
     """Train a model of each seed, and answer the held-out rows.
 
     Args:
         out: the pipeline's folder; the models are kept in ``models/``, and one that is there is not trained again.
         data: the files of each split.
         plan: of policy ``plain``.
-        plain: its dataset, in text form.
         setup: a preset, seeds, budget.
 
     Returns:
@@ -35,6 +33,7 @@ def exact_matches(out: Path, data: Mapping[str, Path], plan: Plan, plain: Any, s
     from mireorder.training.teacherless import answers_at_once
     from mireorder.training.train import TRAINING_FILE
 
+    plain = apply(data, plan)
     texts = (text for split in plain.values() for name in ("prompt", "completion") for text in split[name])
     tokenizer, budget, found = character_tokenizer(texts), setup.budget, []
     assert budget is not None  # noqa: S101 (the pipeline says it)

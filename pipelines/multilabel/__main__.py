@@ -14,6 +14,7 @@ import typer
 from mireorder import Fields, Labels, Plan, Presence, Reading
 from mireorder.errors import InputError
 from mireorder.evaluate.labels import LabelScores, score_labels
+from mireorder.networks import NTP
 from mireorder.ordering.order import Order
 from mireorder.ordering.policies import POLICIES
 from mireorder.report.comparison import markdown_table
@@ -34,7 +35,7 @@ from pipelines.pages import (
     write_page,
 )
 from pipelines.splits import MADE_UP, SplitRows, digest, hold_out, write_data
-from pipelines.teaching import SMALL, Teaching, answers_of, teach
+from pipelines.teaching import SMALL, Taught, Teaching, answers_of, teach
 
 FULL = Teaching(steps=2000)
 SMALL_ROWS, SMALL_TEST_ROWS = 240, 40
@@ -53,7 +54,7 @@ NOTE = (
     "that is neither there nor predicted as 0. An answer that is cut short or malformed names no label, and all of its "
     "decisions count as wrong."
 )
-RunScores = dict[tuple[str, int], LabelScores]  # of an order and a seed
+RunScores = dict[tuple[str, int], LabelScores]  # of an arm (an order, and its objective) and a seed
 
 
 def main(
@@ -76,6 +77,7 @@ def main(
     steps: options.Steps = None,
     batch_size: options.BatchSize = None,
     learning_rate: options.LearningRate = None,
+    objectives: options.Objectives = NTP,
     constrain: Annotated[bool, typer.Option("--constrain", help="let models write only what can be restored")] = False,
     small: options.SmallText = False,
 ) -> None:
@@ -94,7 +96,8 @@ def main(
     _refuse(form, orders)
     kind = options.passed(model=model, adapter=adapter, tokenizer=tokenizer, vocabulary=vocabulary)
     budget = options.passed(seeds=seeds, steps=steps, batch_size=batch_size, learning_rate=learning_rate)
-    teaching = replace(SMALL if small else FULL, **kind, **budget)
+    named = options.listed(objectives, "objectives")
+    teaching = replace(SMALL if small else FULL, objectives=named, **kind, **budget)
     if small:
         rows, test_rows = min(rows, SMALL_ROWS), min(test_rows, SMALL_TEST_ROWS)
     dataset, splits = _rows(dataset, data, words, rows, test_rows, make=small and data is None)
@@ -106,8 +109,8 @@ def main(
     cutter = Labels(names=dataset.names) if form == "list" else Fields()
     plans = fit_all(out, paths, _arms(orders, cutter, looked_at, small))
     apply_all(out, paths, plans, form="token", tokenizer=tokenizer)
-    scores = _measure(out, splits, plans, teaching, form, dataset.names, constrain)
-    metrics = _metrics(out, scores, plans)
+    scores, models = _measure(out, splits, plans, teaching, form, dataset.names, constrain)
+    metrics = _metrics(out, scores, models, plans)
     _write(out, scores, metrics)
     about = [_about(dataset.story, splits, form, scores), teaching.story]
     write_page(out, f"Which order of labels is learnt best: {task}", about + _parts(scores, plans, metrics))
@@ -153,29 +156,34 @@ def _measure(
     form: str,
     names: Sequence[str],
     constrain: bool,
-) -> RunScores:
-    """Scores of every order and seed; the first line is that of an answer that is always the same."""
+) -> tuple[RunScores, dict[tuple[str, int], Taught]]:
+    """Scores and model of every order and seed; the first line is that of an answer that is always the same."""
     from mireorder.training.generate import load_pipeline
 
     truth = [row.labels for row in splits["test"]]
     ((commonest, _),) = Counter(row.labels for row in splits["train"]).most_common(1)
     scores = {("commonest set", 0): score_labels([commonest] * len(truth), truth, names)}
-    for name, seed, model in teach(out, list(plans), teaching):
+    models = {}
+    for taught in teach(out, list(plans), teaching):
+        arm, order, seed, folder = taught
+        models[arm, seed] = taught
         asked = [row.text for row in splits["test"]]
-        answers = answers_of(load_pipeline(model, constrained=constrain), asked, plans[name])
-        found = scores[name, seed] = score_labels([labels_of(answer, form) for answer in answers], truth, names)
-        OUT.print(f"{name}, seed {seed}: micro F1 {found.micro_f1:.3f}, whole sets {found.subset_accuracy:.1%}")
-    return scores
+        answers = answers_of(load_pipeline(folder, constrained=constrain), asked, plans[order])
+        found = scores[arm, seed] = score_labels([labels_of(answer, form) for answer in answers], truth, names)
+        OUT.print(f"{arm}, seed {seed}: micro F1 {found.micro_f1:.3f}, whole sets {found.subset_accuracy:.1%}")
+    return scores, models
 
 
-def _metrics(out: Path, scores: RunScores, plans: dict[str, Plan]) -> list[MetricRow]:
-    """A row of every order and seed, and what its numbers can be traced to; the commonest set has no plan."""
-    return [
-        {"order": name, "seed": seed}
-        | of.as_dict()
-        | (origin(out / "datasets" / name, plans[name]) if name in plans else {})
-        for (name, seed), of in scores.items()
-    ]
+def _metrics(
+    out: Path, scores: RunScores, models: dict[tuple[str, int], Taught], plans: dict[str, Plan]
+) -> list[MetricRow]:
+    """A row of every order and seed, and what its numbers can be traced to; the commonest set has no model."""
+    rows = [{"order": arm, "seed": seed} | of.as_dict() for (arm, seed), of in scores.items()]
+    for row, run in zip(rows, scores, strict=True):
+        if run in models:
+            order = models[run].order
+            row |= origin(out / "datasets" / order, plans[order]) | models[run].costs
+    return rows
 
 
 def _write(out: Path, scores: RunScores, metrics: Sequence[MetricRow]) -> None:

@@ -13,6 +13,7 @@ from mireorder import Plan, Reading
 from mireorder.errors import InputError
 from mireorder.evaluate.rouge import has_rouge, rouge
 from mireorder.information.association import Associating
+from mireorder.networks import NTP
 from mireorder.ordering.copying.policies import Copying, Lead, Lookahead
 from mireorder.ordering.order import Order
 from mireorder.report.comparison import markdown_table
@@ -87,6 +88,7 @@ def main(
     steps: options.Steps = None,
     batch_size: options.BatchSize = None,
     learning_rate: options.LearningRate = None,
+    objectives: options.Objectives = NTP,
     small: options.SmallText = False,
 ) -> None:
     """Is it worth it on free text? From articles to perplexity and summaries, in one folder.
@@ -104,7 +106,8 @@ def main(
     copying = {name: _copying(name, unmarked, copies, span) for name in options.listed(policies)}
     kind = options.passed(model=model, adapter=adapter, tokenizer=tokenizer, vocabulary=vocabulary)
     budget = options.passed(seeds=seeds, steps=steps, batch_size=batch_size, learning_rate=learning_rate)
-    teaching = replace(SMALL if small else FULL, **kind, **budget)
+    named = options.listed(objectives, "objectives")
+    teaching = replace(SMALL if small else FULL, objectives=named, **kind, **budget)
     if small:
         rows, test_rows, looked_at = map(min, (rows, test_rows, looked_at), SMALL_SIZES)
     if small and data is None:
@@ -154,13 +157,14 @@ def _measure(
     from mireorder.training.generate import load_pipeline
 
     metrics = []
-    for name, seed, model in teach(out, list(plans), teaching):
-        pipeline, rows = load_pipeline(model), load_from_disk(str(out / "datasets" / name))["test"]
-        found: MetricRow = {"order": name, "seed": seed} | origin(out / "datasets" / name, plans[name])
-        found |= surprise_of(pipeline.model, pipeline.tokenizer, plans[name], rows).as_dict()
+    for taught in teach(out, list(plans), teaching):
+        dataset, plan = out / "datasets" / taught.order, plans[taught.order]
+        pipeline, rows = load_pipeline(taught.folder), load_from_disk(str(dataset))["test"]
+        found: MetricRow = {"order": taught.arm, "seed": taught.seed} | origin(dataset, plan) | taught.costs
+        found |= surprise_of(pipeline.model, pipeline.tokenizer, plan, rows).as_dict()
         if task.summarises:
-            found |= _summaries(pipeline, plans[name], splits["test"])
-        OUT.print(f"{name}, seed {seed}: perplexity {found['perplexity']:.2f}, leads given "
+            found |= _summaries(pipeline, plan, splits["test"])
+        OUT.print(f"{taught.arm}, seed {taught.seed}: perplexity {found['perplexity']:.2f}, leads given "
                   f"{found['perplexity_given']:.2f}")  # fmt: skip
         metrics.append(found)
         del pipeline  # the next one is trained where it lies

@@ -1,0 +1,261 @@
+"""Orders and objectives in one table: what runs of the pipelines with ``--objectives`` reached.
+
+Run it: ``python -m pipelines.objectives runs/ --out pipelines/results/objectives.md``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Annotated, Any
+
+import numpy as np
+import polars as pl
+import typer
+
+from mireorder.errors import InputError
+from mireorder.evaluate.results_folder import RESULTS
+from mireorder.evaluate.statistics import Interval, difference, mean_of
+from mireorder.files import write_text
+from mireorder.networks import NTP
+from mireorder.report.comparison import markdown_table
+from pipelines.common import OUT, main_of
+
+MEASURES = {
+    "exact_match": ("exact match", ".1%"),
+    "bits_per_byte": ("bits per byte, less is better", ".3f"),
+    "rougeL": ("ROUGE-L", ".3f"),
+    "micro_f1": ("micro F1 of the labels", ".3f"),
+}
+"""Of a task the first that its runs have."""
+AGREES = 0.04
+"""How far the operations of two runs that count as equal may be apart."""
+TIMED = 40
+"""Steps that are timed of each objective."""
+
+Key = tuple[str, str]  # order, objective
+
+
+@dataclass(frozen=True)
+class Run:
+    """One model that was trained.
+
+    Attributes:
+        order: what it learnt to answer in.
+        objective: what it was trained to predict.
+        seed: of its weights.
+        steps: that it took.
+        operations: of all its steps.
+        extra: parameters that it had while it learnt.
+        value: what it reached.
+    """
+
+    order: str
+    objective: str
+    seed: int
+    steps: int
+    operations: float
+    extra: int
+    value: float
+
+    @property
+    def key(self) -> Key:
+        """Its order and objective."""
+        return self.order, self.objective
+
+
+@dataclass(frozen=True)
+class Task:
+    """All runs of one task.
+
+    Attributes:
+        name: the folders', up to a ``+``.
+        measure: name in `MEASURES`.
+        runs: of all of its folders. The steps of most of them are its budget.
+    """
+
+    name: str
+    measure: str
+    runs: tuple[Run, ...]
+
+    @property
+    def steps(self) -> int:
+        """The budget: what runs that are not of ntp took."""
+        return max(run.steps for run in self.runs if run.objective != NTP)
+
+    def values(self, key: Key) -> dict[int, float]:
+        """Seed -> what the runs of the budget reached."""
+        return {run.seed: run.value for run in self.runs if run.key == key and run.steps == self.steps}
+
+    def of_equal_operations(self, key: Key) -> dict[int, float]:
+        """Seed -> what ntp reached in this order with as many operations, in more steps; empty if none was run."""
+        spent = fmean(run.operations for run in self.runs if run.key == key and run.steps == self.steps)
+        rivals = [run for run in self.runs if run.key == (key[0], NTP)]
+        near = [run for run in rivals if abs(run.operations / spent - 1) <= AGREES]
+        return {run.seed: run.value for run in near}
+
+
+def main(
+    runs: Annotated[Path, typer.Argument(help="folder that holds the pipelines' folders: TASK, and TASK+MORE of ntp")],
+    out: Annotated[Path, typer.Option(help="the page")],
+    timed: Annotated[bool, typer.Option(help="measure what a step takes, on products of two digits")] = True,
+) -> None:
+    """Put what orders and objectives reached into one page.
+
+    A folder MUL holds the runs of equal steps. Folders MUL+1.5 and the like hold runs of ntp with more steps, which
+    are compared with the objectives whose runs took as many operations.
+    """
+    tasks = read(runs)
+    if not tasks:
+        raise InputError("holds no run with objectives", shard=str(runs), remedy="run a pipeline with --objectives")
+    write_text(
+        out, page(tasks, seconds(sorted({run.objective for task in tasks for run in task.runs})) if timed else {})
+    )
+    OUT.print(f"page written to {out}", markup=False)
+
+
+def read(runs: Path) -> list[Task]:
+    """The tasks whose folders lie in a folder, by name; those without an objective but ntp are left out."""
+    found: dict[tuple[str, str], list[Run]] = {}
+    for folder in sorted(path for path in runs.iterdir() if path.is_dir()):
+        for name, run in _runs(folder):
+            found.setdefault((folder.name.partition("+")[0], name), []).append(run)
+    tasks = [Task(task, measure, tuple(of)) for (task, measure), of in found.items()]
+    return [task for task in tasks if any(run.objective != NTP for run in task.runs)]
+
+
+def _runs(folder: Path) -> Iterator[tuple[str, Run]]:
+    """The finished runs of a pipeline's folder, each with the name of what was measured."""
+    compared, measured = folder / "comparison" / RESULTS, folder / "metrics.parquet"
+    if compared.is_file():
+        rows = (
+            pl.read_parquet(compared).filter(pl.col("step") == pl.col("steps"), pl.col("match") == "steps").to_dicts()
+        )
+        rows = [row for row in rows if ":" not in row["arm"]]  # how an every-order model was decoded
+    elif measured.is_file():
+        rows = [row | {"arm": row["order"]} for row in pl.read_parquet(measured).to_dicts() if row.get("operations")]
+    else:
+        return
+    for row in rows:
+        measure = next(name for name in MEASURES if row.get(name) is not None)
+        order, _, objective = row["arm"].partition("@")
+        spent = row["operations"] * row["steps"]
+        asked = row["seed"], row["steps"], spent, row["extra_parameters"], row[measure]
+        yield measure, Run(order, objective or NTP, *asked)
+
+
+def page(tasks: Sequence[Task], timed: Mapping[str, float]) -> str:
+    """Markdown: what every order and objective reached on every task, and what it cost."""
+    parts = ["# Orders and objectives", _ABOUT, "## In one table", *_overview(tasks)]
+    parts += ["## What they cost", *_costs(tasks, timed)]
+    for task in tasks:
+        title, _ = MEASURES[task.measure]
+        parts += [f"## {task.name}", f"{title[0].upper()}{title[1:]}, after {task.steps:,} steps.", _table(task)]
+    return "\n\n".join(parts) + "\n"
+
+
+_ABOUT = (
+    "Every order is learnt under every objective by the same model, with the same seeds, rows and number of steps. "
+    "What an objective adds to the model is dropped before it is measured. Intervals are 95% bootstrap intervals over "
+    "the seeds; of two or three seeds they are too narrow. Differences are those of runs of one seed. *Equal "
+    "operations* compares with ntp that was given as many more steps as it takes to spend as many operations."
+)
+
+
+def _overview(tasks: Sequence[Task]) -> list[str]:
+    """What was reached, a line an objective, a column a task and order; the best of a column stands out."""
+    columns = [(task, order) for task in tasks for order in dict.fromkeys(run.order for run in task.runs)]
+    names = dict.fromkeys(run.objective for task in tasks for run in task.runs)
+    grid: dict[tuple[str, str, str], float] = {}
+    for task, order in columns:
+        for name in names:
+            if values := task.values((order, name)):
+                grid[task.name, order, name] = fmean(values.values())
+    rows = []
+    for name in names:
+        cells = []
+        for task, order in columns:
+            value, (title, form) = grid.get((task.name, order, name)), MEASURES[task.measure]
+            of = [grid[task.name, order, other] for other in names if (task.name, order, other) in grid]
+            best = min(of) if "less" in title else max(of)
+            text = "" if value is None else format(value, form)
+            cells.append(f"**{text}**" if value == best else text)
+        rows.append([f"`{name}`", *cells])
+    head = ["objective", *(f"{task.name}: {order}" for task, order in columns)]
+    return ["The mean over the seeds; the best objective of each order in bold.", _lines(head, rows)]
+
+
+def _table(task: Task) -> str:
+    """What each order and objective reached, and by how much that is more than ntp."""
+    rows, (_, form) = [], MEASURES[task.measure]
+    for key in dict.fromkeys(run.key for run in task.runs):
+        values = task.values(key)
+        if not values:
+            continue
+        order, objective = key
+        cells = [order, f"`{objective}`", _interval(mean_of(list(values.values())), form), str(len(values))]
+        rivals = [task.values((order, NTP)), task.of_equal_operations(key)]
+        rows.append([*cells, *("" if objective == NTP else _lead(values, rival, form) for rival in rivals)])
+    head = ["order", "objective", "reached", "seeds", "over ntp, equal steps", "over ntp, equal operations"]
+    return _lines(head, rows)
+
+
+def _lead(values: Mapping[int, float], rival: Mapping[int, float], form: str) -> str:
+    seeds = sorted(values.keys() & rival.keys())
+    return _interval(difference([values[s] for s in seeds], [rival[s] for s in seeds]), form, "+") if seeds else ""
+
+
+def _interval(of: Interval, form: str, sign: str = "") -> str:
+    scale, unit = (100, f"{sign}.1f") if form.endswith("%") else (1, f"{sign}{form}")
+    value, low, high = (format(scale * number, unit) for number in (of.value, of.low, of.high))
+    return f"{value} ({low} to {high})"
+
+
+def _costs(tasks: Sequence[Task], timed: Mapping[str, float]) -> list[str]:
+    """Parameters, operations and time of the objectives, those of ntp being 1."""
+    first, base = tasks[0], timed.get(NTP, 1)
+    plain = next(run for run in first.runs if run.objective == NTP and run.steps == first.steps)
+    rows = []
+    for name in dict.fromkeys(run.objective for run in first.runs):
+        run = next(r for r in first.runs if r.key == (plain.order, name) and r.steps == first.steps)
+        took = f"{timed[name] / base:.2f}" if name in timed else ""
+        rows.append([f"`{name}`", f"{run.extra:,}", f"{run.operations / plain.operations:.2f}", took])
+    said = f"Of the model of {first.name}; operations and time of a step, ntp = 1. All losses were timed by autograd."
+    return [said, _lines(["objective", "parameters while it learns", "operations", "time"], rows)]
+
+
+def _lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(markdown_table(head, [list(row) for row in rows]))
+
+
+def seconds(names: Sequence[str]) -> dict[str, float]:
+    """What a step takes of each objective, on products of two digits: the median of some steps."""
+    from mireorder.tokenizing.characters import character_tokenizer
+    from mireorder.tokenizing.tokens import encode
+    from mireorder.training.budget import Budget
+    from mireorder.training.loop import Learner, to_rows
+    from mireorder.training.objectives import objective_of
+    from mireorder.training.presets import build
+
+    lines = [(f"{a:02d}*{b:02d}=", f"{a * b:04d}") for a in range(10, 74) for b in (7, 35)]
+    tokenizer, budget = character_tokenizer("".join(line) for line in lines), Budget(10_000, 64)
+    encoded = encode([prompt for prompt, _ in lines], [answer for _, answer in lines], tokenizer)
+    rows, found = to_rows(*encoded), {}
+    for name in names:
+        objective: Any = objective_of(name)
+        learner = Learner(build("tiny", tokenizer, 32, 0), rows, budget, 1e-3, objective)
+        learner.done = budget.steps - 2 * TIMED  # as in the last steps: curricula are through, references there
+        took = []
+        for _ in range(TIMED):
+            started = time.perf_counter()
+            learner.step(np.arange(64))
+            took.append(time.perf_counter() - started)
+        found[name] = float(np.median(took))
+    return found
+
+
+if __name__ == "__main__":
+    main_of(main)

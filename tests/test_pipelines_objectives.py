@@ -1,0 +1,87 @@
+"""Orders and objectives in one page: which runs are compared, by equal steps and by equal operations."""
+
+import polars as pl
+import pytest
+
+pytest.importorskip("trl")
+pytest.importorskip("matplotlib")
+
+from test_compare import in_this_process
+from test_pipelines import arithmetic
+
+from mireorder.errors import InputError
+from pipelines.objectives import main, page, read, seconds
+from pipelines.textgen import __main__ as textgen
+
+NTP, TOP, MTP = "ntp", "top", "mtp-2"
+COST = {NTP: 100, TOP: 100, MTP: 150}
+
+
+def folder(runs, name, steps, *found):
+    """Runs of a made up pipeline: (arm, seed, what it reached)."""
+    rows = [
+        {
+            "order": arm,
+            "seed": seed,
+            "steps": steps,
+            "operations": COST[arm.partition("@")[2] or NTP],
+            "extra_parameters": 7,
+            "bits_per_byte": value,
+        }
+        for arm, seed, value in found
+    ]
+    (runs / name).mkdir()
+    pl.DataFrame(rows).write_parquet(runs / name / "metrics.parquet")
+
+
+@pytest.fixture
+def runs(tmp_path):
+    same = [("plain", 0, 2.0), ("plain", 1, 4.0), ("plain@top", 0, 1.5), ("plain@top", 1, 3.0)]
+    folder(tmp_path, "text", 10, *same, ("plain@mtp-2", 0, 1.0), ("plain@mtp-2", 1, 3.0))
+    folder(tmp_path, "text+1.5", 15, ("plain", 0, 0.5), ("plain", 1, 3.25))
+    return tmp_path
+
+
+def test_ntp_with_more_steps_is_what_costly_objectives_are_compared_with(runs):
+    (task,) = read(runs)
+    assert (task.name, task.measure, task.steps) == ("text", "bits_per_byte", 10)
+    assert task.values(("plain", NTP)) == {0: 2.0, 1: 4.0}
+    assert task.of_equal_operations(("plain", MTP)) == {0: 0.5, 1: 3.25}
+    assert task.of_equal_operations(("plain", TOP)) == {0: 2.0, 1: 4.0}
+    text = page([task], {NTP: 0.5, TOP: 1.0})
+    assert (
+        "| plain | `mtp-2` | 2.000 (1.000 to 3.000) | 2 | -1.000 (-1.000 to -1.000) | +0.125 (-0.250 to +0.500) |"
+        in text
+    )
+    assert "| plain | `ntp` | 3.000 (2.000 to 4.000) | 2 |  |  |" in text
+    assert "| `mtp-2` | **2.000** |" in text  # of bits the least is the best
+    assert "| `mtp-2` | 7 | 1.50 |  |" in text and "| `top` | 7 | 1.00 | 2.00 |" in text
+
+
+def test_what_was_not_run_leaves_its_place_empty(runs):
+    (runs / "text+1.5" / "metrics.parquet").unlink()
+    (task,) = read(runs)
+    assert "| plain | `mtp-2` | 2.000 (1.000 to 3.000) | 2 | -1.000 (-1.000 to -1.000) |  |" in page([task], {})
+
+
+def test_a_folder_without_objectives_is_refused(tmp_path):
+    folder(tmp_path, "text", 10, ("plain", 0, 2.0))
+    with pytest.raises(InputError, match="holds no run with objectives; run a pipeline with objectives"):
+        main(tmp_path, tmp_path / "page.md", timed=False)
+
+
+def test_steps_of_all_objectives_are_timed():
+    found = seconds([NTP, "mtp-chain", "selective-online"])
+    assert set(found) == {NTP, "mtp-chain", "selective-online"} and min(found.values()) > 0
+
+
+def test_pipelines_train_every_order_on_every_objective(tmp_path, monkeypatch):
+    monkeypatch.setattr("mireorder.evaluate.compare.run_all", in_this_process)
+    arithmetic(tmp_path / "mul", policies="plain,shuffle-marked", objectives="ntp,top", steps=3)
+    textgen.main("xsum", tmp_path / "xsum", policies="plain,lead", objectives="ntp,mtp-2", small=True, steps=3)
+    names = set(pl.read_parquet(tmp_path / "xsum" / "metrics.parquet")["order"])
+    assert names == {"plain", "lead", "plain@mtp-2", "lead@mtp-2"}
+    main(tmp_path, tmp_path / "page.md", timed=False)
+    text = (tmp_path / "page.md").read_text()
+    assert "| objective | mul: plain | mul: shuffle-marked | xsum: plain | xsum: lead |" in text
+    assert "| shuffle-marked | `top` |" in text and "| lead | `mtp-2` |" in text
