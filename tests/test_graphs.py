@@ -21,6 +21,7 @@ from mireorder.training.budget import Budget
 from mireorder.training.loop import to_rows, train_steps
 from mireorder.training.presets import build
 from mireorder.training.teacherless import answers_at_once
+from mireorder.training.train import train
 from pipelines.graphs.__main__ import main
 from pipelines.graphs.tasks import star, stars
 
@@ -98,6 +99,15 @@ def test_a_teacherless_dataset_is_checked_as_it_is_and_saved_anew(plan, tokenize
     columns |= {"input_ids": shown, "labels": columns["labels"].cast(pa.list_(pa.int32()))}
     found = TeacherlessForm(tokenizer).breaches(plan, columns)
     assert len(found) == len(ROWS) and "the input shows the completion" in found[0][2]
+
+
+@pytest.mark.parametrize("objective", ["mtp-chain", "mutor"])
+def test_objectives_that_read_the_completion_do_not_take_rows_that_hide_it(plan, tokenizer, tmp_path, objective):
+    apply(ROWS, plan, form="teacherless", tokenizer=tokenizer, out=tmp_path / "a")
+    problem = f"objective {objective} reads the tokens of the completion, which teacherless rows hide; take objective"
+    with pytest.raises(InputError, match=problem):
+        train(tmp_path / "a", "nano", tmp_path / "model", Budget(2, 8), objective=objective)
+    assert not (tmp_path / "model").exists()
 
 
 def test_one_pass_answers_as_the_loss_trains():

@@ -52,6 +52,14 @@ def test_the_command_needs_nothing_but_python(name, tmp_path):
     assert done.returncode == bool(bad)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_lone_carriage_return_ends_no_prompt(end, tmp_path):
+    plan, _ = CASES["padded"]
+    (tmp_path / "asked").write_bytes(f"1\r2*34={end}".encode())
+    done = in_an_empty_place(plan, tmp_path, "--prompts", str(tmp_path / "asked"), lines=[emission(plan, "408")] * 2)
+    assert b"1 prompts for more answers" in done.stderr and done.returncode == 2
+
+
 def test_whole_answers_end_in_status_0(tmp_path):
     done = in_an_empty_place(
         CASES["padded"][0], tmp_path, lines=[emission(CASES["padded"][0], str(n)) for n in range(99)]

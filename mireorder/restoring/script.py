@@ -239,11 +239,11 @@ def _json(line: str) -> Any:
 
 
 def _lines(path: str | Path | None) -> list[str] | None:
-    """The lines of a file beside the answers; None where there is none."""
+    """The lines of a file beside the answers; None where there is none. A lone carriage return ends no line."""
     if path is None:
         return None
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_bytes().decode("utf-8").replace("\r\n", "\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"can't be read ({error})", shard=str(path), remedy="name a UTF-8 text file") from None
     return text.removesuffix("\n").split("\n") if text else []

@@ -105,9 +105,10 @@ def train(
             holds something else or is being written by another run, or 4 bits are asked for without bitsandbytes.
     """
     budget, folder, out = budget or Budget(), require_local(dataset), require_local(out)
-    _refuse(model, lora, four_bit, objective)
+    entries = manifest.read(folder)
+    _refuse(model, lora, four_bit, objective, entries[0].form if entries else "text")
     asked = {"model": model, "objective": objective, "lora": lora, "four_bit": four_bit, "budget": asdict(budget)}
-    rows = {"plan": load_plan(folder).sha256, "data": manifest.digest_of(manifest.read(folder))}
+    rows = {"plan": load_plan(folder).sha256, "data": manifest.digest_of(entries)}
     with staged(out, {"command": "train"} | rows | asked, TRAINING_FILE) as new:
         kept, scratch = new.with_name(CHECKPOINTS), new / "scratch"
         scratch.mkdir()
@@ -181,9 +182,9 @@ def save_model(model: Any, tokenizer: Any, plan_file: Path, out: Path, longest_c
     write_standalone(out)
 
 
-def _refuse(model: str, lora: bool, four_bit: bool, objective: str) -> None:
+def _refuse(model: str, lora: bool, four_bit: bool, objective: str, form: str) -> None:
     refuse_unknown(model)
-    refuse_objectives([objective], lora)
+    refuse_objectives([objective], lora, form)
     if four_bit and not lora:
         raise MireorderError("weights of 4 bits are too coarse to train; train an adapter on them (lora)")
     if four_bit:

@@ -27,11 +27,13 @@ class Named:
         place: module and class, as ``module:Class``.
         options: its fields that are not the default.
         adds: whether it adds weights to the model, so that an adapter alone can't learn it.
+        reads: whether it gives the model the tokens of a completion to read, which teacherless rows do not show.
     """
 
     place: str
     options: Mapping[str, Any] = field(default_factory=dict)
     adds: bool = True
+    reads: bool = False
 
 
 OBJECTIVES: dict[str, Named] = {
@@ -42,8 +44,8 @@ OBJECTIVES: dict[str, Named] = {
     "mtp-4": Named("mireorder.training.objectives.mtp:Mtp", {"tokens": 4}),
     "mtp-2-curriculum": Named("mireorder.training.objectives.mtp:Mtp", {"curriculum": True}),
     "mtp-4-curriculum": Named("mireorder.training.objectives.mtp:Mtp", {"tokens": 4, "curriculum": True}),
-    "mtp-chain": Named("mireorder.training.objectives.mtp_chain:MtpChain"),
-    "mutor": Named("mireorder.training.objectives.mutor:Mutor"),
+    "mtp-chain": Named("mireorder.training.objectives.mtp_chain:MtpChain", reads=True),
+    "mutor": Named("mireorder.training.objectives.mutor:Mutor", reads=True),
     "leap": Named("mireorder.training.objectives.leap:Leap"),
     "nitp": Named("mireorder.training.objectives.nitp:Nitp"),
     "selective": Named("mireorder.training.objectives.selective:Selective", adds=False),
@@ -59,9 +61,14 @@ def objective_of(name: str) -> Any:
     return getattr(import_module(module), made)(**named.options)
 
 
-def refuse_objectives(names: Iterable[str], lora: bool = False) -> None:
-    """Raise InputError if an objective is unknown, or not of an adapter alone; torch is not loaded for it."""
+def refuse_objectives(names: Iterable[str], lora: bool = False, form: str = "text") -> None:
+    """Raise InputError if an objective is unknown, not of an adapter alone or not of a form; torch is not loaded."""
     for name in names:
+        if one_of(name, OBJECTIVES, "objective").reads and form == "teacherless":
+            raise InputError(
+                f"objective {name} reads the tokens of the completion, which teacherless rows hide",
+                remedy="take objective ntp or mtp-2, or write the dataset with --form=token",
+            )
         if one_of(name, OBJECTIVES, "objective").adds and lora:
             raise InputError(
                 f"objective {name} trains more than an adapter does",
