@@ -94,7 +94,7 @@ def _write_folder(
     plan, form, kept = reordering.plan, reordering.form, reordering.kept
     is_plans = (folder / FILE).exists() and not (folder / manifest.FILE).exists()
     _claim(folder, plan)
-    done = _done(folder, jobs, kept)
+    done = _done(folder, jobs, kept, engine)
     try:
         entries = _write_shards(reordering, jobs, done, folder, engine)
     except BaseException:
@@ -248,24 +248,26 @@ def digest_of(shards: list[Shard], kept: Kept) -> str:
     return found.hexdigest()
 
 
-def _done(folder: Path, jobs: list[Job], kept: Kept) -> dict[str, manifest.Entry]:
+def _done(folder: Path, jobs: list[Job], kept: Kept, engine: Engine) -> dict[str, manifest.Entry]:
     """Entries of the shards that are there and whole. Raises OutputError if any comes from other work."""
     there = {entry.output: entry for entry in manifest.read(folder)}
     planned = {entry.output for _, entry, _ in jobs}
     if extra := sorted(there.keys() - planned):
         raise OutputError(f"{folder}: holds {extra[0]}, which this input does not make; choose another folder")
-    done = {}
-    for shards, entry, _ in jobs:
-        if entry.output not in there:
-            continue
-        found = there[entry.output]
-        difference = found.same_work(replace(entry, input_digest=digest_of(shards, kept)))
-        if difference:
-            raise OutputError(f"{folder}: {difference}; choose another folder")
-        path = folder / entry.output
-        if path.is_file() and file_digest(path) == found.output_digest:
-            done[entry.output] = found
-    return done
+    begun = [(job, there[job[1].output]) for job in jobs if job[1].output in there]
+    with closing(engine.map(partial(_if_whole, folder.absolute(), kept), begun)) as found:
+        return {entry.output: entry for entry in found if entry}
+
+
+def _if_whole(
+    folder: Path, kept: Kept, begun: tuple[Job, manifest.Entry], workers: int, progress: Progress | None = None
+) -> manifest.Entry | None:
+    """The entry of a shard, None if the shard is gone or damaged. Raises OutputError if it comes from other work."""
+    (shards, entry, _), found = begun
+    if difference := found.same_work(replace(entry, input_digest=digest_of(shards, kept))):
+        raise OutputError(f"{folder}: {difference}; choose another folder")
+    path = folder / entry.output
+    return found if path.is_file() and file_digest(path) == found.output_digest else None
 
 
 def load(folder: Path) -> Any:
