@@ -21,6 +21,7 @@ from mireorder.threads import map_ordered
 _BLOCK = 8 << 20  # bytes that are sent to disk at once
 PARTS = ".*.part"  # what `atomic` leaves when the process is killed
 LOCK, WORK = ".lock", ".unfinished"  # in a folder that is being written (`mireorder.lock`)
+SMALL = 64 << 10  # bytes of a file that is read at once
 _MOST_NAMED = 5  # differences
 _HASH = 64  # digits of a SHA-256
 _REMEDIES = {
@@ -136,7 +137,10 @@ def write_texts(texts: Mapping[Path, str]) -> None:
 def file_digest(path: Path) -> str:
     """XXH3 of a file, 128 bits in hex, as ``xxh128sum`` prints it: it tells damage and mix-ups, not forgery."""
     with opened(path) as file:
-        return hashlib.file_digest(file, xxh3_128).hexdigest()
+        begin = file.read(SMALL)  # all of a small file, without the large buffer that more is read by
+        if len(begin) < SMALL:
+            return xxh3_128(begin).hexdigest()
+        return hashlib.file_digest(file, lambda: xxh3_128(begin)).hexdigest()
 
 
 def range_digest(path: Path, start: int, nbytes: int) -> str:

@@ -8,6 +8,7 @@ Credentials come from the store's own settings, such as ``AWS_PROFILE``; none ar
 from __future__ import annotations
 
 import io
+import os
 import re
 import shutil
 import sys
@@ -167,6 +168,18 @@ def opened(path: Path) -> io.BufferedReader:
     return path.open("rb") if is_local(path) else io.BufferedReader(Ranges(path), BLOCK)
 
 
+def first_bytes(path: Path, size: int) -> bytes:
+    """What a file begins with: all of it if it is not larger, without what a file object costs."""
+    if not is_local(path):
+        with opened(path) as file:
+            return file.read(size)
+    number = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        return os.read(number, size)
+    finally:
+        os.close(number)
+
+
 def mapped(path: Path) -> pa.NativeFile:
     """A file for Arrow: memory-mapped, or read block by block."""
     import pyarrow as pa
@@ -230,10 +243,20 @@ class Upload:
 def files_in(folder: Path) -> list[Path]:
     """The files in a folder and the folders within, sorted; of a store by few requests, however many there are."""
     if is_local(folder):
-        return [path for path in sorted(folder.rglob("*"), key=lambda path: path.parts) if path.is_file()]
+        return list(map(Path, sorted(_files_below(str(folder)), key=lambda name: name.replace(os.sep, "\0"))))
     with reaching(folder):
         names = cast(Any, folder).fs.find(cast(Any, folder).path)
         return _found(folder, sorted(names, key=lambda name: name.split("/")))
+
+
+def _files_below(folder: str) -> Iterator[str]:
+    """Paths of the files in a folder and the folders within, but for those that a link leads to."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files_below(entry.path)
+            elif entry.is_file():
+                yield entry.path
 
 
 def files_like(pattern: Path) -> list[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -45,7 +46,7 @@ class File:
     format: Format
     part: Part | None = None
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Of the file, or of the part of it."""
         return self.path.stat().st_size if self.part is None else self.part.nbytes

@@ -171,12 +171,12 @@ def open_shards(data: Any, reading: Reading) -> list[Shard]:
         InputError: nothing is there, or it has no format that can be read, or its splits are unclear.
     """
     parts = list(_parts(data, None))
-    files = [_absolute(content) for _, content in parts if is_path(content)]
-    folder = os.path.commonpath([os.path.dirname(file) for file in files]) if files else ""  # noqa: PTH120
+    files = [_absolute(content) if is_path(content) else "" for _, content in parts]
+    folder = os.path.commonpath({os.path.dirname(file) for file in files if file}) if any(files) else ""  # noqa: PTH120
     shards = []
-    for split, content in parts:
-        if is_path(content):
-            name = _text(Path(os.path.relpath(_absolute(content), folder)).as_posix())
+    for (split, content), place_of in zip(parts, files, strict=True):
+        if place_of:
+            name = _text(place_of.removeprefix(folder).replace(os.sep, "/").lstrip("/"))
             # Absolute, as a worker may stand in another folder.
             file = File(content.absolute(), format_of(content, name, reading))
             shards.append(Shard(name, split or "train", file, reading))
@@ -258,9 +258,10 @@ def _contents(path: Path) -> list[Any]:
     if is_saved:
         return [load_saved(path)]
     if is_folder:
-        found = [p for p in files_in(path) if suffix_of(p) in FORMATS]
-        files = [p for p in found if not any(part.startswith(".") for part in p.parts[len(path.parts) :])]
-        kinds = sorted({suffix_of(file) for file in files})
+        path = path.absolute()
+        seen = [p for p in files_in(path) if "/." not in p.as_posix()[len(path.as_posix()) :]]
+        suffixes = {p: suffix for p in seen if (suffix := suffix_of(p)) in FORMATS}
+        files, kinds = list(suffixes), sorted(set(suffixes.values()))
         if len(kinds) > 1:
             remedy = "give a glob such as '*" + kinds[0] + "'"
             raise InputError(f"files of several formats ({', '.join(kinds)})", shard=path.name, remedy=remedy)
@@ -272,7 +273,7 @@ def _contents(path: Path) -> list[Any]:
         files = []
     if not files:
         raise InputError(f"no file to read at {str(path)!r}", remedy=READABLE)
-    splits = {word for file in files for word in re.split(r"[^a-z]+", file.stem.lower())} & SPLIT_WORDS
+    splits = SPLIT_WORDS.intersection(re.findall("[a-z]+", "\n".join(file.stem for file in files).lower()))
     if len(splits) > 1:
         problem = f"its files look like several splits ({', '.join(sorted(splits))})"
         remedy = "name them: a dict {split: path}, or split=path, or list the files of one split"

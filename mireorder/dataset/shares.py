@@ -54,4 +54,5 @@ def together(shards: Iterable[Shard], size: int) -> Iterator[list[Shard]]:
 
 def size_of(shard: Shard) -> int:
     """Bytes of a shard, or what it counts as."""
-    return OF_UNKNOWN_SIZE if shard.size is None else shard.size
+    size = shard.size
+    return OF_UNKNOWN_SIZE if size is None else size

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from mireorder.cutting.batches import TOGETHER_ROWS, Batch
-from mireorder.dataset.formats.json_rows import Row, batch_of, small_rows, told_by_first
+from mireorder.dataset.formats.json_rows import Column, Row, batch_of, small_rows, told_by_first
 from mireorder.dataset.kept import Kept
 from mireorder.errors import InputError, some_of
 from mireorder.reading import Reading, source_and_target
@@ -33,10 +34,13 @@ def joined(files: Sequence[tuple[str, Path]], reading: Reading, kept: Kept) -> I
     """
     start = rows = 0
     waiting: list[tuple[str, list[Row]]] = []
-    told = None
+    told: tuple[frozenset[str], dict[str, Column]] | None = None
+    first: dict[str, Any] | None = None
     for at, (name, path) in enumerate(files):
-        own = small_rows(path, name) or []
-        before, told = told, told_by_first(own, reading)
+        own = small_rows(path, name, len(first or ())) or []
+        before, another, first = told, first, own[0][1] if own else None
+        if before is None or not _are_texts_alike(first, another):
+            told = told_by_first(own, reading)
         is_full = rows >= TOGETHER_ROWS or at - start >= MOST_FILES
         if waiting and (is_full or told != before):
             yield slice(start, at), _rows_of(waiting, reading, kept)
@@ -49,6 +53,13 @@ def joined(files: Sequence[tuple[str, Path]], reading: Reading, kept: Kept) -> I
             rows += len(own)
     if waiting:
         yield slice(start, len(files)), _rows_of(waiting, reading, kept)
+
+
+def _are_texts_alike(first: Mapping[str, Any] | None, second: Mapping[str, Any] | None) -> bool:
+    """Whether two rows have the same names, and nothing but texts: they tell the same."""
+    if not first or not second or first.keys() != second.keys():
+        return False
+    return {str}.issuperset(map(type, first.values())) and {str}.issuperset(map(type, second.values()))
 
 
 def _rows_of(files: Sequence[tuple[str, list[Row]]], reading: Reading, kept: Kept) -> Joined | None:

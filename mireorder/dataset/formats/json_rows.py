@@ -20,7 +20,7 @@ from mireorder.dataset.kept import Kept
 from mireorder.errors import InputError
 from mireorder.json_text import CAREFUL, PLAIN, Repeated, member_text, object_of, refuse_constant, space
 from mireorder.reading import Reading
-from mireorder.storage import is_local, opened
+from mireorder.storage import first_bytes
 
 Row = tuple[str | None, dict[str, Any]]
 """The JSON text that a row was read from, if it was read from one, and its values."""
@@ -143,20 +143,25 @@ def _rows(path: Path, shard: str) -> Iterator[Row]:
     return _lines(text.text_lines(path, shard), shard)
 
 
-def small_rows(path: Path, shard: str) -> list[Row] | None:
-    """The rows of a small file of lines, none of them wrong; None of any other, which `read_json` reads or refuses."""
-    with path.open("rb", buffering=0) if is_local(path) else opened(path) as file:
-        data = file.read(SMALL_BYTES + 1)
+def small_rows(path: Path, shard: str, keys: int = 0) -> list[Row] | None:
+    """The rows of a small file of lines, none of them wrong; None of any other, which `read_json` reads or refuses.
+
+    Args:
+        path: the file.
+        shard: its name.
+        keys: that its first row may have, which makes it faster.
+    """
+    data = first_bytes(path, SMALL_BYTES + 1)
     if len(data) > SMALL_BYTES or data[:1] != b"{" or b"\r" in data:
         return None
     try:
-        return list(_lines(io.StringIO(data.decode(), newline="\n"), shard))
+        return list(_lines(io.StringIO(data.decode(), newline="\n"), shard, keys))
     except (InputError, UnicodeDecodeError):
         return None
 
 
-def _lines(lines: Iterable[str], shard: str) -> Iterator[Row]:
-    row = keys = 0
+def _lines(lines: Iterable[str], shard: str, keys: int = 0) -> Iterator[Row]:
+    row = 0
     for line in lines:
         # Where a line has as many colons as the object has keys, no key is repeated, as each has one of its own.
         fast = line.count(":") == keys
