@@ -3,6 +3,7 @@
 import importlib.util
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 pytest.importorskip("transformers")
@@ -13,6 +14,7 @@ from torch.nn.functional import cross_entropy
 from mireorder import apply, fit
 from mireorder.networks import IGNORED
 from mireorder.tokenizing.characters import character_tokenizer
+from pipelines import seq2seq
 
 FILE = Path(__file__).parents[1] / "examples" / "encoder_decoder.py"
 ROWS = [{"q": f"{a}+{b}", "a": str(a + b)} for a in range(12) for b in range(12)]
@@ -86,3 +88,21 @@ def test_generated_ids_are_restored(example, rows, plan, tokenizer, monkeypatch)
 @pytest.mark.slow
 def test_both_orders_are_learnt(example, tmp_path):
     assert min(example.main(tmp_path, 1500).values()) > 0.5
+
+
+def test_the_pipeline_measures_every_order_and_resumes(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    seq2seq.main("mul", tmp_path / "out", policies="plain,3-2-1-0", rows=300, seeds=1, steps=2)
+    metrics = pl.read_parquet(tmp_path / "out" / "metrics.parquet")
+    assert metrics["order"].to_list() == ["plain", "3-2-1-0"] and set(metrics["exact_match"]) == {0.0}
+    monkeypatch.setattr(seq2seq, "exact_match", None)  # is not called again
+    seq2seq.main("mul", tmp_path / "out", policies="plain,3-2-1-0", rows=300, seeds=1, steps=2)
+    assert "| 3-2-1-0 | 0.0% |" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_an_encoder_decoder_that_has_learnt_answers_in_the_order_of_its_plan(tmp_path):
+    rows = [{"q": f"{a}", "a": f"{a}{9 - a}"} for a in range(1, 10)] * 30
+    plan = fit(rows, source="q", target="a", cutter="digits", order="reverse")
+    tokenizer = character_tokenizer(["0123456789 "])
+    learnt = apply({"train": rows, "test": rows[:10]}, plan, form="token", tokenizer=tokenizer)
+    assert seq2seq.exact_match(learnt, plan, tokenizer, 60, 0, tmp_path) == 1
