@@ -19,8 +19,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 INSTRUMENTED = ["mireorder.restoring", "mireorder.dataset.manifest", "mireorder.serialise", "mireorder.json_text"]
 KINDS = ("fixed", "set", "marked", "lead", "causal")
+OTHERS = ("refuse", "plain")
 CUT = ("digits", "labels", "fields", "words", "lines", "spans", "sentences", "pieces", "tokens")
-NAMES = ("plan", "manifest", *(f"cut-{name}" for name in CUT), *(f"restore-{kind}" for kind in KINDS))
+NAMES = ("plan", "bundle", "manifest", *(f"cut-{name}" for name in CUT), *(f"restore-{kind}" for kind in KINDS))
 
 
 @cache
@@ -49,35 +50,69 @@ def one_line(error):
 
 def plan(data):
     """A file of these bytes, or a plan with values put in places that the bytes name: all doors say the same."""
-    from mireorder import Plan, PlanError, Restorer
+    from mireorder import Plan, Restorer
+
+    said = of_doors(data, plans(), Plan.load, Restorer.load, bundled().Restorer.load)
+    if said is None:
+        loaded = Plan.load(scratch() / "mireorder.json")
+        assert loaded.summary() and Plan.from_dict(json.loads(loaded.to_json())) == loaded
+
+
+def bundle(data):
+    """The same of a bundle of plans."""
+    from mireorder.ordering.bundle import load_plan
+    from mireorder.restoring.bundled import load_restorer
+
+    said = of_doors(data, bundles(), load_plan, load_restorer, bundled().load_restorer)
+    if said is None:
+        loaded = load_plan(scratch() / "mireorder.json")
+        assert repr(loaded) and type(loaded).from_dict(json.loads(loaded.to_json())) == loaded
+
+
+def of_doors(data, golden, here, way_back, alone):
+    """What the library, its way back and the one file say of a plan; None if they take it."""
+    from mireorder import PlanError
 
     path = scratch() / "mireorder.json"
-    path.write_bytes(data[1:] if data[:1] < b"\x80" else altered(data[1:]))
+    path.write_bytes(data[1:] if data[:1] < b"\x80" else altered(data[1:], golden))
     said = []
-    for load, refusal in (
-        (Plan.load, PlanError),
-        (Restorer.load, PlanError),
-        (bundled().Restorer.load, bundled().PlanError),
-    ):
+    for load, refusal in (here, PlanError), (way_back, PlanError), (alone, bundled().PlanError):
         try:
             load(path)
             said.append(None)
         except refusal as error:
             said.append(one_line(error))
     assert len(set(said)) == 1, said
-    if said[0] is None:
-        loaded = Plan.load(path)
-        assert loaded.summary() and Plan.from_dict(json.loads(loaded.to_json())) == loaded
+    return said[0]
 
 
-def altered(data):
+@cache
+def plans():
+    """The golden plans, each with the places in it."""
+    from test_odd_plans import GOLDEN, SOME
+
+    return [(GOLDEN[name], SOME[name]) for name in sorted(GOLDEN)]
+
+
+@cache
+def bundles():
+    """A bundle of each route, with the places in it."""
+    from bundle_cases import by_route
+    from test_odd_plans import places
+
+    found = [json.loads(by_route(kind, other).to_json()) for kind in ("column", "prefix", "tag") for other in OTHERS]
+    return [(one, [path for path in places(one) if not any(type(key) is int and key > 2 for key in path)])
+            for one in found]  # fmt: skip
+
+
+def altered(data, golden):
     """The text of a golden plan with values that the bytes choose at places that they choose."""
-    from test_odd_plans import GOLDEN, SOME, VALUES
+    from test_odd_plans import VALUES
 
-    name = sorted(GOLDEN)[data[0] % len(GOLDEN)] if data else min(GOLDEN)
-    content = copy.deepcopy(GOLDEN[name])
+    content, places = golden[data[0] % len(golden) if data else 0]
+    content = copy.deepcopy(content)
     for at in range(1, min(len(data) - 3, 12), 4):
-        path = SOME[name][int.from_bytes(data[at : at + 2], "big") % len(SOME[name])]
+        path = places[int.from_bytes(data[at : at + 2], "big") % len(places)]
         place = content
         with contextlib.suppress(KeyError, IndexError, TypeError):  # what was put there before has no such place
             for key in path[:-1]:
@@ -187,6 +222,7 @@ def restore(kind, data):
 
 TARGETS = {
     "plan": plan,
+    "bundle": bundle,
     "manifest": manifest,
     **{f"cut-{name}": partial(cut, name) for name in CUT},
     **{f"restore-{kind}": partial(restore, kind) for kind in KINDS},
@@ -205,10 +241,9 @@ SEEDS = {
 
 
 def seeds(name):
-    if name == "plan":
-        golden = sorted(Path(__file__).with_name("golden").glob("*.json"))
-        plans = [json.loads(path.read_text("utf-8")).get("plan") for path in golden]
-        return [b"\x00" + json.dumps(one).encode() for one in plans if one] + [b"\xff" + bytes(range(13))]
+    if name in ("plan", "bundle"):
+        golden = plans() if name == "plan" else bundles()
+        return [b"\x00" + json.dumps(one).encode() for one, _ in golden] + [b"\xff" + bytes(range(13))]
     texts = [b"a b c\0d", b"\x00 12 34\n7", "⟨0⟩4⟨1⟩2 ⟪a b⟫ a b c".encode(), b'{"a": 1}']
     return SEEDS.get(name, []) + texts
 
@@ -233,7 +268,11 @@ def main(name, seconds, found=None):
     for number, seed in enumerate(seeds(name)):
         (corpus / str(number)).write_bytes(seed)
         TARGETS[name](seed)
-    options = [f"-max_total_time={seconds}", "-max_len=40000" if name == "plan" else "-max_len=2000", "-timeout=60"]
+    options = [
+        f"-max_total_time={seconds}",
+        "-max_len=40000" if name in ("plan", "bundle") else "-max_len=2000",
+        "-timeout=60",
+    ]
     atheris.Setup([sys.argv[0], *options, "-print_final_stats=1", str(corpus)], TARGETS[name])
     atheris.Fuzz()
 
