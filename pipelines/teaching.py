@@ -15,7 +15,7 @@ from rich.progress import Progress
 
 from mireorder import Plan
 from mireorder.errors import InputError
-from mireorder.evaluate.compare import arms_of
+from mireorder.evaluate.outcomes import arms_of
 from mireorder.networks import NTP
 from mireorder.restoring.restorer import FILE as PLAN_FILE
 from pipelines.common import ERR

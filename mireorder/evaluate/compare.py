@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mireorder.errors import InputError, MireorderError, OutputError
 from mireorder.evaluate.held_out import JobData, split_rows, write_job_data
-from mireorder.evaluate.outcomes import Outcome, outcomes_of
+from mireorder.evaluate.outcomes import Outcome, arms_of, outcomes_of
 from mireorder.evaluate.results_folder import ResultsFolder, code_version, read_results, working
 from mireorder.evaluate.worker import Job, ResultRow, run_all
 from mireorder.networks import NTP
@@ -196,11 +196,6 @@ def refuse_rows(data: Any, reading: Reading, cutter: Cutter) -> None:
             raise
         problem, _, _ = error.problem.partition(";")  # behind it stands what `fit` offers: to set rows aside
         raise InputError(problem, shard=error.shard, row=error.row, remedy="fix it, or leave the row out") from None
-
-
-def arms_of(orders: Iterable[str], objectives: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Name of each arm -> its order and its objective."""
-    return {order if name == NTP else f"{order}@{name}": (order, name) for order, name in product(orders, objectives)}
 
 
 def arms(policies: Sequence[str], criteria: Sequence[Criterion | str] = ("auto",), **asked: Any) -> dict[str, Order]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from statistics import fmean, median
 
 from mireorder.evaluate.statistics import Interval, difference, first_at, mean_of
@@ -67,6 +68,11 @@ class Outcome:
         """Median step at which `GOAL` was reached, None unless every seed reached it."""
         steps = [step for step in self.reached if step is not None]
         return median(steps) if len(steps) == len(self.reached) else None
+
+
+def arms_of(orders: Iterable[str], objectives: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Name of each arm -> its order and its objective."""
+    return {order if name == NTP else f"{order}@{name}": (order, name) for order, name in product(orders, objectives)}
 
 
 def outcomes_of(rows: Sequence[ResultRow]) -> list[Outcome]:

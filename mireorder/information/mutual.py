@@ -181,7 +181,11 @@ def information_from_spectra(
         Bits (tables,), or fractions; 0 where the denominator is not above 0.
     """
     tables = [xyz, xz, yz] if z is None else [xyz, xz, yz, z]
-    joint, x, y, *given = _bits(tables, [None] * len(tables), entropy)
+    if shrinkage(entropy, xyz) is None:
+        ends = np.cumsum([len(table.total) for table in tables])[:-1]
+        joint, x, y, *given = np.split(entropy(Spectra.together(tables), None), ends)
+    else:
+        joint, x, y, *given = _bits(tables, [None] * len(tables), entropy)
     bits = _settled(x + y - joint - sum(given))
     return _share(bits, np.broadcast_to(y - sum(given), bits.shape)) if normalised else bits
 

@@ -80,6 +80,17 @@ class Spectra:
             values[row, : len(table.values)], times[row, : len(table.times)] = table
         return cls.of_times(values, times, cells)
 
+    @classmethod
+    def together(cls, several: Sequence[Spectra]) -> Spectra:
+        """All tables of several in one, so that a formula is applied once."""
+        rows, width = sum(len(of.times) for of in several), max(of.times.shape[1] for of in several)
+        values, times, start = np.ones((rows, width)), np.zeros((rows, width)), 0
+        for of in several:
+            own = slice(start, start + len(of.times)), slice(of.times.shape[1])
+            values[own], times[own], start = of.values, of.times, own[0].stop
+        of_each = (np.concatenate([getattr(of, name) for of in several]) for name in ("total", "seen", "cells"))
+        return cls(values, times, *of_each)
+
     def sum(self, terms: Floats) -> Floats:
         """(tables,): sum over the cells seen of terms, which are of the shape of values or (tables, m)."""
         return (self.times * terms).sum(-1)

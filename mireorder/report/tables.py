@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from mireorder.dataset.check import Checked
 from mireorder.dataset.laws import LAWS
 from mireorder.ordering.summary import UNBOUNDED
 from mireorder.serialise import printable, printable_lines
+
+if TYPE_CHECKING:
+    from mireorder.dataset.check import Checked
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,14 @@
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from mireorder.errors import MireorderError
 from mireorder.files import require_empty, write_text
@@ -68,11 +69,22 @@ def train_from_scratch(
     network = build(model, encoded.tokenizer, positions or encoded.longest + SLACK, budget.seed, vocabulary)
     embed(network, encoded.tokenizer, budget.seed)
     network.to(device)
-    batches = shuffled_batches(len(rows.lengths), budget.batch_size, budget.seed)
-    every, since, losses = max(1, budget.steps // LOGGED), list[torch.Tensor](), list[tuple[int, float]]()
     of = None if objective == NTP else objective_of(objective)
     learner = Learner(network, rows, budget, budget.peak(scratch=True), of)
     costs = learner.costs(np.arange(min(budget.batch_size, len(rows.lengths))))
+    losses = _losses(learner, shuffled_batches(len(rows.lengths), budget.batch_size, budget.seed), budget, progress)
+    save_model(network, encoded.tokenizer, dataset / PLAN_FILE, out, encoded.longest_completion)
+    record: dict[str, Any] = {"model": model, "objective": objective, "budget": asdict(budget), "losses": losses}
+    record |= {"rows": len(rows.lengths), "device": device} | costs
+    write_text(out / TRAINING_FILE, json.dumps(record, indent=1) + "\n")
+    return losses
+
+
+def _losses(
+    learner: Learner, batches: Iterator[NDArray[np.int64]], budget: Budget, progress: Callable[[int], None] | None
+) -> list[tuple[int, float]]:
+    """Train to the end. Returns (step, mean loss of the steps since the last entry)."""
+    every, since, losses = max(1, budget.steps // LOGGED), list[torch.Tensor](), list[tuple[int, float]]()
     for step, batch in zip(range(1, budget.steps + 1), batches, strict=False):
         since.append(learner.step(batch))
         if step % every == 0 or step == budget.steps:
@@ -81,8 +93,4 @@ def train_from_scratch(
             if progress is not None:
                 progress(step)
     learner.release()
-    save_model(network, encoded.tokenizer, dataset / PLAN_FILE, out, encoded.longest_completion)
-    record: dict[str, Any] = {"model": model, "objective": objective, "budget": asdict(budget), "losses": losses}
-    record |= {"rows": len(rows.lengths), "device": device} | costs
-    write_text(out / TRAINING_FILE, json.dumps(record, indent=1) + "\n")
     return losses
