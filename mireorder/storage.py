@@ -243,6 +243,8 @@ class Upload:
 def files_in(folder: Path) -> list[Path]:
     """The files in a folder and the folders within, sorted; of a store by few requests, however many there are."""
     if is_local(folder):
+        if not folder.is_dir():
+            return []
         return list(map(Path, sorted(_files_below(str(folder)), key=lambda name: name.replace(os.sep, "\0"))))
     with reaching(folder):
         names = cast(Any, folder).fs.find(cast(Any, folder).path)

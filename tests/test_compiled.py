@@ -72,6 +72,7 @@ def obedient():
     return command
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("home", ["writable", "read-only"])
 def test_a_package_that_can_not_be_written_to_fits_the_same_plan(tmp_path, obedient, home):
     installed, homes, data = tmp_path / "installed", tmp_path / home, tmp_path / "sums.txt"
@@ -91,6 +92,7 @@ def test_a_package_that_can_not_be_written_to_fits_the_same_plan(tmp_path, obedi
         assert sorted(installed.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_a_process_killed_while_it_compiles_leaves_a_cache_that_the_next_one_can_use(tmp_path):
     for when in ("while it compiles", "before the index is there", "before the code is there"):
         assert python(COUNT, when, NUMBA_CACHE_DIR=str(tmp_path)).returncode == -signal.SIGKILL, when

@@ -100,6 +100,7 @@ print(json.dumps(sorted(set(sys.modules) & %r)))
     assert python(code % set(EVERY), folder) == []
 
 
+@pytest.mark.slow
 def test_token_form_needs_tokenizers_alone(folder):
     code = """
 said("fit sums.txt --split = --cutter digits --policy reverse --out token-plan")
@@ -181,6 +182,7 @@ print(json.dumps([refusal(*call) for call in calls]))
 # --- each extra alone --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @needs("train")
 def test_training_needs_its_own_extra_alone(folder):
     code = """

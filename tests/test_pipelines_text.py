@@ -151,6 +151,7 @@ def subwords():
 SMALL = {"small": True, "seeds": 1, "steps": 2, "batch_size": 2, "rows": 12, "test_rows": 3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "adapter"), [("qwen2", "full"), ("llama", "lora"), ("qwen2", "qlora")])
 def test_models_of_the_hub_by_all_means(kind, adapter, subwords, tmp_path):
     if adapter == "qlora":
@@ -165,6 +166,7 @@ def test_models_of_the_hub_by_all_means(kind, adapter, subwords, tmp_path):
     assert pl.read_parquet(tmp_path / "labels" / "metrics.parquet").height >= 2
 
 
+@pytest.mark.slow
 def test_the_vocabulary_of_qwen(real, tmp_path):
     from mireorder.tokenizing.tokens import load_tokenizer
 

@@ -81,10 +81,7 @@ def emitted(draw, name, source="12*34"):
     return draw(st.just(text) | st.just(text) | made | st.text(max_size=6)).replace("\ud800", "�")
 
 
-@every_plan
-@given(data=st.data())
-@settings(max_examples=150)
-def test_a_column_is_restored_as_its_rows_one_by_one(name, data):
+def is_restored_as_its_rows(name, data):
     plan = PLANS[name][0]
     sources = data.draw(st.lists(sources_of(plan), max_size=6))
     texts = [data.draw(emitted(name, source)) for source in sources]
@@ -93,6 +90,21 @@ def test_a_column_is_restored_as_its_rows_one_by_one(name, data):
     assert [*plan.restore_all(texts, prompts)] == one_by_one
     shifted = [pa.concat_arrays([pa.array(["<0>x", None]), pa.array(c, pa.string())])[2:] for c in (texts, prompts)]
     assert [*plan.restore_all(*shifted)] == one_by_one
+
+
+@every_plan
+@given(data=st.data())
+@settings(max_examples=30)
+def test_a_column_is_restored_as_its_rows_one_by_one(name, data):
+    is_restored_as_its_rows(name, data)
+
+
+@pytest.mark.slow
+@every_plan
+@given(data=st.data())
+@settings(max_examples=200)
+def test_many_columns_are_restored_as_their_rows_one_by_one(name, data):
+    is_restored_as_its_rows(name, data)
 
 
 @every_plan

@@ -126,6 +126,7 @@ def test_ids_and_labels_reach_the_loss_unchanged_even_when_pad_is_eos(sums, tmp_
     assert seen == set(zip(map(tuple, encoded.train["input_ids"]), map(tuple, encoded.train["labels"]), strict=True))
 
 
+@pytest.mark.slow
 def test_token_form_trains_as_text_form_does_and_long_rows_keep_their_end(tmp_path):
     long = "7" * 1200  # past the trainer's default of 1,024 tokens
     text = write_dataset(tmp_path / "text", [*SUMS[:5], (long + "=", "77")], test=SUMS[5:8])
@@ -152,6 +153,7 @@ def test_a_trained_folder_has_what_generation_needs_and_no_clutter(sums, tmp_pat
     assert trained.held_out_loss is None
 
 
+@pytest.mark.slow
 def test_a_model_is_tuned_from_its_folder_with_and_without_lora(sums, tmp_path):
     train(sums, "tiny", tmp_path / "base", Budget(2, 8))
     whole = train(sums, str(tmp_path / "base"), tmp_path / "tuned", Budget(2, 8))

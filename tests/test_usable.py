@@ -134,6 +134,7 @@ def test_doubts_say_what_was_kept_and_that_a_cheap_order_is_a_forecast():
 # -- from the data to the plan
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("probe", ["masked", "ordered"])
 def test_where_slots_are_independent_the_natural_order_is_kept(probe):
     order = Order("best", criterion=Usable(probe=probe, seeds=2, steps=200), resamples=0)
