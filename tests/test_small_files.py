@@ -1,6 +1,7 @@
 """Many small files: read together and written together, each row still known by its own file."""
 
 import json
+import os
 import tempfile
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from test_reading import write
 from mireorder import InputError, OutputError, Reading, apply, check, fit
 from mireorder.cutting import batches
 from mireorder.cutting.batches import put_together
-from mireorder.dataset.kept import kept_columns
+from mireorder.dataset.kept import NOTHING_KEPT, kept_columns
 from mireorder.dataset.manifest import FILE as MANIFEST
 from mireorder.dataset.reader import draw, open_shards
+from mireorder.dataset.small_files import joined
+from mireorder.storage import files_in
 
 LINES = Reading(separator="=")
 SUMS = [f"{a}+{b}={a + b:02d}\n" for a in range(20) for b in range(10)]
@@ -189,3 +192,31 @@ def test_a_thousand_small_files_are_opened_not_parsed_one_by_one(tmp_path, monke
     data = files_of(tmp_path / "in", "jsonl", rows=2)
     monkeypatch.setattr("mireorder.dataset.formats.json_rows.batches_of", lambda *_: pytest.fail("one by one"))
     assert fit(data, source="q", target="a", cutter="digits", order="reverse").rows == len(SUMS)
+
+
+def test_files_are_those_below_a_folder_in_the_order_of_its_parts(tmp_path):
+    """As `rglob` finds them, which asks each file what it is."""
+    for name in ("b.txt", "a/1.txt", "a-b/1.txt", "a/c/1.txt", ".hidden/1.txt", "other/x.txt"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_text(name)
+    (tmp_path / "in" / "linked").symlink_to(tmp_path / "in" / "other")
+    (tmp_path / "in" / "file").symlink_to(tmp_path / "in" / "b.txt")
+    (tmp_path / "in" / "broken").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "in" / "pipe")
+    below = [path for path in (tmp_path / "in").rglob("*") if path.is_file()]
+    assert files_in(tmp_path / "in") == sorted(below, key=lambda path: path.parts)
+    assert len(below) == 7 and files_in(tmp_path / "nowhere") == []
+
+
+@pytest.mark.parametrize(
+    "first", [{"q": "1", "a": "2"}, {"q": "1", "a": "2", "c": "x"}, {"q": "1", "a": 2}, {"a": "2"}]
+)
+def test_files_whose_first_rows_tell_something_else_are_not_read_together(first, tmp_path):
+    rows = [{"q": "7", "a": "8"}, first, {"q": "5", "a": "6"}]
+    for number, row in enumerate(rows):
+        (tmp_path / f"{number}.jsonl").write_text(json.dumps(row) + "\n")
+    reading = Reading(("q",), ("a",))
+    found = list(joined([(path.name, path) for path in files_in(tmp_path)], reading, NOTHING_KEPT))
+    runs = [(part.start, part.stop) for part, _ in found]
+    alike = first == {"q": "1", "a": "2"} or first == {"q": "1", "a": 2}
+    assert runs == ([(0, 3)] if alike else [(0, 1), (1, 2), (2, 3)])
