@@ -149,7 +149,7 @@ def teach(folder: Path, names: Sequence[str], teaching: Teaching) -> Iterator[Ta
                     bar.update(task, completed=before + step)
 
                 if teaching.model in PRESETS:
-                    of = {"objective": objective} | sizes
+                    of: dict[str, Any] = {"objective": objective, **sizes}
                     from_scratch.train_from_scratch(dataset, teaching.model, model, budget, progress, **of)
                 else:
                     adapted: dict[str, Any] = {
@@ -162,7 +162,7 @@ def teach(folder: Path, names: Sequence[str], teaching: Teaching) -> Iterator[Ta
             yield Taught(arm, order, seed, model)
 
 
-def _sizes(datasets: Iterable[Path]) -> dict[str, Any]:
+def _sizes(datasets: Iterable[Path]) -> dict[str, int]:
     """Positions for the longest row of all datasets, and the tokens that all of them have."""
     from mireorder.training.encoded import encode_dataset, tokenizer_for
     from mireorder.training.train import SLACK
