@@ -1,6 +1,8 @@
 """A policy, a cutter and a form from outside the package: the recipes of CONTRIBUTING.md."""
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -12,7 +14,7 @@ from datasets import Dataset
 from mireorder import InputError, Plan, apply, check, fit
 from mireorder.cutting import CUTTERS
 from mireorder.cutting.base import Adapting, Cut
-from mireorder.dataset.forms import FORMS
+from mireorder.dataset.forms import FORMS, Form
 from mireorder.dataset.forms.text import TextForm
 from mireorder.ordering.order import Order
 from mireorder.ordering.permutation import Permutations
@@ -172,6 +174,16 @@ def test_a_cutter_from_outside_refuses_rows_by_their_number(halves):
 # --- a form ------------------------------------------------------------------------------------------------------
 
 
+def test_the_recipe_of_a_form_has_all_of_its_members():
+    page = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text("utf-8")
+    recipe = page.partition("### A form")[2].partition("###")[0]
+    said = {name for row in re.findall(r"^\| (`.*?) \|", recipe, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
+    members = {name for name in vars(Form) if not name.startswith("_")} | set(Form.__annotations__)
+    assert said == members
+    for name in FORMS:
+        assert not {member for member in members if not hasattr(FORMS[name], member)} - {"tokenizer_hash", "max_tokens"}
+
+
 @dataclass(frozen=True)
 class Instructions(TextForm):
     """Instruction and output, as some trainers call them."""
@@ -182,6 +194,9 @@ class Instructions(TextForm):
 
     def encoded(self, prompts, completions):
         return {"instruction": prompts, "output": completions}, {}
+
+    def prompts(self, columns):
+        return columns["instruction"]
 
     def breaches(self, plan, columns):
         return super().breaches(plan, columns | {"prompt": columns["instruction"], "completion": columns["output"]})

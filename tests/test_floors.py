@@ -1,6 +1,7 @@
 """The house stands on floors: imports run down, those inside functions, for types and by name included; no circles."""
 
 import ast
+import re
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -173,3 +174,9 @@ def test_what_the_floors_forbid_is_found_wherever_it_is_written(tmp_path):
         "pipelines.common imports mireorder.cli.output",
     ]
     assert set(circle(found)) == {"mireorder.cutting.base", "mireorder.restoring.units"}
+
+
+def test_the_floors_are_those_of_the_page():
+    page = (ROOT / "CONTRIBUTING.md").read_text("utf-8").partition("| floor |")[2].partition("\n\n")[0]
+    rows = [set(re.findall(r"`(\w+)`", line.split("|")[1])) for line in page.splitlines()[2:]]
+    assert rows == [set(rooms) for rooms in FLOORS]
