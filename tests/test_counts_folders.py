@@ -194,7 +194,7 @@ def split_in_days(file, sizes):
 
 
 @pytest.mark.parametrize("criterion", ["joint", "pairwise", "subset"])
-@pytest.mark.parametrize("name", ["mul_2digit_train", "add_3digit_train"])
+@pytest.mark.parametrize("name", ["mul_2digit_train", pytest.param("add_3digit_train", marks=pytest.mark.slow)])
 def test_a_new_day_is_added_to_yesterdays_counts(real, mireorder, name, criterion):
     split_in_days(real / "arithmetic" / f"{name}.txt", [4000, 3000])
     status, out, err = mireorder(f"count monday.txt --split = --cutter digits --criterion {criterion} --out monday/")

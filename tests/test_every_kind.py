@@ -18,7 +18,7 @@ from mireorder.tokenizing.reserved import reserve
 from mireorder.tokenizing.tokens import load_tokenizer, restore_ids
 
 READING = Reading(source=("q",), target=("a",))
-VOCABULARIES = ["gpt2", "qwen2.5"]
+VOCABULARIES = ["gpt2", pytest.param("qwen2.5", marks=pytest.mark.slow)]
 QUIET = {"shuffles": 0, "resamples": 0}
 
 

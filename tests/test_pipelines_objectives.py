@@ -75,6 +75,7 @@ def test_steps_of_all_objectives_are_timed():
     assert set(found) == {NTP, "mtp-chain", "selective-online"} and min(found.values()) > 0
 
 
+@pytest.mark.slow
 def test_pipelines_train_every_order_on_every_objective(tmp_path, monkeypatch):
     monkeypatch.setattr("mireorder.evaluate.compare.run_all", in_this_process)
     arithmetic(tmp_path / "mul", policies="plain,shuffle-marked", objectives="ntp,top", steps=3)

@@ -245,6 +245,7 @@ def test_an_adapter_learns_on_weights_of_four_bits(tmp_path):
     assert len(found) == 4 and {answer["verdict"] for answer in found} <= set(VERDICTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lora", [False, True])
 def test_training_in_halves(lora, tmp_path, monkeypatch):
     """What a GPU does: here the processor computes in bfloat16, and frozen weights are kept in it."""

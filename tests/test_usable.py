@@ -165,6 +165,7 @@ def test_sums_with_carries_are_emitted_from_the_right():
     assert plan.stability.costs["best"]["bits"] < plan.stability.costs["plain"]["bits"]
 
 
+@pytest.mark.slow
 def test_a_copy_of_the_source_is_usable_and_a_coin_is_not():
     draw = random.Random(1)
     rows = []
