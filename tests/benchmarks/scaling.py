@@ -192,7 +192,7 @@ def workers(scratch: Path) -> Iterator[str]:
 def estimated(scratch: Path) -> Iterator[str]:
     """What `mireorder estimate` says, and what is then measured."""
     plan, rows, worst = scratch / "fitted", [], 0.0
-    for millions, workers in product((1, 3, 10), (1, 2)):
+    for millions, workers in product((1, 3, 10), (1, 2, 4)):
         data = sums(scratch, millions * 10**6)
         fitted = f"{data} --source q --target a --cutter digits --criterion pairwise --workers {workers}"
         said = json.loads(printed(f"estimate {fitted} --json"))
