@@ -1,7 +1,7 @@
-"""fit and apply on a Ray cluster, by an engine of twenty lines: `python examples/on_ray.py DATA... OUT`.
+"""fit and apply on a Ray cluster, by an engine of two dozen lines: `python examples/on_ray.py DATA... OUT`.
 
-An engine maps and reduces; what it does with an item is a function that any scheduler can run. DATA are lines of text,
-cut at their first `=`. Every node must find them, and OUT, under the same path.
+An engine maps, reduces and leads; what it does with an item is a function that any scheduler can run. DATA are lines of
+text, cut at their first `=`. Every node must find them, and OUT, under the same path.
 """
 
 import sys
@@ -35,6 +35,10 @@ class Ray:
         run, work = ray.remote(call), ray.put(work)
         yield from map(ray.get, [run.remote(work, item) for item in items])
 
+    def lead(self, work: Any, progress: Any = None) -> Any:
+        """What comes of work that uses this engine, on a node: tables that are merged stay there."""
+        return ray.get(ray.remote(led).remote(work, self))
+
     def reduce(self, work: Any, items: Sequence[Any], merge: Any, progress: Any = None) -> Any:
         """What comes of all items in one; tables stay on the nodes until then."""
         run, join, work = ray.remote(call), ray.remote(merged), ray.put(work)
@@ -48,6 +52,11 @@ class Ray:
 def call(work: Callable[..., Any], item: Any) -> Any:
     """The work, by one thread, of which nothing is told."""
     return work(item, 1, None)
+
+
+def led(work: Callable[..., Any], engine: Any) -> Any:
+    """The work, of which nothing is told."""
+    return work(engine, None)
 
 
 def merged(merge: Callable[..., Any], *found: Any) -> Any:

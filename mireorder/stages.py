@@ -5,7 +5,8 @@ The first has a pause in it: what is counted can be kept (`count`, `count_like`)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -98,10 +99,24 @@ def fit(
     cutter = completed(cutter, shards := open_shards(data, reading), reading, moves=asked.moves)
     between, tokenizer = between_of(between, reading), loaded(tokenizer)
     prepare = ids_of(tokenizer, between) if cutter.of_ids else None
+    scan = Scan(to_count(shards), reject, memory, Local(), None, prepare, max_rejected)
     with engine_of(engine, workers) as where:
-        scan = Scan(to_count(shards), reject, memory, where, progress, prepare, max_rejected)
-        plan = planned(scan, cutter, asked, reading, between, kept)
+        plan = where.lead(partial(_planned_by, scan, cutter, asked, reading, between, _absolute(kept)), progress)
     return plan if tokenizer is None else with_tokens(plan, scan.shards, tokenizer)
+
+
+def _planned_by(
+    scan: Scan,
+    cutter: Cutter,
+    asked: Order,
+    reading: Reading,
+    between: str,
+    kept: Path | None,
+    engine: Engine,
+    progress: Progress | None,
+) -> Plan:
+    """`planned`, led by an engine."""
+    return planned(replace(scan, engine=engine, progress=progress), cutter, asked, reading, between, kept)
 
 
 def count(
@@ -122,13 +137,15 @@ def count(
     engine: Engine | str = "local",
     progress: Progress | None = None,
     kept: str | Path | None = None,
+    out: str | Path | None = None,
 ) -> Counts:
     """Count what `fit` would look at, to be saved, merged and planned from: read, cut, count.
 
     The tie-breaker is counted too: whether scores tie shows only when they are known. Digits are padded, as they must
     be to be moved; count with ``Digits("left")`` what is to stay in plain order.
 
-    The arguments are those of `fit`.
+    The arguments are those of `fit`, and ``out``, a new or empty folder: counts are saved to it from where they were
+    merged, which of engine ``dask`` is one of its workers, and what is returned has no tables (`Counts.load` has them).
 
     Raises:
         InputError: the input can't be read, a row can't be cut, or a name is unknown.
@@ -150,9 +167,11 @@ def count(
         raise InputError("ids are counted by fit alone", remedy="pass --cutter=words, or fit with a tokenizer")
     between = between_of(between, reading)
     shards, criteria = to_count(shards), [first, breaker] if breaker else [first]
+    scan = Scan(shards, reject, memory, Local(), max_rejected=max_rejected)
+    how: dict[str, Any] = {"criteria": criteria, "reading": reading, "between": between, "kept": _part(kept, "counts")}
+    work = partial(count_for, cutter=cutter, **how)
     with engine_of(engine, workers) as where:
-        scan = Scan(shards, reject, memory, where, progress, max_rejected=max_rejected)
-        return count_for(scan, cutter, criteria, reading, between, _part(kept, "counts"))
+        return where.lead(partial(_counted_by, scan, work, _absolute(out)), progress)
 
 
 def count_like(
@@ -166,6 +185,7 @@ def count_like(
     engine: Engine | str = "local",
     progress: Progress | None = None,
     kept: str | Path | None = None,
+    out: str | Path | None = None,
 ) -> Counts:
     """Count more rows as others were counted, so that both can be merged: nothing is settled anew.
 
@@ -179,20 +199,38 @@ def count_like(
         engine: where the work is done: ``local``; ``dask``, by processes started for it; or a `Dask` that runs.
         progress: called with the number of rows read, after each batch.
         kept: as of `fit`.
+        out: as of `count`.
 
     Raises:
         InputError: the input can't be read, or a row can't be cut or is not covered (an unknown value or label, a
             longer number).
     """
     shards = to_count(open_shards(data, like.reading))
+    scan = Scan(shards, reject, memory, Local(), max_rejected=max_rejected)
+    work = partial(count_alike, like=like, kept=_part(kept, "counts"))
     with engine_of(engine, workers) as where:
-        scan = Scan(shards, reject, memory, where, progress, None, max_rejected)
-        return count_alike(scan, like, _part(kept, "counts"))
+        return where.lead(partial(_counted_by, scan, work, _absolute(out)), progress)
+
+
+def _counted_by(
+    scan: Scan, count: Callable[[Scan], Counts], out: Path | None, engine: Engine, progress: Progress | None
+) -> Counts:
+    """What is counted, led by an engine; where it is saved, without tables."""
+    counts = count(replace(scan, engine=engine, progress=progress))
+    if out is None:
+        return counts
+    counts.save(out)
+    return counts.without_tables()
+
+
+def _absolute(path: str | Path | None) -> Path | None:
+    """A path as it is known to workers that stand in another folder."""
+    return None if path is None else Path(path).absolute()
 
 
 def _part(kept: str | Path | None, name: str) -> Path | None:
     """A folder in that of kept counts."""
-    return None if kept is None else Path(kept, name)
+    return None if kept is None else Path(kept, name).absolute()
 
 
 def plan_of(counts: Counts, order: Order | str = "max", *, workers: int | None = None) -> Plan:

@@ -40,7 +40,13 @@ def dask():
     pytest.importorskip("distributed")
     from mireorder.engine.dask import Dask
 
+    def small_shares():
+        import mireorder.dataset.shares
+
+        mireorder.dataset.shares.LEAST = 1
+
     with Dask(workers=2) as engine:
+        engine._client.run(small_shares)  # a worker leads
         yield engine
 
 
@@ -87,8 +93,10 @@ def test_counts_are_those_of_one_machine(tmp_path, dask, memory):
     found = count(data, reading=READING, cutter="digits", memory=memory, engine=dask)
     expected.save(tmp_path / "expected"), found.save(tmp_path / "found")
     assert hashes(tmp_path / "found") == hashes(tmp_path / "expected")
-    count_like(data, expected, engine=dask).save(tmp_path / "like")
+    assert count_like(data, expected, engine=dask, out=tmp_path / "like").first.table is None
     assert hashes(tmp_path / "like") == hashes(tmp_path / "expected")
+    count(data, reading=READING, cutter="digits", memory=memory, engine=dask, out=tmp_path / "by worker")
+    assert hashes(tmp_path / "by worker") == hashes(tmp_path / "expected")
 
 
 @pytest.mark.slow
@@ -215,6 +223,37 @@ def test_a_worker_that_dies_costs_its_work_alone(tmp_path, dask):
     with pytest.raises(MireorderError, match="a worker died each of the 4 times that it was given the same work"):
         list(dask.map(always, [1]))
     assert list(dask.map(once, [1, 2])) == [1, 2]
+
+
+@pytest.mark.slow
+def test_what_is_merged_stays_with_the_workers(tmp_path, dask):
+    """Work is led by one of them; rows that all have read are told to who asked."""
+    import os
+
+    def led(engine, progress):
+        def read(item, workers, progress):
+            progress(item)
+            return os.getpid(), item
+
+        def merge(found, workers):
+            return os.getpid(), sum(item for _, item in found)
+
+        by, total = engine.reduce(read, list(range(20)), merge, progress)
+        return os.getpid(), by, total
+
+    told = []
+    leader, by, total = dask.lead(led, told.append)
+    assert total == 190 and os.getpid() not in (leader, by)
+    deadline = time.monotonic() + 5
+    while sum(told) < 190 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert sum(told) == 190
+    with pytest.raises(InputError, match="not this"):
+        dask.lead(refusing)
+
+
+def refusing(engine, progress):
+    raise InputError("not this")
 
 
 def test_what_an_engine_can_not_do_is_refused(tmp_path):

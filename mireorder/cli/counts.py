@@ -46,6 +46,7 @@ def count(
     from mireorder.fitting.counts import Counts
     from mireorder.fitting.counts_folder import FILE
     from mireorder.lock import staged
+    from mireorder.storage import is_local
 
     places.require_new(out, run.restart)
     if like is not None:
@@ -53,9 +54,10 @@ def count(
         options.refuse_beside(context, "--like", LIKE, why)
     how: dict[str, Any] = {"memory": values.size(run.memory), "engine": where.made()}
     how |= {"reject": run.reject, "max_rejected": run.max_rejected}
+    is_shared = is_local(out)  # a folder that is sent to a store when it is whole is this machine's alone
     places.fresh(out, run.restart)
     with staged(out, {"command": "count"}, FILE) as new, rows_bar("counting") as progress:
-        how |= {"progress": progress, "kept": new.with_name(places.KEPT)}
+        how |= {"progress": progress} | ({"kept": new.with_name(places.KEPT), "out": new} if is_shared else {})
         if like is not None:
             loaded = Counts.load(like)
             counts = stages.count_like(data, loaded, **how)
@@ -70,7 +72,8 @@ def count(
                 between=run.between,
                 **how,
             )
-        counts.save(new)
+        if not is_shared:
+            counts.save(new)
     _show(counts, out / FILE, run.as_json)
 
 

@@ -50,6 +50,7 @@ def fit(
     from mireorder.fitting.counts import Counts
     from mireorder.lock import staged
     from mireorder.restoring.restorer import FILE
+    from mireorder.storage import is_local
 
     places.require_new(out, run.restart)
     order = choice.asked(scores, ties, trust, units.language)
@@ -75,7 +76,7 @@ def fit(
                     max_rejected=run.max_rejected,
                     engine=where.made(),
                     progress=progress,
-                    kept=new.with_name(places.KEPT),
+                    kept=new.with_name(places.KEPT) if is_local(out) else None,
                 )
         plan.save(new)
     _show(plan, out / FILE, run.as_json)

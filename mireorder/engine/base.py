@@ -14,6 +14,8 @@ Work = Callable[[T, int, Progress | None], R]
 """What is done with an item: by how many threads, and what is told of each batch of its rows."""
 Results = Generator[R, None, None]
 """Results as they come; closed, it has no work done behind it."""
+Led = Callable[["Engine", Progress | None], R]
+"""Work that has an engine do its parts: which, and what is told of each batch of their rows."""
 Merge = Callable[[Sequence[R], int], R]
 """Several results in one, by how many threads."""
 
@@ -34,6 +36,9 @@ class Engine(Protocol):
 
     def reduce(self, work: Work[T, R], items: Sequence[T], merge: Merge[R], progress: Progress | None = None) -> R:
         """What comes of all items, at least one, in one; ``merge`` may be given them in any grouping."""
+
+    def lead(self, work: Led[R], progress: Progress | None = None) -> R:
+        """What comes of work that uses the engine, led from where results are merged: they go no further."""
 
     def __enter__(self) -> Self: ...
 

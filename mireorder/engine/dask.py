@@ -17,7 +17,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any, Self
 
-from mireorder.engine.base import Merge, R, Results, T, Work
+from mireorder.engine.base import Led, Merge, R, Results, T, Work
 from mireorder.errors import InputError, InputWarning, MireorderError
 from mireorder.threads import WAITING, Progress
 
@@ -90,18 +90,37 @@ class Dask:
                 level = [self._client.submit(_merged, merge, *group, pure=False) for group in groups]
             return self._result(level[0])
 
+    def lead(self, work: Led[R], progress: Progress | None = None) -> R:
+        """See `Engine`. It is led by a worker, whose thread others may use while it waits for them."""
+        with self._heard(progress) as topic:
+            return self._result(self._client.submit(_led, work, topic, pure=False))
+
+    @classmethod
+    def _of_worker(cls, client: Any) -> Self:
+        """The engine as a worker has it, by its own client of the cluster."""
+        engine = cls("")
+        engine._client, engine._entered, engine.shares = client, 1, sum(client.nthreads().values())
+        return engine
+
     @contextmanager
     def _prepared(self, work: Work[T, R], progress: Progress | None) -> Iterator[Callable[[T], Any]]:
         """What has a worker do the work with an item. The work is sent to each worker once, not with every item."""
-        topic = f"mireorder-{uuid.uuid4()}"
-        if progress:
-            self._client.subscribe_topic(topic, lambda event: progress(event[1]))
-        sent = self._client.submit(_itself, partial(_done, work, topic if progress else None), pure=False)
-        try:
+        with self._heard(progress) as topic:
+            sent = self._client.submit(_itself, partial(_done, work, topic), pure=False)
             yield lambda item: self._client.submit(_call, sent, item, pure=False)
+
+    @contextmanager
+    def _heard(self, progress: Progress | None) -> Iterator[str | None]:
+        """The topic by which workers tell of rows that they have read; None where nobody listens."""
+        if progress is None:
+            yield None
+            return
+        topic = f"mireorder-{uuid.uuid4()}"
+        self._client.subscribe_topic(topic, lambda event: progress(event[1]))
+        try:
+            yield topic
         finally:
-            if progress:
-                self._client.unsubscribe_topic(topic)
+            self._client.unsubscribe_topic(topic)
 
     def _result(self, future: Any) -> Any:
         from distributed import KilledWorker
@@ -189,11 +208,28 @@ def _done(work: Work[T, R], topic: str | None, item: T) -> R:
     return found
 
 
+def _led(work: Led[R], topic: str | None) -> R:
+    """The work, led by a worker."""
+    from distributed import worker_client
+
+    warnings.showwarning = _forwarded
+    told = _Told(topic) if topic else None
+    with worker_client() as client:
+        client.unsubscribe_topic("warn")  # notes of other workers are heard by who asked: here they would be sent again
+        found = work(Dask._of_worker(client), told)
+    if told:
+        told.send()
+    return found
+
+
 class _Told:
     """Rows that a worker has read, told to who waits for them once a second."""
 
     def __init__(self, topic: str) -> None:
+        from distributed import get_worker
+
         self.topic, self.rows, self.last = topic, 0, time.monotonic()
+        self.worker = get_worker()  # rows that others have read are told by another thread, which knows none
 
     def __call__(self, rows: int) -> None:
         self.rows += rows
@@ -201,9 +237,7 @@ class _Told:
             self.send()
 
     def send(self) -> None:
-        from distributed import get_worker
-
-        get_worker().log_event(self.topic, self.rows)
+        self.worker.log_event(self.topic, self.rows)
         self.rows, self.last = 0, time.monotonic()
 
 

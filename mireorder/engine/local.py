@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Self
 
-from mireorder.engine.base import Merge, R, Results, T, Work
+from mireorder.engine.base import Led, Merge, R, Results, T, Work
 from mireorder.threads import Progress, map_ordered, shared
 
 
@@ -31,6 +31,10 @@ class Local:
         threads = shared(self.threads, 1)[1]
         found = [work(item, threads, progress) for item in items]
         return merge(found, threads) if len(found) > 1 else found[0]
+
+    def lead(self, work: Led[R], progress: Progress | None = None) -> R:
+        """See `Engine`."""
+        return work(self, progress)
 
     def __enter__(self) -> Self:
         return self
