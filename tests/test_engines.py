@@ -256,6 +256,46 @@ def refusing(engine, progress):
     raise InputError("not this")
 
 
+@pytest.mark.slow
+def test_an_interrupt_stops_the_worker_that_leads(tmp_path, dask, monkeypatch):
+    def led(engine, progress):
+        def slow(item, workers, progress):
+            (tmp_path / str(item)).touch()
+            time.sleep(0.3)
+
+        engine.reduce(slow, list(range(60)), lambda found, workers: None)
+        (tmp_path / "went on").touch()
+
+    def interrupted(future):
+        while not any(tmp_path.iterdir()):
+            time.sleep(0.05)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(dask, "_result", interrupted)
+        dask.lead(led)
+    time.sleep(3)
+    assert dask.reduce(lambda item, workers, progress: item, [1, 2], lambda found, workers: sum(found)) == 3
+    assert 0 < len(list(tmp_path.iterdir())) < 60 and not (tmp_path / "went on").exists()
+
+
+@pytest.mark.slow
+def test_where_the_worker_that_leads_dies_another_leads(tmp_path, dask):
+    flag = tmp_path / "died"
+
+    def led(engine, progress):
+        import os
+
+        found = engine.reduce(lambda item, workers, progress: item, [1, 2, 3], lambda found, workers: sum(found))
+        if not flag.exists():
+            flag.touch()
+            os._exit(1)
+        return found
+
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    assert dask.lead(led) == 6 and flag.exists()
+
+
 def test_what_an_engine_can_not_do_is_refused(tmp_path):
     rows = [{"q": q, "a": a} for q, a in SETUPS["digits, joint"][0]]
     with pytest.raises(InputError, match="there is no engine 'dusk'; did you mean 'dask'"):

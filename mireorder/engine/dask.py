@@ -12,7 +12,7 @@ import uuid
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from typing import Any, Self
@@ -61,6 +61,7 @@ class Dask:
         self.scheduler, self.workers = scheduler, workers
         self.shares = 0
         self._client: Any = None
+        self._stop: Any = None  # where this is the engine of a worker: whether who asked has stopped it
         self._entered = 0
         self._open = ExitStack()
 
@@ -88,18 +89,34 @@ class Dask:
             while len(level) > 1:
                 groups = (level[start : start + MERGED] for start in range(0, len(level), MERGED))
                 level = [self._client.submit(_merged, merge, *group, pure=False) for group in groups]
-            return self._result(level[0])
+            try:
+                return self._result(level[0])
+            except BaseException:
+                self._client.cancel(level)
+                raise
 
     def lead(self, work: Led[R], progress: Progress | None = None) -> R:
         """See `Engine`. It is led by a worker, whose thread others may use while it waits for them."""
+        from distributed import Event
+
+        name = f"mireorder-{uuid.uuid4()}"
         with self._heard(progress) as topic:
-            return self._result(self._client.submit(_led, work, topic, pure=False))
+            led = self._client.submit(_led, work, topic, name, pure=False)
+            try:
+                return self._result(led)
+            except BaseException:
+                if not led.done():  # an interrupt: a thread of a worker would not hear of it
+                    Event(name, client=self._client).set()
+                raise
 
     @classmethod
-    def _of_worker(cls, client: Any) -> Self:
-        """The engine as a worker has it, by its own client of the cluster."""
+    def _of_worker(cls, client: Any, name: str) -> Self:
+        """The engine as a worker has it, by its own client of the cluster, until the event of that name."""
+        from distributed import Event
+
         engine = cls("")
         engine._client, engine._entered, engine.shares = client, 1, sum(client.nthreads().values())
+        engine._stop = Event(name, client=client)
         return engine
 
     @contextmanager
@@ -123,8 +140,13 @@ class Dask:
             self._client.unsubscribe_topic(topic)
 
     def _result(self, future: Any) -> Any:
-        from distributed import KilledWorker
+        from distributed import KilledWorker, wait
 
+        while self._stop and not future.done():
+            with suppress(TimeoutError), self._client.as_current():
+                wait([future], timeout=TOLD)
+            if self._stop.is_set():
+                raise MireorderError("it was stopped by who asked for it")
         try:
             return future.result()
         except KilledWorker as error:
@@ -208,15 +230,15 @@ def _done(work: Work[T, R], topic: str | None, item: T) -> R:
     return found
 
 
-def _led(work: Led[R], topic: str | None) -> R:
-    """The work, led by a worker."""
+def _led(work: Led[R], topic: str | None, name: str) -> R:
+    """The work, led by a worker, until the event of that name."""
     from distributed import worker_client
 
     warnings.showwarning = _forwarded
     told = _Told(topic) if topic else None
     with worker_client() as client:
         client.unsubscribe_topic("warn")  # notes of other workers are heard by who asked: here they would be sent again
-        found = work(Dask._of_worker(client), told)
+        found = work(Dask._of_worker(client, name), told)
     if told:
         told.send()
     return found
