@@ -181,11 +181,7 @@ def information_from_spectra(
         Bits (tables,), or fractions; 0 where the denominator is not above 0.
     """
     tables = [xyz, xz, yz] if z is None else [xyz, xz, yz, z]
-    if shrinkage(entropy, xyz) is None:
-        ends = np.cumsum([len(table.total) for table in tables])[:-1]
-        joint, x, y, *given = np.split(entropy(Spectra.together(tables), None), ends)
-    else:
-        joint, x, y, *given = _bits(tables, [None] * len(tables), entropy)
+    joint, x, y, *given = _bits(tables, [None] * len(tables), entropy)
     bits = _settled(x + y - joint - sum(given))
     return _share(bits, np.broadcast_to(y - sum(given), bits.shape)) if normalised else bits
 
@@ -206,9 +202,12 @@ def _entropies(counts: ArrayLike, variables: int, kept: Sequence[tuple[int, ...]
 
 
 def _bits(tables: Sequence[Counts], cells: Sequence[int | None], entropy: Entropy) -> list[Floats]:
-    """Entropy of each table; the first is the joint table, whose marginals the others are."""
+    """Entropy of each table, all counts or all spectra; the others are marginals of the first, the joint table."""
     weight = shrinkage(entropy, tables[0], cells[0])
     if weight is None:
+        if spectra := [table for table in tables if isinstance(table, Spectra)]:
+            ends = np.cumsum([len(table.total) for table in spectra])[:-1]
+            return np.split(entropy(Spectra.together(spectra), None), ends)
         return [entropy(n, k) for n, k in zip(tables, cells, strict=True)]
     return [shrunk(n, weight, k) for n, k in zip(tables, cells, strict=True)]
 
