@@ -96,7 +96,7 @@ class Association:
             "stop_words": " ".join(self.stop_words),
             "left": _text(self.left),
             "right": _text(self.right),
-            "held_out": {k: None if math.isnan(v) else v for k, v in asdict(self.held_out).items()},
+            "held_out": {k: None if math.isnan(v) else round(v, 6) for k, v in asdict(self.held_out).items()},
         }
 
     @classmethod

@@ -20,10 +20,10 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import exp1, psi, xlogy
 
 from mireorder.errors import InputError
 from mireorder.information.nsb import posterior_entropy
+from mireorder.information.special import digamma, scaled_exp1, x_log_x
 from mireorder.information.spectrum import Counts, Floats, Spectra, estimate
 
 LN2 = float(np.log(2))
@@ -247,7 +247,7 @@ def _plug_in(t: Spectra) -> Floats:
 def _shrunk(t: Spectra, weight: Floats) -> Floats:
     uniform = weight / t.cells
     q = uniform[:, None] + ((1 - weight) / t.total)[:, None] * t.values
-    nats = -t.sum(xlogy(q, q)) - (t.cells - t.seen) * xlogy(uniform, uniform)
+    nats = -t.sum(x_log_x(q)) - (t.cells - t.seen) * x_log_x(uniform)
     return np.maximum(nats, 0.0) / LN2
 
 
@@ -273,7 +273,7 @@ def _james_stein_weight(t: Spectra) -> Floats:
 
 
 def _grassberger(t: Spectra) -> Floats:
-    local = t.sum_of(lambda n: n * (psi(n) + (1 - 2 * (n % 2)) / (n + 1)))
+    local = t.sum_of(lambda n: n * (digamma(n) + (1 - 2 * (n % 2)) / (n + 1)))
     return (np.log(t.total) - local / t.total) / LN2
 
 
@@ -288,7 +288,7 @@ def _chao_shen(t: Spectra) -> Floats:
 
 def _chao_wang_jost(t: Spectra) -> Floats:
     once, twice = t.seen_times(1), t.seen_times(2)
-    seen = psi(t.total) - t.sum_of(lambda n: n * psi(n)) / t.total
+    seen = digamma(t.total) - t.sum_of(lambda n: n * digamma(n)) / t.total
     double = np.where(twice > 0, 2 * twice, 2.0)
     slope = (t.total - 1) * np.where(twice > 0, once, once - 1)
     unseen = (once > 0) & (slope > 0)
@@ -309,7 +309,7 @@ def _tail(decay: Floats, n: Floats) -> Floats:
     k = np.arange(first)
     head = (np.exp(-np.minimum(decay, 700.0)[:, None] * (k + 1)) / (n[:, None] + k)).sum(-1)
     d, n = np.minimum(decay, 2.0), n + first
-    rest = _scaled_exp1(n * d) + 1 / (2 * n)
+    rest = scaled_exp1(n * d) + 1 / (2 * n)
     power, moment = d, (d + 1 / n) / n  # moment j: exp(n d) int_d^inf s^j exp(-n s) ds, from j = 1
     for j, bernoulli in zip((1, 3, 5, 7, 9), (1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160), strict=True):
         rest = rest + bernoulli * moment
@@ -317,14 +317,3 @@ def _tail(decay: Floats, n: Floats) -> Floats:
         moment = power * d * d / n + (j + 2) / n * moment
         power = power * d * d
     return head + np.exp(-d * (first + 1)) * np.where(decay > 2, 0.0, rest)
-
-
-def _scaled_exp1(x: Floats) -> Floats:
-    """``exp(x) E1(x)``, by its asymptotic series where exp(x) would overflow (Abramowitz and Stegun 5.1.51)."""
-    if x.max(initial=0.0) <= 50:
-        return np.exp(x) * exp1(x)
-    near, far = np.minimum(x, 50.0), np.maximum(x, 50.0)
-    series = np.ones_like(x)
-    for k in range(20, 0, -1):
-        series = 1 - k / far * series
-    return np.where(x > 50, series / far, np.exp(near) * exp1(near))

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import psi
 
-Floats = NDArray[np.float64]
+from mireorder.information.special import Floats, digamma, stirling, trigamma_of_next
 
 NEGLIGIBLE = 28.0
 """A point whose log density is this far below the peak's adds less than 1e-12 of the integral."""
@@ -100,7 +99,7 @@ def _zoom(u: Floats, *table: Floats) -> tuple[Floats, Floats, bool]:
 def _log_posterior(u: Floats, values: Floats, times: Floats, total: Floats, cells: Floats) -> Floats:
     """(tables, points): log of d(xi)/du times the likelihood Gamma(Kb)/Gamma(N+Kb) prod Gamma(n+b)/Gamma(b).
 
-    xi(b) = psi(Kb + 1) - psi(b + 1) is the prior mean entropy at b, whose distribution is to be flat.
+    xi(b) = digamma(Kb + 1) - digamma(b + 1) is the prior mean entropy at b, whose distribution is to be flat.
     """
     b = np.exp(u)
     kb = cells[:, None] * b
@@ -110,24 +109,13 @@ def _log_posterior(u: Floats, values: Floats, times: Floats, total: Floats, cell
 
 def _slope(kb: Floats, b: Floats) -> Floats:
     """The slope b d(xi)/db, without cancellation at either end."""
-    return np.where(b < 1, kb * _trigamma(kb) - b * _trigamma(b), _short_of_one(b) - _short_of_one(kb))
+    return np.where(b < 1, kb * trigamma_of_next(kb) - b * trigamma_of_next(b), _short_of_one(b) - _short_of_one(kb))
 
 
 def _short_of_one(x: Floats) -> Floats:
     """1 - x psi1(x + 1), which tends to 1/2x (Abramowitz and Stegun 6.4.12)."""
     y = 1 / np.maximum(x, 50.0)
-    return np.where(x < 50, 1 - x * _trigamma(x), y * (1 / 2 - y * (1 / 6 - y * y * (1 / 30 - y * y / 42))))
-
-
-def _trigamma(x: Floats) -> Floats:
-    """psi1(x + 1), x >= 0: by recurrence to x + 9, then the asymptotic series (Abramowitz and Stegun 6.4.6, 6.4.12)."""
-    near = np.zeros_like(x)
-    for j in range(1, 9):
-        near += 1 / ((x + j) * (x + j))
-    y = 1 / (x + 9)
-    z = y * y
-    tail = 1 / 6 - z * (1 / 30 - z * (1 / 42 - z * (1 / 30 - z * (5 / 66 - z * (691 / 2730 - z * 7 / 6)))))
-    return near + y * (1 + y * (1 / 2 + y * tail))
+    return np.where(x < 50, 1 - x * trigamma_of_next(x), y * (1 / 2 - y * (1 / 6 - y * y * (1 / 30 - y * y / 42))))
 
 
 def _log_rising(b: Floats, n: Floats) -> Floats:
@@ -136,20 +124,13 @@ def _log_rising(b: Floats, n: Floats) -> Floats:
     shift = 1 + n / b
     for j in range(1, 8):
         shift *= 1 + n / (b + j)
-    series = (x - 0.5) * np.log1p(n / x) + n * np.log(y) - n + _stirling(y) - _stirling(x)
+    series = (x - 0.5) * np.log1p(n / x) + n * np.log(y) - n + stirling(y) - stirling(x)
     return series - np.log(shift)
-
-
-def _stirling(x: Floats) -> Floats:
-    """Series of log Gamma(x) - (x - 1/2) log x + x - log sqrt(2 pi) for x >= 8 (Abramowitz and Stegun 6.1.41)."""
-    y = 1 / x
-    z = y * y
-    return y * (1 / 12 - z * (1 / 360 - z * (1 / 1260 - z * (1 / 1680 - z / 1188))))
 
 
 def _entropy_given(b: Floats, values: Floats, times: Floats, total: Floats, seen: Floats, cells: Floats) -> Floats:
     """(tables, points): posterior mean entropy when the concentration is b (Wolpert and Wolf 1995)."""
     mass = total[:, None] + cells[:, None] * b
     alpha = values[:, None, :] + b[..., None]
-    of_seen = (times[:, None, :] * alpha * psi(alpha + 1)).sum(-1)
-    return psi(mass + 1) - (of_seen + (cells - seen)[:, None] * b * psi(b + 1)) / mass
+    of_seen = (times[:, None, :] * alpha * digamma(alpha + 1)).sum(-1)
+    return digamma(mass + 1) - (of_seen + (cells - seen)[:, None] * b * digamma(b + 1)) / mass

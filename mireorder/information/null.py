@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln, logsumexp, xlogy
 
 from mireorder.information.scoring import n_log_n
+from mireorder.information.special import log_gamma, x_log_x
 from mireorder.jit import kernel
 
 Marginals = tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -113,7 +113,7 @@ def log_chance(tables: Sequence[Marginals], bits: float, highest: bool) -> float
     rows, columns = _Sides.of([r for r, _ in tables]), _Sides.of([c for _, c in tables])
     logs = np.minimum(rows.log_tables(columns.lengths), columns.log_tables(rows.lengths))
     logs += rows.sum(_g(rows.counts)) + columns.sum(_g(columns.counts)) - _g(np.array([total]))
-    return float((logsumexp(logs) if highest else logs.sum()) - total * bits * np.log(2))
+    return float((np.logaddexp.reduce(logs) if highest else logs.sum()) - total * bits * np.log(2))
 
 
 def _joined(found: Floats, drawn: Floats, highest: bool) -> Floats:
@@ -123,7 +123,7 @@ def _joined(found: Floats, drawn: Floats, highest: bool) -> Floats:
 
 def _g(n: NDArray[np.int64]) -> Floats:
     """``ln n! - n ln n + n``."""
-    return gammaln(n + 1) - xlogy(n, n) + n
+    return log_gamma(n + 1) - x_log_x(n) + n
 
 
 class _Sides(NamedTuple):
@@ -148,7 +148,7 @@ class _Sides(NamedTuple):
         each = np.repeat(others, self.lengths)
 
         def log_ways(n: NDArray[np.int64], others: NDArray[np.int64]) -> Floats:
-            return gammaln(n + others) - gammaln(n + 1) - gammaln(others)
+            return log_gamma(n + others) - log_gamma(n + 1) - log_gamma(others)
 
         return self.sum(log_ways(self.counts, each)) - log_ways(most, others)
 

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import xlogy
 
 from mireorder.information.entropy import Entropy
 from mireorder.information.estimators import ENTROPIES
+from mireorder.information.special import x_log_x
 from mireorder.jit import kernel
 
 SMALL = 1 << 18
@@ -114,7 +114,7 @@ def effort(entropies: Iterable[str]) -> float:
 
 def n_log_n(counts: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.float64]:
     """``n log2 n`` of every count, 0 of 0."""
-    return xlogy(counts, counts) / np.log(2)
+    return x_log_x(counts) / np.log(2)
 
 
 def entropy(counts: NDArray[np.int64] | NDArray[np.float64]) -> float:
