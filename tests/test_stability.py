@@ -166,3 +166,13 @@ def test_without_resamples_nothing_is_said(products):
         assert fit(str(products), separator="=", cutter="digits", order=order).stability == Stability()
     with pytest.raises(InputError, match="resamples -1 is below 0"):
         Order(resamples=-1)
+
+
+@pytest.mark.parametrize(("flips", "drawn"), [((0.01, 0.2, 0.4), 40), ((0.2, 0.2, 0.2), 100)])
+def test_forty_resamples_are_enough_where_all_of_their_orders_are_the_plans(flips, drawn):
+    measure = counted(Pairwise(), *noisy(2000, flips))
+    found = steadiness(measure, (0, 1, 2), resamples=None)
+    assert found.resamples == drawn
+    assert (found.same == 1) == (drawn == 40)
+    first = steadiness(measure, (0, 1, 2), resamples=drawn)
+    assert first.frequency == found.frequency

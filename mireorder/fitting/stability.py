@@ -20,6 +20,8 @@ MOST_WORK = 3e10
 """Nanoseconds that the fewest resamples may take before the plan's own estimator is left out, then stability."""
 QUICK = 5e8
 """Nanoseconds that ordering the counts themselves by other estimators may take."""
+ALIKE = 40
+"""Resamples whose orders all equal the plan's are enough: of a share of all below 93%, so many are a chance of 5%."""
 WAVERS = 0.5
 THREAD_SIZE = 1 << 15
 """Size of a measure from which threads are of use: work on shorter arrays is Python's, one thread at a time."""
@@ -74,7 +76,7 @@ def stability(
         estimator: the plan's.
         known: the criterion's, plug-in and its correction first.
         resamples: how many; None draws 100, or as many as take about three seconds of one core, but at least 5, and
-            none at all where 5 would take half a minute.
+            none at all where 5 would take half a minute; and no more than 40 if all their orders equal the plan's.
         seed: of the draws.
         workers: threads; the result is the same for any number.
     """
@@ -84,18 +86,23 @@ def stability(
         return Stability(skipped="a criterion can't be resampled")
     ordered = _Ordered(order, measure, second, known)
     names, cost = _panel(known, estimator, ordered.cost), ordered.cost
-    if resamples is None:
+    if resamples is not None:
+        first = most = resamples
+    else:
         seconds = FEWEST * cost(names) / 1e9
         if seconds > MOST_WORK / 1e9:
             problem = f"to order {FEWEST} resamples would take about {seconds:,.0f} s of one core"
             return Stability(skipped=f"{problem}; pass --resamples {FEWEST} to have it done")
-        resamples = int(min(MOST, max(FEWEST, WORK // max(cost(names), 1.0))))
+        most = int(min(MOST, max(FEWEST, WORK // max(cost(names), 1.0))))
+        first = min(ALIKE, most)
     if max(some.size for some in (measure, second) if some) < THREAD_SIZE:
         workers = 1
-    found = np.array(list(map_ordered(partial(ordered.resampled, names, seed), range(resamples), workers)))
+    found = list(map_ordered(partial(ordered.resampled, names, seed), range(first), workers))
+    if any(order != list(permutation) for orders in found for order in orders):
+        found += map_ordered(partial(ordered.resampled, names, seed), range(first, most), workers)
     others = _quick([name for name in known if name != estimator], cost)
     counted = {name: ordered.counted(name) for name in others} | {estimator: list(permutation)}
-    return _told(found, names, permutation, counted)
+    return _told(np.array(found), names, permutation, counted)
 
 
 @dataclass(frozen=True)

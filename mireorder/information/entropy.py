@@ -240,8 +240,20 @@ def shrinkage(entropy: Entropy, counts: Counts, cells: ArrayLike | None = None) 
 
 
 def _plug_in(t: Spectra) -> Floats:
-    bits = np.log2(t.total) - t.sum_of(lambda n: n * np.log2(n)) / t.total
+    bits = np.log2(t.total) - t.sum_of(_n_log2) / t.total
     return np.where(t.seen > 1, np.maximum(bits, 0.0), 0.0)
+
+
+def _n_log2(n: Floats) -> Floats:
+    return n * np.log2(n)
+
+
+def _n_digamma(n: Floats) -> Floats:
+    return n * digamma(n)
+
+
+def _grassberger_term(n: Floats) -> Floats:
+    return n * (digamma(n) + (1 - 2 * (n % 2)) / (n + 1))
 
 
 def _shrunk(t: Spectra, weight: Floats) -> Floats:
@@ -273,7 +285,7 @@ def _james_stein_weight(t: Spectra) -> Floats:
 
 
 def _grassberger(t: Spectra) -> Floats:
-    local = t.sum_of(lambda n: n * (digamma(n) + (1 - 2 * (n % 2)) / (n + 1)))
+    local = t.sum_of(_grassberger_term)
     return (np.log(t.total) - local / t.total) / LN2
 
 
@@ -288,7 +300,7 @@ def _chao_shen(t: Spectra) -> Floats:
 
 def _chao_wang_jost(t: Spectra) -> Floats:
     once, twice = t.seen_times(1), t.seen_times(2)
-    seen = digamma(t.total) - t.sum_of(lambda n: n * digamma(n)) / t.total
+    seen = digamma(t.total) - t.sum_of(_n_digamma) / t.total
     double = np.where(twice > 0, 2 * twice, 2.0)
     slope = (t.total - 1) * np.where(twice > 0, once, once - 1)
     unseen = (once > 0) & (slope > 0)

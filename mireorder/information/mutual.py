@@ -206,7 +206,7 @@ def _bits(tables: Sequence[Counts], cells: Sequence[int | None], entropy: Entrop
     weight = shrinkage(entropy, tables[0], cells[0])
     if weight is None:
         if spectra := [table for table in tables if isinstance(table, Spectra)]:
-            ends = np.cumsum([len(table.total) for table in spectra])[:-1]
+            ends = np.cumsum([len(table.cells) for table in spectra])[:-1]
             return np.split(entropy(Spectra.together(spectra), None), ends)
         return [entropy(n, k) for n, k in zip(tables, cells, strict=True)]
     return [shrunk(n, weight, k) for n, k in zip(tables, cells, strict=True)]

@@ -8,7 +8,6 @@ exponentially, so that the trapezoid rule on a window found by zooming converges
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mireorder.information.special import Floats, digamma, stirling, trigamma_of_next
 

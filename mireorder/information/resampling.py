@@ -5,8 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+FEW = 5
+"""Rows a cell up to which it is quicker to draw rows than to draw how many there are of each cell."""
+
 
 def resampled(counts: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
     """A multinomial draw over the cells of counts (cells,): a resample of the rows they count."""
-    total = int(counts.sum())
-    return rng.multinomial(total, counts / total) if total else counts.copy()
+    total, cells = int(counts.sum()), len(counts)
+    if total == 0:
+        return counts.copy()
+    if total > FEW * cells:
+        return rng.multinomial(total, counts / total)
+    cell_of_row = np.repeat(np.arange(cells), counts)
+    return np.bincount(cell_of_row[rng.integers(0, total, total)], minlength=cells)

@@ -31,7 +31,7 @@ def x_log_x(x: ArrayLike) -> Floats:
 
 
 def log_gamma(x: ArrayLike) -> Floats:
-    """ln Gamma(x), to 1e-14 (6.1.15, 6.1.41)."""
+    """The logarithm of Gamma(x), to 1e-14 (6.1.15, 6.1.41)."""
     x = np.asarray(x, np.float64)
     y = x + SHIFT
     return (y - 0.5) * np.log(y) - y + np.log(2 * np.pi) / 2 + stirling(y) - np.log(_rising(x))
@@ -70,8 +70,10 @@ def trigamma_of_next(x: Floats) -> Floats:
 
 
 def scaled_exp1(x: ArrayLike) -> Floats:
-    """``exp(x) E1(x)``, E1 the exponential integral, to 1e-13: its power series (5.1.11), or the integral
-    ``int_0^inf exp(-t) / (x + t) dt`` by Gauss and Laguerre (25.4.45)."""
+    """``exp(x) E1(x)``, E1 the exponential integral, to 1e-13.
+
+    By its power series (5.1.11), or as ``int_0^inf exp(-t) / (x + t) dt`` by Gauss and Laguerre (25.4.45).
+    """
     x = np.asarray(x, np.float64)
     near = x <= NEAR
     if not near.any():

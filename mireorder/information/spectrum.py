@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -17,6 +18,8 @@ BATCH_CELLS = 1 << 17
 """Cells worked on at once: their temporaries stay in cache."""
 LONG_TABLE = 4096
 """A table of this many cells or more is worked on alone."""
+LOOKED_UP = 1 << 16
+"""Of counts below this, a term is computed once a process."""
 
 
 class Spectrum(NamedTuple):
@@ -49,16 +52,22 @@ class Spectra:
     Attributes:
         values: (1, m) or (tables, m), counts, at least 1.
         times: (tables, m), cells with that count; 0 where the value stands for none.
-        total: (tables,), N, but 1 for a table without counts.
-        seen: (tables,), m.
         cells: (tables,), K.
     """
 
     values: Floats
     times: Floats
-    total: Floats
-    seen: Floats
     cells: Floats
+
+    @cached_property
+    def total(self) -> Floats:
+        """(tables,): N, but 1 for a table without counts."""
+        return np.maximum((self.times * self.values).sum(-1), 1.0)
+
+    @cached_property
+    def seen(self) -> Floats:
+        """(tables,): m."""
+        return self.times.sum(-1)
 
     @classmethod
     def of(cls, counts: NDArray[np.int64], cells: Floats) -> Spectra:
@@ -68,8 +77,7 @@ class Spectra:
     @classmethod
     def of_times(cls, values: Floats, times: Floats, cells: ArrayLike) -> Spectra:
         """From values and times as in the attributes, and how many cells each table has, seen or not."""
-        cells = np.maximum(np.broadcast_to(np.asarray(cells, np.float64), len(times)), 1.0)
-        return cls(values, times, np.maximum((times * values).sum(-1), 1.0), times.sum(-1), cells)
+        return cls(values, times, np.maximum(np.broadcast_to(np.asarray(cells, np.float64), len(times)), 1.0))
 
     @classmethod
     def stacked(cls, tables: Sequence[Spectrum], cells: ArrayLike) -> Spectra:
@@ -88,23 +96,32 @@ class Spectra:
         for of in several:
             own = slice(start, start + len(of.times)), slice(of.times.shape[1])
             values[own], times[own], start = of.values, of.times, own[0].stop
-        of_each = (np.concatenate([getattr(of, name) for of in several]) for name in ("total", "seen", "cells"))
-        return cls(values, times, *of_each)
+        return cls(values, times, np.concatenate([of.cells for of in several]))
 
     def sum(self, terms: Floats) -> Floats:
         """(tables,): sum over the cells seen of terms, which are of the shape of values or (tables, m)."""
         return (self.times * terms).sum(-1)
 
     def sum_of(self, term: Callable[[Floats], Floats]) -> Floats:
-        """(tables,): sum over the cells seen of a term that depends on the count alone."""
+        """(tables,): sum over the cells seen of a term that depends on the count alone.
+
+        Args:
+            term: a function of a module: its values of small counts are kept.
+        """
         top = int(self.values.max(initial=1))
-        if top >= self.values.size:
+        if top >= LOOKED_UP:
             return self.sum(term(self.values))
-        return self.sum(term(np.maximum(np.arange(top + 1), 1.0))[self.values.astype(np.intp)])
+        return self.sum(_of_small(term, 1 << top.bit_length())[self.values.astype(np.intp)])
 
     def seen_times(self, count: int) -> Floats:
         """(tables,): cells with that count."""
         return self.sum((self.values == count).astype(np.float64))
+
+
+@lru_cache(maxsize=64)
+def _of_small(term: Callable[[Floats], Floats], size: int) -> Floats:
+    """A term of the counts 0, taken as 1, to size - 1."""
+    return term(np.maximum(np.arange(size), 1.0))
 
 
 def _spectrum(counts: NDArray[np.int64]) -> tuple[Floats, Floats]:

@@ -223,7 +223,7 @@ class _Cells:
     @cached_property
     def _values(self) -> Floats:
         """How many codes each slot has."""
-        return np.array([len(np.unique(column)) for column in self.codes.T], np.float64)
+        return np.array([np.count_nonzero(np.bincount(column)) for column in self.codes.T], np.float64)
 
     def _unbundled(self, estimate: Estimate) -> Estimate:
         more, times = self._bundled
