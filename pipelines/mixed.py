@@ -35,7 +35,7 @@ from pipelines.pages import (
     write_page,
 )
 from pipelines.splits import MADE_UP, SplitRows, digest, hold_out, write_data
-from pipelines.teaching import Teaching, teach
+from pipelines.teaching import Teaching, teach, texts_of
 
 DIGITS, BETWEEN = ("add", "mul", "gcd", "chicken"), "="
 READING = Reading(("question",), ("answer",))
@@ -191,30 +191,14 @@ def _measured(file: Path, model: Path, bundle: Bundle, test: Sequence[Mapping[st
     """Task -> the share of answers that are right; what was measured before is read."""
     if not file.is_file():
         right: dict[str, list[bool]] = {}
-        for row, found in zip(test, _answers(model, bundle, test), strict=True):
+        prompts = [bundle.prompt(row["question"], row["task"]) for row in test]
+        groups = [row["task"] for row in test] if bundle.route.kind == "column" else None
+        for row, found in zip(test, texts_of(model, bundle, prompts, groups), strict=True):
             wanted = bundle.members[row["task"]].restore(bundle.emit(row["answer"], group=row["task"])).text
             right.setdefault(row["task"], []).append(found == wanted)
         write_text(file, json.dumps({task: sum(of) / len(of) for task, of in right.items()}) + "\n")
     content: dict[str, float] = json.loads(file.read_text(encoding="utf-8"))
     return content
-
-
-def _answers(model: Path, bundle: Bundle, test: Sequence[Mapping[str, str]]) -> list[str | None]:
-    """What the model answers, in natural order; None where that is not a whole answer."""
-    import torch
-
-    from mireorder.tokenizing.tokens import encode_prompts, load_tokenizer, restore_all_ids
-    from mireorder.training.loop import greedy_answers
-    from mireorder.training.presets import pretrained
-
-    tokenizer = load_tokenizer(model)
-    network = pretrained(str(model)).to("cuda" if torch.cuda.is_available() else "cpu")
-    prompts = [bundle.prompt(row["question"], row["task"]) for row in test]
-    limit = network.generation_config.max_new_tokens
-    emitted = greedy_answers(network, encode_prompts(prompts, tokenizer), tokenizer.eos_token_id, limit)
-    groups = [row["task"] for row in test] if bundle.route.kind == "column" else None
-    _, restored = restore_all_ids(emitted, tokenizer, bundle, prompts=prompts, groups=groups)
-    return [row.text if row.verdict == "complete" else None for row in restored]
 
 
 def _write(out: Path, metrics: list[MetricRow], bundles: Mapping[str, Bundle], about: Sequence[Part]) -> None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from rich.progress import Progress
 
-from mireorder import Plan
+from mireorder import Bundle, Plan
 from mireorder.errors import InputError
 from mireorder.evaluate.outcomes import arms_of
 from mireorder.networks import NTP
@@ -195,3 +195,36 @@ def answers_of(pipeline: Any, prompts: Sequence[str], plan: Plan) -> list[dict[s
     from mireorder.training.generate import answers
 
     return list(answers(pipeline, [prompt + split_between(plan.between)[0] for prompt in prompts]))
+
+
+def texts_of(
+    model: Path,
+    plan: Plan | Bundle,
+    prompts: Sequence[str],
+    groups: Sequence[str] | None = None,
+    *,
+    at_once: bool = False,
+) -> list[str | None]:
+    """What a model answers, in natural order; None where that is not a whole answer.
+
+    Args:
+        model: its folder.
+        plan: what it has learnt to answer in.
+        prompts: texts up to where an answer begins.
+        groups: of a bundle that is routed by a column.
+        at_once: all tokens in one pass, as form ``teacherless`` is learnt.
+    """
+    import torch
+
+    from mireorder.tokenizing.tokens import encode_prompts, load_tokenizer, restore_all_ids
+    from mireorder.training.loop import greedy_answers
+    from mireorder.training.presets import pretrained
+    from mireorder.training.teacherless import answers_at_once
+
+    tokenizer = load_tokenizer(model)
+    network = pretrained(str(model)).to("cuda" if torch.cuda.is_available() else "cpu")
+    answer = answers_at_once if at_once else greedy_answers
+    limit = network.generation_config.max_new_tokens
+    emitted = answer(network, encode_prompts(prompts, tokenizer), tokenizer.eos_token_id, limit)
+    _, restored = restore_all_ids(emitted, tokenizer, plan, prompts=prompts, groups=groups)
+    return [row.text if row.verdict == "complete" else None for row in restored]

@@ -4,26 +4,28 @@ import random
 from collections import Counter
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pytest
+from datasets import load_from_disk
 from hypothesis import given
 from hypothesis import strategies as st
 
 pytest.importorskip("trl")
-
-from test_compare import no_run
 
 from mireorder import Plan, apply, check, fit
 from mireorder.dataset.forms.teacherless import TeacherlessForm
 from mireorder.errors import InputError
 from mireorder.tokenizing.characters import character_tokenizer
 from mireorder.training.budget import Budget
+from mireorder.training.from_scratch import train_from_scratch
 from mireorder.training.loop import to_rows, train_steps
 from mireorder.training.presets import build
 from mireorder.training.teacherless import answers_at_once
 from mireorder.training.train import train
 from pipelines.graphs.__main__ import main
 from pipelines.graphs.tasks import star, stars
+from pipelines.teaching import Taught
 
 
 @given(st.integers(2, 5), st.integers(3, 6), st.integers(0, 2**32))
@@ -41,8 +43,8 @@ def test_the_answer_is_the_only_path_from_the_centre_to_the_end_of_an_arm(degree
 
 def test_no_star_is_held_out_and_trained_on():
     found = stars(3, 4, 500, seed=1)
-    lines = [one.line for rows in found.values() for one in rows]
-    assert len(lines) == len(set(lines)) == 500 and len(found["test"]) == 50
+    texts = [one.text for rows in found.values() for one in rows]
+    assert len(texts) == len(set(texts)) == 500 and len(found["test"]) == 50
     assert found == stars(3, 4, 500, seed=1) != stars(3, 4, 500, seed=2)
 
 
@@ -53,14 +55,46 @@ def test_stars_that_can_not_be_drawn_are_refused():
         stars(2, 2 + 1, 4000)
 
 
-def test_a_small_run_writes_its_page(tmp_path, monkeypatch):
-    monkeypatch.setattr("mireorder.evaluate.compare.run_all", no_run)
-    out = tmp_path / "stars"
-    main(out, 2, 4, 60, None, 2, None, None, "nano", small=True)
-    assert {path.name for path in (out / "datasets").iterdir()} == {"plain", "reverse", "lookahead", "teacherless"}
+def test_a_small_run_writes_its_page(tmp_path):
+    out, orders = tmp_path / "stars", ("plain", "reverse", "lookahead", "shuffle-marked", "teacherless")
+    main(out, 2, 4, 60, steps=2, policies=",".join(orders), objectives="ntp,top", small=True)
+    assert {path.name for path in (out / "datasets").iterdir()} == set(orders)
     assert Plan.load(out / "plans" / "lookahead").emit("a b c d", "") == "⟪c d⟫ a b c d"
     page = (out / "README.md").read_text()
-    assert "2 arms, paths of 4 nodes" in page and "| 0 | 0.0% |" in page and "reverse" in page
+    arms = ["teacherless", *(order + of for order in orders[:-1] for of in ("", "@top"))]
+    assert "2 arms, paths of 4 nodes" in page and all(f"| {arm} | 0.0% |" in page for arm in arms)
+    found = pl.read_parquet(out / "metrics.parquet")
+    assert sorted(found["order"]) == sorted(arms) and set(found["steps"]) == {2} and min(found["operations"]) > 1e6
+
+
+def test_nodes_are_tokens_and_the_answers_of_right_models_are_right(tmp_path, monkeypatch):
+    """Emissions of the data itself, by every order, come back as the paths."""
+    out, asked = tmp_path / "stars", []
+
+    def emitted(network, prompts, end, limit):
+        rows = load_from_disk(str(out / "datasets" / asked[-1]))["test"]
+        by_prompt = {}
+        for ids, labels in zip(rows["input_ids"], rows["labels"], strict=True):
+            start = labels.count(-100)
+            by_prompt[tuple(ids[:start])] = labels[start:]
+        return [by_prompt[tuple(prompt)] for prompt in prompts]
+
+    def taught(folder, names, teaching):
+        for name in names:
+            model = folder / "models" / name
+            train_from_scratch(folder / "datasets" / name, "nano", model, Budget(1, 2))
+            asked.append(name)
+            yield Taught(name, name, 0, model)
+
+    monkeypatch.setattr("pipelines.graphs.__main__.teach", taught)
+    monkeypatch.setattr("mireorder.training.loop.greedy_answers", emitted)
+    monkeypatch.setattr("mireorder.training.teacherless.answers_at_once", emitted)
+    orders = "plain,reverse,lookahead,shuffle-marked,teacherless"
+    main(out, 2, 5, 60, policies=orders, small=True)
+    found = pl.read_parquet(out / "metrics.parquet")
+    assert found["order"].to_list() == orders.split(",") and set(found["exact_match"]) == {1.0}
+    ids = load_from_disk(str(out / "datasets" / "reverse"))["test"]["input_ids"]
+    assert {len(row) for row in ids} == {8 * 3 + 2 + 1 + 5 + 1}
 
 
 # -- teacherless rows

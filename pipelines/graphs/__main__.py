@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from mireorder import Order, fit
-from mireorder.evaluate.compare import Setup
+from mireorder import Order, Plan, Reading, Words
 from mireorder.networks import NTP
 from mireorder.ordering.copying.policies import Copying, Lookahead
-from mireorder.report.comparison import markdown_table
-from mireorder.training.budget import Budget
 from pipelines import options
-from pipelines.common import OUT, apply_all, fit_all, main_of, open_folder, train_all
-from pipelines.graphs.tasks import CUTTER, READING, stars, write_lines
-from pipelines.graphs.teacherless import exact_matches
-from pipelines.pages import again, compared, made_by, sizes, write_page
-from pipelines.splits import digest
+from pipelines.common import OUT, apply_all, fit_all, main_of, open_folder
+from pipelines.graphs.tasks import Star, stars
+from pipelines.pages import (
+    FOLDER,
+    MetricRow,
+    again,
+    made_by,
+    origin,
+    origins,
+    results,
+    sizes,
+    write_metrics,
+    write_page,
+)
+from pipelines.splits import digest, write_data
+from pipelines.teaching import Taught, Teaching, teach, texts_of
 
+HIDDEN = "teacherless"  # the natural order; the answer is not in the input
 ORDERS = {
     "plain": Order("plain"),
     "reverse": Order("reverse"),
     "lookahead": Order(Copying(Lookahead(2, "last"), by_sentence=False)),
     "shuffle-marked": Order("shuffle", markers=True),
+    HIDDEN: Order("plain"),
 }
-FOLDER = {
-    "`data/`": "the stars",
-    "`plans/`": "the plan of each order",
-    "`datasets/`, `models/`": "the datasets, checked; `teacherless` hides the answer from the input, and its models",
-    "`comparison/`": "all numbers (`results.parquet`), curves, the first seed's `models/`",
-}
+TAKEN: dict[str, Any] = {"reading": Reading(("text",), ("target",)), "cutter": Words(), "between": "= "}
+FULL = Teaching(model="tiny", vocabulary=320, steps=3000)  # each node becomes a token, with the space before it
+SMALL = replace(FULL, model="nano", seeds=1, steps=20, batch_size=16)
+SMALL_ROWS = 400
+COLUMNS = {"exact_match": ("paths that are right", ".1%")}
 
 
 def main(
@@ -43,42 +55,63 @@ def main(
     steps: options.Steps = None,
     batch_size: options.BatchSize = None,
     learning_rate: options.LearningRate = None,
-    model: Annotated[str, typer.Option(help="preset: tiny, nano, micro, mini")] = "micro",
-    policies: Annotated[str, typer.Option(help=f"{','.join(ORDERS)}")] = "plain,reverse,lookahead",
+    model: options.Model = None,
+    policies: Annotated[str, typer.Option(help=",".join(ORDERS))] = f"plain,reverse,lookahead,{HIDDEN}",
     objectives: options.Objectives = NTP,
     small: Annotated[bool, typer.Option("--small", help="a run of seconds, to see that all parts work")] = False,
 ) -> None:
     """Paths in stars: what next-token prediction in the natural order does not learn.
 
     A star has a centre and arms of one length; the answer is the path from the centre to the end of one arm. The same
-    small model is trained in the natural order, in reverse, with the end of the path copied ahead or in random orders,
-    and without seeing any of the answer (form teacherless).
+    small model is trained in the natural order, in reverse, with the end of the path copied ahead, in random orders,
+    and without seeing any of the answer (form teacherless, under ntp alone).
     """
-    seeds, steps = seeds or (1 if small else 3), steps or (20 if small else 6000)
-    rows = min(rows, 400) if small else rows
-    budget = Budget(steps, **options.passed(batch_size=batch_size, learning_rate=learning_rate))
     orders = {name: options.task_of(ORDERS, name, "order") for name in options.listed(policies)}
+    asked = options.passed(model=model, seeds=seeds, steps=steps, batch_size=batch_size, learning_rate=learning_rate)
     named = options.listed(objectives, "objectives")
-    setup = Setup((model,), seeds, budget, keep_models=True, objectives=named)
-    splits = stars(degree, length, rows)
+    teaching = replace(SMALL if small else FULL, objectives=named, **asked)
+    splits = stars(degree, length, min(rows, SMALL_ROWS) if small else rows)
     what = f"{degree} arms, paths of {length} nodes"
-    open_folder(out, what, replace(setup, seeds=1), digest(splits))
-    paths = write_lines(out, splits)
-    taken = {"reading": READING, "cutter": CUTTER}
-    plans = fit_all(out, paths, {name: taken | {"order": order} for name, order in orders.items()})
-    datasets = apply_all(out, paths, plans)
-    train_all(out, {name: (plan, datasets[name]) for name, plan in plans.items()}, setup)
-    plain = fit(paths, reading=READING, cutter=CUTTER, order=ORDERS["plain"])
-    shares = exact_matches(out, paths, plain, setup)
-    OUT.print("teacherless:", *(f"{share:.1%}" for share in shares), "exact", markup=False)
+    tokenizer = teaching.load_tokenizer(f"{row.text}= {row.record['target']}" for row in splits["train"])
+    open_folder(out, what, replace(teaching, seeds=0), digest(splits))
+    paths = write_data(out, {name: [row.record for row in of] for name, of in splits.items()})
+    shown = {name: TAKEN | {"order": order} for name, order in orders.items() if name != HIDDEN}
+    plans = fit_all(out, paths, shown)
+    apply_all(out, paths, plans, form="token", tokenizer=tokenizer, reserve=True)
+    if HIDDEN in orders:
+        hidden = fit_all(out, paths, {HIDDEN: TAKEN | {"order": orders[HIDDEN]}})
+        apply_all(out, paths, hidden, form=HIDDEN, tokenizer=tokenizer)
+        plans |= hidden
+    metrics = _measure(out, plans, teaching, splits["test"])
+    write_metrics(out, metrics, COLUMNS)
     parts = [
         f"The path from the centre of a star to the end of one arm; {what}. {sizes(splits)}.",
+        teaching.story,
+        *results(metrics, COLUMNS),
+        *origins(metrics),
         *made_by(again("graphs"), FOLDER),
-        compared(out),
-        "Without any of the answer in the input (form `teacherless`), by the same model and budget:",
-        markdown_table(["seed", "exact match"], [[str(seed), f"{share:.1%}"] for seed, share in enumerate(shares)]),
     ]
     write_page(out, f"Paths in stars of {degree} arms", parts)
+
+
+def _measure(out: Path, plans: dict[str, Plan], teaching: Teaching, test: Sequence[Star]) -> list[MetricRow]:
+    """What each order, objective and seed reaches."""
+    metrics = []
+    shown = [name for name in plans if name != HIDDEN]
+    of_hidden = teach(out, [HIDDEN], replace(teaching, objectives=(NTP,))) if HIDDEN in plans else ()
+    for taught in chain(teach(out, shown, teaching) if shown else (), of_hidden):
+        plan = plans[taught.order]
+        prompts = [plan.prompt(row.text) for row in test]
+        found = texts_of(taught.folder, plan, prompts, at_once=taught.order == HIDDEN)
+        right = sum(text == row.record["target"] for text, row in zip(found, test, strict=True))
+        metrics.append(_row(out, taught, plan) | {"exact_match": right / len(test)})
+        OUT.print(f"{taught.arm}, seed {taught.seed}: {right / len(test):.1%}", markup=False)
+    return metrics
+
+
+def _row(out: Path, taught: Taught, plan: Plan) -> dict[str, Any]:
+    named = {"order": taught.arm, "seed": taught.seed}
+    return named | origin(out / "datasets" / taught.order, plan) | taught.costs
 
 
 if __name__ == "__main__":

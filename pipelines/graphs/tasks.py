@@ -9,17 +9,12 @@ guesses one of the arms. From the end back, every node follows from the one befo
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from string import ascii_letters
 
-from mireorder import Reading, Words
 from mireorder.errors import InputError
-from mireorder.files import write_text
 
-READING, CUTTER = Reading(separator="="), Words()  # of a row's line
 TEST_ROWS = 1000
 
 
@@ -36,10 +31,14 @@ class Star:
     path: tuple[str, ...]
 
     @property
-    def line(self) -> str:
-        """As it stands in a file: ``ba,ac,bd,de/be=b d e``."""
-        edges = ",".join(map("".join, self.edges))
-        return f"{edges}/{self.path[0]}{self.path[-1]}={' '.join(self.path)}"
+    def text(self) -> str:
+        """The question: `` b a, a c, b d, d e/ b e``. A space stands before each node, here and in the answer."""
+        return ",".join(f" {first} {last}" for first, last in self.edges) + f"/ {self.path[0]} {self.path[-1]}"
+
+    @property
+    def record(self) -> dict[str, str]:
+        """As a row."""
+        return {"text": self.text, "target": " ".join(self.path)}
 
 
 def star(degree: int, length: int, draw: random.Random) -> Star:
@@ -58,7 +57,7 @@ def star(degree: int, length: int, draw: random.Random) -> Star:
 
 
 def stars(degree: int, length: int, rows: int, seed: int = 0) -> dict[str, list[Star]]:
-    """Stars to learn from and 1,000 to measure on, or a tenth of fewer; no line stands twice.
+    """Stars to learn from and 1,000 to measure on, or a tenth of fewer; no question stands twice.
 
     Args:
         degree: arms of each star.
@@ -75,7 +74,7 @@ def stars(degree: int, length: int, rows: int, seed: int = 0) -> dict[str, list[
     draw, found = random.Random(seed), dict[str, Star]()
     for _ in range(20 * rows):
         one = star(degree, length, draw)
-        found[one.line] = one
+        found[one.text] = one
         if len(found) == rows:
             break
     else:
@@ -83,11 +82,3 @@ def stars(degree: int, length: int, rows: int, seed: int = 0) -> dict[str, list[
     held_out = min(TEST_ROWS, max(1, rows // 10))
     both = list(found.values())
     return {"train": both[held_out:], "test": both[:held_out]}
-
-
-def write_lines(folder: Path, splits: Mapping[str, Sequence[Star]]) -> dict[str, Path]:
-    """The stars as lines, one file a split, in ``data/``."""
-    paths = {name: folder / "data" / f"{name}.txt" for name in splits}
-    for name, rows in splits.items():
-        write_text(paths[name], "".join(f"{row.line}\n" for row in rows))
-    return paths
