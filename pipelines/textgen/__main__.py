@@ -38,7 +38,7 @@ from pipelines.textgen.tasks import TASKS, TextTask, made_up_pairs, read_pairs
 
 FULL = Teaching(steps=1500)  # about once through WikiText-2
 SMALL_SIZES = 300, 30, 200  # rows, test rows, words looked at
-ARMS = ("plain", "lead", "lead-unmarked", "lookahead", "lookahead-unmarked")
+ARMS = ("plain", "lead", "lead-unmarked", "lookahead", "lookahead-unmarked", "shuffle")
 COLUMNS = {
     "perplexity": ("perplexity, all", ".2f"),
     "bits_per_byte": ("bits per byte, all", ".4f"),
@@ -94,7 +94,8 @@ def main(
     """Is it worth it on free text? From articles to perplexity and summaries, in one folder.
 
     To the front of each sentence the word is copied that source and earlier sentences make likelier by most bits
-    (lead), or a span of later words (lookahead), behind marks or unmarked. The data is reordered and checked, the same
+    (lead), or a span of later words (lookahead), behind marks or unmarked; or the sentences stand in another random
+    order in every row, each behind its marker (shuffle). The data is reordered and checked, the same
     model is trained on each form with the same seeds, rows and steps, and measured on held-out rows: by all nats that
     it spends per natural token, the cost of the leads included, and by those of the natural tokens alone; summaries
     also by ROUGE of what is restored. The page that is written says which of them can be compared.
@@ -103,7 +104,7 @@ def main(
     python -m pipelines.textgen xsum --out xsum/ --model meta-llama/Llama-3.2-1B --adapter lora --batch-size 16
     """
     dataset = options.task_of(TASKS, task)
-    copying = {name: _copying(name, unmarked, copies, span) for name in options.listed(policies)}
+    arms = {name: _arm(name, dataset, unmarked, copies, span, looked_at) for name in options.listed(policies)}
     kind = options.passed(model=model, adapter=adapter, tokenizer=tokenizer, vocabulary=vocabulary)
     budget = options.passed(seeds=seeds, steps=steps, batch_size=batch_size, learning_rate=learning_rate)
     named = options.listed(objectives, "objectives")
@@ -119,7 +120,7 @@ def main(
     tokenizer = teaching.load_tokenizer(texts)  # before anything is written: the model's name may be wrong
     open_folder(out, task, unmarked, copies, span, looked_at, replace(teaching, seeds=0), digest(splits))
     paths = write_data(out, {name: [row.record for row in of] for name, of in splits.items()})
-    plans = fit_all(out, paths, _arms(copying, dataset, looked_at))
+    plans = fit_all(out, paths, arms)
     # An adapter can't learn the embeddings of new tokens: its marks are text.
     apply_all(out, paths, plans, form="token", tokenizer=tokenizer, reserve=teaching.adapter == "full")
     metrics = _measure(out, dataset, splits, plans, teaching)
@@ -129,23 +130,19 @@ def main(
     OUT.print(f"results written to {out}")
 
 
-def _copying(name: str, unmarked: bool, copies: int, span: int) -> Copying | None:
-    """What a policy copies; None for plain."""
-    policy, dash, how = name.partition("-")
-    known: dict[str, Lead | Lookahead | None] = {"plain": None, "lead": Lead(copies), "lookahead": Lookahead(span)}
-    if policy not in known or how not in ("", "unmarked") or (dash and policy == "plain"):
+def _arm(name: str, task: TextTask, unmarked: bool, copies: int, span: int, looked_at: int) -> dict[str, Any]:
+    """What `fit` takes for a policy."""
+    policy, dash, _ = name.partition("-")
+    copied: dict[str, Lead | Lookahead] = {"lead": Lead(copies), "lookahead": Lookahead(span)}
+    if name not in ARMS:
         raise InputError(f"there is no policy {name!r} here", remedy=f"name some of {','.join(ARMS)}")
-    found = known[policy]
-    return None if found is None else Copying(found, marks=not (unmarked or how))
-
-
-def _arms(copying: dict[str, Copying | None], task: TextTask, looked_at: int) -> dict[str, dict[str, Any]]:
     common = {"reading": Reading(("text",), ("target",)), "cutter": "words", "between": task.between}
-    associating = Associating(words=looked_at)
-    return {
-        name: common | {"order": Order(how or "plain", associating if how and how.policy.needs_scores else None)}
-        for name, how in copying.items()
-    }
+    if policy == "shuffle":
+        return common | {"cutter": "sentences", "order": Order("shuffle", markers=True)}
+    if policy == "plain":
+        return common | {"order": Order("plain", None)}
+    associating = Associating(words=looked_at) if policy == "lead" else None
+    return common | {"order": Order(Copying(copied[policy], marks=not (unmarked or dash)), associating)}
 
 
 def _measure(
