@@ -1,13 +1,15 @@
 """Orders and objectives in one table: what runs of the pipelines with ``--objectives`` reached.
 
-Run it: ``python -m pipelines.objectives runs/ --out pipelines/results/objectives.md``.
+Run it: ``python -m pipelines.objectives runs/ --out pipelines/results/objectives.md``. All runs stand in
+``objectives.csv`` beside the page, too: a page grows task by task, on whatever machine has the time.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Any
@@ -51,6 +53,7 @@ class Run:
         operations: of all its steps.
         extra: parameters that it had while it learnt.
         value: what it reached.
+        command: that made it.
     """
 
     order: str
@@ -60,6 +63,7 @@ class Run:
     operations: float
     extra: int
     value: float
+    command: str = ""
 
     @property
     def key(self) -> Key:
@@ -105,15 +109,19 @@ def main(
 ) -> None:
     """Put what orders and objectives reached into one page.
 
-    A folder MUL holds the runs of equal steps. Folders MUL+1.5 and the like hold runs of ntp with more steps, which
-    are compared with the objectives whose runs took as many operations.
+    A folder MUL holds the runs of equal steps, MUL+every further orders of the same steps. Folders MUL+1.5 and the
+    like hold runs of ntp with more steps, which are compared with the objectives whose runs took as many operations.
+    Tasks of a page that is there already stay in it, unless the folder has runs of them.
     """
+    kept = out.with_suffix(".csv")
     tasks = read(runs)
     if not tasks:
         raise InputError("holds no run with objectives", shard=str(runs), remedy="run a pipeline with --objectives")
-    write_text(
-        out, page(tasks, seconds(sorted({run.objective for task in tasks for run in task.runs})) if timed else {})
-    )
+    before = load(kept) if kept.is_file() else []
+    tasks = sorted([*(task for task in before if task.name not in {of.name for of in tasks}), *tasks], key=_place)
+    save(tasks, kept)
+    names = dict.fromkeys(run.objective for task in tasks for run in task.runs)
+    write_text(out, page(tasks, seconds(list(names)) if timed else {}))
     OUT.print(f"page written to {out}", markup=False)
 
 
@@ -125,6 +133,27 @@ def read(runs: Path) -> list[Task]:
             found.setdefault((folder.name.partition("+")[0], name), []).append(run)
     tasks = [Task(task, measure, tuple(of)) for (task, measure), of in found.items()]
     return [task for task in tasks if any(run.objective != NTP for run in task.runs)]
+
+
+def load(path: Path) -> list[Task]:
+    """The tasks that `save` wrote."""
+    found: dict[tuple[str, str], list[Run]] = {}
+    for row in pl.read_csv(path).to_dicts():
+        found.setdefault((row.pop("task"), row.pop("measure")), []).append(
+            Run(**row | {"command": row["command"] or ""})
+        )
+    return [Task(task, measure, tuple(runs)) for (task, measure), runs in found.items()]
+
+
+def save(tasks: Sequence[Task], path: Path) -> None:
+    """Every run in a line of CSV."""
+    rows = [{"task": task.name, "measure": task.measure} | asdict(run) for task in tasks for run in task.runs]
+    pl.DataFrame(rows).write_csv(path)
+
+
+def _place(task: Task) -> tuple[int, str]:
+    """Tasks of one measure stand together."""
+    return list(MEASURES).index(task.measure), task.name
 
 
 def _runs(folder: Path) -> Iterator[tuple[str, Run]]:
@@ -139,12 +168,24 @@ def _runs(folder: Path) -> Iterator[tuple[str, Run]]:
         rows = [row | {"arm": row["order"]} for row in pl.read_parquet(measured).to_dicts() if row.get("operations")]
     else:
         return
+    command = _command(folder)
     for row in rows:
         measure = next(name for name in MEASURES if row.get(name) is not None)
         order, _, objective = row["arm"].partition("@")
         spent = row["operations"] * row["steps"]
         asked = row["seed"], row["steps"], spent, row["extra_parameters"], row[measure]
-        yield measure, Run(order, objective or NTP, *asked)
+        yield measure, Run(order, objective or NTP, *asked, command)
+
+
+def _command(folder: Path) -> str:
+    """What the folder's page says it was made by, paths without what lies above them; empty if it says nothing."""
+    written = folder / "README.md"
+    said = (
+        re.search(r"^Made by `(.*)`; run", written.read_text(encoding="utf-8"), re.MULTILINE)
+        if written.is_file()
+        else None
+    )
+    return re.sub(r"(?<= )/\S*/(?=\S)", "", said[1]) if said else ""
 
 
 def page(tasks: Sequence[Task], timed: Mapping[str, float]) -> str:
@@ -154,6 +195,8 @@ def page(tasks: Sequence[Task], timed: Mapping[str, float]) -> str:
     for task in tasks:
         title, _ = MEASURES[task.measure]
         parts += [f"## {task.name}", f"{title[0].upper()}{title[1:]}, after {task.steps:,} steps.", _table(task)]
+        commands = "\n".join(dict.fromkeys(run.command for run in task.runs if run.command))
+        parts += [f"Made by:\n\n```\n{commands}\n```"] if commands else []
     return "\n\n".join(parts) + "\n"
 
 

@@ -10,7 +10,7 @@ from test_compare import in_this_process
 from test_pipelines import arithmetic
 
 from mireorder.errors import InputError
-from pipelines.objectives import main, page, read, seconds
+from pipelines.objectives import load, main, page, read, seconds
 from pipelines.textgen import __main__ as textgen
 
 NTP, TOP, MTP = "ntp", "top", "mtp-2"
@@ -32,6 +32,8 @@ def folder(runs, name, steps, *found):
     ]
     (runs / name).mkdir()
     pl.DataFrame(rows).write_parquet(runs / name / "metrics.parquet")
+    made = f"Made by `python -m pipelines.textgen {name} --out {runs / name} --steps {steps}`; run again, it resumes."
+    (runs / name / "README.md").write_text(f"# A page\n\n{made}\n")
 
 
 @pytest.fixture
@@ -62,6 +64,24 @@ def test_what_was_not_run_leaves_its_place_empty(runs):
     (runs / "text+1.5" / "metrics.parquet").unlink()
     (task,) = read(runs)
     assert "| plain | `mtp-2` | 2.000 (1.000 to 3.000) | 2 | -1.000 (-1.000 to -1.000) |  |" in page([task], {})
+
+
+def test_a_page_grows_task_by_task(runs, tmp_path):
+    out = tmp_path / "pages" / "page.md"
+    out.parent.mkdir()
+    main(runs, out, timed=False)
+    first = out.read_text()
+    assert "```\npython -m pipelines.textgen text --out text --steps 10\npython -m pipelines.textgen text+1.5" in first
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    folder(elsewhere, "news", 20, ("plain", 0, 3.0), ("plain@top", 0, 2.5))
+    main(elsewhere, out, timed=False)
+    assert [task.name for task in load(out.with_suffix(".csv"))] == ["news", "text"]
+    both = out.read_text()
+    assert "| objective | news: plain | text: plain |" in both and both.endswith(first[first.index("## text") :])
+    folder(elsewhere, "text", 30, ("plain", 0, 5.0), ("plain@top", 0, 4.5))
+    main(elsewhere, out, timed=False)  # runs at hand are taken in place of those kept
+    assert "after 30 steps" in out.read_text() and "after 10 steps" not in out.read_text()
 
 
 def test_a_folder_without_objectives_is_refused(tmp_path):

@@ -60,10 +60,18 @@ def test_text_end_to_end(tmp_path):
     textgen.main("xsum", tmp_path / "out", policies=",".join(textgen.ARMS), small=True, steps=3)
     out = tmp_path / "out"
     metrics = pl.read_parquet(out / "metrics.parquet")
-    assert metrics["order"].to_list() == ["plain", "lead", "lead-unmarked", "lookahead", "lookahead-unmarked"]
-    plain, *led = metrics.to_dicts()
+    assert metrics["order"].to_list() == [
+        "plain",
+        "lead",
+        "lead-unmarked",
+        "lookahead",
+        "lookahead-unmarked",
+        "shuffle",
+    ]
+    plain, *led, shuffled = metrics.to_dicts()
     assert plain["perplexity"] == plain["perplexity_given"] and plain["tokens_copied_per_token"] == 0
     assert all(row["perplexity"] > row["perplexity_given"] and row["tokens_copied_per_token"] > 0.1 for row in led)
+    assert shuffled["perplexity"] == shuffled["perplexity_given"] and shuffled["tokens_copied_per_token"] == 0
     assert ("rougeL" in metrics.columns) == has_rouge()
     for name in metrics["order"]:
         assert check(out / "datasets" / name).ok
@@ -74,9 +82,10 @@ def test_text_end_to_end(tmp_path):
         "lead-unmarked": False,
         "lookahead": True,
         "lookahead-unmarked": False,
+        "shuffle": True,
     }
     models = [json.loads(file.read_text("utf-8")) for file in out.glob("models/*/config.json")]
-    assert len(models) == 5 and len({model["n_positions"] for model in models}) == 1, "the same initial weights"
+    assert len(models) == 6 and len({model["n_positions"] for model in models}) == 1, "the same initial weights"
     page = (out / "README.md").read_text("utf-8")
     assert "upper bound" in page and "proves nothing" in page
     assert ("rouge-score is not installed" in page) != has_rouge()
