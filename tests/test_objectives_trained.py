@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("trl")
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from test_sft import SUMS, write_dataset
 from transformers import AutoModelForCausalLM
 
@@ -17,7 +17,7 @@ from mireorder.errors import InputError
 from mireorder.tokenizing.characters import character_tokenizer
 from mireorder.training.budget import Budget
 from mireorder.training.encoded import encode_dataset
-from mireorder.training.loop import batch_of, to_rows, train_steps
+from mireorder.training.loop import Learner, batch_of, to_rows, train_steps
 from mireorder.training.objectives import OBJECTIVES, objective_of
 from mireorder.training.objectives.ntp import Ntp
 from mireorder.training.presets import build
@@ -137,3 +137,26 @@ def test_a_saved_model_is_a_plain_one(name, tmp_path):
 def test_an_unknown_objective_is_refused_before_anything_is_read(tmp_path):
     with pytest.raises(InputError, match="there is no objective 'topp'; did you mean 'top'"):
         train(tmp_path / "nowhere", "tiny", tmp_path / "model", objective="topp")
+
+
+@pytest.mark.parametrize("name", [pytest.param("selective"), *(p for p in ONE_FAST if p.values != ("selective",))])
+def test_a_paused_run_goes_on_as_if_it_never_was(name, encoded, tmp_path):
+    """Paused behind the step at which a model becomes its own reference, and a head of a curriculum joins."""
+    budget, rows = Budget(8, 4, learning_rate=1e-2), rows_of(encoded)
+
+    def learner():
+        return Learner(build("nano", encoded.tokenizer, 16, 0), rows, budget, 1e-2, objective_of(name))
+
+    def losses(of, numbers):
+        return [float(of.step(np.arange(4 * n, 4 * n + 4) % len(rows.lengths))) for n in numbers]
+
+    torch.manual_seed(0)
+    whole = learner()
+    expected = losses(whole, range(8))
+    torch.manual_seed(0)
+    first = learner()
+    before = losses(first, range(5))
+    save_file({key: value.clone() for key, value in first.state().items()}, tmp_path / "state")
+    second = learner()
+    second.resume(load_file(tmp_path / "state"))
+    assert before + losses(second, range(5, 8)) == pytest.approx(expected, rel=1e-6)

@@ -177,6 +177,7 @@ class Learner:
     def state(self) -> dict[str, Any]:
         """All that the next steps depend on, but the batches: tensors by name."""
         kept = {"done": torch.tensor(self.done)} | {f"weights.{n}": w.detach() for n, w in enumerate(self._weights)}
+        kept |= {f"columns.{name}": of for name, of in self._rows.columns.items()}  # the model's own, of a reference
         moments = self._optimiser.state_dict()["state"]
         return kept | {f"{name}.{n}": value for n, of in moments.items() for name, value in of.items()}
 
@@ -193,6 +194,10 @@ class Learner:
                 name, _, number = key.partition(".")
                 if name == "weights":
                     self._weights[int(number)].copy_(value)
+                elif name == "columns":
+                    self._rows = replace(
+                        self._rows, columns=self._rows.columns | {number: value.to(self._rows.labels.device)}
+                    )
                 elif number:
                     moments.setdefault(int(number), {})[name] = value
         groups = self._optimiser.state_dict()["param_groups"]
