@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from mireorder.ordering.plan import Plan
 from mireorder.reading import Reading
 from mireorder.stages import fit
 
+_GROUPS = "groups"
 _READ = ("source", "target", "separator", "reading")
 
 
@@ -37,8 +40,9 @@ def fit_by(
 ) -> Bundle:
     """Find the order of the targets of each group of rows: `fit` of each group by itself, in one bundle.
 
-    The rows are read once and written to a file of each group in the temporary folder; from there they are counted.
-    Each plan is the one that `fit` makes of the group's rows alone, byte for byte.
+    The rows are read once and written to a file of each group, in folder ``kept`` if there is one, else in the
+    temporary folder; from there they are counted. Each plan is the one that `fit` makes of the group's rows alone, byte
+    for byte.
 
     Args:
         data: whatever `open_shards` reads; of several splits, ``train`` is counted.
@@ -49,7 +53,7 @@ def fit_by(
         groups: those that get a plan; None takes all there are.
         members: group -> arguments of `fit` that differ for it, such as ``cutter`` and ``order``.
         **options: arguments of `fit`, for each group by itself. With ``reject``, rows of no group are left out, and
-            a warning says how many. Workers of an engine must see the temporary folder.
+            a warning says how many. Workers of an engine must see the folder of the groups' files.
 
     Raises:
         InputError: what `fit` raises; or a row has no group, there are more than 256, or units are ids.
@@ -69,8 +73,8 @@ def fit_by(
     plain, reject = other == "plain", bool(options.get("reject"))
     engine = engine_of(options.pop("engine", "local"), options.pop("workers", None))
     wanted = {*changed, *(named if groups is None else groups)}
-    with tempfile.TemporaryDirectory(prefix="mireorder-") as folder, engine as where:
-        files = GroupFiles(Path(folder), groups)
+    with _scratch(options.get("kept")) as folder, engine as where:
+        files = GroupFiles(folder, groups)
         shards = open_shards(data, reading)
         files.fill(to_count(shards), by, plain or reject, options.get("progress"))
         if files.bare and not plain:
@@ -83,6 +87,22 @@ def fit_by(
         plans = _plans(shards, reading, files, options | {"engine": where}, changed)
     told = by if isinstance(by, str) else {group: by[group] for group in plans}
     return Bundle.of(plans, told, tag=tag, other=other)
+
+
+@contextmanager
+def _scratch(kept: Path | None) -> Iterator[Path]:
+    """An empty folder for the groups' files: what a killed run left in the one for parts is removed."""
+    if kept is None:
+        with tempfile.TemporaryDirectory(prefix="mireorder-") as folder:
+            yield Path(folder)
+        return
+    new = Path(kept) / _GROUPS
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    try:
+        yield new
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
 
 
 def _plans(

@@ -45,6 +45,15 @@ def test_the_plans_are_the_same_for_any_files_and_engine(tmp_path):
     assert list(fit_by(files, "task", groups=[*wanted], members=wanted, **COLUMNS).members) == [*wanted]
 
 
+def test_files_of_groups_lie_where_parts_are_kept_and_leftovers_of_a_killed_run_are_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    left = tmp_path / "kept" / "groups" / "0.arrow"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half a file")
+    assert fit_by(ROWS, "task", members=MEMBERS, kept=tmp_path / "kept", **COLUMNS) == bundle_of("column")
+    assert list((tmp_path / "kept").iterdir()) == []
+
+
 def test_groups_are_classes_or_whole_numbers_too():
     names = sorted(MEMBERS)
     features = Features({"task": ClassLabel(names=names), "q": Value("string"), "a": Value("string")})

@@ -170,7 +170,7 @@ def test_an_input_that_is_wrong_leaves_no_counts_behind(sums, tmp_path, capsys):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="it forks, and looks at /proc")
-@pytest.mark.parametrize("command", ["apply, Parquet", "merge", "count"])
+@pytest.mark.parametrize("command", ["apply, Parquet", "merge", "count", "fit-by"])
 def test_a_dozen_kills_and_more_are_recovered_from(command, tmp_path):
     run = [sys.executable, str(BENCH), "--only", command, "--kills", "30"]
     done = subprocess.run(run, capture_output=True, text=True, env=os.environ | {"TMPDIR": str(tmp_path)})

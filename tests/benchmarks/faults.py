@@ -8,6 +8,7 @@ Prints what came of it and writes FAULTS.md. For Linux.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import shutil
@@ -48,7 +49,7 @@ from mireorder.dataset import folder as dataset_folder
 from mireorder.fitting import parts
 
 HERE = Path(__file__).parent
-SLOW = ("train", "compare", "search")  # whose libraries have threads that do not live through a fork
+SLOW = ("train", "weigh", "compare", "search")  # whose libraries have threads that do not live through a fork
 DIGITS = "--split = --cutter digits"
 SMALL = "--steps 6 --batch-size 8 --seeds 1 --workers 1"
 
@@ -66,10 +67,12 @@ CASES = [
     Case("apply", "apply {data} --plan {made}/plan", 66),
     Case("apply, Parquet", "apply {data} --plan {made}/plan --as parquet", 14),
     Case("fit", f"fit {{data}} {DIGITS} --resamples 5", 32),
+    Case("fit-by", "fit {tasks} --source question --target answer --cutter digits --by task --resamples 5", 12),
     Case("count", f"count {{data}} {DIGITS}", 42),
     Case("merge", "merge {made}/counts {made}/more", 26),
     Case("export", "export {made}/rows --to trl", 10),
     Case("train", "train {made}/rows --model tiny --steps 30 --batch-size 8 --resume", 4),
+    Case("weigh", "weigh {made}/tokens --reference {made}/model", 4),
     Case("compare", f"compare {{first}} {DIGITS} --policies plain,reverse {SMALL}", 4),
     Case("search", f"search {{first}} {DIGITS} --criterion joint --budget 1 {SMALL}", 2),
 ]
@@ -91,6 +94,8 @@ class Bench:
             lines = "".join(f"{a}*{b}={a * b}\n" for a, b in sums[number * 1600 : (number + 1) * 1600])
             (root / f"{number}.txt").write_text(lines)
         (root / "first.txt").write_text("".join(f"{a}+{b}={a + b}\n" for a, b in sums[:60]))
+        tasks = [{"task": op, "question": f"{a}{op}{b}", "answer": f"{a * b}"} for a, b in sums[:800] for op in "*x"]
+        (root / "tasks.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in tasks))
         made, data = root / "made", self.line("{data}")
         self.must(f"fit {data} {DIGITS} --policy reverse --out {made}/plan")
         self.must(f"count {data} {DIGITS} --out {made}/counts")
@@ -99,9 +104,15 @@ class Bench:
         self.must(f"apply {root}/first.txt --plan {made}/first --out {made}/rows")
         self.whole: dict[str, tuple[dict[str, str], float]] = {}
 
+    def make_reference(self) -> None:
+        made, tokens = self.root / "made", "--form token --tokenizer {made}/model"
+        self.must(f"train {made}/rows --model tiny --steps 3 --batch-size 8 --out {made}/model")
+        self.must(self.line(f"apply {{first}} --plan {{made}}/first {tokens} --out {{made}}/tokens"))
+
     def line(self, line: str) -> str:
         data = " ".join(str(path) for path in sorted(self.root.glob("[0-9].txt")))
-        return line.format(data=data, made=self.root / "made", first=self.root / "first.txt")
+        at = {name: self.root / name for name in ("made", "first.txt", "tasks.jsonl")}
+        return line.format(data=data, **{name.partition(".")[0]: path for name, path in at.items()})
 
     def must(self, line: str) -> None:
         status, said = self.ended(self.start(line))
@@ -319,6 +330,8 @@ class Bench:
 def faults(bench: Bench, kills: int, only: str) -> None:
     """All of them."""
     cases = [case for case in CASES if only in case.name]
+    if "weigh" in [case.name for case in cases]:
+        bench.make_reference()
     for case in cases:
         bench.undisturbed(case)
         steps, number = bench.operations(case), max(2, round(kills / 200 * case.kills))
@@ -381,7 +394,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200, help="SIGKILLs in all")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    if not options.only or options.only in "train compare search":
+    if not options.only or options.only in " ".join(SLOW):
         from mireorder.training import train  # noqa: F401 (before the forks)
     dataset_folder.TOGETHER_BYTES, parts.PART_BYTES = 1, 1
     started = time.monotonic()
