@@ -7,7 +7,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -56,18 +56,21 @@ class ResultsFolder:
     """
 
     def __init__(self, folder: Path, content: Mapping[str, Any], file: str = FILE) -> None:
-        self.folder = folder
+        self.folder, self._is_compared = folder, file == FILE
         if not (folder / file).is_file():
             require_empty(folder)
         clear_parts(folder)
         claim(folder, file, content)
 
     def is_finished(self, job: Job) -> bool:
-        """Whether the rows of a run are here, and its model if it is kept."""
-        return self._path(job).is_file() and (job.save is None or Path(job.save).is_dir())
+        """Whether the rows of a run are here, by themselves or in the table, and its model if it is kept."""
+        told = self._path(job).is_file() or _run(job.arm, job.model, job.seed, job.match) in self._table
+        return told and (job.save is None or Path(job.save).is_dir())
 
     def rows(self, job: Job) -> list[ResultRow]:
         """The rows of a finished run."""
+        if not self._path(job).is_file():
+            return self._table[_run(job.arm, job.model, job.seed, job.match)]
         return [json.loads(line) for line in self._path(job).read_text(encoding="utf-8").splitlines()]
 
     def finish(self, job: Job, rows: Sequence[ResultRow]) -> None:
@@ -83,9 +86,22 @@ class ResultsFolder:
             pl.DataFrame(list(rows), infer_schema_length=None).write_parquet(part)
         return path
 
+    @cached_property
+    def _table(self) -> dict[tuple[Any, ...], list[ResultRow]]:
+        """The rows of each run in the table of a comparison, which may lie here without the runs."""
+        found: dict[tuple[Any, ...], list[ResultRow]] = {}
+        for row in read_results(self.folder)[1] if (self.folder / RESULTS).is_file() and self._is_compared else []:
+            found.setdefault(_run(row["arm"], row["model"], row["seed"], row["match"]), []).append(row)
+        return found
+
     def _path(self, job: Job) -> Path:
         named = json.dumps([job.arm, job.model, job.seed, job.match, job.until])
         return self.folder / RUNS / f"{hashlib.sha256(named.encode()).hexdigest()[:16]}.jsonl"
+
+
+def _run(arm: str, model: str, seed: int, match: str) -> tuple[Any, ...]:
+    """What a run is known by; behind a colon stands the order that a model of every order was made to answer in."""
+    return arm.partition(":")[0], model, seed, match
 
 
 def read_results(folder: Path) -> tuple[dict[str, Any], list[ResultRow]]:
