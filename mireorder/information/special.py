@@ -1,7 +1,7 @@
 """The gamma function and its kin, of arrays of positive numbers.
 
-scipy.special has them too, but takes longer to load than a plan of some thousand rows to fit. Formulas are numbered as
-in Abramowitz and Stegun, "Handbook of Mathematical Functions" (1964).
+scipy.special has them too, but loading it takes a tenth of the time of a small `fit`. Formulas are numbered as in
+Abramowitz and Stegun, "Handbook of Mathematical Functions" (1964).
 """
 
 from __future__ import annotations
