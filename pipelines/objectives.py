@@ -111,14 +111,13 @@ def main(
 
     A folder MUL holds the runs of equal steps, MUL+every further orders of the same steps. Folders MUL+1.5 and the
     like hold runs of ntp with more steps, which are compared with the objectives whose runs took as many operations.
-    Tasks of a page that is there already stay in it, unless the folder has runs of them.
+    Runs of a page that is there already stay in it: their file beside it is added to.
     """
     kept = out.with_suffix(".csv")
     tasks = read(runs)
     if not tasks:
         raise InputError("holds no run with objectives", shard=str(runs), remedy="run a pipeline with --objectives")
-    before = load(kept) if kept.is_file() else []
-    tasks = sorted([*(task for task in before if task.name not in {of.name for of in tasks}), *tasks], key=_place)
+    tasks = together([*(load(kept) if kept.is_file() else ()), *tasks])
     save(tasks, kept)
     names = dict.fromkeys(run.objective for task in tasks for run in task.runs)
     write_text(out, page(tasks, seconds(list(names)) if timed else {}))
@@ -151,9 +150,13 @@ def save(tasks: Sequence[Task], path: Path) -> None:
     pl.DataFrame(rows).write_csv(path)
 
 
-def _place(task: Task) -> tuple[int, str]:
-    """Tasks of one measure stand together."""
-    return list(MEASURES).index(task.measure), task.name
+def together(tasks: Sequence[Task]) -> list[Task]:
+    """Tasks of one name as one; of runs of one order, objective, seed and steps the last. One measure stands together."""
+    found: dict[tuple[str, str], dict[tuple[Any, ...], Run]] = {}
+    for task in sorted(tasks, key=lambda task: (list(MEASURES).index(task.measure), task.name)):
+        for run in task.runs:
+            found.setdefault((task.name, task.measure), {})[*run.key, run.seed, run.steps] = run
+    return [Task(*named, tuple(runs.values())) for named, runs in found.items()]
 
 
 def _runs(folder: Path) -> Iterator[tuple[str, Run]]:
