@@ -151,7 +151,10 @@ def save(tasks: Sequence[Task], path: Path) -> None:
 
 
 def together(tasks: Sequence[Task]) -> list[Task]:
-    """Tasks of one name as one; of runs of one order, objective, seed and steps the last. One measure stands together."""
+    """Tasks of one name as one, those of one measure side by side.
+
+    Of runs of one order, objective, seed and number of steps the last is taken.
+    """
     found: dict[tuple[str, str], dict[tuple[Any, ...], Run]] = {}
     for task in sorted(tasks, key=lambda task: (list(MEASURES).index(task.measure), task.name)):
         for run in task.runs:
