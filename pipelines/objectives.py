@@ -38,6 +38,8 @@ AGREES = 0.04
 TIMED = 40
 """Steps that are timed of each objective."""
 
+PLAIN = "plain"
+
 Key = tuple[str, str]  # order, objective
 
 
@@ -93,6 +95,11 @@ class Task:
     def values(self, key: Key) -> dict[int, float]:
         """Seed -> what the runs of the budget reached."""
         return {run.seed: run.value for run in self.runs if run.key == key and run.steps == self.steps}
+
+    def gains(self, key: Key) -> dict[int, float]:
+        """Seed -> what an objective adds to ntp in this order, by equal steps."""
+        values, rivals = self.values(key), self.values((key[0], NTP))
+        return {seed: values[seed] - rivals[seed] for seed in values.keys() & rivals.keys()}
 
     def of_equal_operations(self, key: Key) -> dict[int, float]:
         """Seed -> what ntp reached in this order with as many operations, in more steps; empty if none was run."""
@@ -210,7 +217,9 @@ _ABOUT = (
     "Every order is learnt under every objective by the same model, with the same seeds, rows and number of steps. "
     "What an objective adds to the model is dropped before it is measured. Intervals are 95% bootstrap intervals over "
     "the seeds; of two or three seeds they are too narrow. Differences are those of runs of one seed. *Equal "
-    "operations* compares with ntp that was given as many more steps as it takes to spend as many operations."
+    "operations* compares with ntp that was given as many more steps as it takes to spend as many operations. "
+    "*Interaction* is what the objective adds in this order less what it adds in the natural order: 0 where the gains "
+    "of order and objective add up."
 )
 
 
@@ -247,8 +256,12 @@ def _table(task: Task) -> str:
         order, objective = key
         cells = [order, f"`{objective}`", _interval(mean_of(list(values.values())), form), str(len(values))]
         rivals = [task.values((order, NTP)), task.of_equal_operations(key)]
-        rows.append([*cells, *("" if objective == NTP else _lead(values, rival, form) for rival in rivals)])
-    head = ["order", "objective", "reached", "seeds", "over ntp, equal steps", "over ntp, equal operations"]
+        cells += ["" if objective == NTP else _lead(values, rival, form) for rival in rivals]
+        cells.append("" if order == PLAIN else _lead(values, task.values((PLAIN, objective)), form))
+        gains = task.gains(key), task.gains((PLAIN, objective))
+        rows.append([*cells, "" if order == PLAIN or objective == NTP else _lead(*gains, form)])
+    compared = ["over ntp, equal steps", "over ntp, equal operations", "over the natural order", "interaction"]
+    head = ["order", "objective", "reached", "seeds", *compared]
     return _lines(head, rows)
 
 

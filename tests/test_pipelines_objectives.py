@@ -52,12 +52,22 @@ def test_ntp_with_more_steps_is_what_costly_objectives_are_compared_with(runs):
     assert task.of_equal_operations(("plain", TOP)) == {0: 2.0, 1: 4.0}
     text = page([task], {NTP: 0.5, TOP: 1.0})
     assert (
-        "| plain | `mtp-2` | 2.000 (1.000 to 3.000) | 2 | -1.000 (-1.000 to -1.000) | +0.125 (-0.250 to +0.500) |"
+        "| plain | `mtp-2` | 2.000 (1.000 to 3.000) | 2 | -1.000 (-1.000 to -1.000) | +0.125 (-0.250 to +0.500) |  |  |"
         in text
     )
-    assert "| plain | `ntp` | 3.000 (2.000 to 4.000) | 2 |  |  |" in text
+    assert "| plain | `ntp` | 3.000 (2.000 to 4.000) | 2 |  |  |  |  |" in text
     assert "| `mtp-2` | **2.000** |" in text  # of bits the least is the best
     assert "| `mtp-2` | 7 | 1.50 |  |" in text and "| `top` | 7 | 1.00 | 2.00 |" in text
+
+
+def test_gains_of_order_and_objective_are_added_up(runs):
+    folder(runs, "text+every", 10, *[("shuffle", 0, 1.5), ("shuffle", 1, 2.5), ("shuffle@top", 0, 0.5)])
+    (task,) = read(runs)
+    assert task.gains(("plain", TOP)) == {0: -0.5, 1: -1.0} and task.gains(("shuffle", TOP)) == {0: -1.0}
+    text = page([task], {})
+    ntp = "| shuffle | `ntp` | 2.000 (1.500 to 2.500) | 2 |  |  | -1.000 (-1.500 to -0.500) |  |"
+    top = "| shuffle | `top` | 0.500 (0.500 to 0.500) | 1 | -1.000 (-1.000 to -1.000) | -1.000 (-1.000 to -1.000) |"
+    assert ntp in text and f"{top} -1.000 (-1.000 to -1.000) | -0.500 (-0.500 to -0.500) |" in text
 
 
 def test_what_was_not_run_leaves_its_place_empty(runs):
