@@ -3,23 +3,23 @@
 import math
 
 import pytest
-
-from pipelines.arithmetic.tasks import Question
+from datasets import Dataset
 
 pytest.importorskip("torch")
 ORDERS = [(0, 1), (1, 0)]
 
 
-def questions(answer):
-    return [Question(f"{n:02}", answer(n), (n,)) for n in range(60)]
+def in_order(answer, order):
+    rows = [(f"{n:02}=", "".join(answer(n)[slot] for slot in order)) for n in range(60)]
+    table = [{"prompt": prompt, "completion": completion} for prompt, completion in rows]
+    return {"train": Dataset.from_list(table[10:]), "test": Dataset.from_list(table[:10])}
 
 
 def losses(answer, steps):
     from mireorder.training.budget import Budget
-    from pipelines.mixture import early_losses
+    from pipelines.orders.mixture import early_losses
 
-    rows = questions(answer)
-    return early_losses(rows[10:], rows[:10], ORDERS, Budget(steps, 16))
+    return early_losses({order: in_order(answer, order) for order in ORDERS}, Budget(steps, 16))
 
 
 def test_orders_in_which_answers_read_the_same_cost_the_same():

@@ -2,7 +2,10 @@
 
 import json
 import math
+import re
+from collections import Counter
 from decimal import Decimal
+from itertools import permutations
 
 import polars as pl
 import pytest
@@ -17,9 +20,10 @@ from test_compare import in_this_process, no_run, watched
 from mireorder import Plan
 from mireorder.errors import InputError, OutputError
 from pipelines import collect
-from pipelines import orders as orders_pipeline
 from pipelines.arithmetic.__main__ import main
 from pipelines.arithmetic.tasks import TASKS, questions, read_files, split
+from pipelines.orders import __main__ as orders_pipeline
+from pipelines.orders.tasks import answers_of
 
 # -- questions
 
@@ -157,17 +161,26 @@ def test_what_can_not_be_run_is_refused(tmp_path):
         arithmetic(tmp_path / "out", "gcd", files=tmp_path)
 
 
-def test_every_order_is_trained_and_held_against_the_scores(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("task", "units", "how"),
+    [
+        ("add", 3, {}),
+        pytest.param("bills", 4, {}, marks=pytest.mark.slow),
+        pytest.param("toxic", 4, {"data": "made-up"}, marks=pytest.mark.slow),
+    ],
+)
+def test_every_order_is_trained_and_held_against_the_scores(task, units, how, tmp_path, monkeypatch):
     def by_order(jobs, workers, progress, finished, *scratch):
         def rigged(job, rows):
             finished(job, [row | {"exact_match": reached[job.arm]} for row in rows])
 
         no_run(jobs, workers, progress, rigged)
 
-    reached = {"012": 0.1, "021": 0.7, "102": 0.2, "120": 0.4, "201": 0.9, "210": 0.3}
+    orders = ["".join(order) for order in permutations("0123"[:units])]
+    reached = {order: 7 * number % 13 / 24 + number / 100 for number, order in enumerate(orders)}
     monkeypatch.setattr("mireorder.evaluate.compare.run_all", by_order)
     out = tmp_path / "orders"
-    orders_pipeline.main("add", out, digits=2, seeds=2, steps=None, rows=None, small=True)
+    orders_pipeline.main(task, out, seeds=2, small=True, **how)
     table = json.loads((out / "scores.json").read_text())
     assert ["".join(map(str, row["order"])) for row in table] == list(reached)
     found = json.loads((out / "correlations.json").read_text())
@@ -178,9 +191,29 @@ def test_every_order_is_trained_and_held_against_the_scores(tmp_path, monkeypatc
         if len(set(values)) > 1:
             expected = spearmanr(values, list(reached.values())).statistic
             assert found[name]["at the end"]["value"] == pytest.approx(expected)
-    assert "| subset, area |" in (out / "README.md").read_text()
+    assert ("| subset, area |" in (out / "README.md").read_text()) == (task != "toxic")
+
+
+def test_answers_of_too_many_units_are_not_tried_in_every_order(tmp_path):
     with pytest.raises(InputError, match="6 slots have 720 orders"):
-        orders_pipeline.main("mul", tmp_path / "more", digits=3, seeds=1, steps=None, rows=None, small=True)
+        orders_pipeline.main("mul", tmp_path / "more", digits=3, seeds=1, small=True)
+
+
+def test_bills_add_up_and_no_question_of_one_is_trained_on():
+    answers = answers_of("bills", 2, 2000, None, 12)
+    asked = {name: {row.prompt for row in of} for name, of in answers.splits.items()}
+    assert not asked["train"] & asked["test"] and len(asked["test"]) == 200
+    for row in answers.splits["test"]:
+        pieces, price, shipping = map(int, re.split(r"[*+]", row.prompt))
+        net = pieces * price
+        expected = {"check": (net + shipping) % 9, "net": net, "shipping": shipping, "total": net + shipping}
+        assert json.loads(row.answer) == expected
+
+
+def test_of_labels_the_commonest_are_kept_and_rows_without_one_left_out():
+    answers = answers_of("emotions", 2, 400, "made-up", 12)
+    labels = Counter(label for of in answers.splits.values() for row in of for label in row.answer.split(", "))
+    assert set(labels) == {"rain", "sun", "snow", "wind"} == set(answers.cutter.names)
 
 
 def test_pages_and_pictures_of_runs_are_collected(tmp_path, capsys):

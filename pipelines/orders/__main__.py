@@ -1,4 +1,4 @@
-"""Does the score know? Every order of a few digits is trained, its scores are compared with what it reached.
+"""Does the score know? Every order of a few units is trained, its scores are compared with what it reached.
 
 Run it: ``python -m pipelines.orders mul --out mul-orders/``.
 """
@@ -20,6 +20,7 @@ from mireorder.evaluate.compare import Comparison
 from mireorder.evaluate.orders import Limited, area, criterion_gains, every_order
 from mireorder.evaluate.statistics import Interval, spearman
 from mireorder.files import write_text
+from mireorder.information.criteria import Criterion, Measure
 from mireorder.information.criteria.usable import HELD_OUT, Usable
 from mireorder.information.probes import PROBES
 from mireorder.ordering.best import cost_of
@@ -27,16 +28,14 @@ from mireorder.ordering.order import Order
 from mireorder.report.comparison import markdown_table
 from mireorder.training.budget import Budget
 from pipelines import options
-from pipelines.arithmetic.tasks import CUTTER, READING, TASKS, Question, questions, split, write_lines
 from pipelines.common import FULL, OUT, SMALL, main_of, open_folder, train_all
-from pipelines.mixture import Slots, early_losses
-from pipelines.pages import Part, again, compared, made_by, write_page
+from pipelines.orders.mixture import Slots, early_losses
+from pipelines.orders.tasks import BETWEEN, NAMES, READING, Answers, answers_of
+from pipelines.pages import Part, again, compared, made_by, sizes, write_page
 from pipelines.splits import digest
 
-CRITERIA = ("joint", "pairwise", "subset")
 INPUTS = (1, 2, 3)
 EARLY = 4  # the mixture of orders is trained for a quarter of an order's steps
-ORDERED = {name: task for name, task in TASKS.items() if name != "log"}  # logarithms have 6 digits: 720 orders
 FOLDER = {
     "`data/`": "the rows",
     "`scores.json`, `correlations.json`": "every score of every order, and how it goes with accuracy",
@@ -45,57 +44,63 @@ FOLDER = {
 
 
 def main(
-    task: Annotated[str, typer.Argument(help=f"one of {', '.join(ORDERED)}; answers of at most 5 digits")],
+    task: Annotated[str, typer.Argument(help=f"one of {', '.join(NAMES)}; answers of at most 5 units")],
     out: options.Out,
     digits: Annotated[int, typer.Option(help="of each number", min=1)] = 2,
+    data: Annotated[str | None, typer.Option(help="of labels: folder, files, hub id or made-up; else its own")] = None,
+    words: Annotated[int, typer.Option(help="words of a labelled text that are kept", min=1)] = 12,
     seeds: Annotated[int | None, typer.Option(help="runs of each order; by default 3", min=1)] = None,
     steps: Annotated[int | None, typer.Option(help="optimiser steps of each run; by default 3,000", min=1)] = None,
     batch_size: Annotated[int, typer.Option(help="rows a step", min=1)] = 64,
     rows: Annotated[int | None, typer.Option(help="questions at most", min=1)] = None,
     small: Annotated[bool, typer.Option("--small", help="a run of a minute, to see that all parts work")] = False,
 ) -> None:
-    """Train a small model on every order of an answer's digits, and ask which score would have known.
+    """Train a small model on every order of an answer's units, and ask which score would have known.
+
+    Answers are digits, four fields of JSON, or the four commonest labels of a dataset.
 
     Each criterion scores a slot given those emitted before it. The score of an order is the area under the cumulative
-    curve, so that information that comes early counts more. Besides: what a predictor that combines at most k inputs
-    is left without (unknown), and what it must draw from the source beyond the emitted slots (drawn). Scores and
-    accuracies are correlated by rank (Spearman, 95% bootstrap interval over the orders).
+    curve, so that information that comes early counts more. Besides, of digits: what a predictor that combines at most
+    k inputs is left without (unknown), and what it must draw from the source beyond the emitted slots (drawn). Scores
+    and accuracies are correlated by rank (Spearman, 95% bootstrap interval over the orders).
     """
-    asked = options.task_of(ORDERED, task)
     scale = replace(SMALL, steps=10) if small else replace(FULL, seeds=3, steps=3000)
     scale = replace(scale, **options.passed(seeds=seeds, steps=steps, rows=rows))
-    splits = split(questions(asked, digits, scale.rows))
-    orders = every_order(max(len(row.answer) for row in splits["train"]))
+    answers = answers_of(task, digits, scale.rows, data, words)
     budget = Budget(scale.steps, batch_size)
     batches = f"steps of {budget.batch_size} rows"
-    open_folder(out, f"orders of {task}", f"{digits}-digit numbers", replace(scale, seeds=0), batches, digest(splits))
-    paths = write_lines(out, splits)
+    open_folder(out, f"orders of {task}", answers.story, replace(scale, seeds=0), batches, digest(answers.splits))
+    paths = answers.write(out)
+    taken: dict[str, Any] = {"reading": READING, "cutter": answers.cutter, "between": BETWEEN}
+    units = len(fit(paths, order=Order("plain", None), **taken).units)
     prepared = {}
-    for order in orders:
-        plan = fit(paths, reading=READING, cutter=CUTTER, order=Order(permutation=order, criterion=None))
-        prepared["".join(map(str, order))] = (plan, apply(paths, plan))
-    comparison = train_all(out, prepared, replace(scale.setup, budget=budget, keep_models=False))
+    for order in every_order(units):
+        plan = fit(paths, order=Order(permutation=order, criterion=None), **taken)
+        prepared[order] = (plan, apply(paths, plan))
+    named = {"".join(map(str, order)): of for order, of in prepared.items()}
+    comparison = train_all(out, named, replace(scale.setup, budget=budget, keep_models=False))
     early = Budget(max(1, scale.steps // EARLY), batch_size)
-    scores = scores_of(orders, paths["train"], splits, Usable(seeds=1, steps=20) if small else Usable(), early)
+    rows_by_order = {order: rows for order, (_, rows) in prepared.items()}
+    scores = scores_of(answers, paths["train"], rows_by_order, Usable(seeds=1, steps=20) if small else Usable(), early)
     found = correlations(scores, reached(comparison))
-    table = [{"order": list(order)} | {name: of[order] for name, of in scores.items()} for order in orders]
+    table = [{"order": list(order)} | {name: of[order] for name, of in scores.items()} for order in prepared]
     write_text(out / "scores.json", json.dumps(table, indent=1) + "\n")
     kept = {score: {what: asdict(interval) for what, interval in of.items()} for score, of in found.items()}
     write_text(out / "correlations.json", json.dumps(kept, indent=1) + "\n")
     title = f"Does the score know? Every order of `{task}`"
-    parts = _parts(asked.story, comparison, scores, found)
+    parts = _parts(f"{answers.story}. {sizes(answers.splits)}", comparison, scores, found)
     OUT.print(write_page(out, title, [*parts, *made_by(again("orders"), FOLDER), compared(out)]))
 
 
 def scores_of(
-    orders: Sequence[Slots], train_file: Path, splits: Mapping[str, Sequence[Question]], usable: Usable, early: Budget
+    answers: Answers, train_file: Path, datasets: Mapping[Slots, Any], usable: Usable, early: Budget
 ) -> dict[str, dict[Slots, float]]:
     """Every score of every order; the more, the better the order should be.
 
     Args:
-        orders: the orders.
-        train_file: what is learnt.
-        splits: the same as rows, ``train``, and those held out, ``test``. Prompts are of one length, answers too.
+        answers: the rows, and how they are cut.
+        train_file: those that are learnt.
+        datasets: order -> all rows in that order.
         usable: how its probes are trained; each of them gives a score.
         early: of the mixture of orders.
 
@@ -103,27 +108,39 @@ def scores_of(
         Name of the score -> order -> bits.
     """
     scores: dict[str, dict[Slots, float]] = {}
-    for name in CRITERIA:
-        counts = count(train_file, reading=READING, cutter=CUTTER, criterion=name, tie_breaker=None)
-        gains = criterion_gains(counts.first.measure(counts.targets.radices), orders)
+    orders = list(datasets)
+
+    def measure_of(criterion: str | Criterion) -> Measure:
+        taken: dict[str, Any] = {"reading": READING, "cutter": answers.cutter, "between": BETWEEN}
+        counts = count(train_file, criterion=criterion, tie_breaker=None, **taken)
+        return counts.first.measure(counts.targets.radices)
+
+    for criterion in answers.criteria:
+        name = criterion if isinstance(criterion, str) else criterion.name
+        gains = criterion_gains(measure_of(criterion), orders)
         scores[f"{name}, area"] = {order: area(of) for order, of in gains.items()}
     for probe in PROBES:
-        counts = count(
-            train_file, reading=READING, cutter=CUTTER, criterion=replace(usable, probe=probe), tie_breaker=None
-        )
-        measure = counts.first.measure(counts.targets.radices)
+        measure = measure_of(replace(usable, probe=probe))
         costs = {order: cost_of(order, measure.scores, HELD_OUT) for order in orders}
         scores[f"usable, {probe}: least cost"] = {order: -cost for order, cost in costs.items()}
-    losses = early_losses(splits["train"], splits["test"], orders, early)
+    losses = early_losses(datasets, early)
     scores["mixture: least early loss"] = {order: -bits for order, bits in losses.items()}
-    sources, targets = (_codes([getattr(row, part) for row in splits["train"]]) for part in ("prompt", "answer"))
+    if answers.are_digits:
+        scores |= _by_inputs([(row.prompt, row.answer) for row in answers.splits["train"]], orders)
+    # What floats round off must not make ranks of what is the same.
+    return {name: {order: round(bits, 9) for order, bits in of.items()} for name, of in scores.items()}
+
+
+def _by_inputs(rows: Sequence[tuple[str, str]], orders: Sequence[Slots]) -> dict[str, dict[Slots, float]]:
+    """What predictors of few inputs can't know, and must draw: of sources of one length, and targets too."""
+    sources, targets = (_codes(texts) for texts in zip(*rows, strict=True))
+    scores: dict[str, dict[Slots, float]] = {}
     for k in INPUTS:
         limited = Limited(sources, targets, k)
         scores[f"{k} inputs: least unknown"] = {order: -sum(limited.unknowns(order)) for order in orders}
         scores[f"{k} inputs: least drawn"] = {order: -sum(limited.draws(order)) for order in orders}
         scores[f"{k} inputs: drawn early"] = {order: area(limited.draws(order)) for order in orders}
-    # What floats round off must not make ranks of what is the same.
-    return {name: {order: round(bits, 9) for order, bits in of.items()} for name, of in scores.items()}
+    return scores
 
 
 def reached(comparison: Comparison) -> dict[str, dict[Slots, float]]:
