@@ -215,12 +215,12 @@ def test_a_comparison_goes_on_from_its_table_alone(tmp_path, monkeypatch):
     """Two small files carry it to another machine."""
     done = []
     monkeypatch.setattr("mireorder.evaluate.compare.run_all", watched(done))
-    first = compare_prepared(prepared(), tmp_path / "here", Setup(seeds=2))
+    first = compare_prepared(prepared(), tmp_path / "here", Setup(seeds=2, keep_models=True))
     there = tmp_path / "there"
     there.mkdir()
     for name in ("comparison.json", "results.parquet"):
         shutil.copyfile(tmp_path / "here" / name, there / name)
-    more = compare_prepared(prepared(), there, Setup(seeds=3))
+    more = compare_prepared(prepared(), there, Setup(seeds=3, keep_models=True))
     assert [(job.arm, job.seed) for job in done[4:]] == [("plain", 2), ("max", 2)]
     assert more.rows[:4] == first.rows and more.outcomes[0].exact_match == (0.5, 0.6, 0.7)
     assert compare_prepared(prepared(), there, Setup(seeds=3)).rows == more.rows and len(done) == 6

@@ -63,9 +63,10 @@ class ResultsFolder:
         claim(folder, file, content)
 
     def is_finished(self, job: Job) -> bool:
-        """Whether the rows of a run are here, by themselves or in the table, and its model if it is kept."""
-        told = self._path(job).is_file() or _run(job.arm, job.model, job.seed, job.match) in self._table
-        return told and (job.save is None or Path(job.save).is_dir())
+        """Whether the rows of a run are here, and its model if it is kept; or its rows in the table, without a model."""
+        if self._path(job).is_file():
+            return job.save is None or Path(job.save).is_dir()
+        return _run(job.arm, job.model, job.seed, job.match) in self._table
 
     def rows(self, job: Job) -> list[ResultRow]:
         """The rows of a finished run."""
