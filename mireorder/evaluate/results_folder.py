@@ -63,7 +63,7 @@ class ResultsFolder:
         claim(folder, file, content)
 
     def is_finished(self, job: Job) -> bool:
-        """Whether the rows of a run are here, and its model if it is kept; or its rows in the table, without a model."""
+        """Whether the rows of a run are here, and its model if it is kept; or in the table, where no model is."""
         if self._path(job).is_file():
             return job.save is None or Path(job.save).is_dir()
         return _run(job.arm, job.model, job.seed, job.match) in self._table
