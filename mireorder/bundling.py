@@ -15,16 +15,17 @@ from mireorder.dataset.reader import Shard, open_shards
 from mireorder.dataset.splits import to_count
 from mireorder.engine import engine_of
 from mireorder.errors import InputError, InputWarning
+from mireorder.files import WORK
 from mireorder.fitting.asked import between_of, completed, reading_of
 from mireorder.fitting.groups import GroupFiles
 from mireorder.fitting.tokens import loaded
+from mireorder.lock import locked
 from mireorder.ordering.bundle import Bundle, route_of
 from mireorder.ordering.order import order_of
 from mireorder.ordering.plan import Plan
 from mireorder.reading import Reading
 from mireorder.stages import fit
 
-_GROUPS = "groups"
 _READ = ("source", "target", "separator", "reading")
 
 
@@ -90,19 +91,20 @@ def fit_by(
 
 
 @contextmanager
-def _scratch(kept: Path | None) -> Iterator[Path]:
-    """An empty folder for the groups' files: what a killed run left in the one for parts is removed."""
+def _scratch(kept: str | Path | None) -> Iterator[Path]:
+    """An empty folder for the groups' files, in the one for parts: what a killed run left there is removed."""
     if kept is None:
         with tempfile.TemporaryDirectory(prefix="mireorder-") as folder:
             yield Path(folder)
         return
-    new = Path(kept) / _GROUPS
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(parents=True)
-    try:
-        yield new
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
+    with locked(Path(kept), {"command": "fit"}):
+        work = Path(kept) / WORK
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
+        try:
+            yield work
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
 
 
 def _plans(

@@ -34,7 +34,7 @@ from mireorder.engine.local import Local
 from mireorder.errors import InputError
 from mireorder.fitting.asked import completed
 from mireorder.fitting.scan import Counted, Scan
-from mireorder.fitting.stability import FEWEST, MOST, MOST_WORK, WORK
+from mireorder.fitting.stability import ALIKE, FEWEST, MOST, MOST_WORK, WORK
 from mireorder.ordering.order import Order, order_of
 from mireorder.ordering.plan import Plan
 from mireorder.reading import Reading
@@ -233,11 +233,15 @@ def _resampling(runs: list[_Run], rest: float, rows: int, growth: float, asked: 
     each = max(runs[-1].rest - rest, 0.0) / drawn[-1] * (rows / runs[-1].rows) ** growth
     if asked.resamples is not None:
         return each * asked.resamples
-    told = [run for run, number in zip(runs, drawn, strict=True) if FEWEST < number < MOST]
-    of = told[-1] if told else runs[-1 if drawn[-1] == MOST else 0]
-    foreseen = WORK / max(of.plan.stability.resamples, 1) * (rows / of.rows) ** growth
+    most = ALIKE if drawn[-1] == ALIKE else MOST  # where all agree
+    told = [run for run, number in zip(runs, drawn, strict=True) if FEWEST < number < MOST and number != ALIKE]
+    if told or drawn[-1] != ALIKE:
+        of = told[-1] if told else runs[-1 if drawn[-1] == MOST else 0]
+        foreseen = WORK / max(of.plan.stability.resamples, 1) * (rows / of.rows) ** growth
+    else:
+        foreseen = max(1e9 * each, 1.0)
     # Before it is left out, the plan's own estimator is, which about halves the work.
-    return 0.0 if FEWEST * foreseen > 2 * MOST_WORK else each * min(MOST, max(FEWEST, WORK // foreseen))
+    return 0.0 if FEWEST * foreseen > 2 * MOST_WORK else each * min(most, max(FEWEST, WORK // foreseen))
 
 
 def rows_of(shards: Sequence[Shard]) -> tuple[int, int | None]:

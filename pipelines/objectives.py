@@ -80,7 +80,7 @@ class Task:
     Attributes:
         name: the folders', up to a ``+``.
         measure: name in `MEASURES`.
-        runs: of all of its folders. The steps of most of them are its budget.
+        runs: of all of its folders.
     """
 
     name: str
@@ -89,7 +89,7 @@ class Task:
 
     @property
     def steps(self) -> int:
-        """The budget: what runs that are not of ntp took."""
+        """The budget: what runs that are not of ntp took, the longest of them."""
         return max(run.steps for run in self.runs if run.objective != NTP)
 
     def values(self, key: Key) -> dict[int, float]:
@@ -121,40 +121,40 @@ def main(
     Runs of a page that is there already stay in it: their file beside it is added to.
     """
     kept = out.with_suffix(".csv")
-    tasks = read(runs)
+    tasks = together([*(load(kept) if kept.is_file() else ()), *read(runs)])
+    tasks = [task for task in tasks if any(run.objective != NTP for run in task.runs)]
     if not tasks:
         raise InputError("holds no run with objectives", shard=str(runs), remedy="run a pipeline with --objectives")
-    tasks = together([*(load(kept) if kept.is_file() else ()), *tasks])
-    save(tasks, kept)
     names = dict.fromkeys(run.objective for task in tasks for run in task.runs)
-    write_text(out, page(tasks, seconds(list(names)) if timed else {}))
+    written = page(tasks, seconds(list(names)) if timed else {})
+    save(tasks, kept)
+    write_text(out, written)
     OUT.print(f"page written to {out}", markup=False)
 
 
 def read(runs: Path) -> list[Task]:
-    """The tasks whose folders lie in a folder, by name; those without an objective but ntp are left out."""
+    """The tasks whose folders lie in a folder, by name."""
     found: dict[tuple[str, str], list[Run]] = {}
     for folder in sorted(path for path in runs.iterdir() if path.is_dir()):
         for name, run in _runs(folder):
             found.setdefault((folder.name.partition("+")[0], name), []).append(run)
-    tasks = [Task(task, measure, tuple(of)) for (task, measure), of in found.items()]
-    return [task for task in tasks if any(run.objective != NTP for run in task.runs)]
+    return [Task(task, measure, tuple(of)) for (task, measure), of in found.items()]
 
 
 def load(path: Path) -> list[Task]:
     """The tasks that `save` wrote."""
     found: dict[tuple[str, str], list[Run]] = {}
-    for row in pl.read_csv(path).to_dicts():
-        found.setdefault((row.pop("task"), row.pop("measure")), []).append(
-            Run(**row | {"command": row["command"] or ""})
-        )
+    texts = dict.fromkeys(("task", "order", "command"), pl.String)
+    for row in pl.read_csv(path, schema_overrides=texts).to_dicts():
+        named = row.pop("task"), row.pop("measure")
+        found.setdefault(named, []).append(Run(**row | {"command": row["command"] or ""}))
     return [Task(task, measure, tuple(runs)) for (task, measure), runs in found.items()]
 
 
 def save(tasks: Sequence[Task], path: Path) -> None:
     """Every run in a line of CSV."""
     rows = [{"task": task.name, "measure": task.measure} | asdict(run) for task in tasks for run in task.runs]
-    pl.DataFrame(rows).write_csv(path)
+    write_text(path, pl.DataFrame(rows).write_csv())
 
 
 def together(tasks: Sequence[Task]) -> list[Task]:
@@ -192,12 +192,10 @@ def _runs(folder: Path) -> Iterator[tuple[str, Run]]:
 
 def _command(folder: Path) -> str:
     """What the folder's page says it was made by, paths without what lies above them; empty if it says nothing."""
-    written = folder / "README.md"
-    said = (
-        re.search(r"^Made by `(.*)`; run", written.read_text(encoding="utf-8"), re.MULTILINE)
-        if written.is_file()
-        else None
-    )
+    page = folder / "README.md"
+    if not page.is_file():
+        return ""
+    said = re.search(r"^Made by `(.*)`; run", page.read_text(encoding="utf-8"), re.MULTILINE)
     return re.sub(r"(?<= )/\S*/(?=\S)", "", said[1]) if said else ""
 
 
@@ -279,10 +277,14 @@ def _interval(of: Interval, form: str, sign: str = "") -> str:
 def _costs(tasks: Sequence[Task], timed: Mapping[str, float]) -> list[str]:
     """Parameters, operations and time of the objectives, those of ntp being 1."""
     first, base = tasks[0], timed.get(NTP, 1)
-    plain = next(run for run in first.runs if run.objective == NTP and run.steps == first.steps)
+    plain = next((run for run in first.runs if run.objective == NTP and run.steps == first.steps), None)
+    if plain is None:
+        return []
     rows = []
     for name in dict.fromkeys(run.objective for run in first.runs):
-        run = next(r for r in first.runs if r.key == (plain.order, name) and r.steps == first.steps)
+        run = next((r for r in first.runs if r.key == (plain.order, name) and r.steps == first.steps), None)
+        if run is None:
+            continue
         took = f"{timed[name] / base:.2f}" if name in timed else ""
         rows.append([f"`{name}`", f"{run.extra:,}", f"{run.operations / plain.operations:.2f}", took])
     said = f"Of the model of {first.name}; operations and time of a step, ntp = 1. All losses were timed by autograd."

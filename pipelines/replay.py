@@ -78,13 +78,14 @@ def main(
     truths = [truth_of(folder) for folder in folders]
     names = [one.name for one in truths]
     of = ", ".join(f"{one.name} ({len(one.curves)} seed(s), {len(one.reached)} orders)" for one in truths)
+    scores = [score for score in SCORES if all(score in one.ranked for one in truths)]  # labels have others
     searches: dict[str, Strategy] = {
-        **{f"search by {score}": partial(_searched, score) for score in SCORES},
+        **{f"search by {score}": partial(_searched, score) for score in scores},
         "search by chance": _shuffled,
         "random search": _random,
     }
     alone: dict[str, Strategy] = {
-        **{score: partial(_first, score) for score in SCORES},
+        **{score: partial(_first, score) for score in scores},
         "plain": lambda truth, *_: truth.plain,
         "reverse": lambda truth, *_: truth.plain[::-1],
     }
@@ -119,7 +120,9 @@ def truth_of(folder: Path) -> Truth:
     ends = {arm: [of[arm][max(of[arm])][0] for of in curves.values()] for arm in next(iter(curves.values()))}
     table = [("".join(map(str, row["order"])), row) for row in json.loads(scores.read_text(encoding="utf-8"))]
     ranked = {
-        score: [name for name, row in sorted(table, key=lambda one: (-one[1][score], one[0]))] for score in SCORES
+        score: [name for name, row in sorted(table, key=lambda one: (-one[1][score], one[0]))]
+        for score in SCORES
+        if score in table[0][1]
     }
     name = folder.resolve().name.removeprefix("orders-")
     return Truth(name, curves, {arm: fmean(values) for arm, values in ends.items()}, ranked)

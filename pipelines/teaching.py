@@ -122,8 +122,8 @@ class Taught(NamedTuple):
         return said | {"steps": record["budget"]["steps"]} if said else {}
 
 
-def teach(folder: Path, names: Sequence[str], teaching: Teaching) -> Iterator[Taught]:
-    """Train on every order with every objective and seed, into ``models/``.
+def teach(folder: Path, names: Sequence[str], teaching: Teaching, by_ntp_alone: Sequence[str] = ()) -> Iterator[Taught]:
+    """Train on every order with every objective and seed, into ``models/``; on some orders by ntp alone.
 
     A model that is there, of the same plan, is not trained again. Within a seed all start from the same weights, those
     of marks aside.
@@ -136,7 +136,8 @@ def teach(folder: Path, names: Sequence[str], teaching: Teaching) -> Iterator[Ta
 
     datasets = {name: folder / "datasets" / name for name in names}
     sizes = _sizes(datasets.values()) if teaching.model in PRESETS else {}
-    arms = arms_of(names, teaching.objectives)
+    shown = [name for name in names if name not in by_ntp_alone]
+    arms = arms_of(shown, teaching.objectives) | arms_of(by_ntp_alone, (NTP,))
     with Progress(console=ERR, transient=True, disable=not ERR.is_terminal) as bar:
         task = bar.add_task("training", total=teaching.steps * teaching.seeds * len(arms))
         for number, (seed, (arm, (order, objective))) in enumerate(product(range(teaching.seeds), arms.items())):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from mireorder import Bundle, InputError, Order, Plan, PlanError, Restorer, fit, fit_by
 from mireorder.errors import InputWarning
+from mireorder.files import WORK
 from mireorder.ordering.bundle import load_plan
 from mireorder.restoring.bundled import ROUTES as KINDS
 from mireorder.restoring.bundled import BundleRestorer
@@ -47,11 +48,12 @@ def test_the_plans_are_the_same_for_any_files_and_engine(tmp_path):
 
 def test_files_of_groups_lie_where_parts_are_kept_and_leftovers_of_a_killed_run_are_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
-    left = tmp_path / "kept" / "groups" / "0.arrow"
-    left.parent.mkdir(parents=True)
-    left.write_bytes(b"half a file")
-    assert fit_by(ROWS, "task", members=MEMBERS, kept=tmp_path / "kept", **COLUMNS) == bundle_of("column")
-    assert list((tmp_path / "kept").iterdir()) == []
+    left, other = tmp_path / "kept" / WORK / "0.arrow", tmp_path / "kept" / "groups" / "notes.txt"
+    for path in left, other:
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"half a file")
+    assert fit_by(ROWS, "task", members=MEMBERS, kept=str(tmp_path / "kept"), **COLUMNS) == bundle_of("column")
+    assert [path for path in (tmp_path / "kept").rglob("*") if path.is_file()] == [other]
 
 
 def test_groups_are_classes_or_whole_numbers_too():

@@ -223,7 +223,18 @@ def test_a_comparison_goes_on_from_its_table_alone(tmp_path, monkeypatch):
     more = compare_prepared(prepared(), there, Setup(seeds=3, keep_models=True))
     assert [(job.arm, job.seed) for job in done[4:]] == [("plain", 2), ("max", 2)]
     assert more.rows[:4] == first.rows and more.outcomes[0].exact_match == (0.5, 0.6, 0.7)
+    assert len(compare_prepared(prepared(), there, Setup(seeds=1)).rows) == 2
+    shutil.rmtree(there / "models", ignore_errors=True)
     assert compare_prepared(prepared(), there, Setup(seeds=3)).rows == more.rows and len(done) == 6
+    (there / "results.parquet").write_bytes(b"PAR1 half a table")
+    with pytest.raises(OutputError, match=r"results\.parquet: not a readable table; copy it again, or delete it"):
+        compare_prepared(prepared(), there, Setup(seeds=4))
+
+
+def test_a_colon_stands_in_no_name_of_an_arm(tmp_path):
+    named = {"plain": prepared()["plain"], "max:best": prepared()["max"]}
+    with pytest.raises(MireorderError, match="an arm can't be called 'max:best'"):
+        compare_prepared(named, tmp_path / "out")
 
 
 @pytest.mark.parametrize(

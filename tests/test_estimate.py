@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,7 +13,8 @@ from test_even_shares import READING, TABLE, as_arrow, as_parquet
 from mireorder import Digits, InputError, Order, Reading, apply, fit
 from mireorder.cli import main
 from mireorder.dataset.reader import open_shards
-from mireorder.estimate import _growth, _merged, _Run, estimate, rows_of
+from mireorder.estimate import _growth, _merged, _resampling, _Run, estimate, rows_of
+from mireorder.ordering.record import Stability
 
 SUMS = [f"{a}+{b}={a + b:03d}\n" for a in range(100) for b in range(100)]
 
@@ -63,6 +65,22 @@ def test_counts_grow_as_a_power_of_the_rows():
     assert _growth(a_run(1000, 50), a_run(4000, 50)) == 0.0
     assert _growth(a_run(1000, 0), a_run(4000, 0)) == 0.0, "nothing is counted"
     assert _growth(a_run(1000, 50), a_run(4000, 400)) == 1.0, "no faster than the rows"
+
+
+@pytest.mark.parametrize(
+    ("drawn", "rows", "seconds"),
+    [
+        ((40, 40, 40), 1_000_000, 40 * 0.01),  # all agree, so no more are drawn of more rows
+        ((40, 40, 40), 20_000_000, 3.0),  # as many as there is time for
+        ((100, 100, 60), 200_000, 3.0),  # 30 of twice the rows, of twice the time
+    ],
+)
+def test_resamples_stop_early_where_all_agree_or_time_is_short(drawn, rows, seconds):
+    samples = zip((1000, 10_000, 100_000), drawn, strict=True)
+    each = 0.05 if drawn[-1] == 60 else 0.001  # of the largest
+    runs = [SimpleNamespace(rows=of, rest=each * n, plan=SimpleNamespace(stability=Stability(n))) for of, n in samples]
+    found = _resampling(runs, 0.0, rows, 1.0, Order("max"))
+    assert found == pytest.approx(seconds, rel=0.05)
 
 
 @pytest.mark.slow

@@ -79,17 +79,18 @@ def test_nodes_are_tokens_and_the_answers_of_right_models_are_right(tmp_path, mo
             by_prompt[tuple(ids[:start])] = labels[start:]
         return [by_prompt[tuple(prompt)] for prompt in prompts]
 
-    def taught(folder, names, teaching):
+    def taught(folder, names, teaching, by_ntp_alone):
+        assert names == orders.split(",") and by_ntp_alone == ["teacherless"]
         for name in names:
             model = folder / "models" / name
             train_from_scratch(folder / "datasets" / name, "nano", model, Budget(1, 2))
             asked.append(name)
             yield Taught(name, name, 0, model)
 
+    orders = "plain,reverse,lookahead,shuffle-marked,teacherless"
     monkeypatch.setattr("pipelines.graphs.__main__.teach", taught)
     monkeypatch.setattr("mireorder.training.loop.greedy_answers", emitted)
     monkeypatch.setattr("mireorder.training.teacherless.answers_at_once", emitted)
-    orders = "plain,reverse,lookahead,shuffle-marked,teacherless"
     main(out, 2, 5, 60, policies=orders, small=True)
     found = pl.read_parquet(out / "metrics.parquet")
     assert found["order"].to_list() == orders.split(",") and set(found["exact_match"]) == {1.0}

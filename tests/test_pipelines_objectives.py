@@ -14,7 +14,7 @@ from pipelines.objectives import load, main, page, read, seconds
 from pipelines.textgen import __main__ as textgen
 
 NTP, TOP, MTP = "ntp", "top", "mtp-2"
-COST = {NTP: 100, TOP: 100, MTP: 150}
+COST = {NTP: 100, TOP: 100, MTP: 150, "leap": 150}
 
 
 def folder(runs, name, steps, *found):
@@ -95,6 +95,22 @@ def test_a_page_grows_task_by_task(runs, tmp_path):
     assert task.values(("plain", NTP)) == {0: 2.5, 1: 4.0, 2: 3.0}
     assert task.values(("plain", TOP)) == {0: 1.5, 1: 3.0, 2: 3.5}
     assert task.of_equal_operations(("plain", MTP)) == {0: 0.5, 1: 3.25}
+
+
+def test_runs_of_ntp_alone_and_of_other_orders_are_added_to_a_page(runs, tmp_path):
+    out, more = tmp_path / "pages" / "page.md", tmp_path / "more"
+    main(runs, out, timed=False)
+    more.mkdir()
+    folder(more, "text+1.2", 12, ("plain", 0, 1.75))
+    folder(more, "text+every", 10, ("shuffle", 0, 1.5), ("shuffle@leap", 0, 1.25))  # nothing of plain@leap
+    folder(more, "7", 10, ("plain", 0, 2.0), ("plain@top", 0, 1.5))
+    main(more, out, timed=False)
+    main(more, out, timed=False)
+    assert [task.name for task in load(out.with_suffix(".csv"))] == ["7", "text"]
+    text = out.read_text()
+    assert (
+        "| shuffle | `leap` | 1.250 (1.250 to 1.250) | 1 |" in text and "| objective | 7: plain | text: plain |" in text
+    )
 
 
 def test_a_folder_without_objectives_is_refused(tmp_path):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 from statistics import fmean, median
 
+from mireorder.errors import MireorderError
 from mireorder.evaluate.statistics import Interval, difference, first_at, mean_of
 from mireorder.evaluate.worker import ResultRow
 from mireorder.networks import NTP
@@ -71,7 +72,14 @@ class Outcome:
 
 
 def arms_of(orders: Iterable[str], objectives: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Name of each arm -> its order and its objective."""
+    """Name of each arm -> its order and its objective.
+
+    Raises:
+        MireorderError: an order's name has a colon, which stands before how an arm is decoded.
+    """
+    orders = list(orders)
+    if wrong := next((name for name in orders if ":" in name), None):
+        raise MireorderError(f"an arm can't be called {wrong!r}: colons say how an arm is decoded")
     return {order if name == NTP else f"{order}@{name}": (order, name) for order, name in product(orders, objectives)}
 
 

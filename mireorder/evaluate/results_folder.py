@@ -56,14 +56,14 @@ class ResultsFolder:
     """
 
     def __init__(self, folder: Path, content: Mapping[str, Any], file: str = FILE) -> None:
-        self.folder, self._is_compared = folder, file == FILE
+        self.folder, self._has_table = folder, file == FILE
         if not (folder / file).is_file():
             require_empty(folder)
         clear_parts(folder)
         claim(folder, file, content)
 
     def is_finished(self, job: Job) -> bool:
-        """Whether the rows of a run are here, and its model if it is kept; or in the table, where no model is."""
+        """Whether the rows of a run are here; by themselves with the model, if it is kept, or in the table alone."""
         if self._path(job).is_file():
             return job.save is None or Path(job.save).is_dir()
         return _run(job.arm, job.model, job.seed, job.match) in self._table
@@ -76,31 +76,56 @@ class ResultsFolder:
 
     def finish(self, job: Job, rows: Sequence[ResultRow]) -> None:
         """Keep the rows of a run."""
-        write_text(self._path(job), "".join(json.dumps(row) + "\n" for row in rows))
+        _write_rows(self._path(job), rows)
 
     def write_results(self, rows: Sequence[ResultRow]) -> Path:
-        """All rows as one Parquet file; lists are those of slots and steps. Returns the file."""
+        """All rows as one Parquet file; lists are those of slots and steps. Returns the file.
+
+        Other runs that stood in it, of more seeds, are kept by themselves.
+        """
         import polars as pl
 
+        written = {_run(row["arm"], row["model"], row["seed"], row["match"]) for row in rows}
+        for run, before in self._table.items():
+            if run not in written and not (path := self._file(*run)).is_file():
+                _write_rows(path, before)
         path = self.folder / RESULTS
         with atomic(path) as part:
             pl.DataFrame(list(rows), infer_schema_length=None).write_parquet(part)
         return path
 
     @cached_property
-    def _table(self) -> dict[tuple[Any, ...], list[ResultRow]]:
-        """The rows of each run in the table of a comparison, which may lie here without the runs."""
-        found: dict[tuple[Any, ...], list[ResultRow]] = {}
-        for row in read_results(self.folder)[1] if (self.folder / RESULTS).is_file() and self._is_compared else []:
+    def _table(self) -> dict[tuple[str, str, int, str], list[ResultRow]]:
+        """The rows of each run in the table of a comparison, which may lie here without the runs.
+
+        Raises:
+            OutputError: it can't be read.
+        """
+        found: dict[tuple[str, str, int, str], list[ResultRow]] = {}
+        if not self._has_table or not (table := self.folder / RESULTS).is_file():
+            return found
+        try:
+            _, rows = read_results(self.folder)
+        except OutputError as error:
+            remedy = "copy it again, or delete it, and the runs that it has are run again"
+            raise OutputError(f"{table}: not a readable table; {remedy}") from error
+        for row in rows:
             found.setdefault(_run(row["arm"], row["model"], row["seed"], row["match"]), []).append(row)
         return found
 
     def _path(self, job: Job) -> Path:
-        named = json.dumps([job.arm, job.model, job.seed, job.match, job.until])
+        return self._file(job.arm, job.model, job.seed, job.match, job.until)
+
+    def _file(self, arm: str, model: str, seed: int, match: str, until: int | None = None) -> Path:
+        named = json.dumps([arm, model, seed, match, until])
         return self.folder / RUNS / f"{hashlib.sha256(named.encode()).hexdigest()[:16]}.jsonl"
 
 
-def _run(arm: str, model: str, seed: int, match: str) -> tuple[Any, ...]:
+def _write_rows(path: Path, rows: Sequence[ResultRow]) -> None:
+    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _run(arm: str, model: str, seed: int, match: str) -> tuple[str, str, int, str]:
     """What a run is known by; behind a colon stands the order that a model of every order was made to answer in."""
     return arm.partition(":")[0], model, seed, match
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-FEW = 5
+FEW = 2
 """Rows a cell up to which it is quicker to draw rows than to draw how many there are of each cell."""
 
 

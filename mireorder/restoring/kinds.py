@@ -66,7 +66,7 @@ def kind_of(cutter: UnitsRestorer, policy: str, kinds: Sequence[str], marked: bo
     if "causal" not in kinds:
         raise InputError(
             f"policy {policy} takes another order in every row, and nothing in an output would tell which",
-            remedy=f"pass --marked, or to compare {policy}-marked, which writes each unit behind a marker of its slot",
+            remedy=f"pass --marked (in a comparison, name policy {policy}-marked): each unit stands behind a marker",
         )
     if not cutter.padded:
         raise InputError(

@@ -177,7 +177,7 @@ class Learner:
     def state(self) -> dict[str, Any]:
         """All that the next steps depend on, but the batches: tensors by name."""
         kept = {"done": torch.tensor(self.done)} | {f"weights.{n}": w.detach() for n, w in enumerate(self._weights)}
-        kept |= {f"columns.{name}": of for name, of in self._rows.columns.items()}  # the model's own, of a reference
+        kept |= {f"columns.{name}": of for name, of in self._rows.columns.items()}
         moments = self._optimiser.state_dict()["state"]
         return kept | {f"{name}.{n}": value for n, of in moments.items() for name, value in of.items()}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -97,9 +96,7 @@ def main(
 def _measure(out: Path, plans: dict[str, Plan], teaching: Teaching, test: Sequence[Star]) -> list[MetricRow]:
     """What each order, objective and seed reaches."""
     metrics = []
-    shown = [name for name in plans if name != HIDDEN]
-    of_hidden = teach(out, [HIDDEN], replace(teaching, objectives=(NTP,))) if HIDDEN in plans else ()
-    for taught in chain(teach(out, shown, teaching) if shown else (), of_hidden):
+    for taught in teach(out, list(plans), teaching, [HIDDEN] if HIDDEN in plans else ()):
         plan = plans[taught.order]
         prompts = [plan.prompt(row.text) for row in test]
         found = texts_of(taught.folder, plan, prompts, at_once=taught.order == HIDDEN)

@@ -66,15 +66,15 @@ def main(
     """
     scale = replace(SMALL, steps=10) if small else replace(FULL, seeds=3, steps=3000)
     scale = replace(scale, **options.passed(seeds=seeds, steps=steps, rows=rows))
-    answers = answers_of(task, digits, scale.rows, data, words)
+    answers = answers_of(task, digits, scale.rows, data or ("made-up" if small else None), words)
+    orders = every_order(answers.units)  # refused before anything is written
     budget = Budget(scale.steps, batch_size)
     batches = f"steps of {budget.batch_size} rows"
     open_folder(out, f"orders of {task}", answers.story, replace(scale, seeds=0), batches, digest(answers.splits))
     paths = answers.write(out)
     taken: dict[str, Any] = {"reading": READING, "cutter": answers.cutter, "between": BETWEEN}
-    units = len(fit(paths, order=Order("plain", None), **taken).units)
     prepared = {}
-    for order in every_order(units):
+    for order in orders:
         plan = fit(paths, order=Order(permutation=order, criterion=None), **taken)
         prepared[order] = (plan, apply(paths, plan))
     named = {"".join(map(str, order)): of for order, of in prepared.items()}
@@ -125,7 +125,7 @@ def scores_of(
         scores[f"usable, {probe}: least cost"] = {order: -cost for order, cost in costs.items()}
     losses = early_losses(datasets, early)
     scores["mixture: least early loss"] = {order: -bits for order, bits in losses.items()}
-    if answers.are_digits:
+    if answers.one_length:
         scores |= _by_inputs([(row.prompt, row.answer) for row in answers.splits["train"]], orders)
     # What floats round off must not make ranks of what is the same.
     return {name: {order: round(bits, 9) for order, bits in of.items()} for name, of in scores.items()}

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mireorder import Digits, Fields, Labels, Presence, Reading
+from mireorder import Digits, Fields, Labels, Order, Presence, Reading, fit
 from mireorder.cutting import Cutter
 from mireorder.information.criteria import Criterion
 from pipelines import options
 from pipelines.arithmetic.tasks import TASKS as DIGITS
-from pipelines.arithmetic.tasks import ArithmeticTask, Question, questions, split
+from pipelines.arithmetic.tasks import TEST_ROWS, ArithmeticTask, Question, questions, split
 from pipelines.multilabel.tasks import TASKS as LABELS
 from pipelines.multilabel.tasks import made_up_labelled, read_labelled
 from pipelines.splits import MADE_UP, hold_out, write_data
@@ -48,14 +48,20 @@ class Answers:
         splits: ``train``, and ``test``, which is held out.
         cutter: of the answers.
         criteria: that score the orders for free.
-        are_digits: whether questions, and answers, have one length.
+        one_length: whether all questions have one length, and all answers: digits.
     """
 
     story: str
     splits: Mapping[str, Sequence[Question]]
     cutter: Cutter
     criteria: tuple[str | Criterion, ...] = BY_PLACE
-    are_digits: bool = False
+    one_length: bool = False
+
+    @property
+    def units(self) -> int:
+        """The most that an answer has."""
+        rows = [{"question": row.prompt, "answer": row.answer} for row in self.splits["train"]]
+        return len(fit(rows, reading=READING, cutter=self.cutter, order=Order("plain", None)).units)
 
     def write(self, folder: Path) -> dict[str, Path]:
         """The rows, one Parquet file a split, in ``data/``."""
@@ -85,7 +91,7 @@ def answers_of(name: str, digits: int, rows: int, data: str | None, words: int) 
     splits = split(questions(task, digits, rows))
     if name in FIELDS:
         return Answers(task.story, splits, Fields())
-    return Answers(f"{task.story}; numbers of {digits} digits", splits, Digits(align="pad"), are_digits=True)
+    return Answers(f"{task.story}; numbers of {digits} digits", splits, Digits(align="pad"), one_length=True)
 
 
 def _labels(name: str, rows: int, data: str | None, words: int) -> Answers:
@@ -96,24 +102,12 @@ def _labels(name: str, rows: int, data: str | None, words: int) -> Answers:
     else:
         names, splits, story = task.names, read_labelled(task, data, words), task.story
     often = Counter(label for row in splits["train"] for label in row.labels)
-    kept = [label for label in names if label in dict(often.most_common(COMMONEST))]
-    cutter = Labels(names=tuple(kept))
-    cut = {
-        name: [
-            Question(row.text, cutter.joiner.join(some), ())
-            for row in of
-            if (some := [label for label in row.labels if label in kept])
-        ]
-        for name, of in splits.items()
+    commonest = {label for label, _ in often.most_common(COMMONEST)}
+    cutter = Labels(names=tuple(label for label in names if label in commonest))
+    some = {name: [row for row in of if commonest & set(row.labels)] for name, of in splits.items()}
+    found = {
+        name: [Question(row.text, cutter.joiner.join(filter(commonest.__contains__, row.labels)), ()) for row in of]
+        for name, of in hold_out(some, rows, TEST_ROWS).items()
     }
-    held_out = hold_out({name: [_Text(row.prompt, row) for row in of] for name, of in cut.items()}, rows, 1000)
-    found = {name: [one.row for one in of] for name, of in held_out.items()}
-    return Answers(f"{story}; rows with one of {', '.join(kept)}, and these labels alone", found, cutter, (Presence(),))
-
-
-@dataclass(frozen=True)
-class _Text:
-    """A row as `hold_out` takes it."""
-
-    text: str
-    row: Question
+    of_them = f"rows with one of {', '.join(cutter.names or ())}, and these labels alone"
+    return Answers(f"{story}; {of_them}", found, cutter, (Presence(),))

@@ -61,8 +61,8 @@ NOTE = (
     "given* alone therefore proves nothing: only one in *all* says that the text is modelled better."
 )
 TOKENS = (
-    "Steps are the same for all orders, and rows with leads are longer: those orders were trained on more tokens, "
-    "which is in their favour."
+    "Steps are the same for all orders, and rows with leads or markers are longer: those orders were trained on more "
+    "tokens, which is in their favour."
 )
 ROUGE = "ROUGE was not computed: rouge-score is not installed (`pip install 'mireorder[rouge]'`)."
 
@@ -104,13 +104,13 @@ def main(
     python -m pipelines.textgen xsum --out xsum/ --model meta-llama/Llama-3.2-1B --adapter lora --batch-size 16
     """
     dataset = options.task_of(TASKS, task)
-    arms = {name: _arm(name, dataset, unmarked, copies, span, looked_at) for name in options.listed(policies)}
     kind = options.passed(model=model, adapter=adapter, tokenizer=tokenizer, vocabulary=vocabulary)
     budget = options.passed(seeds=seeds, steps=steps, batch_size=batch_size, learning_rate=learning_rate)
     named = options.listed(objectives, "objectives")
     teaching = replace(SMALL if small else FULL, objectives=named, **kind, **budget)
     if small:
         rows, test_rows, looked_at = map(min, (rows, test_rows, looked_at), SMALL_SIZES)
+    arms = {name: _arm(name, dataset, unmarked, copies, span, looked_at) for name in options.listed(policies)}
     if small and data is None:
         dataset, found = replace(dataset, story=MADE_UP), made_up_pairs(rows + 10 * test_rows)
     else:
