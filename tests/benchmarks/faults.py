@@ -21,7 +21,6 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -40,6 +39,7 @@ from injected import (
     mounted,
     no_threads,
     other_rows,
+    page,
     truncated,
     watched,
 )
@@ -369,25 +369,6 @@ def faults(bench: Bench, kills: int, only: str) -> None:
             bench.damaged("an input changes between fit and apply", other_rows)
 
 
-def page(found: dict[str, Found], seconds: float) -> str:
-    cells = [(one.injected, one.recovered, one.different, one.left, one.tracebacks) for one in found.values()]
-    rows = [" | ".join(map(str, ("| " + name, *of))) + " |" for name, of in zip(found, cells, strict=True)]
-    table = "\n".join(rows)
-    made = f"{datetime.now(UTC):%Y-%m-%d}, {seconds / 60:.0f} minutes on {os.cpu_count()} cores."
-    return f"""# Faults
-
-Written by `python tests/benchmarks/faults.py`. Each fault hits a run of a command that writes a folder; then the
-command is run again. Recovered: it ends well, the folder equals that of a run without a fault byte for byte, and
-no temporary file is left. The commands: {", ".join(case.name for case in CASES)}.
-
-{made}
-
-| fault | injected | recovered | folders that differ | temporary files left | tracebacks |
-|---|--:|--:|--:|--:|--:|
-{table}
-"""
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="faults", description=__doc__)
     parser.add_argument("--only", default="", help="commands whose name holds this; then nothing is written")
@@ -401,7 +382,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as root:
         bench = Bench(Path(root), options.seed)
         faults(bench, options.kills, options.only)
-    text = page(bench.found, time.monotonic() - started)
+    text = page(bench.found, [case.name for case in CASES], time.monotonic() - started)
     print(text)
     if not options.only:
         (HERE / "FAULTS.md").write_text(text, encoding="utf-8")

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -115,3 +116,23 @@ def flipped(draw: random.Random, footer: int) -> Callable[[Path], None]:
 
 def other_rows(path: Path) -> None:
     pq.write_table(pa.table({"source": ["1*x="], "target": ["one"]}), path)
+
+
+def page(found: dict[str, Found], commands: list[str], seconds: float) -> str:
+    """Markdown of what was injected into these commands, and what came of it."""
+    cells = [(one.injected, one.recovered, one.different, one.left, one.tracebacks) for one in found.values()]
+    rows = [" | ".join(map(str, ("| " + name, *of))) + " |" for name, of in zip(found, cells, strict=True)]
+    table = "\n".join(rows)
+    made = f"{datetime.now(UTC):%Y-%m-%d}, {seconds / 60:.0f} minutes on {os.cpu_count()} cores."
+    return f"""# Faults
+
+Written by `python tests/benchmarks/faults.py`. Each fault hits a run of a command that writes a folder; then the
+command is run again. Recovered: it ends well, the folder equals that of a run without a fault byte for byte, and
+no temporary file is left. The commands: {", ".join(commands)}.
+
+{made}
+
+| fault | injected | recovered | folders that differ | temporary files left | tracebacks |
+|---|--:|--:|--:|--:|--:|
+{table}
+"""
