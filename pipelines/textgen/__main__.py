@@ -106,8 +106,7 @@ def main(
     dataset = options.task_of(TASKS, task)
     kind = options.passed(model=model, adapter=adapter, tokenizer=tokenizer, vocabulary=vocabulary)
     budget = options.passed(seeds=seeds, steps=steps, batch_size=batch_size, learning_rate=learning_rate)
-    named = options.listed(objectives, "objectives")
-    teaching = replace(SMALL if small else FULL, objectives=named, **kind, **budget)
+    teaching = replace(SMALL if small else FULL, **kind, **budget, objectives=options.listed(objectives, "objectives"))
     if small:
         rows, test_rows, looked_at = map(min, (rows, test_rows, looked_at), SMALL_SIZES)
     arms = {name: _arm(name, dataset, unmarked, copies, span, looked_at) for name in options.listed(policies)}
