@@ -344,7 +344,7 @@ def test_the_pipeline_trains_every_arm_and_resumes(tmp_path, monkeypatch):
     assert Bundle.load(tmp_path / "all/bundles/own-tag").members == own.members
     page = (tmp_path / "all/README.md").read_text()
     monkeypatch.setattr(teaching, "_is_trained", lambda *_: True)
-    monkeypatch.setattr(mixed, "_answers", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr(mixed, "texts_of", lambda *_: pytest.fail("measured again"))
     mixed.main(tmp_path / "all", orders="mul=3-2-1-0", small=True)
     assert (tmp_path / "all/README.md").read_text() == page
     with pytest.raises(InputError, match="'sub=1-0' is no order of a task; write it as mul=3-2-1-0"):
