@@ -21,7 +21,8 @@ MOST_WORK = 3e10
 QUICK = 5e8
 """Nanoseconds that ordering the counts themselves by other estimators may take."""
 ALIKE = 40
-"""Resamples whose orders all equal the plan's are enough: of a share of all below 93%, so many are a chance of 5%."""
+"""Resamples after which no more are drawn if all of their orders equal the plan's. If fewer than 93% of resamples gave
+the plan's order, this would happen with a chance of less than 6%."""
 WAVERS = 0.5
 THREAD_SIZE = 1 << 15
 """Size of a measure from which threads are of use: work on shorter arrays is Python's, one thread at a time."""

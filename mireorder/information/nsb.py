@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mireorder.information.special import Floats, digamma, stirling, trigamma_of_next
+from mireorder.information.special import digamma, stirling, trigamma_of_next
+from mireorder.information.spectrum import Floats
 
 NEGLIGIBLE = 28.0
 """A point whose log density is this far below the peak's adds less than 1e-12 of the integral."""

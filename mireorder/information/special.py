@@ -9,9 +9,9 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Floats = NDArray[np.float64]
+from mireorder.information.spectrum import Floats
 
 TINY = float(np.finfo(np.float64).tiny)
 SHIFT = 8
