@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_association import weather
 
-from mireorder import InputError, MireorderError, Reading, apply, fit
+from mireorder import InputError, MireorderError, Pieces, Reading, apply, fit
 from mireorder.evaluate.perplexity import Surprise
 from mireorder.evaluate.rouge import rouge
 from mireorder.information.association import Associating
@@ -194,6 +194,28 @@ def test_natural_tokens_are_those_of_the_plain_text(torch, policy, options, rese
         [[i for i, f in zip(*pair, strict=True) if f] for pair in zip(completions, flags, strict=True)], tokenizer
     )
     assert any(copied) and all(("⟪" in text) == (plan.markers is not None) for text in copied if text.strip())
+
+
+@pytest.mark.parametrize("reserve", [True, False])
+def test_markers_are_no_natural_tokens(torch, reserve, tmp_path):
+    from datasets import Dataset, load_from_disk
+
+    from mireorder.evaluate.surprise import copied_tokens
+    from mireorder.tokenizing.subwords import subword_tokenizer
+    from mireorder.tokenizing.tokens import load_tokenizer
+
+    data = Dataset.from_dict({"source": ["x", "x"], "target": ["rain", "dry"]})
+    plan = fit(data, reading=READING, cutter=Pieces(width=3), order=Order("shuffle", markers=True))
+    tokenizer = subword_tokenizer([" rain dry"], 300)
+    apply(data, plan, form="token", tokenizer=tokenizer, reserve=reserve, out=tmp_path / "led")
+    rows = load_from_disk(str(tmp_path / "led"))["train"]
+    tokenizer = load_tokenizer(tmp_path / "led" / "tokenizer")
+    completions = [[label for label in row if label != -100] for row in rows["labels"]]
+    for ids, flags, target in zip(completions, copied_tokens(plan, tokenizer, completions), rows["target"], strict=True):
+        both = {flag: tokenizer.decode([i for i, f in zip(ids, flags, strict=True) if f == flag]) for flag in (0, 1)}
+        assert sorted(both[1].replace(" ", "")) == sorted("⟨0⟩⟨1⟩⟨2⟩")
+        assert sorted(both[0].replace(tokenizer.eos_token, "").replace(" ", "")) == sorted(target)
+        assert not reserve or sum(flags) == 3
 
 
 def test_ids_of_another_tokenizer_are_refused(torch):

@@ -88,7 +88,7 @@ def copied_tokens(plan: Plan, tokenizer: Any, completions: Ids) -> list[list[boo
     Raises:
         InputError: the ids are not what the tokenizer makes of their own text, or it does not say where tokens stand.
     """
-    if plan.kind != "lead":
+    if plan.kind != "lead" and not plan.marks:
         return [[False] * len(ids) for ids in completions]
     texts = decode([list(ids)[:-1] for ids in completions], tokenizer)
     found = []

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mireorder import Plan, Reading
+from mireorder import Pieces, Plan, Reading
 from mireorder.errors import InputError
 from mireorder.evaluate.rouge import has_rouge, rouge
 from mireorder.information.association import Associating
@@ -38,6 +38,7 @@ from pipelines.textgen.tasks import TASKS, TextTask, made_up_pairs, read_pairs
 
 FULL = Teaching(steps=1500)  # about once through WikiText-2
 SMALL_SIZES = 300, 30, 200  # rows, test rows, words looked at
+PIECES = 4  # of a text, for arm shuffle
 ARMS = ("plain", "lead", "lead-unmarked", "lookahead", "lookahead-unmarked", "shuffle")
 COLUMNS = {
     "perplexity": ("perplexity, all", ".2f"),
@@ -94,8 +95,8 @@ def main(
     """Is it worth it on free text? From articles to perplexity and summaries, in one folder.
 
     To the front of each sentence the word is copied that source and earlier sentences make likelier by most bits
-    (lead), or a span of later words (lookahead), behind marks or unmarked; or the sentences stand in another random
-    order in every row, each behind its marker (shuffle). The data is reordered and checked, the same model is trained
+    (lead), or a span of later words (lookahead), behind marks or unmarked; or the text is cut into four pieces at random
+    places, which stand in another random order in every row, each behind its marker (shuffle). The data is reordered and checked, the same model is trained
     on each form with the same seeds, rows and steps, and measured on held-out rows: by all nats that it spends per
     natural token, the cost of the leads included, and by those of the natural tokens alone; summaries also by ROUGE of
     what is restored. The page that is written says which of them can be compared.
@@ -137,7 +138,7 @@ def _arm(name: str, task: TextTask, unmarked: bool, copies: int, span: int, look
         raise InputError(f"there is no policy {name!r} here", remedy=f"name some of {','.join(ARMS)}")
     common = {"reading": Reading(("text",), ("target",)), "cutter": "words", "between": task.between}
     if policy == "shuffle":
-        return common | {"cutter": "sentences", "order": Order("shuffle", markers=True)}
+        return common | {"cutter": Pieces(width=PIECES), "order": Order("shuffle", markers=True)}
     if policy == "plain":
         return common | {"order": Order("plain", None)}
     associating = Associating(words=looked_at) if policy == "lead" else None

@@ -1,33 +1,35 @@
-"""Which characters of a completion restore drops: copies that were put ahead, and their marks."""
+"""Which characters of a completion restore drops: copies that were put ahead, and marks."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import cast
 
 from mireorder.cutting.base import JoinedCutter
 from mireorder.ordering.copying.marks import Leads
 from mireorder.ordering.copying.policies import Copying
-from mireorder.ordering.record import PlanRecord
+from mireorder.ordering.plan import Plan
 
 Span = tuple[int, int]
 
 
-def copied_spans(plan: PlanRecord, completion: str) -> list[Span]:
-    """The spans of a completion that are not part of its natural target.
+def copied_spans(plan: Plan, completion: str) -> list[Span]:
+    """The spans of a completion that are not part of its natural target: slot markers, or copies and their marks.
 
-    Without them the completion reads as that of policy ``plain``: the gap before a copy goes with it, and what follows
-    keeps its own, so that its tokens are those of plain text.
+    Without its copies a completion reads as that of policy ``plain``: the gap before a copy goes with it, and what
+    follows keeps its own, so that its tokens are those of plain text.
 
     Args:
-        plan: of kind ``lead``; plans of other kinds drop nothing.
+        plan: of the completion.
         completion: as the plan writes it, with the white space that opens it.
 
     Returns:
         First character and the one after the last, ascending.
     """
     if plan.kind != "lead":
-        return []
+        markers = "|".join(map(re.escape, plan.marks))
+        return [found.span() for found in re.finditer(markers, completion)] if markers else []
     joiner = cast(JoinedCutter, plan.cutter).joiner
     if plan.markers is None:
         return list(_unmarked(plan, completion, joiner))
@@ -42,7 +44,7 @@ def _marked(leads: Leads, completion: str, joiner: str, opening: str) -> Iterato
         yield (start - len(joiner), at) if before else (start, min(at + len(joiner), len(completion)))
 
 
-def _unmarked(plan: PlanRecord, completion: str, joiner: str) -> Iterator[Span]:
+def _unmarked(plan: Plan, completion: str, joiner: str) -> Iterator[Span]:
     unmarked, at = cast(Copying, plan.copying).unmarked, len(plan.completion_start)
     text = completion[at:]
     for number, part in enumerate([text] if unmarked.gap is None else text.split(unmarked.gap)):
