@@ -211,7 +211,9 @@ def test_markers_are_no_natural_tokens(torch, reserve, tmp_path):
     rows = load_from_disk(str(tmp_path / "led"))["train"]
     tokenizer = load_tokenizer(tmp_path / "led" / "tokenizer")
     completions = [[label for label in row if label != -100] for row in rows["labels"]]
-    for ids, flags, target in zip(completions, copied_tokens(plan, tokenizer, completions), rows["target"], strict=True):
+    for ids, flags, target in zip(
+        completions, copied_tokens(plan, tokenizer, completions), rows["target"], strict=True
+    ):
         both = {flag: tokenizer.decode([i for i, f in zip(ids, flags, strict=True) if f == flag]) for flag in (0, 1)}
         assert sorted(both[1].replace(" ", "")) == sorted("⟨0⟩⟨1⟩⟨2⟩")
         assert sorted(both[0].replace(tokenizer.eos_token, "").replace(" ", "")) == sorted(target)

@@ -290,3 +290,19 @@ def test_both_ways_means_that_later_ids_are_seen():
 def test_a_probe_row_knows_its_slots():
     rows = ProbeRows(np.zeros((2, 0), np.int64), np.array([[0, 2], [1, 3]]), np.array([0]), np.array([1]), 4)
     assert rows.slots == 2
+
+
+def test_each_held_out_row_is_measured_at_one_checkpoint_in_turn():
+    torch = pytest.importorskip("torch")
+    from types import SimpleNamespace
+
+    from mireorder.information.probes.train import Trained
+
+    weights = torch.zeros(1)  # of a network that gives unit 0 as many nats more than unit 1
+    network = SimpleNamespace(weights=weights)
+    network.logits = lambda ids, predicting: torch.stack([weights.expand(predicting, ids.shape[1]), 0 * ids[:1]], 2)
+    ids, units = torch.zeros(1, 300, dtype=torch.int64), torch.zeros(1, 300, dtype=torch.int64)
+    bits = np.log2(1 + np.exp([-1.0, -2.0]))
+    for seed in (0, 1):
+        trained = Trained(network, [torch.ones(1), torch.full((1,), 2.0)], steps=2, loss=0.0, seed=seed)
+        assert trained.bits(ids, units)[0] == pytest.approx(np.roll(np.tile(bits, 150), seed))

@@ -7,11 +7,11 @@ of it is not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +27,8 @@ from mireorder.serialise import one_of
 from mireorder.threads import map_all, shared
 
 Floats = NDArray[np.float64]
+T = TypeVar("T")
+R = TypeVar("R")
 
 HELD_OUT = "held-out"
 SHARE, FEWEST = 0.1, 20
@@ -192,22 +194,18 @@ class UsableMeasure(Measure):
         key = tuple(sorted(emitted))
         if key not in self._known:
             shown, hidden = self._losses
-            self._known[key] = tuple(np.array([losses.bits(key) for losses in of]) for of in (shown, hidden))  # type: ignore[assignment]
+            found = np.array(_side_by_side(lambda losses: losses.bits(key), [*shown, *hidden]))
+            self._known[key] = found[: len(shown)], found[len(shown) :]
         return self._known[key]
 
     @cached_property
     def _losses(self) -> tuple[list[Losses], list[Losses]]:
         """Networks of each seed that are shown the source, and those that are not."""
-        import torch
-
         rows = self._rows
         blind = ProbeRows(rows.sources[:, :0], rows.units, rows.learn, rows.held_out, rows.vocabulary)
-        probe, seeds, threads = PROBES[self.criterion.probe], self.criterion.seeds, torch.get_num_threads()
+        probe, seeds = PROBES[self.criterion.probe], self.criterion.seeds
         jobs = [(given, seed) for given in (rows, blind) for seed in range(seeds)]
-        try:
-            found = map_all(lambda job: probe(*job, self.criterion.steps), jobs, shared(None, len(jobs))[0])
-        finally:
-            torch.set_num_threads(threads)
+        found = _side_by_side(lambda job: probe(*job, self.criterion.steps), jobs)
         return found[:seeds], found[seeds:]
 
     @cached_property
@@ -224,6 +222,22 @@ class UsableMeasure(Measure):
         sources = np.searchsorted(seen, np.where(np.isin(tokens, seen), tokens, seen[0]))
         units = codes + len(seen) + np.concatenate([[0], np.cumsum(self.radices[:-1])]).astype(np.int64)
         return ProbeRows(sources, units, learn, held_out, len(seen) + sum(self.radices))
+
+
+def _side_by_side(work: Callable[[T], R], items: list[T]) -> list[R]:
+    """``work(item)`` of every item, on all cores, torch on one for each: its sums depend on how many it has."""
+    import torch
+
+    threads = torch.get_num_threads()
+
+    def alone(item: T) -> R:
+        torch.set_num_threads(1)  # of this thread
+        return work(item)
+
+    try:
+        return map_all(alone, items, shared(None, len(items))[0])
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _drawn(rng: np.random.Generator, number: int) -> Floats:

@@ -20,6 +20,7 @@ BATCH, PEAK, WARMUP = 256, 2e-3, 100
 EVERY, PATIENCE = 100, 4
 """Steps between looks at the held-out loss, and looks without a lower one that end the training."""
 CHECKPOINTS = 4
+CHUNK = 128  # rows at once: what stands between the layers stays in the processor's cache
 
 
 Draw = Callable[[Ints, np.random.Generator], tuple[Any, Any]]
@@ -30,22 +31,25 @@ Draw = Callable[[Ints, np.random.Generator], tuple[Any, Any]]
 class Trained:
     """A network at some of its checkpoints, the last of them at its least held-out loss.
 
-    What a unit costs is the mean over them: how soon it is learnt counts, and a probe that solves a task whole in the
-    end, after which all orders cost nothing, still tells them apart.
+    How soon a unit is learnt counts, too, and a probe that solves a task whole in the end, after which all orders cost
+    nothing, still tells them apart. Each row is measured at one checkpoint: the next row at the next, and networks of
+    other seeds begin at another.
     """
 
     network: SmallGpt
     checkpoints: list[Any]
     steps: int
     loss: float
+    seed: int
 
     def bits(self, ids: Any, targets: Any) -> Floats:
-        """float32 (predicting, rows): the mean cross-entropy of targets over the checkpoints; 0 where ignored."""
-        found: Any = 0.0
-        for weights in self.checkpoints:
+        """float32 (predicting, rows): the cross-entropy of targets, each row at its checkpoint; 0 where ignored."""
+        found = np.empty(tuple(targets.shape), np.float32)
+        for number, weights in enumerate(self.checkpoints):
             self.network.weights.copy_(weights)
-            found = found + _cross_entropies(self.network, ids, targets)
-        return np.asarray(found / (len(self.checkpoints) * math.log(2)), np.float32)
+            rows = slice((number + self.seed) % len(self.checkpoints), None, len(self.checkpoints))
+            found[:, rows] = _cross_entropies(self.network, ids[:, rows], targets[:, rows]) / math.log(2)
+        return found
 
 
 def train(
@@ -62,7 +66,6 @@ def train(
         steps: at most.
         bidirectional: whether it reads both ways.
     """
-    torch.set_num_threads(1)  # of this thread: sums of several threads are taken in another order
     network = SmallGpt(FreshWeights(SHAPE, rows.vocabulary + extra, positions, seed), bidirectional=bidirectional)
     optimiser = torch.optim.AdamW([network.weights], lr=PEAK, weight_decay=0.0, fused=True)
     random = np.random.default_rng([seed, 0])
@@ -82,16 +85,19 @@ def train(
             if len(kept) - 1 - best >= PATIENCE:
                 break
     chosen = sorted({round((best + 1) * share / CHECKPOINTS) - 1 for share in range(1, CHECKPOINTS + 1)} - {-1})
-    return Trained(network, [kept[at][2] for at in chosen], kept[best][1], kept[best][0])
+    return Trained(network, [kept[at][2] for at in chosen], kept[best][1], kept[best][0], seed)
 
 
 def _cross_entropies(network: SmallGpt, ids: Any, targets: Any) -> Any:
     """float32 (predicting, rows), in nats."""
-    with torch.inference_mode():
-        logits = network.logits(ids, len(targets))
-        return torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"
-        ).view(targets.shape)
+    found = torch.empty(targets.shape)
+    for rows in map(slice, range(0, ids.shape[1], CHUNK), range(CHUNK, ids.shape[1] + CHUNK, CHUNK)):
+        with torch.inference_mode():
+            logits = network.logits(ids[:, rows], len(targets)).flatten(0, 1)
+            wanted = targets[:, rows].flatten()
+            nats = torch.nn.functional.cross_entropy(logits, wanted, ignore_index=IGNORED, reduction="none")
+        found[:, rows] = nats.view(len(targets), -1)
+    return found
 
 
 def positions_first(ids: Ints) -> Any:
