@@ -39,7 +39,8 @@ ORDERS = {
     HIDDEN: Order("plain"),
 }
 TAKEN: dict[str, Any] = {"reading": Reading(("text",), ("target",)), "cutter": Words(), "between": "= "}
-FULL = Teaching(model="tiny", vocabulary=320, steps=2000, learning_rate=3e-3)  # each node becomes a token, with the space before it
+# Each node becomes a token, with the space before it.
+FULL = Teaching(model="tiny", vocabulary=320, steps=2000, learning_rate=3e-3)
 SMALL = replace(FULL, model="nano", seeds=1, steps=20, batch_size=16)
 SMALL_ROWS = 400
 COLUMNS = {"exact_match": ("paths that are right", ".1%")}
