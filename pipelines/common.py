@@ -174,8 +174,10 @@ def main_of(command: Any) -> None:
     """Run a pipeline's command; errors the user can fix are printed and end it with 2."""
     import typer
 
+    app = typer.Typer(rich_markup_mode=None, add_completion=False)  # rich would keep the line breaks of docstrings
+    app.command()(command)
     try:
-        typer.run(command)
+        app()
     except (MireorderError, OSError) as error:
         ERR.print(f"error: {getattr(error, 'command_line', error)}", style="red", markup=False)
         raise SystemExit(2) from None
