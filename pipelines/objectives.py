@@ -32,7 +32,7 @@ MEASURES = {
     "rougeL": ("ROUGE-L", ".3f"),
     "micro_f1": ("micro F1 of the labels", ".3f"),
 }
-"""Of a task the first that its runs have."""
+"""Of a task those that its runs have."""
 AGREES = 0.04
 """How far the operations of two runs that count as equal may be apart."""
 TIMED = 40
@@ -163,7 +163,7 @@ def together(tasks: Sequence[Task]) -> list[Task]:
     Of runs of one order, objective, seed and number of steps the last is taken.
     """
     found: dict[tuple[str, str], dict[tuple[Any, ...], Run]] = {}
-    for task in sorted(tasks, key=lambda task: (list(MEASURES).index(task.measure), task.name)):
+    for task in sorted(tasks, key=lambda task: (task.name, list(MEASURES).index(task.measure))):
         for run in task.runs:
             found.setdefault((task.name, task.measure), {})[*run.key, run.seed, run.steps] = run
     return [Task(*named, tuple(runs.values())) for named, runs in found.items()]
@@ -183,11 +183,12 @@ def _runs(folder: Path) -> Iterator[tuple[str, Run]]:
         return
     command = _command(folder)
     for row in rows:
-        measure = next(name for name in MEASURES if row.get(name) is not None)
         order, _, objective = row["arm"].partition("@")
         spent = row["operations"] * row["steps"]
-        asked = row["seed"], row["steps"], spent, row["extra_parameters"], row[measure]
-        yield measure, Run(order, objective or NTP, *asked, command)
+        for measure in MEASURES:
+            if row.get(measure) is not None:
+                asked = row["seed"], row["steps"], spent, row["extra_parameters"], row[measure]
+                yield measure, Run(order, objective or NTP, *asked, command)
 
 
 def _command(folder: Path) -> str:
@@ -205,7 +206,8 @@ def page(tasks: Sequence[Task], timed: Mapping[str, float]) -> str:
     parts += ["## What they cost", *_costs(tasks, timed)]
     for task in tasks:
         title, _ = MEASURES[task.measure]
-        parts += [f"## {task.name}", f"{title[0].upper()}{title[1:]}, after {task.steps:,} steps.", _table(task)]
+        said = f"{title[0].upper()}{title[1:]}, after {task.steps:,} steps."
+        parts += [f"## {task.name}: {title.partition(',')[0]}", said, _table(task)]
         commands = "\n".join(dict.fromkeys(run.command for run in task.runs if run.command))
         parts += [f"Made by:\n\n```\n{commands}\n```"] if commands else []
     return "\n\n".join(parts) + "\n"
@@ -222,32 +224,25 @@ _ABOUT = (
 
 
 def _overview(tasks: Sequence[Task]) -> list[str]:
-    """What was reached, a line an objective, a column a task and order; the best of a column stands out."""
-    columns = [(task, order) for task in tasks for order in dict.fromkeys(run.order for run in task.runs)]
-    names = dict.fromkeys(run.objective for task in tasks for run in task.runs)
-    grid: dict[tuple[str, str, str], float] = {}
-    for task, order in columns:
-        for name in names:
-            if values := task.values((order, name)):
-                grid[task.name, order, name] = fmean(values.values())
+    """What was reached, a line a task and order, a column an objective; the best of a line stands out."""
+    names = list(dict.fromkeys(run.objective for task in tasks for run in task.runs))
     rows = []
-    for name in names:
-        cells = []
-        for task, order in columns:
-            value, (title, form) = grid.get((task.name, order, name)), MEASURES[task.measure]
-            of = [grid[task.name, order, other] for other in names if (task.name, order, other) in grid]
-            best = min(of) if "less" in title else max(of)
-            text = "" if value is None else format(value, form)
-            cells.append(f"**{text}**" if value == best else text)
-        rows.append([f"`{name}`", *cells])
-    head = ["objective", *(f"{task.name}: {order}" for task, order in columns)]
+    for task in tasks:
+        title, form = MEASURES[task.measure]
+        for order in sorted(dict.fromkeys(run.order for run in task.runs), key=lambda order: order != PLAIN):
+            reached = {name: fmean(of.values()) for name in names if (of := task.values((order, name)))}
+            best = min(reached.values()) if "less" in title else max(reached.values())
+            texts = {name: format(value, form) for name, value in reached.items()}
+            texts |= {name: f"**{texts[name]}**" for name, value in reached.items() if value == best}
+            rows.append([task.name, title.partition(",")[0], order, *(texts.get(name, "") for name in names)])
+    head = ["task", "measure", "order", *(f"`{name}`" for name in names)]
     return ["The mean over the seeds; the best objective of each order in bold.", _lines(head, rows)]
 
 
 def _table(task: Task) -> str:
     """What each order and objective reached, and by how much that is more than ntp."""
     rows, (_, form) = [], MEASURES[task.measure]
-    for key in dict.fromkeys(run.key for run in task.runs):
+    for key in sorted(dict.fromkeys(run.key for run in task.runs), key=lambda key: key[0] != PLAIN):
         values = task.values(key)
         if not values:
             continue

@@ -56,7 +56,7 @@ def test_ntp_with_more_steps_is_what_costly_objectives_are_compared_with(runs):
         in text
     )
     assert "| plain | `ntp` | 3.000 (2.000 to 4.000) | 2 |  |  |  |  |" in text
-    assert "| `mtp-2` | **2.000** |" in text  # of bits the least is the best
+    assert "| text | bits per byte | plain | 3.000 | 2.250 | **2.000** |" in text  # of bits the least is the best
     assert "| `mtp-2` | 7 | 1.50 |  |" in text and "| `top` | 7 | 1.00 | 2.00 |" in text
 
 
@@ -88,7 +88,8 @@ def test_a_page_grows_task_by_task(runs, tmp_path):
     main(elsewhere, out, timed=False)
     assert [task.name for task in load(out.with_suffix(".csv"))] == ["news", "text"]
     both = out.read_text()
-    assert "| objective | news: plain | text: plain |" in both and both.endswith(first[first.index("## text") :])
+    assert "| news | bits per byte | plain | 3.000 | **2.500** |  |" in both
+    assert both.endswith(first[first.index("## text") :])
     folder(elsewhere, "text", 10, ("plain", 0, 2.5), ("plain", 2, 3.0), ("plain@top", 2, 3.5))
     main(elsewhere, out, timed=False)  # a run that is there again counts once
     task = next(task for task in load(out.with_suffix(".csv")) if task.name == "text")
@@ -108,9 +109,20 @@ def test_runs_of_ntp_alone_and_of_other_orders_are_added_to_a_page(runs, tmp_pat
     main(more, out, timed=False)
     assert [task.name for task in load(out.with_suffix(".csv"))] == ["7", "text"]
     text = out.read_text()
-    assert (
-        "| shuffle | `leap` | 1.250 (1.250 to 1.250) | 1 |" in text and "| objective | 7: plain | text: plain |" in text
+    assert "| shuffle | `leap` | 1.250 (1.250 to 1.250) | 1 |" in text and "\n| 7 | bits per byte | plain |" in text
+
+
+def test_summaries_are_measured_by_bits_and_by_rouge(runs):
+    place = runs / "text" / "metrics.parquet"
+    pl.read_parquet(place).with_columns(rougeL=pl.lit(0.25)).write_parquet(place)
+    bits, rouge = read(runs)
+    assert (bits.measure, rouge.measure, rouge.values(("plain", TOP))) == (
+        "bits_per_byte",
+        "rougeL",
+        {0: 0.25, 1: 0.25},
     )
+    text = page([bits, rouge], {})
+    assert "## text: bits per byte" in text and "## text: ROUGE-L" in text
 
 
 def test_a_folder_without_objectives_is_refused(tmp_path):
