@@ -95,12 +95,11 @@ def main(
     """Is it worth it on free text? From articles to perplexity and summaries, in one folder.
 
     To the front of each sentence the word is copied that source and earlier sentences make likelier by most bits
-    (lead), or a span of later words (lookahead), behind marks or unmarked; or the text is cut into four pieces at
-    random places, which stand in another random order in every row, each behind its marker (shuffle). The data is
-    reordered and checked, the same model is trained on each form with the same seeds, rows and steps, and measured on
-    held-out rows: by all nats that it spends per natural token, the cost of the leads included, and by those of the
-    natural tokens alone; summaries also by ROUGE of what is restored. The page that is written says which of them can
-    be compared.
+    (lead), or a span of later words (lookahead), behind marks or unmarked; or four pieces of the text stand in
+    another random order in every row, each behind its marker (shuffle). The data is reordered and checked, the same
+    model is trained on each form with the same seeds, rows and steps, and measured on held-out rows: by all nats that
+    it spends per natural token, the cost of the leads included, and by those of the natural tokens alone; summaries
+    also by ROUGE of what is restored. The page says which of them can be compared.
 
     wikitext: WikiText-2's text files; xsum: columns document and summary; scitldr: source and target. Example:
     python -m pipelines.textgen xsum --out xsum/ --model meta-llama/Llama-3.2-1B --adapter lora --batch-size 16
