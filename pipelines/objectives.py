@@ -88,6 +88,16 @@ class Task:
     runs: tuple[Run, ...]
 
     @property
+    def title(self) -> str:
+        """What was measured, without which of two values is the better."""
+        return MEASURES[self.measure][0].partition(",")[0]
+
+    @property
+    def keys(self) -> list[Key]:
+        """Orders and objectives that were run, the natural order first."""
+        return sorted(dict.fromkeys(run.key for run in self.runs), key=lambda key: key[0] != PLAIN)
+
+    @property
     def steps(self) -> int:
         """The budget: what runs that are not of ntp took, the longest of them."""
         return max(run.steps for run in self.runs if run.objective != NTP)
@@ -205,9 +215,9 @@ def page(tasks: Sequence[Task], timed: Mapping[str, float]) -> str:
     parts = ["# Orders and objectives", _ABOUT, "## In one table", *_overview(tasks)]
     parts += ["## What they cost", *_costs(tasks, timed)]
     for task in tasks:
-        title, _ = MEASURES[task.measure]
-        said = f"{title[0].upper()}{title[1:]}, after {task.steps:,} steps."
-        parts += [f"## {task.name}: {title.partition(',')[0]}", said, _table(task)]
+        said, _ = MEASURES[task.measure]
+        about = f"{said[0].upper()}{said[1:]}, after {task.steps:,} steps."
+        parts += [f"## {task.name}: {task.title}", about, _table(task)]
         commands = "\n".join(dict.fromkeys(run.command for run in task.runs if run.command))
         parts += [f"Made by:\n\n```\n{commands}\n```"] if commands else []
     return "\n\n".join(parts) + "\n"
@@ -228,13 +238,13 @@ def _overview(tasks: Sequence[Task]) -> list[str]:
     names = list(dict.fromkeys(run.objective for task in tasks for run in task.runs))
     rows = []
     for task in tasks:
-        title, form = MEASURES[task.measure]
-        for order in sorted(dict.fromkeys(run.order for run in task.runs), key=lambda order: order != PLAIN):
+        said, form = MEASURES[task.measure]
+        for order in dict.fromkeys(order for order, _ in task.keys):
             reached = {name: fmean(of.values()) for name in names if (of := task.values((order, name)))}
-            best = min(reached.values()) if "less" in title else max(reached.values())
+            best = min(reached.values()) if "less" in said else max(reached.values())
             texts = {name: format(value, form) for name, value in reached.items()}
             texts |= {name: f"**{texts[name]}**" for name, value in reached.items() if value == best}
-            rows.append([task.name, title.partition(",")[0], order, *(texts.get(name, "") for name in names)])
+            rows.append([task.name, task.title, order, *(texts.get(name, "") for name in names)])
     head = ["task", "measure", "order", *(f"`{name}`" for name in names)]
     return ["The mean over the seeds; the best objective of each order in bold.", _lines(head, rows)]
 
@@ -242,7 +252,7 @@ def _overview(tasks: Sequence[Task]) -> list[str]:
 def _table(task: Task) -> str:
     """What each order and objective reached, and by how much that is more than ntp."""
     rows, (_, form) = [], MEASURES[task.measure]
-    for key in sorted(dict.fromkeys(run.key for run in task.runs), key=lambda key: key[0] != PLAIN):
+    for key in task.keys:
         values = task.values(key)
         if not values:
             continue

@@ -90,14 +90,13 @@ def train(
 
 def _cross_entropies(network: SmallGpt, ids: Any, targets: Any) -> Any:
     """float32 (predicting, rows), in nats."""
-    found = torch.empty(targets.shape)
-    for rows in map(slice, range(0, ids.shape[1], CHUNK), range(CHUNK, ids.shape[1] + CHUNK, CHUNK)):
-        with torch.inference_mode():
-            logits = network.logits(ids[:, rows], len(targets)).flatten(0, 1)
-            wanted = targets[:, rows].flatten()
-            nats = torch.nn.functional.cross_entropy(logits, wanted, ignore_index=IGNORED, reduction="none")
-        found[:, rows] = nats.view(len(targets), -1)
-    return found
+    found = []
+    with torch.inference_mode():
+        for read, wanted in zip(ids.split(CHUNK, 1), targets.split(CHUNK, 1), strict=True):
+            logits = network.logits(read, len(wanted)).flatten(0, 1)
+            nats = torch.nn.functional.cross_entropy(logits, wanted.flatten(), ignore_index=IGNORED, reduction="none")
+            found.append(nats.view(wanted.shape))
+        return torch.cat(found, 1)
 
 
 def positions_first(ids: Ints) -> Any:
