@@ -218,8 +218,9 @@ def page(tasks: Sequence[Task], timed: Mapping[str, float]) -> str:
         said, _ = MEASURES[task.measure]
         about = f"{said[0].upper()}{said[1:]}, after {task.steps:,} steps."
         parts += [f"## {task.name}: {task.title}", about, _table(task)]
-        commands = "\n".join(dict.fromkeys(run.command for run in task.runs if run.command))
-        parts += [f"Made by:\n\n```\n{commands}\n```"] if commands else []
+        commands = {re.sub(r" --seeds \d+", "", run.command): run.command for run in task.runs if run.command}
+        made = "\n".join(commands.values())  # of one command the last: with as many seeds as there are
+        parts += [f"Made by:\n\n```\n{made}\n```"] if made else []
     return "\n\n".join(parts) + "\n"
 
 
@@ -301,7 +302,7 @@ def _lines(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def seconds(names: Sequence[str]) -> dict[str, float]:
-    """What a step takes of each objective, on products of two digits: the median of some steps."""
+    """What a step takes of each objective, on products of two digits: the median of some steps, taken in turns."""
     from mireorder.tokenizing.characters import character_tokenizer
     from mireorder.tokenizing.tokens import encode
     from mireorder.training.budget import Budget
@@ -312,18 +313,21 @@ def seconds(names: Sequence[str]) -> dict[str, float]:
     lines = [(f"{a:02d}*{b:02d}=", f"{a * b:04d}") for a in range(10, 74) for b in (7, 35)]
     tokenizer, budget = character_tokenizer("".join(line) for line in lines), Budget(10_000, 64)
     encoded = encode([prompt for prompt, _ in lines], [answer for _, answer in lines], tokenizer)
-    rows, found = to_rows(*encoded), {}
-    for name in names:
+    rows, took = to_rows(*encoded), {name: list[float]() for name in names}
+
+    def learner_of(name: str) -> Learner:
         objective: Any = objective_of(name)
         learner = Learner(build("tiny", tokenizer, 32, 0), rows, budget, 1e-3, objective)
         learner.done = budget.steps - 2 * TIMED  # as in the last steps: curricula are through, references there
-        took = []
-        for _ in range(TIMED):
+        return learner
+
+    learners = {name: learner_of(name) for name in names}
+    for _ in range(TIMED):
+        for name, learner in learners.items():
             started = time.perf_counter()
             learner.step(np.arange(64))
-            took.append(time.perf_counter() - started)
-        found[name] = float(np.median(took))
-    return found
+            took[name].append(time.perf_counter() - started)
+    return {name: float(np.median(of)) for name, of in took.items()}
 
 
 if __name__ == "__main__":
