@@ -16,6 +16,7 @@ from mireorder import Plan
 from mireorder.evaluate.compare import arms
 from mireorder.files import write_text
 from mireorder.networks import IGNORED
+from mireorder.report.comparison import markdown_table
 from pipelines import options
 from pipelines.arithmetic.tasks import CUTTER, READING, TASKS, questions, split, write_lines
 from pipelines.common import OUT, apply_all, fit_all, main_of, open_folder
@@ -71,7 +72,8 @@ def main(
     write_metrics(out, metrics, COLUMNS)
     about = f"{story[0].upper()}{story[1:]}. {sizes(splits)}. A T5 of random weights, 2 layers each way, 64 wide; "
     about += f"{steps:,} steps of {BATCH} rows at a rate of {RATE}, {seeds} seed(s), by `Seq2SeqTrainer`."
-    parts = [about, *results(metrics, COLUMNS), *origins(metrics), *made_by(again("seq2seq"), FOLDER)]
+    orders = markdown_table(("order", "as it is emitted"), [[name, plan.in_words] for name, plan in plans.items()])
+    parts = [about, orders, *results(metrics, COLUMNS), *origins(metrics), *made_by(again("seq2seq"), FOLDER)]
     write_page(out, f"An encoder-decoder on {task}", parts)
 
 
