@@ -39,8 +39,8 @@ from pipelines.teaching import Teaching, teach, texts_of
 
 DIGITS, BETWEEN = ("add", "mul", "gcd", "chicken"), "="
 READING = Reading(("question",), ("answer",))
-FULL = Teaching(model="tiny", seeds=3, steps=10_000, batch_size=64)
-SMALL = Teaching(model="nano", seeds=1, steps=10, batch_size=16)
+FULL = Teaching(model="tiny", vocabulary=1024, seeds=3, steps=10_000, batch_size=64)
+SMALL = Teaching(model="nano", vocabulary=400, seeds=1, steps=10, batch_size=16)
 SMALL_ROWS = 200
 ARMS = {
     "plain": "every task in plain order",
@@ -92,9 +92,11 @@ def main(
     paths = write_data(out, records)
     bundles = _bundles(paths["train"], names, known)
     datasets = {name: out / "datasets" / name for name in bundles}
+    texts = (row["question"] + BETWEEN + row["answer"] for row in records["train"])
+    tokenizer = teaching.load_tokenizer(texts, single_digits=True)
     for name, bundle in bundles.items():
         bundle.save(out / "bundles" / name)
-        apply(paths, bundle, out=datasets[name])
+        apply(paths, bundle, out=datasets[name], form="token", tokenizer=tokenizer)
         checked = check(datasets[name])
         if not checked.ok:
             raise OutputError(f"{datasets[name]}: {checked.failures[0]}")

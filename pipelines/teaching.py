@@ -69,7 +69,7 @@ class Teaching:
 
         return Budget(self.steps, self.batch_size, self.learning_rate, seed=seed)
 
-    def load_tokenizer(self, texts: Iterator[str]) -> Any:
+    def load_tokenizer(self, texts: Iterable[str], *, single_digits: bool = False) -> Any:
         """The model's tokenizer; for presets the one that is named, or one learnt from the texts."""
         from mireorder.tokenizing.subwords import subword_tokenizer
         from mireorder.tokenizing.tokens import load_tokenizer
@@ -77,7 +77,9 @@ class Teaching:
 
         if self.model not in PRESETS:
             return load_tokenizer(self.model)
-        return load_tokenizer(self.tokenizer) if self.tokenizer else subword_tokenizer(texts, self.vocabulary)
+        if self.tokenizer:
+            return load_tokenizer(self.tokenizer)
+        return subword_tokenizer(texts, self.vocabulary, single_digits=single_digits)
 
     @property
     def story(self) -> str:

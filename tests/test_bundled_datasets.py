@@ -342,6 +342,8 @@ def test_the_pipeline_trains_every_arm_and_resumes(tmp_path, monkeypatch):
     shared = Bundle.load(tmp_path / "all/bundles/shared").members
     assert [place + 1 for place in shared["add"].permutation] == [p for p in shared["mul"].permutation if p]
     assert Bundle.load(tmp_path / "all/bundles/own-tag").members == own.members
+    row = Dataset.from_file(str(tmp_path / "all/datasets/own/train/data-00000-of-00001.arrow"))[0]
+    assert sum(label >= 0 for label in row["labels"]) == len(row["target"]) + 1  # a token a digit, and the end
     page = (tmp_path / "all/README.md").read_text()
     monkeypatch.setattr(teaching, "_is_trained", lambda *_: True)
     monkeypatch.setattr(mixed, "texts_of", lambda *_: pytest.fail("measured again"))

@@ -4,6 +4,8 @@ import json
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from test_cli import mireorder  # noqa: F401 (a fixture)
 from test_plan import plan_of
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -17,10 +19,24 @@ from mireorder.tokenizing.tokens import load_tokenizer
 from mireorder.tokenizing.units import token_warnings
 
 PAIRS = subword_tokenizer(["48", "04", "joy", " calm"] * 9, 300)  # these are tokens
+SINGLE = subword_tokenizer(["48", "04", "joy", " calm"] * 9, 300, single_digits=True)  # the words are, the numbers not
 CHARACTERS = character_tokenizer(['0123456789 ⟨⟩joycalm,abe{}:"'])
 PAD = plan_of(Digits("pad", width=4), [2, 1, 3, 0])
 MARKED = plan_of(Digits("pad", width=2), [1, 0], kind="marked", policy="shuffle", markers="⟨{}⟩")
 RESERVING = "apply with --form token and --reserve, which makes each marker one token"
+
+
+@given(st.text(st.sampled_from("0123456789 =joycalm٣é\n"), max_size=20))
+def test_single_digits_are_tokens_of_their_own_and_every_text_comes_back(text):
+    ids = SINGLE(text, add_special_tokens=False)["input_ids"]
+    assert SINGLE.decode(ids, clean_up_tokenization_spaces=False) == text
+    pieces = [SINGLE.decode([each]) for each in ids]
+    assert not [piece for piece in pieces if len(piece) > 1 and any(digit in piece for digit in "0123456789")]
+
+
+def test_words_are_tokens_beside_single_digits():
+    assert [SINGLE.decode([each]) for each in SINGLE("joy48 calm")["input_ids"]] == ["joy", "4", "8", " calm"]
+    assert [PAIRS.decode([each]) for each in PAIRS("joy48 calm")["input_ids"]] == ["joy", "48", " calm"]
 
 
 def without_bounds(text):
