@@ -48,6 +48,7 @@ ARMS = {
     "own": "each task in its own order",
     "own-tag": "each task in its own order, behind a tag of the task",
 }
+MORE = "How much more than in plain order, in points: the mean over runs of one seed, and its interval."
 FOLDER = {
     "`data/`": "the rows of all tasks",
     "`bundles/`": "the plans of each arm",
@@ -220,8 +221,7 @@ def _write(out: Path, metrics: list[MetricRow], bundles: Mapping[str, Bundle], a
         "Answers that are right, of each task: the mean over the seeds, and its 95% bootstrap interval (of few seeds, "
         "too narrow).",
         markdown_table(("arm", *columns), lines),
-        "How much more than in plain order, in points: the mean over runs of one seed, and its interval.",
-        differences(metrics, columns),
+        *([MORE, apart] if (apart := differences(metrics, columns)) else []),
         f"![every arm and seed]({PICTURE})",
         *origins(metrics),
         *made_by(again("mixed"), FOLDER),
