@@ -31,13 +31,18 @@ def dots(
         for place, name in enumerate(names):
             values = [row[metric] * (100 if metric in shares else 1) for row in rows if row["order"] == name]
             colour = COLOURS[place % len(COLOURS)]
-            axes.plot(values, [place] * len(values), "o", color=colour, alpha=0.6, markersize=6, markeredgewidth=0)
-            axes.plot([fmean(values)], [place], "|", color=colour, markersize=18, markeredgewidth=2.4)
+            drawn: dict[str, Any] = {"color": colour, "clip_on": False}
+            axes.plot(values, [place] * len(values), "o", alpha=0.6, markersize=6, markeredgewidth=0, **drawn)
+            axes.plot([fmean(values)], [place], "|", markersize=18, markeredgewidth=2.4, **drawn)
         axes.set_title(f"{title} (%)" if metric in shares else title, loc="left", fontsize=10)
         axes.set_yticks(range(len(names)), names)
         grid(axes, "x")
         axes.margins(x=0.2, y=0.3)
         axes.locator_params(axis="x", nbins=4)
+        axes.ticklabel_format(axis="x", useOffset=False)
+        left, right = axes.get_xlim()
+        if metric in shares and right - left < 1:  # a tenth of a point looks like nothing
+            axes.set_xlim((left + right - 1) / 2, (left + right + 1) / 2)
         if min(row[metric] for row in rows) >= 0:  # no margin beyond what can be
             axes.set_xlim(left=max(0.0, axes.get_xlim()[0]))
         framed(axes, ("bottom",))
