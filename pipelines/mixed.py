@@ -24,6 +24,7 @@ from pipelines.multilabel.tasks import TASKS as LABELS
 from pipelines.multilabel.tasks import made_up_labelled, read_labelled
 from pipelines.pages import (
     PICTURE,
+    MetricRow,
     Part,
     again,
     differences,
@@ -48,7 +49,6 @@ ARMS = {
     "own": "each task in its own order",
     "own-tag": "each task in its own order, behind a tag of the task",
 }
-MORE = "How much more than in plain order, in points: the mean over runs of one seed, and its interval."
 FOLDER = {
     "`data/`": "the rows of all tasks",
     "`bundles/`": "the plans of each arm",
@@ -57,7 +57,6 @@ FOLDER = {
     "`runs/`": "how many answers of each task are right, a file for each arm and seed",
     "`metrics.parquet`, `figures/`": "all numbers, and a picture",
 }
-MetricRow = dict[str, Any]
 
 
 def main(
@@ -213,6 +212,7 @@ def _write(out: Path, metrics: list[MetricRow], bundles: Mapping[str, Bundle], a
     for name in bundles:
         found = [mean_of([row[task] for row in metrics if row["order"] == name]) for task in columns]
         lines.append([name, *(f"{one.value:.1%} ({one.low:.1%} to {one.high:.1%})" for one in found)])
+    apart = differences(metrics, columns)
     parts: list[Part] = [
         *about,
         markdown_table(("arm", "what it is"), list(ARMS.items())),
@@ -221,7 +221,8 @@ def _write(out: Path, metrics: list[MetricRow], bundles: Mapping[str, Bundle], a
         "Answers that are right, of each task: the mean over the seeds, and its 95% bootstrap interval (of few seeds, "
         "too narrow).",
         markdown_table(("arm", *columns), lines),
-        *([MORE, apart] if (apart := differences(metrics, columns)) else []),
+        "How much more than in plain order, in points: the mean over runs of one seed, and its interval." if apart else "",
+        apart,
         f"![every arm and seed]({PICTURE})",
         *origins(metrics),
         *made_by(again("mixed"), FOLDER),

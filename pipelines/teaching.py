@@ -70,7 +70,12 @@ class Teaching:
         return Budget(self.steps, self.batch_size, self.learning_rate, seed=seed)
 
     def load_tokenizer(self, texts: Iterable[str], *, single_digits: bool = False) -> Any:
-        """The model's tokenizer; for presets the one that is named, or one learnt from the texts."""
+        """The model's tokenizer; for presets the one that is named, or one learnt from the texts.
+
+        Args:
+            texts: to learn one from.
+            single_digits: as `subword_tokenizer` takes it, of one that is learnt.
+        """
         from mireorder.tokenizing.subwords import subword_tokenizer
         from mireorder.tokenizing.tokens import load_tokenizer
         from mireorder.training.presets import PRESETS
