@@ -221,7 +221,7 @@ def _write(out: Path, metrics: list[MetricRow], bundles: Mapping[str, Bundle], a
         "Answers that are right, of each task: the mean over the seeds, and its 95% bootstrap interval (of few seeds, "
         "too narrow).",
         markdown_table(("arm", *columns), lines),
-        "How much more than in plain order, in points: the mean over runs of one seed, and its interval." if apart else "",
+        "Less plain order, in points: the mean over runs of one seed, and its interval." if apart else "",
         apart,
         f"![every arm and seed]({PICTURE})",
         *origins(metrics),
