@@ -10,6 +10,7 @@ pytest.importorskip("trl")
 import torch
 from test_sft import SUMS, write_dataset
 
+from mireorder.networks.memory import keep_freed_memory
 from mireorder.networks.small import SmallGpt, is_small
 from mireorder.tokenizing.characters import character_tokenizer
 from mireorder.tokenizing.tokens import encode, encode_prompts
@@ -78,6 +79,23 @@ def test_by_hand_everything_lies_where_the_model_does():
     small = SmallGpt(build("nano", tokenizer, 8, seed=0).to("meta"))
     loss = small.loss(*_by_position(rows, np.arange(2)))
     assert {loss.device.type, small.weights.device.type, small.weights.grad.device.type} == {"meta"}
+
+
+@pytest.mark.skipif(not keep_freed_memory(), reason="the C library has no such setting")
+def test_steps_take_the_memory_that_steps_before_them_freed():
+    import resource
+
+    small = SmallGpt(build("tiny", character_tokenizer(["0123456789"]), 12, seed=0))
+    ids = torch.ones(12, 256, dtype=torch.long)
+
+    def pages() -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(10):
+            small.loss(ids, ids)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    pages()
+    assert pages() < 1000  # without the setting some 9,000 a step
 
 
 @given(st.data())

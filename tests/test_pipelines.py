@@ -183,14 +183,16 @@ def test_every_order_is_trained_and_held_against_the_scores(task, units, how, tm
     orders_pipeline.main(task, out, seeds=2, small=True, **how)
     table = json.loads((out / "scores.json").read_text())
     assert ["".join(map(str, row["order"])) for row in table] == list(reached)
-    found = json.loads((out / "correlations.json").read_text())
+    found = json.loads((out / "judged.json").read_text())
     scores = [name for name in table[0] if name != "order"]
-    assert scores == list(found)
+    assert [*scores, "short runs: most accurate", "reverse", "plain"] == list(found)
+    assert found["plain"]["reached"] == reached[orders[0]] and found["reverse"]["reached"] == reached[orders[-1]]
+    assert found["plain"]["lost"] == pytest.approx(max(reached.values()) - reached[orders[0]])
     for name in scores:
         values = [row[name] for row in table]
         if len(set(values)) > 1:
             expected = spearmanr(values, list(reached.values())).statistic
-            assert found[name]["at the end"]["value"] == pytest.approx(expected)
+            assert found[name]["at_end"]["value"] == pytest.approx(expected)
     assert ("| subset, area |" in (out / "README.md").read_text()) == (task != "toxic")
 
 

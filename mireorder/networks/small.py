@@ -17,6 +17,7 @@ import torch
 from torch.nn.functional import linear
 
 from mireorder.networks import IGNORED
+from mireorder.networks.memory import keep_freed_memory
 
 _SLOPE, _CUBE = 2 * math.sqrt(2 / math.pi), 0.044715  # gelu(x) = x * sigmoid(slope * (x + cube * x^3))
 # On a CPU torch's products come from MKL, which on processors not of Intel's make takes the narrow vector instructions;
@@ -70,6 +71,7 @@ class SmallGpt:
     """
 
     def __init__(self, model: Any, *, bidirectional: bool = False) -> None:
+        keep_freed_memory()
         named = dict(model.named_parameters())
         sizes = [weight.numel() for weight in named.values()]
         with torch.no_grad():

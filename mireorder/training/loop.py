@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from mireorder.networks import IGNORED
+from mireorder.networks.memory import keep_freed_memory
 from mireorder.networks.small import SmallGpt, is_small
 from mireorder.training.budget import Budget
 from mireorder.training.objectives.base import Batch, Objective, run, token_losses
@@ -105,6 +106,7 @@ class Learner:
     def __init__(
         self, model: Any, rows: EncodedRows, budget: Budget, learning_rate: float, objective: Objective | None = None
     ) -> None:
+        keep_freed_memory()
         self.done = 0
         self._budget, self._rate = budget, learning_rate
         self._model, self._rows, self._objective = model, rows, objective or Ntp()

@@ -145,12 +145,13 @@ def questions(task: ArithmeticTask, digits: int, rows: int, seed: int = 0) -> li
     return list({row.prompt: row for row in found}.values())
 
 
-def split(rows: Sequence[Question], seed: int = 0) -> dict[str, list[Question]]:
+def split(rows: Sequence[Question], seed: int = 0, learn: int | None = None) -> dict[str, list[Question]]:
     """Hold questions out whole: a tenth of the rows or about 1,000, and no test question is trained on in any spelling.
 
     Args:
         rows: the questions.
         seed: of the draw.
+        learn: how many to learn from, at most; the more are held out, still about 1,000 at most.
 
     Returns:
         ``train`` and ``test``, each in the order of the rows.
@@ -162,8 +163,10 @@ def split(rows: Sequence[Question], seed: int = 0) -> dict[str, list[Question]]:
     for row in rows:
         spellings[row.key] = spellings.get(row.key, 0) + 1
     keys = sorted(spellings)
-    random.Random(seed).shuffle(keys)
-    wanted, held_out, count = min(TEST_ROWS, len(rows) * TEST_SHARE), set(), 0
+    draws = random.Random(seed)
+    draws.shuffle(keys)
+    wanted = min(TEST_ROWS, max(len(rows) * TEST_SHARE, 0 if learn is None else len(rows) - learn))
+    held_out, count = set(), 0
     for key in keys:
         if count >= wanted:
             break
@@ -174,6 +177,8 @@ def split(rows: Sequence[Question], seed: int = 0) -> dict[str, list[Question]]:
         raise InputError(
             f"of {len(rows)} questions none is left to learn once some are held out", remedy="take more rows"
         )
+    if learn is not None and learn < len(learnt):
+        learnt = [learnt[at] for at in sorted(draws.sample(range(len(learnt)), learn))]
     return {"train": learnt, "test": [row for row in rows if row.key in held_out]}
 
 

@@ -9,16 +9,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from statistics import fmean
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 
 from mireorder import apply, count, fit
-from mireorder.evaluate.compare import Comparison
 from mireorder.evaluate.orders import Limited, area, criterion_gains, every_order
-from mireorder.evaluate.statistics import Interval, spearman
+from mireorder.evaluate.statistics import Interval
 from mireorder.files import write_text
 from mireorder.information.criteria import Criterion, Measure
 from mireorder.information.criteria.usable import HELD_OUT, Usable
@@ -29,8 +27,9 @@ from mireorder.report.comparison import markdown_table
 from mireorder.training.budget import Budget
 from pipelines import options
 from pipelines.common import FULL, OUT, SMALL, main_of, open_folder, train_all
-from pipelines.orders.mixture import Slots, early_losses
+from pipelines.orders.mixture import early_losses
 from pipelines.orders.tasks import BETWEEN, NAMES, READING, Answers, answers_of
+from pipelines.orders.truth import Judged, Slots, Truth, judge, range_by_chance, short_runs, truth_of
 from pipelines.pages import Part, again, compared, made_by, sizes, write_page
 from pipelines.splits import digest
 
@@ -38,7 +37,7 @@ INPUTS = (1, 2, 3)
 EARLY = 4  # the mixture of orders is trained for a quarter of an order's steps
 FOLDER = {
     "`data/`": "the rows",
-    "`scores.json`, `correlations.json`": "every score of every order, and how it goes with accuracy",
+    "`scores.json`, `judged.json`": "every score of every order, and how it goes with accuracy",
     "`comparison/`": "how the orders were trained and what each reached, step by step",
 }
 
@@ -53,6 +52,7 @@ def main(
     steps: Annotated[int | None, typer.Option(help="optimiser steps of each run; by default 3,000", min=1)] = None,
     batch_size: Annotated[int, typer.Option(help="rows a step", min=1)] = 64,
     rows: Annotated[int | None, typer.Option(help="questions at most", min=1)] = None,
+    learn: Annotated[int | None, typer.Option(help="rows to learn from, at most; else nine in ten", min=1)] = None,
     small: Annotated[bool, typer.Option("--small", help="a run of a minute, to see that all parts work")] = False,
 ) -> None:
     """Train a small model on every order of an answer's units, and ask which score would have known.
@@ -62,11 +62,12 @@ def main(
     Each criterion scores a slot given those emitted before it. The score of an order is the area under the cumulative
     curve, so that information that comes early counts more. Besides, of digits: what a predictor that combines at most
     k inputs is left without (unknown), and what it must draw from the source beyond the emitted slots (drawn). Scores
-    and accuracies are correlated by rank (Spearman, 95% bootstrap interval over the orders).
+    and accuracies are correlated by rank (Spearman, 95% bootstrap interval over the orders), and so is the first
+    quarter of one run of each order with its other runs.
     """
     scale = replace(SMALL, steps=10) if small else replace(FULL, seeds=3, steps=3000)
     scale = replace(scale, **options.passed(seeds=seeds, steps=steps, rows=rows))
-    answers = answers_of(task, digits, scale.rows, data or ("made-up" if small else None), words)
+    answers = answers_of(task, digits, scale.rows, data or ("made-up" if small else None), words, learn)
     orders = every_order(answers.units)  # refused before anything is written
     budget = Budget(scale.steps, batch_size)
     batches = f"steps of {budget.batch_size} rows"
@@ -81,20 +82,25 @@ def main(
     comparison = train_all(out, named, replace(scale.setup, budget=budget, keep_models=False))
     early = Budget(max(1, scale.steps // EARLY), batch_size)
     rows_by_order = {order: rows for order, (_, rows) in prepared.items()}
-    scores = scores_of(answers, paths["train"], rows_by_order, Usable(seeds=1, steps=20) if small else Usable(), early)
-    found = correlations(scores, reached(comparison))
+    usable = Usable(seeds=1, steps=20) if small else Usable()
+    scores, costs = scores_of(answers, paths["train"], rows_by_order, usable, early)
+    truth, training = truth_of(comparison.rows), budget.steps * batch_size
+    judged = {name: judge(of, truth, costs.get(name, 0) / training) for name, of in scores.items()}
+    if of_short := short_runs(truth):
+        judged["short runs: most accurate"] = of_short
+    natural = tuple(range(answers.units))
+    judged |= {"reverse": judge({natural[::-1]: 0}, truth, 0), "plain": judge({natural: 0}, truth, 0)}
     table = [{"order": list(order)} | {name: of[order] for name, of in scores.items()} for order in prepared]
     write_text(out / "scores.json", json.dumps(table, indent=1) + "\n")
-    kept = {score: {what: asdict(interval) for what, interval in of.items()} for score, of in found.items()}
-    write_text(out / "correlations.json", json.dumps(kept, indent=1) + "\n")
+    write_text(out / "judged.json", json.dumps({name: asdict(of) for name, of in judged.items()}, indent=1) + "\n")
     title = f"Does the score know? Every order of `{task}`"
-    parts = _parts(f"{answers.story}. {sizes(answers.splits)}", comparison, scores, found)
+    parts = _parts(f"{answers.story}. {sizes(answers.splits)}", truth, judged)
     OUT.print(write_page(out, title, [*parts, *made_by(again("orders"), FOLDER), compared(out)]))
 
 
 def scores_of(
     answers: Answers, train_file: Path, datasets: Mapping[Slots, Any], usable: Usable, early: Budget
-) -> dict[str, dict[Slots, float]]:
+) -> tuple[dict[str, dict[Slots, float]], dict[str, int]]:
     """Every score of every order; the more, the better the order should be.
 
     Args:
@@ -105,9 +111,13 @@ def scores_of(
         early: of the mixture of orders.
 
     Returns:
-        Name of the score -> order -> bits.
+        Name of the score -> order -> bits; and of those that train a network, on how many rows, counted as often as
+        they are seen.
     """
+    from mireorder.information.probes.train import BATCH  # brings torch
+
     scores: dict[str, dict[Slots, float]] = {}
+    costs = {}
     orders = list(datasets)
 
     def measure_of(criterion: str | Criterion) -> Measure:
@@ -121,14 +131,17 @@ def scores_of(
         scores[f"{name}, area"] = {order: area(of) for order, of in gains.items()}
     for probe in PROBES:
         measure = measure_of(replace(usable, probe=probe))
-        costs = {order: cost_of(order, measure.scores, HELD_OUT) for order in orders}
-        scores[f"usable, {probe}: least cost"] = {order: -cost for order, cost in costs.items()}
-    losses = early_losses(datasets, early)
-    scores["mixture: least early loss"] = {order: -bits for order, bits in losses.items()}
+        name = f"usable, {probe}: least cost"
+        scores[name] = {order: -cost_of(order, measure.scores, HELD_OUT) for order in orders}
+        without_source = usable.seeds * usable.steps  # at most; the plan does not say when these stop
+        costs[name] = (sum((measure.facts or {})["steps"]) + without_source) * BATCH
+    losses, name = early_losses(datasets, early), "mixture: least early loss"
+    scores[name] = {order: -bits for order, bits in losses.items()}
+    costs[name] = early.steps * early.batch_size
     if answers.one_length:
         scores |= _by_inputs([(row.prompt, row.answer) for row in answers.splits["train"]], orders)
     # What floats round off must not make ranks of what is the same.
-    return {name: {order: round(bits, 9) for order, bits in of.items()} for name, of in scores.items()}
+    return {name: {order: round(bits, 9) for order, bits in of.items()} for name, of in scores.items()}, costs
 
 
 def _by_inputs(rows: Sequence[tuple[str, str]], orders: Sequence[Slots]) -> dict[str, dict[Slots, float]]:
@@ -143,60 +156,38 @@ def _by_inputs(rows: Sequence[tuple[str, str]], orders: Sequence[Slots]) -> dict
     return scores
 
 
-def reached(comparison: Comparison) -> dict[str, dict[Slots, float]]:
-    """What each order reached: exact match at the end and over all evaluated steps, the means over the seeds."""
-    curves: dict[Slots, list[float]] = {}
-    for row in comparison.rows:
-        curves.setdefault(tuple(map(int, row["arm"])), []).append(row["exact_match"])
-    ends = {tuple(map(int, outcome.arm)): outcome.mean for outcome in comparison.outcomes}
-    return {"at the end": ends, "over all steps": {order: fmean(values) for order, values in curves.items()}}
-
-
-def correlations(
-    scores: Mapping[str, Mapping[Slots, float]], accuracies: Mapping[str, Mapping[Slots, float]]
-) -> dict[str, dict[str, Interval]]:
-    """Spearman's rank correlation of each score with each accuracy, over the orders."""
-    return {
-        name: {
-            what: spearman([of[order] for order in of], [accuracy[order] for order in of])
-            for what, accuracy in accuracies.items()
-        }
-        for name, of in scores.items()
-    }
-
-
 def _codes(texts: Sequence[str]) -> Any:
     """Characters of texts of one length, int32 (texts, characters)."""
     return np.array(texts)[:, None].view(np.int32).reshape(len(texts), -1)
 
 
-def _parts(
-    story: str,
-    comparison: Comparison,
-    scores: Mapping[str, Mapping[Slots, float]],
-    found: Mapping[str, Mapping[str, Interval]],
-) -> list[Part]:
-    ranked = sorted(comparison.outcomes, key=lambda outcome: -outcome.mean)
-    ends = {tuple(map(int, outcome.arm)): outcome for outcome in ranked}
-    by_score = []
-    for name, of in found.items():
-        highest = max(scores[name].values())
-        top = [order for order, score in scores[name].items() if score == highest]
-        mean = fmean(ends[order].mean for order in top)
-        place = f"place {1 + sum(outcome.mean > mean for outcome in ranked)}" if len(top) == 1 else "their mean"
-        best = " ".join(map(str, top[0])) if len(top) == 1 else f"{len(top)} of them tie"
-        cells = [_interval(of["at the end"]), _interval(of["over all steps"]), best]
-        by_score.append([name, *cells, f"{mean:.1%}, {place}"])
+def _parts(story: str, truth: Truth, judged: Mapping[str, Judged]) -> list[Part]:
+    orders, spread = len(truth.orders), ""
+    if truth.error > 0:
+        spread = (
+            f"From the worst order to the best it is {100 * truth.range:.1f} points, {truth.range / truth.error:.1f} "
+            f"times the standard error of an order's mean ({100 * truth.error:.1f} points); of {orders} equal orders "
+            f"it would be {range_by_chance(orders):.1f} times on average. "
+        )
+    rows = []
+    for name, of in judged.items():
+        chosen = " ".join(map(str, of.choices[0])) if len(of.choices) == 1 else f"{len(of.choices)} of them tie"
+        place = "their mean" if of.place is None else f"place {of.place}"
+        cells = [_interval(of.at_end), _interval(of.over_all), chosen, f"{of.reached:.1%}, {place}"]
+        rows.append([name, *cells, f"{100 * of.lost:.1f}", f"{of.cost:.2g}" if of.cost else "0"])
+    head = ("score", "at the end", "over all steps", "its best order", "reached", "points lost", "trainings")
     return [
-        f"{story[0].upper()}{story[1:]}; {len(ranked)} orders, {len(ranked[0].exact_match)} seed(s) each; how they "
-        "were trained stands below. Rank correlation (Spearman) of a score with exact match, over the orders, and "
-        "its 95% bootstrap interval:",
-        markdown_table(("score", "at the end", "over all steps", "its best order", "reached"), by_score),
+        f"{story[0].upper()}{story[1:]}; {orders} orders, {truth.seeds} seed(s) each; how they were trained stands "
+        f"below. {spread}Rank correlation (Spearman) of a score with exact match, over the orders, "
+        "with its 95% bootstrap interval; by how much its best order ends below the best of all; and what the score "
+        "cost, counted in rows that are learnt, in trainings of one order. Short runs are the first quarter of one "
+        "run of each order, held against the other runs.",
+        markdown_table(head, rows),
     ]
 
 
 def _interval(of: Interval) -> str:
-    return "none: all the same" if np.isnan(of.value) else f"{of.value:+.2f} ({of.low:+.2f} to {of.high:+.2f})"
+    return "" if np.isnan(of.value) else f"{of.value:+.2f} ({of.low:+.2f} to {of.high:+.2f})"
 
 
 if __name__ == "__main__":

@@ -15,9 +15,9 @@ from mireorder.tokenizing.tokens import encode
 from mireorder.training.budget import Budget
 from mireorder.training.loop import answer_bits, shuffled_batches, to_rows, train_steps
 from mireorder.training.presets import build
+from pipelines.orders.truth import Slots
 
 CHECKPOINTS, MEASURED = 10, 200  # times that losses are measured, and held-out rows
-Slots = tuple[int, ...]
 
 
 def early_losses(datasets: Mapping[Slots, Any], budget: Budget, seed: int = 0) -> dict[Slots, float]:

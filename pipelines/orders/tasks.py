@@ -71,7 +71,7 @@ class Answers:
         return write_data(folder, rows)
 
 
-def answers_of(name: str, digits: int, rows: int, data: str | None, words: int) -> Answers:
+def answers_of(name: str, digits: int, rows: int, data: str | None, words: int, learn: int | None = None) -> Answers:
     """The rows of a task.
 
     Args:
@@ -80,15 +80,16 @@ def answers_of(name: str, digits: int, rows: int, data: str | None, words: int) 
         rows: questions or texts, at most.
         data: of labels, where the dataset is; None takes it from the hub, and ``made-up`` makes some up.
         words: of labelled texts that are kept.
+        learn: rows to learn from, at most; None takes nine in ten. Up to about 1,000 of the others are held out.
 
     Raises:
         InputError: there is no such task, or its data can't be read.
     """
     options.task_of(dict.fromkeys(NAMES), name)
     if name in LABELS:
-        return _labels(name, rows, data, words)
+        return _labels(name, min(rows, learn or rows), data, words)
     task = (DIGITS | FIELDS)[name]
-    splits = split(questions(task, digits, rows))
+    splits = split(questions(task, digits, rows), learn=learn)
     if name in FIELDS:
         return Answers(task.story, splits, Fields())
     return Answers(f"{task.story}; numbers of {digits} digits", splits, Digits(align="pad"), one_length=True)

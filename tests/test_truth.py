@@ -1,0 +1,77 @@
+"""What orders reached, and what a score is worth against it: numbers derived by hand."""
+
+import math
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="needs the train extra")
+
+from pipelines.arithmetic.tasks import TASKS, questions, split
+from pipelines.orders.truth import judge, range_by_chance, short_runs, truth_of
+
+REACHED = {"01": [(0.0, 0.2, 0.4, 0.6), (0.0, 0.0, 0.2, 0.2)], "10": [(0.4, 0.8, 1.0, 1.0), (0.2, 0.4, 0.6, 0.8)]}
+"""Order -> of each seed the accuracy after steps 25, 50, 75 and 100."""
+
+
+@pytest.fixture
+def truth():
+    return truth_of(
+        [
+            {"arm": arm, "seed": seed, "step": step, "exact_match": value}
+            for arm, seeds in REACHED.items()
+            for seed, curve in enumerate(seeds)
+            for step, value in reversed(list(zip((25, 50, 75, 100), curve, strict=True)))
+        ]
+    )
+
+
+def test_a_truth_has_ends_means_and_beginnings_of_each_order_and_seed(truth):
+    assert truth.orders == ((0, 1), (1, 0)) and truth.seeds == 2
+    assert truth.at_end == pytest.approx(np.array([[0.6, 0.2], [1.0, 0.8]]))
+    assert truth.over_all == pytest.approx(np.array([[0.3, 0.1], [0.8, 0.5]]))
+    assert truth.early == pytest.approx(np.array([[0.0, 0.0], [0.4, 0.2]]))
+
+
+def test_the_range_is_held_against_the_error_of_a_mean(truth):
+    assert truth.range == pytest.approx(0.9 - 0.4)
+    # Variances of two values: (0.4^2 + 0.2^2) / 2 = 0.08 and 0.02; their mean 0.05, halved for a mean of two seeds.
+    assert truth.error == pytest.approx(math.sqrt((0.08 + 0.02) / 2 / 2))
+    assert math.isnan(truth.of_seeds([1]).error)
+
+
+def test_equal_orders_come_out_apart_by_chance_too():
+    assert range_by_chance(2) == pytest.approx(2 / math.sqrt(math.pi), abs=0.03)  # the mean of |x - y|
+    assert range_by_chance(24) == pytest.approx(3.9, abs=0.05)  # tables of the range of normal samples: 3.895
+
+
+def test_a_score_loses_what_its_choice_is_behind_the_best(truth):
+    right, wrong = judge({(0, 1): -2.0, (1, 0): -1.0}, truth, 1.5), judge({(0, 1): 1.0, (1, 0): 0.0}, truth, 0)
+    assert (right.choices, right.place, right.lost, right.cost) == (((1, 0),), 1, 0, 1.5)
+    assert (right.at_end.value, wrong.at_end.value, wrong.over_all.value) == pytest.approx((1, -1, -1))
+    assert wrong.place == 2 and wrong.lost == pytest.approx(0.5)
+
+
+def test_a_score_that_ties_is_worth_the_mean_of_its_choices(truth):
+    tied = judge({(0, 1): 1.0, (1, 0): 1.0}, truth, 0)
+    assert tied.place is None and tied.reached == pytest.approx(0.65) and math.isnan(tied.at_end.value)
+
+
+def test_a_rule_names_one_order_and_ranks_none(truth):
+    rule = judge({(0, 1): 0.0}, truth, 0)
+    assert rule.place == 2 and rule.reached == pytest.approx(0.4) and math.isnan(rule.at_end.value)
+
+
+def test_short_runs_are_held_against_the_other_runs(truth):
+    found = short_runs(truth)
+    assert found.choices == ((1, 0),) and found.reached == pytest.approx(0.8) and found.cost == 0.5
+    assert short_runs(truth.of_seeds([0])) is None
+
+
+@pytest.mark.parametrize("learn", [1, 300, 700, 5000])
+def test_few_rows_to_learn_from_leave_the_more_to_measure_on(learn):
+    rows = questions(TASKS["carries"], 3, 2000)
+    found = split(rows, learn=learn)
+    held_out, learnt = ({row.key for row in found[name]} for name in ("test", "train"))
+    assert not held_out & learnt and len(found["train"]) == min(learn, len(rows) - len(found["test"]))
+    assert abs(len(found["test"]) - min(1000, max(len(rows) / 10, len(rows) - learn))) <= 2
