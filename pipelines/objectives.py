@@ -116,7 +116,8 @@ class Task:
         spent = fmean(run.operations for run in self.runs if run.key == key and run.steps == self.steps)
         rivals = [run for run in self.runs if run.key == (key[0], NTP)]
         near = [run for run in rivals if abs(run.operations / spent - 1) <= AGREES]
-        return {run.seed: run.value for run in near}
+        near.sort(key=lambda run: -abs(run.operations / spent - 1))
+        return {run.seed: run.value for run in near}  # the nearest of each seed
 
 
 def main(

@@ -97,7 +97,7 @@ def write_data(folder: Path, splits: Mapping[str, Sequence[Mapping[str, Any]]]) 
     import polars as pl
 
     paths = {name: folder / "data" / f"{name}.parquet" for name in splits}
-    (folder / "data").mkdir(exist_ok=True)
+    (folder / "data").mkdir(parents=True, exist_ok=True)
     for name, rows in splits.items():
         pl.DataFrame(list(rows), infer_schema_length=None).write_parquet(paths[name])
     return paths

@@ -44,11 +44,11 @@ def test_presets_have_their_shape_and_depend_on_the_seed_alone(name):
     assert not torch.equal(model.transformer.wte.weight, other.transformer.wte.weight)
 
 
-@pytest.mark.parametrize("name", ["tiny", "nano"])
-def test_the_loop_has_the_losses_of_the_stock_trainer(name, sums, tmp_path):
+@pytest.mark.parametrize(("name", "decay"), [("tiny", 0.0), ("nano", 0.0), ("tiny", 3.0)])
+def test_the_loop_has_the_losses_of_the_stock_trainer(name, decay, sums, tmp_path):
     tokenizer = character_tokenizer([text for row in SUMS for text in row])
     encoded = encode_dataset(sums, tokenizer, tmp_path)
-    budget = Budget(steps=20, batch_size=10, learning_rate=3e-3, warmup=0.2)
+    budget = Budget(steps=20, batch_size=10, learning_rate=3e-3, warmup=0.2, weight_decay=decay)
     model = build(name, tokenizer, encoded.longest, seed=1)
     trainer = _trainer(model, encoded, tmp_path / "out", budget, scratch=True, log_every=1)
     trainer.args.train_sampling_strategy = "sequential"
@@ -70,6 +70,18 @@ def test_what_is_not_computed_by_hand_is_left_to_autograd(changed):
     for name, value in changed.items():
         setattr(model.config, name, value)
     assert is_small(model) == (not changed)
+
+
+def test_a_model_that_drops_out_does_so_while_it_learns_alone():
+    tokenizer, ids = character_tokenizer(["0123456789"]), torch.tensor([[1, 2, 3, 4]])
+    model = build("tiny", tokenizer, 8, seed=0, dropout=0.5)
+    assert not is_small(model)  # left to autograd
+    rows, budget = to_rows([[1, 2, 3, 4]], [[-100, 2, 3, 4]]), Budget(4, 1, dropout=0.5)
+    torch.manual_seed(0)
+    losses = [float(loss) for loss in train_steps(model, rows, [np.array([0])] * 4, budget, 1e-9)]
+    assert len(set(losses)) == 4  # of the same row and, but for 1e-9, the same weights
+    model.eval()
+    assert torch.equal(model(ids).logits, model(ids).logits)
 
 
 def test_by_hand_everything_lies_where_the_model_does():

@@ -10,7 +10,7 @@ from test_compare import in_this_process
 from test_pipelines import arithmetic
 
 from mireorder.errors import InputError
-from pipelines.objectives import load, main, page, read, seconds
+from pipelines.objectives import Run, Task, load, main, page, read, seconds
 from pipelines.textgen import __main__ as textgen
 
 NTP, TOP, MTP = "ntp", "top", "mtp-2"
@@ -110,6 +110,14 @@ def test_runs_of_ntp_alone_and_of_other_orders_are_added_to_a_page(runs, tmp_pat
     assert [task.name for task in load(out.with_suffix(".csv"))] == ["7", "text"]
     text = out.read_text()
     assert "| shuffle | `leap` | 1.250 (1.250 to 1.250) | 1 |" in text and "\n| 7 | bits per byte | plain |" in text
+
+
+def test_of_two_budgets_the_nearest_counts_as_equal():
+    def run(objective, steps, operations, value):
+        return Run("plain", objective, 0, steps, operations, 0, value)
+
+    task = Task("mul", "exact_match", (run(TOP, 10, 1.0, 9.0), *(run(NTP, s, s / 100, s) for s in (103, 101, 98, 120))))
+    assert task.of_equal_operations(("plain", TOP)) == {0: 101}
 
 
 def test_summaries_are_measured_by_bits_and_by_rouge(runs):

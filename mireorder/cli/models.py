@@ -29,12 +29,15 @@ class Training:
     steps: Annotated[int, Option("optimiser steps", least=1)] = 1000
     batch_size: Annotated[int, Option("rows a step", least=1)] = 64
     learning_rate: Annotated[float | None, Option("peak; the default depends on the model", least=0)] = None
+    weight_decay: Annotated[float, Option("AdamW's", rare=True, least=0)] = 0.0
+    dropout: Annotated[float, Option("share that a preset drops while it learns", rare=True, least=0)] = 0.0
 
     def budget(self, seed: int = 0) -> Budget:
         """The same as the trainers take it. Raises MireorderError where that is no budget."""
         from mireorder.training.budget import Budget
 
-        return Budget(steps=self.steps, batch_size=self.batch_size, learning_rate=self.learning_rate, seed=seed)
+        pace = self.learning_rate, Budget.warmup, self.weight_decay, self.dropout
+        return Budget(self.steps, self.batch_size, *pace, seed=seed)
 
 
 @dataclass(frozen=True)

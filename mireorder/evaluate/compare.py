@@ -316,11 +316,13 @@ def settled(setup: Setup) -> Setup:
     """The setup, with a budget. Raises MireorderError if there is no such model or objective."""
     from mireorder.training.budget import Budget
     from mireorder.training.objectives import refuse_objectives
-    from mireorder.training.presets import refuse_lora, refuse_unknown
+    from mireorder.training.presets import refuse_dropout, refuse_lora, refuse_unknown
 
     refuse_objectives(setup.objectives, setup.lora)
     for model in setup.models:
         refuse_unknown(model)
+        if setup.budget:
+            refuse_dropout(model, setup.budget.dropout)
         if setup.lora:
             refuse_lora(model)
     return setup if setup.budget else replace(setup, budget=Budget(steps=STEPS))

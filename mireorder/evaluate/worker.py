@@ -227,8 +227,8 @@ def run(job: Job, worker: int = 0) -> Iterator[ResultRow]:
     torch.set_num_threads(1)
     budget, tokenizer = Budget(**job.budget | {"seed": job.seed}), load_tokenizer(data / "tokenizer")
     held_out = json.loads((data / "held_out.json").read_text(encoding="utf-8"))
-    model = _model(job, tokenizer, held_out["longest"]).to(device)
-    torch.manual_seed(job.seed)  # a model of the hub may drop out
+    model = _model(job, tokenizer, held_out["longest"], budget.dropout).to(device)
+    torch.manual_seed(job.seed)  # of dropout
     rows = to_rows(*_read_encoded(data / "rows.npz"), device)
     learner = _learner(job, model, rows, budget)
     seen, last = np.zeros(2, np.int64), job.until or budget.steps
@@ -256,12 +256,12 @@ def run(job: Job, worker: int = 0) -> Iterator[ResultRow]:
         save_model(model, tokenizer, data / FILE, Path(job.save), held_out["longest_completion"])
 
 
-def _model(job: Job, tokenizer: Any, longest: int) -> Any:
+def _model(job: Job, tokenizer: Any, longest: int, dropout: float) -> Any:
     from mireorder.training.presets import PRESETS, adapter, build, pretrained, refuse_adapter
     from mireorder.training.train import SLACK
 
     if job.model in PRESETS:
-        return build(job.model, tokenizer, longest + SLACK, job.seed)
+        return build(job.model, tokenizer, longest + SLACK, job.seed, dropout=dropout)
     model = pretrained(job.model)
     refuse_adapter(model, job.model)
     return adapter(model, job.seed) if job.lora else model

@@ -84,13 +84,15 @@ def what_was_done(comparison: Comparison) -> str:
     """How the orders were compared, and what the numbers are."""
     setup, budget = comparison.setup, comparison.setup.budget
     assert budget  # noqa: S101 (it is settled)
+    names = {"weight decay": budget.weight_decay, "dropout": budget.dropout}
+    regularised = "".join(f"{name} {number:g}, " for name, number in names.items() if number)
     return (
         f"{setup.seeds} seed(s) per order, {budget.steps:,} steps of {budget.batch_size} rows, learning rate "
-        f"{budget.learning_rate or 'by default'}, {comparison.train_rows:,} rows to learn from, exact match of "
-        f"restored answers on {comparison.held_out_rows:,} held-out rows (of more, about 1,000 are drawn). Within a "
-        "seed, every order has the same initial weights and row order. In brackets, 95% bootstrap intervals over the "
-        "seeds (of few seeds, too narrow). The lead over the first order is the mean difference to it, seed by seed, "
-        "in points."
+        f"{budget.learning_rate or 'by default'}, {regularised}{comparison.train_rows:,} rows to learn from, exact "
+        f"match of restored answers on {comparison.held_out_rows:,} held-out rows (of more, about 1,000 are drawn). "
+        "Within a seed, every order has the same initial weights and row order. In brackets, 95% bootstrap intervals "
+        "over the seeds (of few seeds, too narrow). The lead over the first order is the mean difference to it, seed "
+        "by seed, in points."
     )
 
 

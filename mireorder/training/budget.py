@@ -1,4 +1,4 @@
-"""How long and how fast to train: one small value that every trainer here takes."""
+"""How long, how fast and how freely to train: one small value that every trainer here takes."""
 
 import math
 from dataclasses import dataclass
@@ -11,16 +11,18 @@ MOST_SEED = 2**32 - 1  # of numpy's generators, which trainers set
 
 @dataclass(frozen=True)
 class Budget:
-    """A training run's length, pace and seed.
+    """A training run's length, pace, regularisation and seed.
 
-    The learning rate rises linearly over the warm-up and falls to zero as a cosine. The optimiser is AdamW
-    without weight decay, gradients are clipped to norm 1.
+    The learning rate rises linearly over the warm-up and falls to zero as a cosine. The optimiser is AdamW, gradients
+    are clipped to norm 1.
 
     Attributes:
         steps: optimiser steps.
         batch_size: rows per step.
         learning_rate: its peak; None takes 2e-3 from scratch, 2e-5 for a pretrained model, 2e-4 for LoRA.
         warmup: share of the steps that warm up.
+        weight_decay: AdamW's, of matrices and embeddings; biases and norms do not decay.
+        dropout: of a preset's activations, embeddings and attention; pretrained models have their own.
         seed: initial weights and the order of the rows, from 0 to 2^32 - 1.
 
     Raises:
@@ -31,6 +33,8 @@ class Budget:
     batch_size: int = 64
     learning_rate: float | None = None
     warmup: float = 0.05
+    weight_decay: float = 0.0
+    dropout: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -41,6 +45,10 @@ class Budget:
             raise MireorderError(f"warm-up is a share of the steps, from 0 to below 1, not {self.warmup}")
         if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
             raise MireorderError(f"the learning rate must be a number above 0, not {self.learning_rate}")
+        if not 0 <= self.weight_decay < math.inf:
+            raise MireorderError(f"weight decay must be a number from 0, not {self.weight_decay}")
+        if not 0 <= self.dropout < 1:
+            raise MireorderError(f"dropout is a share, from 0 to below 1, not {self.dropout}")
         if not 0 <= self.seed <= MOST_SEED:
             raise MireorderError(f"the seed must be from 0 to {MOST_SEED}, not {self.seed}")
 

@@ -66,13 +66,17 @@ def train_from_scratch(
         encoded = encode_dataset(dataset, tokenizer_for(dataset, model), Path(scratch))
         device = "cuda" if torch.cuda.is_available() else "cpu"
         rows = to_rows(encoded.train["input_ids"][:], encoded.train["labels"][:], device)
-    network = build(model, encoded.tokenizer, positions or encoded.longest + SLACK, budget.seed, vocabulary)
+    longest = positions or encoded.longest + SLACK
+    network = build(model, encoded.tokenizer, longest, budget.seed, vocabulary, budget.dropout)
     embed(network, encoded.tokenizer, budget.seed)
     network.to(device)
     of = None if objective == NTP else objective_of(objective)
     learner = Learner(network, rows, budget, budget.peak(scratch=True), of)
     costs = learner.costs(np.arange(min(budget.batch_size, len(rows.lengths))))
-    losses = _losses(learner, shuffled_batches(len(rows.lengths), budget.batch_size, budget.seed), budget, progress)
+    batches = shuffled_batches(len(rows.lengths), budget.batch_size, budget.seed)
+    with torch.random.fork_rng(range(torch.cuda.device_count())):  # the caller's random state stays as it was
+        torch.manual_seed(budget.seed)  # of dropout
+        losses = _losses(learner, batches, budget, progress)
     save_model(network, encoded.tokenizer, dataset / PLAN_FILE, out, encoded.longest_completion)
     record: dict[str, Any] = {"model": model, "objective": objective, "budget": asdict(budget), "losses": losses}
     record |= {"rows": len(rows.lengths), "device": device} | costs

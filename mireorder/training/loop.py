@@ -116,20 +116,27 @@ class Learner:
         if small:
             self._weights, self._learn = [small.weights], lambda batch: small.loss(*_by_position(rows, batch))
         else:
-            weights = [*model.parameters(), *(self.heads.parameters() if self.heads else ())]
-            self._weights, self._learn = [weight for weight in weights if weight.requires_grad], self._backward
+            self._weights, self._learn = self._learnt(), self._backward
+        self._decayed = [weight for weight in self._learnt() if weight.ndim > 1] if budget.weight_decay else []
         self._optimiser = torch.optim.AdamW(self._weights, lr=learning_rate, weight_decay=0.0, fused=True)
 
     def step(self, batch: NDArray[np.int64]) -> Any:
         """Take a step on some rows. Returns its loss, a tensor: the mean over the batch's completion tokens."""
         if not self._is_ready and self.done >= REFERENCE * self._budget.steps:
             self._refer()
-        self._optimiser.param_groups[0]["lr"] = self._rate * _pace(self.done, self._budget)
+        rate = self._optimiser.param_groups[0]["lr"] = self._rate * _pace(self.done, self._budget)
         loss = self._learn(batch)
         torch.nn.utils.clip_grad_norm_(self._weights, 1.0)
+        if self._decayed:  # by hand, as all weights of a small model are one tensor
+            with torch.no_grad():
+                torch._foreach_mul_(self._decayed, 1 - rate * self._budget.weight_decay)
         self._optimiser.step()
         self.done += 1
         return loss
+
+    def _learnt(self) -> list[Any]:
+        weights = (*self._model.parameters(), *(self.heads.parameters() if self.heads else ()))
+        return [weight for weight in weights if weight.requires_grad]
 
     def _backward(self, batch: NDArray[np.int64]) -> Any:
         self._model.train()  # whoever reads the losses may evaluate in between

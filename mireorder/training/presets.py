@@ -41,7 +41,15 @@ def refuse_unknown(name: str) -> None:
         )
 
 
-def build(name: str, tokenizer: Any, positions: int, seed: int, vocabulary: int | None = None) -> Any:
+def refuse_dropout(name: str, dropout: float) -> None:
+    """Raise MireorderError if a model that is not made here is to drop out otherwise than it was made to."""
+    if dropout and name not in PRESETS:
+        raise MireorderError(f"dropout is set for presets ({', '.join(PRESETS)}); {name} has its own, in its config")
+
+
+def build(
+    name: str, tokenizer: Any, positions: int, seed: int, vocabulary: int | None = None, dropout: float = 0.0
+) -> Any:
     """Make a model with random weights.
 
     Args:
@@ -51,9 +59,10 @@ def build(name: str, tokenizer: Any, positions: int, seed: int, vocabulary: int 
         seed: the weights depend on it and on their shapes alone.
         vocabulary: tokens it has embeddings for; None takes all of the tokenizer's
             (`embed` adds what is missing).
+        dropout: share of activations, embeddings and attention that is dropped while it learns.
 
     Returns:
-        A ``GPT2LMHeadModel`` in float32, without dropout.
+        A ``GPT2LMHeadModel`` in float32.
     """
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel
@@ -66,9 +75,9 @@ def build(name: str, tokenizer: Any, positions: int, seed: int, vocabulary: int 
         n_head=shape.heads,
         n_embd=shape.width,
         activation_function="gelu_pytorch_tanh",  # GPT-2's gelu_new in one fused kernel
-        resid_pdrop=0.0,
-        embd_pdrop=0.0,
-        attn_pdrop=0.0,
+        resid_pdrop=dropout,
+        embd_pdrop=dropout,
+        attn_pdrop=dropout,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,

@@ -31,6 +31,7 @@ from mireorder.training.presets import (
     no_bars,
     pretrained,
     refuse_adapter,
+    refuse_dropout,
     refuse_four_bit,
     refuse_lora,
     refuse_unknown,
@@ -106,6 +107,7 @@ def train(
     """
     budget, folder, out = budget or Budget(), require_local(dataset), require_local(out)
     entries = manifest.read(folder)
+    refuse_dropout(model, budget.dropout)
     _refuse(model, lora, four_bit, objective, entries[0].form if entries else "text")
     asked = {"model": model, "objective": objective, "lora": lora, "four_bit": four_bit, "budget": asdict(budget)}
     rows = {"plan": load_plan(folder).sha256, "data": manifest.digest_of(entries)}
@@ -113,7 +115,7 @@ def train(
         kept, scratch = new.with_name(CHECKPOINTS), new / "scratch"
         scratch.mkdir()
         encoded = encode_dataset(folder, tokenizer_for(folder, model, lora), scratch, objective_of(objective).columns)
-        network = _network(model, encoded, budget.seed, lora, four_bit)
+        network = _network(model, encoded, budget, lora, four_bit)
         given: dict[str, Any] = {"lora": lora, "objective": objective, "log_every": log_every}
         trainer = _trainer(network, encoded, kept, budget, scratch=model in PRESETS, **given)
         trainer.add_callback(_reporter(progress, CHECKPOINT_SECONDS if resume else None))
@@ -193,17 +195,18 @@ def _refuse(model: str, lora: bool, four_bit: bool, objective: str, form: str) -
         refuse_lora(model)
 
 
-def _network(model: str, encoded: Encoded, seed: int, lora: bool, four_bit: bool = False) -> Any:
+def _network(model: str, encoded: Encoded, budget: Budget, lora: bool, four_bit: bool = False) -> Any:
     if model in PRESETS:
-        network = build(model, encoded.tokenizer, encoded.longest + SLACK, seed)
-        embed(network, encoded.tokenizer, seed)
+        longest = encoded.longest + SLACK
+        network = build(model, encoded.tokenizer, longest, budget.seed, dropout=budget.dropout)
+        embed(network, encoded.tokenizer, budget.seed)
         return network
     # An adapter notes where its base model is, so a folder is named in full.
     path_or_id = str(Path(model).resolve()) if Path(model).is_dir() else model
     network = pretrained(path_or_id, half=lora and halves(), four_bit=four_bit)
     refuse_adapter(network, model)
     encoded.refuse_longer_than(getattr(network.config.get_text_config(), "max_position_embeddings", None))
-    embed(network, encoded.tokenizer, seed)
+    embed(network, encoded.tokenizer, budget.seed)
     return network
 
 
@@ -233,7 +236,7 @@ def _trainer(
             learning_rate=budget.peak(scratch=scratch, lora=lora),
             lr_scheduler_type="cosine",
             warmup_steps=budget.warmup_steps,
-            weight_decay=0.0,
+            weight_decay=budget.weight_decay,
             seed=budget.seed,
             max_length=None,  # the default cuts rows at 1024 tokens, and with them the EOS
             packing=False,
