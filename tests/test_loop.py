@@ -93,6 +93,25 @@ def test_by_hand_everything_lies_where_the_model_does():
     assert {loss.device.type, small.weights.device.type, small.weights.grad.device.type} == {"meta"}
 
 
+def test_a_frozen_head_reads_a_cut_of_the_states_without_a_copy_of_its_weights_for_every_row():
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Seen(TorchDispatchMode):
+        def __torch_dispatch__(self, call, types, args=(), kwargs=None):
+            products.append((str(call), [tuple(a.shape) for a in args if isinstance(a, torch.Tensor)]))
+            return call(*args, **kwargs or {})
+
+    products: list = []
+    tokenizer = character_tokenizer(["0123456789"])
+    model = build("tiny", tokenizer, 8, seed=0, dropout=0.1)
+    model.get_output_embeddings().weight.requires_grad_(False)  # as under an adapter
+    rows = to_rows([[1, 2, 3, 4]] * 3, [[-100, -100, 3, 4]] * 3)
+    with Seen():
+        Ntp().loss(model, None, batch_of(rows, np.arange(3), 0, 1)).backward()
+    of_head = [call for call, shapes in products if any(len(tokenizer) in shape[-2:] for shape in shapes)]
+    assert any("mm" in call for call in of_head) and not any("bmm" in call for call in of_head)
+
+
 @pytest.mark.skipif(not keep_freed_memory(), reason="the C library has no such setting")
 def test_steps_take_the_memory_that_steps_before_them_freed():
     import resource

@@ -254,8 +254,10 @@ def test_training_in_halves(lora, tmp_path, monkeypatch):
     data = write_dataset(tmp_path / "data", SUMS)
     base = tiny("llama", character_tokenizer([text for row in SUMS for text in row]), tmp_path / "base")
     budget = Budget(steps=20, batch_size=16, learning_rate=1e-2)
+    monkeypatch.setattr("mireorder.training.train.frozen_halves", lambda: False)
     whole = train(data, base, tmp_path / "whole", budget, lora=lora, log_every=5)
-    monkeypatch.setattr("mireorder.training.train.halves", lambda: True)
+    for name in "halves", "frozen_halves":
+        monkeypatch.setattr(f"mireorder.training.train.{name}", lambda: True)
     half = train(data, base, tmp_path / "half", budget, lora=lora, log_every=5)
     assert half.losses != whole.losses
     assert [loss for _, loss in half.losses] == pytest.approx([loss for _, loss in whole.losses], rel=0.02)

@@ -257,12 +257,12 @@ def run(job: Job, worker: int = 0) -> Iterator[ResultRow]:
 
 
 def _model(job: Job, tokenizer: Any, longest: int, dropout: float) -> Any:
-    from mireorder.training.presets import PRESETS, adapter, build, pretrained, refuse_adapter
+    from mireorder.training.presets import PRESETS, adapter, build, frozen_halves, pretrained, refuse_adapter
     from mireorder.training.train import SLACK
 
     if job.model in PRESETS:
         return build(job.model, tokenizer, longest + SLACK, job.seed, dropout=dropout)
-    model = pretrained(job.model)
+    model = pretrained(job.model, half=job.lora and frozen_halves())
     refuse_adapter(model, job.model)
     return adapter(model, job.seed) if job.lora else model
 

@@ -19,7 +19,7 @@ from mireorder.tokenizing.tokens import encode_prompts, eos_id, fingerprint, loa
 from mireorder.training.any_order import SlotTokens
 from mireorder.training.any_order import answers as answers_by_slot
 from mireorder.training.constrain import Constraint
-from mireorder.training.presets import halves, pretrained
+from mireorder.training.presets import frozen_halves, pretrained
 from mireorder.training.train import TRAINING_FILE
 
 BEST, CONFIDENT = "best", "confident"
@@ -233,7 +233,7 @@ def load_pipeline(
         raise MireorderError(f"{folder}: {problem}; bundle the plans with --tag, and train on that")
     trained = _training(folder)
     four_bit = bool(trained.get("four_bit"))
-    model = pretrained(str(folder), half=bool(trained.get("lora")) and halves(), four_bit=four_bit)
+    model = pretrained(str(folder), half=bool(trained.get("lora")) and frozen_halves(), four_bit=four_bit)
     if plan.tokenizer is not None:
         plan.require_tokenizer(fingerprint(tokenizer))
     model.generation_config = GenerationConfig.from_pretrained(folder)  # an adapter comes with its base model's

@@ -123,10 +123,20 @@ def no_bars() -> Iterator[None]:
 
 
 def halves() -> bool:
-    """Whether models are tuned in bfloat16, and frozen weights kept in it: on every GPU that computes in it."""
+    """Whether models are tuned in bfloat16: on every GPU that computes in it."""
     import torch
 
     return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def frozen_halves() -> bool:
+    """Whether frozen weights are kept in bfloat16: on every GPU and processor that computes in it."""
+    import torch
+
+    if torch.cuda.is_available():
+        return halves()
+    found: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # since torch 2.10
+    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
 
 
 def refuse_adapter(model: Any, name: str) -> None:
@@ -214,11 +224,14 @@ def pretrained(path_or_id: str, *, half: bool = False, four_bit: bool = False) -
     import torch
     from transformers import AutoModelForCausalLM
 
-    dtype = torch.bfloat16 if half or four_bit else torch.float32
-    quantised = _four_bits() if four_bit else {}
+    how: dict[str, Any] = {"dtype": torch.bfloat16 if half or four_bit else torch.float32}
+    if four_bit:
+        how |= _four_bits()
+    elif half and not torch.cuda.is_available():
+        how["attn_implementation"] = "eager"  # torch's own attention is slow in bfloat16 on a processor
     try:
         with no_bars():
-            return AutoModelForCausalLM.from_pretrained(path_or_id, dtype=dtype, trust_remote_code=False, **quantised)
+            return AutoModelForCausalLM.from_pretrained(path_or_id, trust_remote_code=False, **how)
     except (OSError, ValueError) as error:
         where = "in this folder" if Path(path_or_id).exists() else "by this name, here or on the hub"
         raise MireorderError(

@@ -26,6 +26,7 @@ from mireorder.training.presets import (
     PRESETS,
     build,
     embed,
+    frozen_halves,
     halves,
     lora_config,
     no_bars,
@@ -203,7 +204,7 @@ def _network(model: str, encoded: Encoded, budget: Budget, lora: bool, four_bit:
         return network
     # An adapter notes where its base model is, so a folder is named in full.
     path_or_id = str(Path(model).resolve()) if Path(model).is_dir() else model
-    network = pretrained(path_or_id, half=lora and halves(), four_bit=four_bit)
+    network = pretrained(path_or_id, half=lora and frozen_halves(), four_bit=four_bit)
     refuse_adapter(network, model)
     encoded.refuse_longer_than(getattr(network.config.get_text_config(), "max_position_embeddings", None))
     embed(network, encoded.tokenizer, budget.seed)
