@@ -44,7 +44,7 @@ test-oldest: .venv/trl-$(OLDEST_TRL)  ## the tests of training, with the oldest 
 	PYTHONPATH=$(CURDIR)/$< $(BIN)/python -m pytest $(SPREAD) $(TRAINING)
 
 test-consumers: .venv/consumers  ## exports, loaded by the loaders of other trainers
-	PYTHONPATH=$(CURDIR)/$< $(BIN)/python -m pytest $(SPREAD) tests/test_consumers.py
+	PYTHONPATH=$(CURDIR)/$< $(BIN)/python -m pytest $(SPREAD) tests/test_consumers.py tests/test_smollm2.py
 
 test-cloud: .venv/cloud  ## runs in stores: an S3 server on loopback, memory, the hub
 	PYTHONPATH=$(CURDIR)/$< $(BIN)/python -m pytest $(SPREAD) tests/test_storage.py tests/test_storage_faults.py

@@ -19,7 +19,12 @@ from test_extras import python
 from mireorder import Plan, fit
 
 ROOT = Path(__file__).parents[1]
-TRIED_ELSEWHERE = ("demo", "on_ray", "encoder_decoder")  # make demo, below, tests/test_encoder_decoder.py
+TRIED_ELSEWHERE = (
+    "demo",
+    "on_ray",
+    "encoder_decoder",
+    "smollm2",
+)  # make demo, below, test_encoder_decoder, test_smollm2
 EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.py") if path.stem not in TRIED_ELSEWHERE)
 
 
