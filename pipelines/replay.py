@@ -40,7 +40,7 @@ SCORES = (
 
 
 @dataclass(frozen=True)
-class Truth:
+class Task:
     """A task of which every order has been trained.
 
     Attributes:
@@ -66,7 +66,7 @@ class Truth:
         return max(self.reached, key=lambda name: self.reached[name])
 
 
-Strategy = Callable[[Truth, int, int, random.Random], str]
+Strategy = Callable[[Task, int, int, random.Random], str]
 """What chooses an order of a task, within a budget, by the runs of a seed."""
 
 
@@ -75,10 +75,10 @@ def main(
     out: options.Out,
 ) -> None:
     """Replay searches on trained orders: by scores, by chance, and without trainings; and what each loses."""
-    truths = [truth_of(folder) for folder in folders]
-    names = [one.name for one in truths]
-    of = ", ".join(f"{one.name} ({len(one.curves)} seed(s), {len(one.reached)} orders)" for one in truths)
-    scores = [score for score in SCORES if all(score in one.ranked for one in truths)]  # labels have others
+    tasks = [task_of(folder) for folder in folders]
+    names = [one.name for one in tasks]
+    of = ", ".join(f"{one.name} ({len(one.curves)} seed(s), {len(one.reached)} orders)" for one in tasks)
+    scores = [score for score in SCORES if all(score in one.ranked for one in tasks)]  # labels have others
     searches: dict[str, Strategy] = {
         **{f"search by {score}": partial(_searched, score) for score in scores},
         "search by chance": _shuffled,
@@ -86,8 +86,8 @@ def main(
     }
     alone: dict[str, Strategy] = {
         **{score: partial(_first, score) for score in scores},
-        "plain": lambda truth, *_: truth.plain,
-        "reverse": lambda truth, *_: truth.plain[::-1],
+        "plain": lambda task, *_: task.plain,
+        "reverse": lambda task, *_: task.plain[::-1],
     }
     parts: list[Any] = [
         f"Regret: the exact match of the best order less that of the order chosen, in points. Tasks: {of}. A search "
@@ -97,17 +97,17 @@ def main(
     ]
     for budget in BUDGETS:
         head = (f"budget of {budget} training(s)", *names, "mean")
-        parts.append(markdown_table(head, [_row(name, choose, truths, budget) for name, choose in searches.items()]))
+        parts.append(markdown_table(head, [_row(name, choose, tasks, budget) for name, choose in searches.items()]))
     parts += [
         "Without any training, the order that a score puts first:",
-        markdown_table(("score", *names, "mean"), [_row(name, choose, truths, 0) for name, choose in alone.items()]),
+        markdown_table(("score", *names, "mean"), [_row(name, choose, tasks, 0) for name, choose in alone.items()]),
         "What orders reach:",
-        markdown_table(("task", "plain", "best", "worst", "best order"), [_reached(one) for one in truths]),
+        markdown_table(("task", "plain", "best", "worst", "best order"), [_reached(one) for one in tasks]),
     ]
     OUT.print(write_page(out, "What a search finds", [*parts, f"Made by `{again('replay')}`."]))
 
 
-def truth_of(folder: Path) -> Truth:
+def task_of(folder: Path) -> Task:
     """What a folder of ``pipelines.orders`` holds. Raises InputError if it is not finished."""
     results, scores = folder / "comparison" / RESULTS, folder / "scores.json"
     for file in results, scores:
@@ -125,51 +125,51 @@ def truth_of(folder: Path) -> Truth:
         if score in table[0][1]
     }
     name = folder.resolve().name.removeprefix("orders-")
-    return Truth(name, curves, {arm: fmean(values) for arm, values in ends.items()}, ranked)
+    return Task(name, curves, {arm: fmean(values) for arm, values in ends.items()}, ranked)
 
 
-def searched(truth: Truth, order: Sequence[str], budget: int, seed: int) -> str:
+def searched(task: Task, order: Sequence[str], budget: int, seed: int) -> str:
     """What `mireorder.evaluate.search` would take: the natural order enters, then others as they stand."""
-    curves, entered = truth.curves[seed], [truth.plain, *(name for name in order if name != truth.plain)]
+    curves, entered = task.curves[seed], [task.plain, *(name for name in order if name != task.plain)]
     last = max(next(iter(curves.values())))
 
     def train(names: Sequence[str], share: float) -> Mapping[str, Reached]:
         step = min(curves[names[0]], key=lambda step: abs(step - share * last))
         return {name: Reached(step, np.array([curves[name][step][0]]), curves[name][step][1]) for name in names}
 
-    steps = rungs(budget, len(truth.reached))
+    steps = rungs(budget, len(task.reached))
     names, _ = halving(entered[: steps[0].orders], steps, train)
     return names[0]
 
 
-def _searched(score: str, truth: Truth, budget: int, seed: int, _: random.Random) -> str:
-    return searched(truth, truth.ranked[score], budget, seed)
+def _searched(score: str, task: Task, budget: int, seed: int, _: random.Random) -> str:
+    return searched(task, task.ranked[score], budget, seed)
 
 
-def _shuffled(truth: Truth, budget: int, seed: int, generator: random.Random) -> str:
-    return searched(truth, generator.sample(list(truth.reached), len(truth.reached)), budget, seed)
+def _shuffled(task: Task, budget: int, seed: int, generator: random.Random) -> str:
+    return searched(task, generator.sample(list(task.reached), len(task.reached)), budget, seed)
 
 
-def _random(truth: Truth, budget: int, _: int, generator: random.Random) -> str:
-    return max(generator.sample(list(truth.reached), budget), key=lambda name: truth.reached[name])
+def _random(task: Task, budget: int, _: int, generator: random.Random) -> str:
+    return max(generator.sample(list(task.reached), budget), key=lambda name: task.reached[name])
 
 
-def _first(score: str, truth: Truth, *_: object) -> str:
-    return truth.ranked[score][0]
+def _first(score: str, task: Task, *_: object) -> str:
+    return task.ranked[score][0]
 
 
-def _row(name: str, choose: Strategy, truths: Sequence[Truth], budget: int) -> list[str]:
+def _row(name: str, choose: Strategy, tasks: Sequence[Task], budget: int) -> list[str]:
     regrets = []
-    for truth in truths:
+    for task in tasks:
         generator = random.Random(0)
-        chosen = (choose(truth, budget, seed, generator) for seed in truth.curves for _ in range(DRAWS))
-        regrets.append(100 * fmean(truth.reached[truth.best] - truth.reached[order] for order in chosen))
+        chosen = (choose(task, budget, seed, generator) for seed in task.curves for _ in range(DRAWS))
+        regrets.append(100 * fmean(task.reached[task.best] - task.reached[order] for order in chosen))
     return [name, *(f"{regret:.1f}" for regret in [*regrets, fmean(regrets)])]
 
 
-def _reached(truth: Truth) -> list[str]:
-    shares = truth.reached[truth.plain], truth.reached[truth.best], min(truth.reached.values())
-    return [truth.name, *(f"{share:.1%}" for share in shares), truth.best]
+def _reached(task: Task) -> list[str]:
+    shares = task.reached[task.plain], task.reached[task.best], min(task.reached.values())
+    return [task.name, *(f"{share:.1%}" for share in shares), task.best]
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 
 from mireorder.errors import InputError
 from pipelines import replay
-from pipelines.replay import SCORES, main, searched, truth_of
+from pipelines.replay import SCORES, main, searched, task_of
 
 ORDERS = ["".join(map(str, order)) for order in permutations(range(3))]
 ENDS = dict(zip(ORDERS, (0.2, 0.9, 0.3, 0.4, 0.5, 0.1), strict=True))  # 021 is the best
@@ -32,11 +32,11 @@ def folder(tmp_path):
 
 
 def test_a_replay_is_what_the_search_would_do(folder):
-    truth = truth_of(folder)
-    assert (truth.name, truth.plain, truth.best) == ("toy", "012", "021")
-    assert truth.ranked[SCORES[0]][:3] == ["201", "021", "012"]
-    assert searched(truth, ["201", "021"], 1, 0) == "201", "two enter: plain and the first"
-    assert searched(truth, truth.ranked[SCORES[0]], 2, 0) == "021"
+    task = task_of(folder)
+    assert (task.name, task.plain, task.best) == ("toy", "012", "021")
+    assert task.ranked[SCORES[0]][:3] == ["201", "021", "012"]
+    assert searched(task, ["201", "021"], 1, 0) == "201", "two enter: plain and the first"
+    assert searched(task, task.ranked[SCORES[0]], 2, 0) == "021"
 
 
 def test_regrets_by_hand(folder, tmp_path, monkeypatch):
@@ -53,4 +53,4 @@ def test_regrets_by_hand(folder, tmp_path, monkeypatch):
 def test_a_run_that_is_not_finished_is_refused(folder):
     (folder / "scores.json").unlink()
     with pytest.raises(InputError, match=r"scores\.json: is not there; finish the run"):
-        truth_of(folder)
+        task_of(folder)
