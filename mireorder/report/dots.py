@@ -37,7 +37,7 @@ def dots(
         axes.set_title(f"{title} (%)" if metric in shares else title, loc="left", fontsize=10)
         axes.set_yticks(range(len(names)), names)
         grid(axes, "x")
-        axes.margins(x=0.2, y=0.3)
+        axes.margins(x=0.2)
         axes.locator_params(axis="x", nbins=4)
         axes.ticklabel_format(axis="x", useOffset=False)
         left, right = axes.get_xlim()
@@ -46,5 +46,5 @@ def dots(
         if min(row[metric] for row in rows) >= 0:  # no margin beyond what can be
             axes.set_xlim(left=max(0.0, axes.get_xlim()[0]))
         framed(axes, ("bottom",))
-    panels[0].invert_yaxis()
+    panels[0].set_ylim(len(names) - 0.4, -0.6)  # shared; the first on top
     save_figure(figure, path)
