@@ -22,7 +22,7 @@ from pipelines.orders.tasks import BETWEEN, NAMES, READING, Answers, answers_of
 from pipelines.pages import MetricRow, again, made_by, results, write_metrics, write_page
 from pipelines.splits import digest
 
-PLAIN, EVERY = "plain", "shuffle-marked"
+PLAIN = "plain"
 FOLDER = {
     "a folder of each number of rows": "`data/`, and `comparison/`: how the orders were trained, step by step",
     "`300-weight-decay-0.1/` and the like": "the same of regularised models",
@@ -73,8 +73,9 @@ def main(
     parts = [
         f"{answers.story[0].upper()}{answers.story[1:]}. Exact match of restored answers on "
         f"{len(answers.splits['test']):,} held-out rows, after {scale.steps:,} steps of {batch_size} rows, by the rows "
-        f"that are learnt. `{EVERY}` learns every order; behind `:` stands how it is made to answer, where it is not "
-        "left to itself. *As many tokens* are fewer steps: markers double the tokens of a row.",
+        "that are learnt. `shuffle` learns every order. Of digits each stands behind a marker; behind `:` stands the "
+        "order in which such a model is made to answer, where it is not left to itself. *As many tokens* are fewer "
+        "steps, as markers double the tokens of a row.",
         *results(rows, columns),
         *made_by(again("every_order"), FOLDER),
     ]
@@ -93,7 +94,8 @@ def _trained(
     """Name of the arm, seed and exact match of all runs on so many rows."""
     paths = answers.write(out / str(size))
     taken: dict[str, Any] = {"reading": READING, "cutter": answers.cutter, "between": BETWEEN}
-    plans = {name: fit(paths, order=order, **taken) for name, order in arms((PLAIN, best, EVERY), ()).items()}
+    every = "shuffle-marked" if answers.one_length else "shuffle"  # fields and labels tell their slots themselves
+    plans = {name: fit(paths, order=order, **taken) for name, order in arms((PLAIN, best, every), ()).items()}
     prepared = {name: (plan, apply(paths, plan)) for name, plan in plans.items()}
 
     def compared(folder: str, names: Sequence[str], **how: Any) -> Comparison:

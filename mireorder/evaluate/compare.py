@@ -321,8 +321,7 @@ def settled(setup: Setup) -> Setup:
     refuse_objectives(setup.objectives, setup.lora)
     for model in setup.models:
         refuse_unknown(model)
-        if setup.budget:
-            refuse_dropout(model, setup.budget.dropout)
+        refuse_dropout(model, setup.budget.dropout if setup.budget else 0.0)
         if setup.lora:
             refuse_lora(model)
     return setup if setup.budget else replace(setup, budget=Budget(steps=STEPS))

@@ -108,8 +108,7 @@ def train(
     """
     budget, folder, out = budget or Budget(), require_local(dataset), require_local(out)
     entries = manifest.read(folder)
-    refuse_dropout(model, budget.dropout)
-    _refuse(model, lora, four_bit, objective, entries[0].form if entries else "text")
+    _refuse(model, budget, lora, four_bit, objective, entries[0].form if entries else "text")
     asked = {"model": model, "objective": objective, "lora": lora, "four_bit": four_bit, "budget": asdict(budget)}
     rows = {"plan": load_plan(folder).sha256, "data": manifest.digest_of(entries)}
     with staged(out, {"command": "train"} | rows | asked, TRAINING_FILE) as new:
@@ -185,8 +184,9 @@ def save_model(model: Any, tokenizer: Any, plan_file: Path, out: Path, longest_c
     write_standalone(out)
 
 
-def _refuse(model: str, lora: bool, four_bit: bool, objective: str, form: str) -> None:
+def _refuse(model: str, budget: Budget, lora: bool, four_bit: bool, objective: str, form: str) -> None:
     refuse_unknown(model)
+    refuse_dropout(model, budget.dropout)
     refuse_objectives([objective], lora, form)
     if four_bit and not lora:
         raise MireorderError("weights of 4 bits are too coarse to train; train an adapter on them (lora)")
