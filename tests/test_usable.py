@@ -1,6 +1,7 @@
 """Criterion `usable` and policy `best`: what a small network can use, and the order that costs it the least."""
 
 import random
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -129,6 +130,8 @@ def test_doubts_say_what_was_kept_and_that_a_cheap_order_is_a_forecast():
     assert "plain is kept" in kept
     assert "'mireorder search' lets your model confirm it" in forecast
     assert doubts({"plain": plain, "best": plain}, [0, 1]) == []
+    (unsure,) = doubts({"plain": plain, "best": replace(best, low=0.01)}, [0, 1])
+    assert "order may matter here" in unsure and "'mireorder search' lets your model try the other" in unsure
 
 
 # -- from the data to the plan

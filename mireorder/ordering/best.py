@@ -124,6 +124,12 @@ def doubts(costs: Mapping[str, OrderCost], chosen: Sequence[int]) -> list[str]:
         return []
     if list(chosen) == best.permutation:
         return ["the cheapest order is a forecast, and can be wrong: 'mireorder search' lets your model confirm it"]
+    if best.low > 0:
+        return [
+            f"order may matter here: the cheapest costs {best.lead:.3f} bits less than plain ({best.low:.3f} to "
+            f"{best.high:.3f}), which choosing it from all orders can explain; plain is kept, and 'mireorder search' "
+            "lets your model try the other"
+        ]
     return [
         f"order does not matter here: plain costs {plain.bits:.3f} bits, and the lead of the cheapest order is noise "
         f"({best.lead:.3f} bits, {best.low:.3f} to {best.high:.3f}); plain is kept"
