@@ -17,7 +17,7 @@ from mireorder.errors import InputError
 from mireorder.evaluate.compare import Comparison, arms
 from mireorder.training.budget import Budget
 from pipelines import options
-from pipelines.common import FULL, OUT, SMALL, main_of, open_folder, train_all
+from pipelines.common import FULL, OUT, SMALL, Scale, main_of, open_folder, train_all
 from pipelines.orders.tasks import BETWEEN, NAMES, READING, Answers, answers_of
 from pipelines.pages import MetricRow, again, made_by, results, write_metrics, write_page
 from pipelines.splits import digest
@@ -87,7 +87,7 @@ def _trained(
     size: int,
     answers: Answers,
     best: str,
-    scale: Any,
+    scale: Scale,
     batch_size: int,
     regularised: Sequence[dict[str, float]],
 ) -> list[tuple[str, int, float]]:
