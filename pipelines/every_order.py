@@ -37,13 +37,13 @@ def main(
     sizes: Annotated[str, typer.Option(help="rows to learn from")] = "300,1000,3000,10000",
     weight_decays: Annotated[str, typer.Option(help="of fixed orders, besides none")] = "0.1,1",
     dropouts: Annotated[str, typer.Option(help="of fixed orders, besides none")] = "0.1",
-    digits: Annotated[int, typer.Option(help="of each number", min=1)] = 2,
-    data: Annotated[str | None, typer.Option(help="of labels: folder, files, hub id or made-up; else its own")] = None,
-    words: Annotated[int, typer.Option(help="words of a labelled text that are kept", min=1)] = 12,
+    digits: options.Digits = 2,
+    data: options.LabelData = None,
+    words: options.Words = 12,
     seeds: Annotated[int | None, typer.Option(help="runs of each; by default 2", min=1)] = None,
     steps: Annotated[int | None, typer.Option(help="optimiser steps of each run; by default 3,000", min=1)] = None,
     batch_size: Annotated[int, typer.Option(help="rows a step", min=1)] = 64,
-    small: Annotated[bool, typer.Option("--small", help="a run of a minute, to see that all parts work")] = False,
+    small: options.SmallRun = False,
 ) -> None:
     """Train a small model on the natural order, a fixed one and every order, on few and on many rows.
 

@@ -27,6 +27,10 @@ Steps = Annotated[int | None, typer.Option(help="optimiser steps of each run", m
 BatchSize = Annotated[int | None, typer.Option(help="rows a step", min=1)]
 LearningRate = Annotated[float | None, typer.Option(help="peak")]
 Objectives = Annotated[str, typer.Option(help="what models are trained to predict; ntp,top trains every order on both")]
+Digits = Annotated[int, typer.Option(help="of each number", min=1)]
+LabelData = Annotated[str | None, typer.Option(help="of labels: folder, files, hub id or made-up; else its own")]
+Words = Annotated[int, typer.Option(help="words of a labelled text that are kept", min=1)]
+SmallRun = Annotated[bool, typer.Option("--small", help="a run of a minute, to see that all parts work")]
 SmallText = Annotated[bool, typer.Option("--small", help="a run of seconds; without --data on rows made up")]
 
 

@@ -54,12 +54,12 @@ def test_a_score_loses_what_its_choice_is_behind_the_best(truth):
 
 def test_a_score_that_ties_is_worth_the_mean_of_its_choices(truth):
     tied = judge({(0, 1): 1.0, (1, 0): 1.0}, truth, 0)
-    assert tied.place is None and tied.reached == pytest.approx(0.65) and math.isnan(tied.at_end.value)
+    assert tied.place is None and tied.reached == pytest.approx(0.65) and tied.at_end is None
 
 
 def test_a_rule_names_one_order_and_ranks_none(truth):
     rule = judge({(0, 1): 0.0}, truth, 0)
-    assert rule.place == 2 and rule.reached == pytest.approx(0.4) and math.isnan(rule.at_end.value)
+    assert rule.place == 2 and rule.reached == pytest.approx(0.4) and rule.at_end is None
 
 
 def test_short_runs_are_held_against_the_other_runs(truth):

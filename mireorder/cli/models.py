@@ -36,8 +36,14 @@ class Training:
         """The same as the trainers take it. Raises MireorderError where that is no budget."""
         from mireorder.training.budget import Budget
 
-        pace = self.learning_rate, Budget.warmup, self.weight_decay, self.dropout
-        return Budget(self.steps, self.batch_size, *pace, seed=seed)
+        return Budget(
+            steps=self.steps,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            dropout=self.dropout,
+            seed=seed,
+        )
 
 
 @dataclass(frozen=True)

@@ -45,15 +45,15 @@ FOLDER = {
 def main(
     task: Annotated[str, typer.Argument(help=f"one of {', '.join(NAMES)}; answers of at most 5 units")],
     out: options.Out,
-    digits: Annotated[int, typer.Option(help="of each number", min=1)] = 2,
-    data: Annotated[str | None, typer.Option(help="of labels: folder, files, hub id or made-up; else its own")] = None,
-    words: Annotated[int, typer.Option(help="words of a labelled text that are kept", min=1)] = 12,
+    digits: options.Digits = 2,
+    data: options.LabelData = None,
+    words: options.Words = 12,
     seeds: Annotated[int | None, typer.Option(help="runs of each order; by default 3", min=1)] = None,
     steps: Annotated[int | None, typer.Option(help="optimiser steps of each run; by default 3,000", min=1)] = None,
     batch_size: Annotated[int, typer.Option(help="rows a step", min=1)] = 64,
     rows: Annotated[int | None, typer.Option(help="questions at most", min=1)] = None,
     learn: Annotated[int | None, typer.Option(help="rows to learn from, at most; else nine in ten", min=1)] = None,
-    small: Annotated[bool, typer.Option("--small", help="a run of a minute, to see that all parts work")] = False,
+    small: options.SmallRun = False,
 ) -> None:
     """Train a small model on every order of an answer's units, and ask which score would have known.
 
@@ -186,8 +186,8 @@ def _parts(story: str, truth: Truth, judged: Mapping[str, Judged]) -> list[Part]
     ]
 
 
-def _interval(of: Interval) -> str:
-    return "" if np.isnan(of.value) else f"{of.value:+.2f} ({of.low:+.2f} to {of.high:+.2f})"
+def _interval(of: Interval | None) -> str:
+    return "" if of is None else f"{of.value:+.2f} ({of.low:+.2f} to {of.high:+.2f})"
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ Floats = NDArray[np.float64]
 
 SHORT = 0.25
 """Share of the steps after which the short runs end."""
-NOTHING = Interval(float("nan"), float("nan"), float("nan"))
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ class Judged:
     """How well a score knows what the orders reach.
 
     Attributes:
-        at_end: Spearman's rank correlation with it over the orders; NaN where the score tells them not apart.
+        at_end: Spearman's rank correlation with it over the orders; None where the score does not tell them apart.
         over_all: the same with the mean over all evaluated steps.
         choices: the orders that it puts first.
         reached: by them at the end, the mean.
@@ -100,8 +99,8 @@ class Judged:
         cost: in trainings of one order.
     """
 
-    at_end: Interval
-    over_all: Interval
+    at_end: Interval | None
+    over_all: Interval | None
     choices: tuple[Slots, ...]
     reached: float
     place: int | None
@@ -119,8 +118,8 @@ def judge(scores: Mapping[Slots, float], truth: Truth, cost: float) -> Judged:
     """
     ends = dict(zip(truth.orders, truth.at_end.mean(1).tolist(), strict=True))
     over_all = dict(zip(truth.orders, truth.over_all.mean(1).tolist(), strict=True))
-    found = [NOTHING, NOTHING]
-    if len(scores) > 1:
+    found: list[Interval | None] = [None, None]
+    if len(set(scores.values())) > 1:
         found = [spearman(list(scores.values()), [of[order] for order in scores]) for of in (ends, over_all)]
     highest = max(scores.values())
     choices = tuple(order for order, score in scores.items() if score == highest)
