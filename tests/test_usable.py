@@ -15,6 +15,7 @@ from mireorder.cutting.sampled import SampledSources, group_hashes, survey_sampl
 from mireorder.errors import InputError
 from mireorder.information.criteria import Usable
 from mireorder.information.criteria.criterion import Measure, Scores
+from mireorder.information.criteria.usable import _tenth
 from mireorder.information.probes.probe import ProbeRows
 from mireorder.ordering.best import OrderCost, cheapest, compared, cost_of, doubts
 from mireorder.stages import count_like
@@ -63,14 +64,53 @@ def test_short_sources_are_their_bytes_and_long_ones_their_words():
     assert none == [0, 0, 0]
 
 
-def test_no_question_that_is_measured_on_is_learnt():
+def test_no_question_that_a_network_is_measured_on_is_learnt_by_it_and_each_has_its_own():
     rows = [{"s": f"{a:02}*{b:02}", "t": f"{a * b:04}"} for a in range(30) for b in range(30)]
     counts = count(rows, source="s", target="t", cutter=PADDED, criterion=SMALL, tie_breaker=None)
-    found = counts.first.measure(counts.targets.radices)._rows
-    seen = [{tuple(sorted((tuple(row[:2]), tuple(row[3:])))) for row in found.sources[part].tolist()}
-            for part in (found.learn, found.held_out)]  # fmt: skip
-    assert not seen[0] & seen[1]
-    assert 0.08 < len(found.held_out) / len(rows) < 0.13
+    measured = []
+    for found in counts.first.measure(counts.targets.radices)._rows:
+        operands = np.sort([found.sources[:, :2] @ [99, 1], found.sources[:, 3:] @ [99, 1]], 0).T.tolist()
+        learnt, held_out = ({tuple(operands[row]) for row in part} for part in (found.learn, found.held_out))
+        assert not learnt & held_out
+        assert len(found.learn) + len(found.held_out) == len(rows)
+        assert 0.1 <= len(found.held_out) / len(rows) < 0.105
+        measured.append(found.units[found.held_out].tolist())
+    assert len(measured) == SMALL.seeds
+    assert sum(unit in measured[1] for unit in measured[0]) < 20  # equal products of other operands
+
+
+@given(st.lists(st.integers(0, 9), min_size=200, max_size=300), st.integers(0, 20))
+def test_a_tenth_is_whole_groups_and_leaves_some_to_learn(groups, seed):
+    groups = np.sort(np.array([*groups, 10], np.uint64))
+    found = _tenth(groups, seed)
+    of_group = {group: set(found[groups == group]) for group in groups.tolist()}
+    assert all(len(kinds) == 1 for kinds in of_group.values())
+    assert not found.all()
+    assert found.sum() >= len(groups) // 10 or sum(map(all, of_group.values())) == len(of_group) - 1
+
+
+def test_tenths_of_ten_seeds_part_the_rows():
+    assert np.sum([_tenth(np.arange(1000, dtype=np.uint64), seed) for seed in range(10)], axis=0).tolist() == [1] * 1000
+    assert np.flatnonzero(_tenth(np.arange(200, dtype=np.uint64), 1)).tolist() == list(range(20, 40))
+
+
+def test_noise_is_of_rows_and_of_seeds():
+    """Two seeds whose leads are 1 and 3 bits without noise of rows; and one whose rows lead by 0 and 2."""
+    table = count(independent(300), source="s", target="t", cutter=PADDED, criterion=SMALL, tie_breaker=None).first
+
+    def noise(*leads):
+        measure = replace(table.measure((2, 2, 2)), criterion=Usable(seeds=len(leads)))
+        rows = [ProbeRows(np.zeros((2, 0)), np.zeros((2, 3)), np.arange(0), np.arange(len(of)), 1) for of in leads]
+        measure.__dict__["_rows"] = rows
+        hidden = [np.tile(np.array(of, np.float32), (3, 1)) for of in leads]
+        measure._known[()] = ([0 * of for of in hidden], hidden)
+        scores = measure.scores(())
+        assert scores.bits["held-out"] == pytest.approx(np.mean([np.mean(of) for of in leads]))
+        return scores.noise[0]
+
+    assert noise([1, 1], [3, 3]) == pytest.approx(1.0)  # sqrt(2 / 2)
+    assert noise([0, 2]) == pytest.approx(1.0)  # sqrt(2 / 2)
+    assert noise([0, 2], [0, 2]) == pytest.approx(2**-0.5)  # sqrt(2 / 4): means that agree by chance prove nothing
 
 
 # -- the cheapest order

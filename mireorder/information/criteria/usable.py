@@ -8,7 +8,7 @@ of it is not.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.util import find_spec
 from typing import Any, ClassVar, TypeVar
@@ -27,6 +27,7 @@ from mireorder.serialise import one_of
 from mireorder.threads import map_all, shared
 
 Floats = NDArray[np.float64]
+Bits = NDArray[np.float32]
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -42,9 +43,9 @@ class Usable:
 
     Args:
         probe: name in `PROBES`.
-        seeds: networks that are trained; losses are their means.
+        seeds: networks that are trained, each measured on rows of its own; losses are their means.
         steps: of each, at most; it ends at its least held-out loss.
-        rows: about how many are drawn; a tenth of them is held out.
+        rows: about how many are drawn; a tenth of them is held out for each network, another one each.
     """
 
     name: ClassVar[str] = "usable"
@@ -125,17 +126,16 @@ class UsableMeasure(Measure):
     table: KeyTable
     radices: tuple[int, ...]
     sources: SampledSources
-    _known: dict[tuple[int, ...], tuple[Floats, Floats]] = field(default_factory=dict, repr=False)
+    _known: dict[tuple[int, ...], tuple[list[Bits], list[Bits]]] = field(default_factory=dict, repr=False)
 
     def scores(self, emitted: Sequence[int], estimators: Sequence[str] = ()) -> Scores:
         """Of every slot left."""
         del estimators
-        seeds, rows = self.criterion.seeds, len(self._rows.held_out)
-        return self._scores(emitted, np.full(seeds, 1 / seeds), np.full(rows, 1 / rows))
+        return self._scores(emitted, _even(self.criterion.seeds), [_even(len(of.held_out)) for of in self._rows])
 
     def resample(self, rng: np.random.Generator) -> Score:
-        """Seeds and held-out rows, drawn with replacement; networks are not trained again."""
-        seeds, rows = (_drawn(rng, number) for number in (self.criterion.seeds, len(self._rows.held_out)))
+        """Seeds and each one's held-out rows, drawn with replacement; networks are not trained again."""
+        seeds, rows = _drawn(rng, self.criterion.seeds), [_drawn(rng, len(of.held_out)) for of in self._rows]
 
         def score(emitted: Sequence[int], estimators: Sequence[str] = ()) -> Scores:
             del estimators
@@ -154,8 +154,8 @@ class UsableMeasure(Measure):
         shown, _ = self._losses
         return {
             "probe": self.criterion.probe,
-            "rows": len(self._rows.learn),
-            "held_out": len(self._rows.held_out),
+            "rows": int(self.table.counts.sum()),
+            "held_out": self._measured,
             "steps": [losses.steps for losses in shown],
             "bits_per_unit": [round(losses.loss, 6) for losses in shown],
         }
@@ -170,58 +170,72 @@ class UsableMeasure(Measure):
         more = f"Usable(steps={2 * steps}) gives them more"
         return [f"usable: {short} of {seeds} networks were still learning after {steps:,} steps; {more}"]
 
-    def _scores(self, emitted: Sequence[int], seeds: Floats, rows: Floats) -> Scores:
-        """By weights of seeds and rows that add up to 1 each."""
-        shown, hidden = (np.einsum("sir,s->ir", bits, seeds) for bits in self._bits(emitted))
-        by_row = hidden - shown
-        bits = by_row @ rows
-        of_seed = np.einsum("sir,r->si", np.subtract(*self._bits(emitted)[::-1]), rows)
-        of_rows = _variance(by_row, rows, 1) / max(int(np.count_nonzero(rows)), 1)
-        noise = np.sqrt(_variance(of_seed, seeds, 0) / len(seeds) + of_rows)
-        held_out = np.full(len(self.radices), float(len(rows)))
-        return Scores(
-            bits,
-            bits,
-            noise,
-            held_out.astype(np.int64),
-            held_out,
-            correction=HELD_OUT,
-            cost=shown @ rows,
-        )
+    def _scores(self, emitted: Sequence[int], seeds: Floats, rows: Sequence[Floats]) -> Scores:
+        """By weights of seeds, and of each one's held-out rows, that add up to 1."""
+        shown, hidden = self._bits(emitted)
+        costs = np.stack([bits @ of for bits, of in zip(shown, rows, strict=True)])
+        leads = [without - given for given, without in zip(shown, hidden, strict=True)]
+        means = np.stack([lead @ of for lead, of in zip(leads, rows, strict=True)])
+        within = np.stack([_variance(lead.T, of) for lead, of in zip(leads, rows, strict=True)])
+        # Means of seeds differ by their rows, too: both are in the first, and its few seeds may understate the second.
+        noise = np.sqrt(np.maximum(_variance(means, seeds) / len(seeds), seeds @ within / self._measured))
+        bits, held_out = seeds @ means, np.full(len(self.radices), self._measured)
+        return Scores(bits, bits, noise, held_out, held_out.astype(np.float64), correction=HELD_OUT, cost=seeds @ costs)
 
-    def _bits(self, emitted: Sequence[int]) -> tuple[Floats, Floats]:
-        """float32 (seeds, slots, held-out rows): what units cost with the source shown, and hidden."""
+    def _bits(self, emitted: Sequence[int]) -> tuple[list[Bits], list[Bits]]:
+        """Of each seed float32 (slots, its held-out rows): what units cost with the source shown, and hidden."""
         key = tuple(sorted(emitted))
         if key not in self._known:
             shown, hidden = self._losses
-            found = np.array(_side_by_side(lambda losses: losses.bits(key), [*shown, *hidden]))
+            found = _side_by_side(lambda losses: losses.bits(key), [*shown, *hidden])
             self._known[key] = found[: len(shown)], found[len(shown) :]
         return self._known[key]
+
+    @property
+    def _measured(self) -> int:
+        """Rows that are held out, of all seeds."""
+        return sum(len(of.held_out) for of in self._rows)
 
     @cached_property
     def _losses(self) -> tuple[list[Losses], list[Losses]]:
         """Networks of each seed that are shown the source, and those that are not."""
-        rows = self._rows
-        blind = ProbeRows(rows.sources[:, :0], rows.units, rows.learn, rows.held_out, rows.vocabulary)
+        blind = [replace(of, sources=of.sources[:, :0]) for of in self._rows]
         probe, seeds = PROBES[self.criterion.probe], self.criterion.seeds
-        jobs = [(given, seed) for given in (rows, blind) for seed in range(seeds)]
+        jobs = [(rows, seed) for given in (self._rows, blind) for seed, rows in enumerate(given)]
         found = _side_by_side(lambda job: probe(*job, self.criterion.steps), jobs)
         return found[:seeds], found[seeds:]
 
     @cached_property
-    def _rows(self) -> ProbeRows:
-        """The sample as ids, each row as often as it was counted."""
+    def _rows(self) -> list[ProbeRows]:
+        """The sample as ids, each row as often as it was counted; a tenth of its own is held out for each seed."""
         keys = np.repeat(self.table.keys, self.table.counts, axis=0)
         split = 1 + int(Packing(self.sources.radices).words.max()) + 1
         tokens = Packing(self.sources.radices).unpack(keys[:, 1:split]).astype(np.int64)
         codes = Packing(self.radices).unpack(keys[:, split:]).astype(np.int64)
-        groups, rows = np.unique(keys[:, 0], return_counts=True)
-        last = groups[min(int(np.searchsorted(np.cumsum(rows), SHARE * len(keys))) + 1, len(groups) - 1)]
-        held_out, learn = np.flatnonzero(keys[:, 0] < last), np.flatnonzero(keys[:, 0] >= last)
-        seen = np.unique(tokens[learn])
-        sources = np.searchsorted(seen, np.where(np.isin(tokens, seen), tokens, seen[0]))
-        units = codes + len(seen) + np.concatenate([[0], np.cumsum(self.radices[:-1])]).astype(np.int64)
-        return ProbeRows(sources, units, learn, held_out, len(seen) + sum(self.radices))
+        slots = np.concatenate([[0], np.cumsum(self.radices[:-1])]).astype(np.int64)
+
+        def of_seed(seed: int) -> ProbeRows:
+            held_out = _tenth(keys[:, 0], seed)
+            seen = np.unique(tokens[~held_out])
+            sources = np.searchsorted(seen, np.where(np.isin(tokens, seen), tokens, seen[0]))
+            learn, measure = np.flatnonzero(~held_out), np.flatnonzero(held_out)
+            return ProbeRows(sources, codes + len(seen) + slots, learn, measure, len(seen) + sum(self.radices))
+
+        return [of_seed(seed) for seed in range(self.criterion.seeds)]
+
+
+def _tenth(groups: NDArray[np.uint64], seed: int) -> NDArray[np.bool_]:
+    """Which rows are held out: whole groups, by their hashes, from the tenth of that number on.
+
+    Args:
+        groups: (rows,), sorted.
+        seed: 0 and up; those of ten seeds share no row, as far as groups are small.
+    """
+    of_row = np.unique(groups, return_inverse=True)[1]
+    first = of_row[int(seed * SHARE * len(groups)) % len(groups)]
+    ahead = (of_row - first) % (of_row[-1] + 1)  # groups from the first on, and around
+    upto = np.sort(ahead)[round(SHARE * len(groups)) - 1]
+    return np.asarray(ahead <= min(upto, of_row[-1] - 1))
 
 
 def _side_by_side(work: Callable[[T], R], items: list[T]) -> list[R]:
@@ -240,16 +254,17 @@ def _side_by_side(work: Callable[[T], R], items: list[T]) -> list[R]:
         torch.set_num_threads(threads)
 
 
+def _even(number: int) -> Floats:
+    """As many equal weights."""
+    return np.full(number, 1 / number)
+
+
 def _drawn(rng: np.random.Generator, number: int) -> Floats:
     """Weights (number,) of a resample with replacement."""
-    return rng.multinomial(number, np.full(number, 1 / number)) / number
+    return rng.multinomial(number, _even(number)) / number
 
 
-def _variance(values: Floats, weights: Floats, axis: int) -> Floats:
-    """Weighted variance over that axis, of a sample."""
-    shape = [1, 1]
-    shape[axis] = -1
-    w = weights.reshape(shape)
-    mean = (values * w).sum(axis, keepdims=True)
+def _variance(values: NDArray[np.floating[Any]], weights: Floats) -> Floats:
+    """Of a sample (n, ...), weighted; as of a draw of n."""
     n = len(weights)
-    return np.asarray(((values - mean) ** 2 * w).sum(axis) * (n / (n - 1) if n > 1 else 1.0))
+    return np.asarray(weights @ (values - weights @ values) ** 2 * (n / (n - 1) if n > 1 else 1.0))
