@@ -183,6 +183,22 @@ def test_greedy_agrees_with_generate_for_prompts_of_any_length():
         assert answer == expected.tolist()
 
 
+def test_answers_that_end_leave_and_the_others_go_on_as_before():
+    tokenizer = character_tokenizer(["0123456789+="])
+    model = build("tiny", tokenizer, 24, seed=0)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(3)  # so that prompts are answered differently
+    prompts = encode_prompts([f"{a}+{b}=" for a in range(6) for b in range(6)], tokenizer)
+    whole = greedy_answers(model, prompts, len(tokenizer), 12)  # an id that is never emitted
+    lengths = set()
+    for eos in {token for answer in whole for token in answer}:
+        ended = [answer[: answer.index(eos) + 1] if eos in answer else answer for answer in whole]
+        assert greedy_answers(model, prompts, eos, 12) == ended
+        lengths.add(len(set(map(len, ended))))
+    assert max(lengths) > 3
+
+
 def test_a_row_without_prompt_has_a_loss():
     tokenizer = character_tokenizer(["01"])
     rows = to_rows(*encode([""], ["01"], tokenizer))

@@ -319,19 +319,26 @@ def greedy_answers(
 
 
 def _greedy_group(model: Any, prompts: list[list[int]], eos: int, limit: int) -> list[list[int]]:
+    """Of prompts of one length; answers that have ended leave the batch once they are half of it."""
+    answers: list[list[int]] = [[] for _ in prompts]
     with torch.inference_mode():
-        read = torch.tensor(prompts, device=model.device)
-        cache, columns = None, []
-        ended = torch.zeros(len(prompts), dtype=torch.bool, device=model.device)
+        read, cache, rows = torch.tensor(prompts, device=model.device), None, list(range(len(prompts)))
+        ended: set[int] = set()
         for _ in range(limit):
             out = model(input_ids=read, past_key_values=cache, use_cache=True, logits_to_keep=1)
             cache, read = out.past_key_values, out.logits[:, -1].argmax(-1, keepdim=True)
-            columns.append(read)
-            ended |= read[:, 0] == eos
-            if bool(ended.all()):
+            for row, token in zip(rows, read[:, 0].tolist(), strict=True):
+                answers[row].append(token)
+                if token == eos:
+                    ended.add(row)
+            going = [place for place, row in enumerate(rows) if row not in ended]
+            if not going:
                 break
-        emitted: list[list[int]] = torch.cat(columns, dim=1).tolist()
-        return emitted
+            if 2 * len(going) <= len(rows):
+                kept = torch.tensor(going, device=model.device)
+                cache.batch_select_indices(kept)
+                read, rows = read[kept], [rows[place] for place in going]
+    return answers
 
 
 def answer_bits(
