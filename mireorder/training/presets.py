@@ -231,10 +231,18 @@ def pretrained(path_or_id: str, *, half: bool = False, four_bit: bool = False) -
         how["attn_implementation"] = "eager"  # torch's own attention is slow in bfloat16 on a processor
     try:
         with no_bars():
-            return AutoModelForCausalLM.from_pretrained(path_or_id, trust_remote_code=False, **how)
+            model = AutoModelForCausalLM.from_pretrained(path_or_id, trust_remote_code=False, **how)
     except (OSError, ValueError) as error:
         where = "in this folder" if Path(path_or_id).exists() else "by this name, here or on the hub"
         raise MireorderError(
             f"{path_or_id}: no causal language model {where} ({str(error).splitlines()[0]}); name a model "
             f"folder, a hub id, or one of the presets: {', '.join(PRESETS)}"
         ) from error
+    if head := model.get_output_embeddings():
+        head.register_forward_pre_hook(_in_one_piece)
+    return model
+
+
+def _in_one_piece(_: Any, read: tuple[Any, ...]) -> tuple[Any, ...]:
+    """States for the head: of a cut of a tensor torch would copy its frozen weights once for every row."""
+    return read[0].contiguous(), *read[1:]

@@ -86,23 +86,12 @@ def run(model: Any, batch: Batch, *, hidden: bool = False, block: bool = False) 
     """
     first = first_predicted(batch.labels)
     read: list[Any] = []
-    with _watched(model, read) if block else nullcontext(), _whole(model):
+    with _watched(model, read) if block else nullcontext():
         ids, kept = batch.ids[:, :-1], batch.labels.shape[1] - first
         inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "use_cache": False, "logits_to_keep": kept}
         out = model(**inputs, **{"output_hidden_states": True} if hidden else {})
     states = out.hidden_states if hidden else ()
     return Pass(out.logits.float(), batch.labels[:, first:], states, read[0] if block else None)
-
-
-@contextmanager
-def _whole(model: Any) -> Iterator[None]:
-    """Let the head read states in one piece: of a cut of them torch copies frozen weights once for every row."""
-    head = model.get_output_embeddings()
-    hook = head.register_forward_pre_hook(lambda _, args: (args[0].contiguous(), *args[1:]))
-    try:
-        yield
-    finally:
-        hook.remove()
 
 
 @contextmanager
