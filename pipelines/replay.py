@@ -18,12 +18,11 @@ import numpy as np
 import polars as pl
 import typer
 
-from mireorder.errors import InputError
 from mireorder.evaluate.halving import Reached, halving, rungs
-from mireorder.evaluate.results_folder import RESULTS
 from mireorder.report.comparison import markdown_table
 from pipelines import options
 from pipelines.common import OUT, main_of
+from pipelines.orders.truth import finished
 from pipelines.pages import again, write_page
 
 BUDGETS = (1, 2, 3)
@@ -109,10 +108,7 @@ def main(
 
 def task_of(folder: Path) -> Task:
     """What a folder of ``pipelines.orders`` holds. Raises InputError if it is not finished."""
-    results, scores = folder / "comparison" / RESULTS, folder / "scores.json"
-    for file in results, scores:
-        if not file.is_file():
-            raise InputError("is not there", shard=str(file), remedy="finish the run of pipelines.orders first")
+    results, scores = finished(folder, "scores.json")
     curves: dict[int, dict[str, dict[int, tuple[float, float]]]] = {}
     for row in pl.read_parquet(results).iter_rows(named=True):
         curve = curves.setdefault(row["seed"], {}).setdefault(row["arm"], {})

@@ -1,29 +1,35 @@
 """What orders reached, and what a score is worth against it: numbers derived by hand."""
 
+import json
 import math
+from dataclasses import asdict
 
 import numpy as np
+import polars as pl
 import pytest
 
 pytest.importorskip("torch", reason="needs the train extra")
 
+from mireorder.errors import InputError
 from pipelines.arithmetic.tasks import TASKS, questions, split
-from pipelines.orders.truth import judge, range_by_chance, short_runs, truth_of
+from pipelines.orders import table
+from pipelines.orders.truth import judge, range_by_chance, runs_as_scores, truth_of
 
 REACHED = {"01": [(0.0, 0.2, 0.4, 0.6), (0.0, 0.0, 0.2, 0.2)], "10": [(0.4, 0.8, 1.0, 1.0), (0.2, 0.4, 0.6, 0.8)]}
 """Order -> of each seed the accuracy after steps 25, 50, 75 and 100."""
 
 
+ROWS = [
+    {"arm": arm, "seed": seed, "step": step, "exact_match": value}
+    for arm, seeds in REACHED.items()
+    for seed, curve in enumerate(seeds)
+    for step, value in reversed(list(zip((25, 50, 75, 100), curve, strict=True)))
+]
+
+
 @pytest.fixture
 def truth():
-    return truth_of(
-        [
-            {"arm": arm, "seed": seed, "step": step, "exact_match": value}
-            for arm, seeds in REACHED.items()
-            for seed, curve in enumerate(seeds)
-            for step, value in reversed(list(zip((25, 50, 75, 100), curve, strict=True)))
-        ]
-    )
+    return truth_of(ROWS)
 
 
 def test_a_truth_has_ends_means_and_beginnings_of_each_order_and_seed(truth):
@@ -62,10 +68,35 @@ def test_a_rule_names_one_order_and_ranks_none(truth):
     assert rule.place == 2 and rule.reached == pytest.approx(0.4) and rule.at_end is None
 
 
-def test_short_runs_are_held_against_the_other_runs(truth):
-    found = short_runs(truth)
-    assert found.choices == ((1, 0),) and found.reached == pytest.approx(0.8) and found.cost == 0.5
-    assert short_runs(truth.of_seeds([0])) is None
+def test_runs_are_held_against_the_other_runs(truth):
+    short, whole = runs_as_scores(truth).values()
+    for found, cost in (short, 0.5), (whole, 2):
+        assert found.choices == ((1, 0),) and found.reached == pytest.approx(0.8) and found.cost == cost
+    assert runs_as_scores(truth.of_seeds([0])) == {}
+
+
+def test_what_a_perfect_score_would_reach_is_bounded_by_the_error(truth):
+    # Means 0.4 and 0.9 have variance 0.125, of which 0.025 is error.
+    assert truth.attainable == pytest.approx(math.sqrt(1 - 0.025 / 0.125))
+    assert math.isnan(truth.of_seeds([1]).attainable)
+
+
+def test_tasks_stand_side_by_side_with_what_each_score_loses(truth, tmp_path):
+    wrong, right = judge({(0, 1): 1.0, (1, 0): 0.0}, truth, 0), judge({(0, 1): -2.0, (1, 0): -1.0}, truth, 1.5)
+    for name, judged in ("digits", {"wrong": wrong, "right": right}), ("labels", {"wrong": wrong}):
+        folder = tmp_path / f"orders-{name}"
+        (folder / "comparison").mkdir(parents=True)
+        pl.DataFrame(ROWS).write_parquet(folder / "comparison" / "results.parquet")
+        (folder / "judged.json").write_text(json.dumps({name: asdict(of) for name, of in judged.items()}))
+    table.main([tmp_path / "orders-digits", tmp_path / "orders-labels"], tmp_path / "page")
+    lines = (tmp_path / "page" / "README.md").read_text().splitlines()
+    # 0.4 and 0.9, 0.5 apart, of which an error is sqrt(0.025); two equal orders would be 1.13 errors apart.
+    assert "| [digits](orders-digits.md) | 2 | 40.0% | 90.0% (10) | 40.0% | 3.2 (1.1) | 0.89 |" in lines
+    lost = lines.index("| score | digits | labels | mean |")
+    assert lines[lost + 2 : lost + 4] == ["| right | 0.0 | - | 0.0 |", "| wrong | 50.0 | 50.0 | 50.0 |"]
+    assert [line for line in lines if line.startswith("| right | 1.5")] == ["| right | 1.5 | - |"]
+    with pytest.raises(InputError, match=r"is not there; finish the run of pipelines.orders first"):
+        table.main([tmp_path], tmp_path / "other")
 
 
 @pytest.mark.parametrize("learn", [1, 300, 700, 5000])

@@ -347,5 +347,5 @@ def test_each_held_out_row_is_measured_at_one_checkpoint_in_turn():
     ids, units = torch.zeros(1, 300, dtype=torch.int64), torch.zeros(1, 300, dtype=torch.int64)
     bits = np.log2(1 + np.exp([-1.0, -2.0]))
     for seed in (0, 1):
-        trained = Trained(network, [torch.ones(1), torch.full((1,), 2.0)], steps=2, loss=0.0, seed=seed)
+        trained = Trained(network, [torch.ones(1), torch.full((1,), 2.0)], steps=2, taken=2, loss=0.0, seed=seed)
         assert trained.bits(ids, units)[0] == pytest.approx(np.roll(np.tile(bits, 150), seed))

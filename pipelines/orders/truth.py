@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mireorder.errors import InputError
+from mireorder.evaluate.results_folder import RESULTS
 from mireorder.evaluate.statistics import Interval, spearman
 
 Slots = tuple[int, ...]
@@ -48,6 +51,14 @@ class Truth:
         return float(np.sqrt(self.at_end.var(1, ddof=1).mean() / self.seeds))
 
     @property
+    def attainable(self) -> float:
+        """How a score that knew each order's true mean would correlate with these, about; NaN of one seed.
+
+        The square root of the means' reliability: of their variance, the share that is not error.
+        """
+        return float(np.sqrt(np.maximum(0, 1 - self.error**2 / self.at_end.mean(1).var(ddof=1))))
+
+    @property
     def range(self) -> float:
         """By how much the best order's mean is above the worst's."""
         return float(np.ptp(self.at_end.mean(1)))
@@ -78,6 +89,15 @@ def truth_of(rows: Sequence[Mapping[str, Any]]) -> Truth:
         of_all(lambda curve: fmean(value for _, value in curve)),
         of_all(early),
     )
+
+
+def finished(folder: Path, *names: str) -> list[Path]:
+    """The results of a folder of ``pipelines.orders``, and files of those names. Raises InputError if one is missing."""
+    files = [folder / "comparison" / RESULTS, *(folder / name for name in names)]
+    for file in files:
+        if not file.is_file():
+            raise InputError("is not there", shard=str(file), remedy="finish the run of pipelines.orders first")
+    return files
 
 
 def range_by_chance(orders: int, draws: int = 10_000) -> float:
@@ -128,9 +148,16 @@ def judge(scores: Mapping[Slots, float], truth: Truth, cost: float) -> Judged:
     return Judged(found[0], found[1], choices, reached, place, max(ends.values()) - reached, cost)
 
 
-def short_runs(truth: Truth) -> Judged | None:
-    """The first quarter of one run of each order as a score, held against the other runs; None of one seed."""
+def runs_as_scores(truth: Truth) -> dict[str, Judged]:
+    """One run of each order as a score of it, its first quarter and the whole, held against the order's other runs.
+
+    Empty of one seed. The whole runs are what the truth itself is worth: a score that does better is lucky.
+    """
     if truth.seeds == 1:
-        return None
-    early = dict(zip(truth.orders, truth.early[:, 0].tolist(), strict=True))
-    return judge(early, truth.of_seeds(range(1, truth.seeds)), SHORT * len(truth.orders))
+        return {}
+    others, orders = truth.of_seeds(range(1, truth.seeds)), len(truth.orders)
+    runs = {"short runs: most accurate": (truth.early, SHORT), "whole runs: most accurate": (truth.at_end, 1.0)}
+    return {
+        name: judge(dict(zip(truth.orders, reached[:, 0].tolist(), strict=True)), others, share * orders)
+        for name, (reached, share) in runs.items()
+    }

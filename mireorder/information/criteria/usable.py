@@ -151,12 +151,13 @@ class UsableMeasure(Measure):
     @property
     def facts(self) -> dict[str, Any]:
         """How the networks were trained, for the plan."""
-        shown, _ = self._losses
+        shown, hidden = self._losses
         return {
             "probe": self.criterion.probe,
             "rows": int(self.table.counts.sum()),
             "held_out": self._measured,
             "steps": [losses.steps for losses in shown],
+            "taken": sum(losses.taken for losses in [*shown, *hidden]),
             "bits_per_unit": [round(losses.loss, 6) for losses in shown],
         }
 

@@ -43,11 +43,13 @@ class Losses:
 
     Attributes:
         steps: at which its held-out loss was least.
+        taken: steps in all, with those after that.
         loss: that loss, bits per unit.
         bits: emitted slots -> float32 (slots, held-out rows), what each unit costs then; nan for the emitted.
     """
 
     steps: int
+    taken: int
     loss: float
     bits: Callable[[Sequence[int]], Floats]
 

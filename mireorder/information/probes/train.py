@@ -39,6 +39,7 @@ class Trained:
     network: SmallGpt
     checkpoints: list[Any]
     steps: int
+    taken: int
     loss: float
     seed: int
 
@@ -85,7 +86,7 @@ def train(
             if len(kept) - 1 - best >= PATIENCE:
                 break
     chosen = sorted({round((best + 1) * share / CHECKPOINTS) - 1 for share in range(1, CHECKPOINTS + 1)} - {-1})
-    return Trained(network, [kept[at][2] for at in chosen], kept[best][1], kept[best][0], seed)
+    return Trained(network, [kept[at][2] for at in chosen], kept[best][1], kept[-1][1], kept[best][0], seed)
 
 
 def _cross_entropies(network: SmallGpt, ids: Any, targets: Any) -> Any:

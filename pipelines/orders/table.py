@@ -1,0 +1,104 @@
+"""Which score knows the best order? All tasks of which every order was trained, in one page.
+
+Run it: ``python -m pipelines.orders.table orders-mul/ orders-squares/ --out orders/``, on folders of
+``pipelines.orders``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Annotated, Any
+
+import polars as pl
+import typer
+
+from mireorder.report.comparison import markdown_table
+from pipelines import options
+from pipelines.common import OUT, main_of
+from pipelines.orders.truth import Truth, finished, range_by_chance, truth_of
+from pipelines.pages import again, write_page
+
+Cell = Callable[[Mapping[str, Any]], str]
+"""What stands in a cell, of a score's entry in ``judged.json``."""
+
+
+def main(
+    folders: Annotated[list[Path], typer.Argument(help="of pipelines.orders, finished")],
+    out: options.Out,
+) -> None:
+    """Put what every order of several tasks reached, and how each score of them does, into one page."""
+    truths, judged = {}, {}
+    for folder in folders:
+        name = folder.resolve().name.removeprefix("orders-")
+        truths[name], judged[name] = read(folder)
+    parts = [
+        "What models reached that were trained in each order: exact match at the end, the mean over the seeds. The "
+        "spread is from the worst order to the best, in standard errors of an order's mean; in brackets, what it "
+        "would be if all orders were equal. *Attainable* is how a score that knew each order's true mean would "
+        "correlate with these means.",
+        markdown_table(
+            ("task", "seeds", "plain", "best", "worst", "spread", "attainable"),
+            [_of_task(name, truth) for name, truth in truths.items()],
+        ),
+        "Points lost: the exact match of the best order less that of the order that a score puts first. Of scores "
+        "that tie, the mean of their choices. The least loss stands first.",
+        _of_scores(judged, lambda of: f"{100 * of['lost']:.1f}", lambda of: 100 * of["lost"]),
+        "Rank correlation (Spearman) of a score with exact match at the end, over the orders, and its 95% bootstrap "
+        "interval:",
+        _of_scores(judged, lambda of: _interval(of["at_end"])),
+        "The same, with exact match over all evaluated steps:",
+        _of_scores(judged, lambda of: _interval(of["over_all"])),
+        "What a score costs that trains networks, counted in rows that are learnt, in trainings of one order:",
+        _of_scores(judged, lambda of: f"{of['cost']:.2g}" if of["cost"] else ""),
+        f"Made by `{again('orders.table')}`.",
+    ]
+    OUT.print(write_page(out, "Which score knows the best order?", parts))
+
+
+def read(folder: Path) -> tuple[Truth, dict[str, dict[str, Any]]]:
+    """What a folder of ``pipelines.orders`` holds: the truth, and each score's entry.
+
+    Raises InputError if it is not finished.
+    """
+    results, judged = finished(folder, "judged.json")
+    return truth_of(pl.read_parquet(results).to_dicts()), json.loads(judged.read_text(encoding="utf-8"))
+
+
+def _of_task(name: str, truth: Truth) -> list[str]:
+    means = dict(zip(truth.orders, truth.at_end.mean(1).tolist(), strict=True))
+    best, plain = max(means, key=lambda order: means[order]), min(means)
+    spread = attainable = "-"
+    if truth.error > 0:
+        spread = f"{truth.range / truth.error:.1f} ({range_by_chance(len(means)):.1f})"
+        attainable = f"{truth.attainable:.2f}"
+    reached = f"{means[plain]:.1%}", f"{means[best]:.1%} ({''.join(map(str, best))})", f"{min(means.values()):.1%}"
+    return [f"[{name}](orders-{name}.md)", str(truth.seeds), *reached, spread, attainable]
+
+
+def _of_scores(
+    judged: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    cell: Cell,
+    value: Callable[[Mapping[str, Any]], float] | None = None,
+) -> list[str]:
+    """A line a score, a column a task; of a value also their mean, by which lines are sorted. Empty lines go."""
+    scores = list(dict.fromkeys(name for of in judged.values() for name in of))
+    lines: list[tuple[float, list[str]]] = []
+    for score in scores:
+        entries = [of.get(score) for of in judged.values()]
+        cells = ["-" if of is None else cell(of) for of in entries]
+        if any(cell not in ("", "-") for cell in cells):
+            mean = fmean(value(of) for of in entries if of is not None) if value else 0.0
+            lines.append((mean, [score, *cells, *([f"{mean:.1f}"] if value else [])]))
+    head: Sequence[str] = ("score", *judged, *(["mean"] if value else []))
+    return markdown_table(head, [line for _, line in sorted(lines, key=lambda of: of[0])])
+
+
+def _interval(of: Mapping[str, float] | None) -> str:
+    return f"{of['value']:+.2f} ({of['low']:+.2f} to {of['high']:+.2f})" if of else ""
+
+
+if __name__ == "__main__":
+    main_of(main)
