@@ -92,7 +92,7 @@ def truth_of(rows: Sequence[Mapping[str, Any]]) -> Truth:
 
 
 def finished(folder: Path, *names: str) -> list[Path]:
-    """The results of a folder of ``pipelines.orders``, and files of those names. Raises InputError if one is missing."""
+    """A folder's results, and files of those names. Raises InputError if pipelines.orders has not written one."""
     files = [folder / "comparison" / RESULTS, *(folder / name for name in names)]
     for file in files:
         if not file.is_file():
