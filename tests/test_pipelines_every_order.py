@@ -1,4 +1,4 @@
-"""One order or every order, on few rows and on many: which runs are made, and where their numbers stand."""
+"""One order or every order, and orders of a pretrained model: which runs are made, and where their numbers stand."""
 
 import polars as pl
 import pytest
@@ -8,7 +8,7 @@ pytest.importorskip("trl", reason="needs the train extra")
 from test_compare import no_run
 
 from mireorder.errors import InputError
-from pipelines import every_order
+from pipelines import every_order, pretrained
 
 
 def test_every_number_of_rows_is_learnt_in_each_order_and_regularised(tmp_path, monkeypatch):
@@ -50,3 +50,27 @@ def test_every_number_of_rows_is_learnt_in_each_order_and_regularised(tmp_path, 
 def test_what_is_no_number_is_refused(tmp_path):
     with pytest.raises(InputError, match="'few' is no number; pass numbers with commas between them"):
         every_order.main("add", tmp_path / "every", sizes="few", small=True)
+
+
+@pytest.mark.parametrize(
+    ("task", "expected"),
+    [
+        ("add", {"plain", "reverse", "max", "shuffle-marked"}),
+        ("papers", {"plain", "frequency", "max", "shuffle"}),
+        ("bills", {"plain", "reverse", "max", "shuffle"}),
+    ],
+)
+def test_a_pretrained_model_learns_a_few_orders_and_those_that_agree_once(tmp_path, monkeypatch, task, expected):
+    seen = set()
+
+    def rigged(jobs, workers, progress, finished, *scratch):
+        seen.update((name, job.lora) for job in jobs for name in job.arm.split("+"))
+        no_run(jobs, workers, progress, finished)
+
+    monkeypatch.setattr("mireorder.evaluate.compare.run_all", rigged)
+    named = ",".join(sorted(expected))  # without best, which trains a network
+    pretrained.main(task, tmp_path / "out", "nano", orders=named, small=True)
+    assert seen == {(name, False) for name in expected}
+    page = (tmp_path / "out" / "README.md").read_text()
+    assert page.startswith(f"# Which order does a pretrained model learn best: `{task}`")
+    assert "## Comparison of orders" in page
