@@ -91,7 +91,14 @@ def test_costs_of_orders_are_shown_where_they_are_known(tmp_path, dataset):
         name: {"permutation": order, "bits": bits, "lead": 4.5 - bits, "low": 0.25, "high": 0.75}
         for name, order, bits in (("plain", [0, 1, 2, 3], 4.5), ("best", [3, 2, 1, 0], 4.0))
     }
-    probe = {"probe": "masked", "bits_per_unit": [1.5] * 4, "steps": [5, 6], "rows": 90, "held_out": 10, "taken": 30}
+    probe = {
+        "probe": "masked",
+        "bits_per_unit": [1.5] * 4,
+        "steps": [5, 6],
+        "rows": 90,
+        "held_out": 10,
+        "total_steps": 30,
+    }
     content = json.loads(dataset[1].to_json())
     content["stability"] = Stability(costs=costs, probe=probe).as_dict()
     page = Page(write_page(Plan.from_dict(content), tmp_path / "a.html"))

@@ -245,7 +245,7 @@ def _costs(plan: PlanRecord) -> Iterator[tuple[str, str]]:
     if found := plan.stability.probe:
         steps = ", ".join(f"{steps:,}" for steps in found["steps"])
         trained = f"{found['probe']}, {len(found['steps'])} networks of {steps} steps"
-        yield "probe", f"{trained} on {found['rows']:,} rows, of which {found['held_out']:,} were held out and measured"
+        yield "probe", f"{trained} on {found['rows']:,} rows; each holds out a part, {found['held_out']:,} in all"
     if tried := plan.stability.search:
         told = f"{len(tried['orders'])} orders trained, {tried['trainings']:.2f} trainings of {tried['steps']:,} steps"
         yield "search", f"{told} in all, model {printable(tried['model'])}, {tried['held_out']:,} held-out rows"

@@ -129,7 +129,7 @@ _ORDER_COST = entries_of({"permutation": _SLOTS, **dict.fromkeys(("bits", "lead"
 _PROBE = entries_of(
     {
         "probe": name_of,
-        **dict.fromkeys(("rows", "held_out", "taken"), whole_number()),
+        **dict.fromkeys(("rows", "held_out", "total_steps"), whole_number()),
         "steps": list_of(whole_number()),
         "bits_per_unit": list_of(finite_number()),
     }

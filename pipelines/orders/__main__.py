@@ -132,7 +132,7 @@ def scores_of(
         measure = measure_of(replace(usable, probe=probe))
         name = f"usable, {probe}: least cost"
         scores[name] = {order: -cost_of(order, measure.scores, HELD_OUT) for order in orders}
-        costs[name] = (measure.facts or {})["taken"] * BATCH
+        costs[name] = (measure.facts or {})["total_steps"] * BATCH
     losses, name = early_losses(datasets, early), "mixture: least early loss"
     scores[name] = {order: -bits for order, bits in losses.items()}
     costs[name] = early.steps * early.batch_size

@@ -7,10 +7,12 @@ of it is not.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.util import find_spec
+from itertools import pairwise
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -43,9 +45,9 @@ class Usable:
 
     Args:
         probe: name in `PROBES`.
-        seeds: networks that are trained, each measured on rows of its own; losses are their means.
+        seeds: pairs of networks that are trained, one with the source and one without; losses are their means.
         steps: of each, at most; it ends at its least held-out loss.
-        rows: about how many are drawn; a tenth of them is held out for each network, another one each.
+        rows: about how many are drawn. Each seed holds out another tenth of them, up to ten seeds.
     """
 
     name: ClassVar[str] = "usable"
@@ -73,7 +75,8 @@ class Usable:
 
     def settle(self, survey: SampleSurvey) -> SampledSources:
         """The sample. Raises InputError if there are too few rows to hold some out, or no torch."""
-        groups, rows = len(survey.groups), int(survey.rows.sum())
+        sample, rows = SampledSources.of(survey, self.rows), int(survey.rows.sum())
+        groups = int(np.searchsorted(survey.groups, np.uint64(sample.highest), "right"))
         if rows < FEWEST / SHARE or groups < 2:
             raise InputError(
                 f"criterion usable holds a tenth of the rows out: {rows:,} rows of {groups:,} sources are too few",
@@ -83,7 +86,7 @@ class Usable:
             raise InputError(
                 "criterion usable trains a small network, and torch is missing", remedy="pip install 'mireorder[train]'"
             )
-        return SampledSources.of(survey, self.rows)
+        return sample
 
     def count(
         self, source: pa.Array, codes: NDArray[np.int32], radices: tuple[int, ...], sources: SampledSources
@@ -117,7 +120,7 @@ class UsableMeasure(Measure):
     """Scores by `usable`.
 
     plug_in, held-out: both are held-out estimates.
-    noise: of the mean over held-out rows and over seeds.
+    noise: of the mean, by how seeds differ or by how held-out rows do, whichever is more.
     cost: H_V(t_i | S, t_K).
     support, effective: held-out rows.
     """
@@ -134,7 +137,10 @@ class UsableMeasure(Measure):
         return self._scores(emitted, _even(self.criterion.seeds), [_even(len(of.held_out)) for of in self._rows])
 
     def resample(self, rng: np.random.Generator) -> Score:
-        """Seeds and each one's held-out rows, drawn with replacement; networks are not trained again."""
+        """Seeds and their held-out rows, both drawn with replacement; networks are not trained again.
+
+        What rows differ by is in both: an interval of few seeds and few rows is rather too wide.
+        """
         seeds, rows = _drawn(rng, self.criterion.seeds), [_drawn(rng, len(of.held_out)) for of in self._rows]
 
         def score(emitted: Sequence[int], estimators: Sequence[str] = ()) -> Scores:
@@ -157,7 +163,7 @@ class UsableMeasure(Measure):
             "rows": int(self.table.counts.sum()),
             "held_out": self._measured,
             "steps": [losses.steps for losses in shown],
-            "taken": sum(losses.taken for losses in [*shown, *hidden]),
+            "total_steps": sum(losses.total_steps for losses in [*shown, *hidden]),
             "bits_per_unit": [round(losses.loss, 6) for losses in shown],
         }
 
@@ -172,13 +178,15 @@ class UsableMeasure(Measure):
         return [f"usable: {short} of {seeds} networks were still learning after {steps:,} steps; {more}"]
 
     def _scores(self, emitted: Sequence[int], seeds: Floats, rows: Sequence[Floats]) -> Scores:
-        """By weights of seeds, and of each one's held-out rows, that add up to 1."""
+        """By weights that add up to 1, of seeds and of the rows of each part that is held out."""
         shown, hidden = self._bits(emitted)
-        costs = np.stack([bits @ of for bits, of in zip(shown, rows, strict=True)])
+        of_seed = [rows[seed % len(rows)] for seed in range(len(seeds))]
+        costs = np.stack([bits @ of for bits, of in zip(shown, of_seed, strict=True)])
         leads = [without - given for given, without in zip(shown, hidden, strict=True)]
-        means = np.stack([lead @ of for lead, of in zip(leads, rows, strict=True)])
-        within = np.stack([_variance(lead.T, of) for lead, of in zip(leads, rows, strict=True)])
-        # Means of seeds differ by their rows, too: both are in the first, and its few seeds may understate the second.
+        means = np.stack([lead @ of for lead, of in zip(leads, of_seed, strict=True)])
+        within = np.stack([_variance(lead.T, of) for lead, of in zip(leads, of_seed, strict=True)])
+        # The mean's variance by how seeds' means differ, which is by their rows as well; and by rows alone, where
+        # the few means happen to agree.
         noise = np.sqrt(np.maximum(_variance(means, seeds) / len(seeds), seeds @ within / self._measured))
         bits, held_out = seeds @ means, np.full(len(self.radices), self._measured)
         return Scores(bits, bits, noise, held_out, held_out.astype(np.float64), correction=HELD_OUT, cost=seeds @ costs)
@@ -194,7 +202,7 @@ class UsableMeasure(Measure):
 
     @property
     def _measured(self) -> int:
-        """Rows that are held out, of all seeds."""
+        """Rows that are held out, each counted once."""
         return sum(len(of.held_out) for of in self._rows)
 
     @cached_property
@@ -202,41 +210,46 @@ class UsableMeasure(Measure):
         """Networks of each seed that are shown the source, and those that are not."""
         blind = [replace(of, sources=of.sources[:, :0]) for of in self._rows]
         probe, seeds = PROBES[self.criterion.probe], self.criterion.seeds
-        jobs = [(rows, seed) for given in (self._rows, blind) for seed, rows in enumerate(given)]
+        jobs = [(given[seed % len(given)], seed) for given in (self._rows, blind) for seed in range(seeds)]
         found = _side_by_side(lambda job: probe(*job, self.criterion.steps), jobs)
         return found[:seeds], found[seeds:]
 
     @cached_property
     def _rows(self) -> list[ProbeRows]:
-        """The sample as ids, each row as often as it was counted; a tenth of its own is held out for each seed."""
+        """The sample as ids, each row as often as it was counted, by what is held out: seeds take them in turn."""
         keys = np.repeat(self.table.keys, self.table.counts, axis=0)
         split = 1 + int(Packing(self.sources.radices).words.max()) + 1
         tokens = Packing(self.sources.radices).unpack(keys[:, 1:split]).astype(np.int64)
         codes = Packing(self.radices).unpack(keys[:, split:]).astype(np.int64)
         slots = np.concatenate([[0], np.cumsum(self.radices[:-1])]).astype(np.int64)
 
-        def of_seed(seed: int) -> ProbeRows:
-            held_out = _tenth(keys[:, 0], seed)
-            seen = np.unique(tokens[~held_out])
+        def without(measured: NDArray[np.int64]) -> ProbeRows:
+            learn = np.delete(np.arange(len(keys)), measured)
+            seen = np.unique(tokens[learn])
             sources = np.searchsorted(seen, np.where(np.isin(tokens, seen), tokens, seen[0]))
-            learn, measure = np.flatnonzero(~held_out), np.flatnonzero(held_out)
-            return ProbeRows(sources, codes + len(seen) + slots, learn, measure, len(seen) + sum(self.radices))
+            return ProbeRows(sources, codes + len(seen) + slots, learn, measured, len(seen) + sum(self.radices))
 
-        return [of_seed(seed) for seed in range(self.criterion.seeds)]
+        return [without(fold) for fold in _folds(keys[:, 0])[: self.criterion.seeds]]
 
 
-def _tenth(groups: NDArray[np.uint64], seed: int) -> NDArray[np.bool_]:
-    """Which rows are held out: whole groups, by their hashes, from the tenth of that number on.
+def _folds(groups: NDArray[np.uint64]) -> list[NDArray[np.int64]]:
+    """Parts of the rows of which each can be held out: whole groups, a tenth of the rows at most.
+
+    A group that is larger is a part of its own; those of over two tenths are left out where there are others.
 
     Args:
         groups: (rows,), sorted.
-        seed: 0 and up; those of ten seeds share no row, as far as groups are small.
+
+    Returns:
+        Row numbers of each part.
     """
-    of_row = np.unique(groups, return_inverse=True)[1]
-    first = of_row[int(seed * SHARE * len(groups)) % len(groups)]
-    ahead = (of_row - first) % (of_row[-1] + 1)  # groups from the first on, and around
-    upto = np.sort(ahead)[round(SHARE * len(groups)) - 1]
-    return np.asarray(ahead <= min(upto, of_row[-1] - 1))
+    starts = np.flatnonzero(np.diff(groups, prepend=~groups[:1]))
+    most, begins = math.ceil(SHARE * len(groups)), [0]
+    for start, end in pairwise([*starts.tolist(), len(groups)]):
+        if start > begins[-1] and end - begins[-1] > most:
+            begins.append(start)
+    folds = [np.arange(start, end) for start, end in pairwise([*begins, len(groups)])]
+    return [fold for fold in folds if len(fold) <= 2 * most] or folds
 
 
 def _side_by_side(work: Callable[[T], R], items: list[T]) -> list[R]:
@@ -266,6 +279,6 @@ def _drawn(rng: np.random.Generator, number: int) -> Floats:
 
 
 def _variance(values: NDArray[np.floating[Any]], weights: Floats) -> Floats:
-    """Of a sample (n, ...), weighted; as of a draw of n."""
+    """Of a sample (n, ...), weighted, unbiased: n / (n - 1)."""
     n = len(weights)
     return np.asarray(weights @ (values - weights @ values) ** 2 * (n / (n - 1) if n > 1 else 1.0))

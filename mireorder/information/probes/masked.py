@@ -30,7 +30,7 @@ def masked(rows: ProbeRows, seed: int, steps: int) -> Losses:
         found[list(emitted)] = np.nan
         return found
 
-    return Losses(trained.steps, trained.taken, trained.loss, bits)
+    return Losses(trained.steps, trained.total_steps, trained.loss, bits)
 
 
 def _hidden(rows: ProbeRows, chosen: Ints, revealed: Any) -> tuple[Any, Any]:

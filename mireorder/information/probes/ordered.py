@@ -36,7 +36,7 @@ def ordered(rows: ProbeRows, seed: int, steps: int) -> Losses:
             found[slot] = trained.bits(ids, targets[-1:])[0]
         return found
 
-    return Losses(trained.steps, trained.taken, trained.loss, bits)
+    return Losses(trained.steps, trained.total_steps, trained.loss, bits)
 
 
 def _in_order(rows: ProbeRows, chosen: Ints, order: Ints) -> tuple[Any, Any]:

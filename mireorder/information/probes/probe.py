@@ -43,13 +43,13 @@ class Losses:
 
     Attributes:
         steps: at which its held-out loss was least.
-        taken: steps in all, with those after that.
+        total_steps: with those after that, which lowered it no more.
         loss: that loss, bits per unit.
         bits: emitted slots -> float32 (slots, held-out rows), what each unit costs then; nan for the emitted.
     """
 
     steps: int
-    taken: int
+    total_steps: int
     loss: float
     bits: Callable[[Sequence[int]], Floats]
 

@@ -32,23 +32,21 @@ class Trained:
     """A network at some of its checkpoints, the last of them at its least held-out loss.
 
     How soon a unit is learnt counts, too, and a probe that solves a task whole in the end, after which all orders cost
-    nothing, still tells them apart. Each row is measured at one checkpoint: the next row at the next, and networks of
-    other seeds begin at another.
+    nothing, still tells them apart. Each row is measured at one checkpoint: the next row at the next.
     """
 
     network: SmallGpt
     checkpoints: list[Any]
     steps: int
-    taken: int
+    total_steps: int
     loss: float
-    seed: int
 
     def bits(self, ids: Any, targets: Any) -> Floats:
         """float32 (predicting, rows): the cross-entropy of targets, each row at its checkpoint; 0 where ignored."""
         found = np.empty(tuple(targets.shape), np.float32)
         for number, weights in enumerate(self.checkpoints):
             self.network.weights.copy_(weights)
-            rows = slice((number + self.seed) % len(self.checkpoints), None, len(self.checkpoints))
+            rows = slice(number, None, len(self.checkpoints))
             found[:, rows] = _cross_entropies(self.network, ids[:, rows], targets[:, rows]) / math.log(2)
         return found
 
@@ -86,7 +84,7 @@ def train(
             if len(kept) - 1 - best >= PATIENCE:
                 break
     chosen = sorted({round((best + 1) * share / CHECKPOINTS) - 1 for share in range(1, CHECKPOINTS + 1)} - {-1})
-    return Trained(network, [kept[at][2] for at in chosen], kept[best][1], kept[-1][1], kept[best][0], seed)
+    return Trained(network, [kept[at][2] for at in chosen], kept[best][1], kept[-1][1], kept[best][0])
 
 
 def _cross_entropies(network: SmallGpt, ids: Any, targets: Any) -> Any:
