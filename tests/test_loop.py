@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 pytest.importorskip("trl")
 
 import torch
+from models import tiny
 from test_sft import SUMS, write_dataset
 
 from mireorder.networks.memory import keep_freed_memory
@@ -18,7 +19,7 @@ from mireorder.training.budget import Budget
 from mireorder.training.encoded import encode_dataset
 from mireorder.training.loop import _by_position, batch_of, greedy_answers, shuffled_batches, to_rows, train_steps
 from mireorder.training.objectives.ntp import Ntp
-from mireorder.training.presets import PRESETS, build
+from mireorder.training.presets import PRESETS, build, embed, pretrained
 from mireorder.training.train import _trainer
 
 
@@ -93,7 +94,8 @@ def test_by_hand_everything_lies_where_the_model_does():
     assert {loss.device.type, small.weights.device.type, small.weights.grad.device.type} == {"meta"}
 
 
-def test_a_frozen_head_reads_a_cut_of_the_states_without_a_copy_of_its_weights_for_every_row():
+@pytest.mark.parametrize("grown", [False, True])
+def test_a_frozen_head_reads_a_cut_of_the_states_without_a_copy_of_its_weights_for_every_row(tmp_path, grown):
     from torch.utils._python_dispatch import TorchDispatchMode
 
     class Seen(TorchDispatchMode):
@@ -103,11 +105,16 @@ def test_a_frozen_head_reads_a_cut_of_the_states_without_a_copy_of_its_weights_f
 
     products: list = []
     tokenizer = character_tokenizer(["0123456789"])
-    model = build("tiny", tokenizer, 8, seed=0, dropout=0.1)
-    model.get_output_embeddings().weight.requires_grad_(False)  # as under an adapter
+    model = pretrained(tiny("llama", tokenizer, tmp_path / "model"))
+    if grown:
+        tokenizer.add_tokens([f"<{number}>" for number in range(7)])
+        embed(model, tokenizer, seed=0)
+    for weight in model.get_output_embeddings().parameters():
+        weight.requires_grad_(False)  # as under an adapter
     rows = to_rows([[1, 2, 3, 4]] * 3, [[-100, -100, 3, 4]] * 3)
     with Seen():
         Ntp().loss(model, None, batch_of(rows, np.arange(3), 0, 1)).backward()
+        greedy_answers(model, [[1, 2, 3]] * 3, tokenizer.eos_token_id, 2)
     of_head = [call for call, shapes in products if any(len(tokenizer) in shape[-2:] for shape in shapes)]
     assert any("mm" in call for call in of_head) and not any("bmm" in call for call in of_head)
 
@@ -191,12 +198,13 @@ def test_answers_that_end_leave_and_the_others_go_on_as_before():
             weight.mul_(3)  # so that prompts are answered differently
     prompts = encode_prompts([f"{a}+{b}=" for a in range(6) for b in range(6)], tokenizer)
     whole = greedy_answers(model, prompts, len(tokenizer), 12)  # an id that is never emitted
-    lengths = set()
+    lengths, read = set(), []
+    model.register_forward_pre_hook(lambda _, args, of: read.append(len(of["input_ids"])), with_kwargs=True)
     for eos in {token for answer in whole for token in answer}:
         ended = [answer[: answer.index(eos) + 1] if eos in answer else answer for answer in whole]
         assert greedy_answers(model, prompts, eos, 12) == ended
         lengths.add(len(set(map(len, ended))))
-    assert max(lengths) > 3
+    assert max(lengths) > 3 and min(read) <= len(prompts) / 4
 
 
 def test_a_row_without_prompt_has_a_loss():

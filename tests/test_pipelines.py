@@ -185,7 +185,8 @@ def test_every_order_is_trained_and_held_against_the_scores(task, units, how, tm
     assert ["".join(map(str, row["order"])) for row in table] == list(reached)
     found = json.loads((out / "judged.json").read_text())
     scores = [name for name in table[0] if name != "order"]
-    assert [*scores, "short runs: most accurate", "reverse", "plain"] == list(found)
+    rules = ["short runs: most accurate", "whole runs: most accurate", "reverse", "plain"]
+    assert [*scores, *rules] == list(found)
     assert found["plain"]["reached"] == reached[orders[0]] and found["reverse"]["reached"] == reached[orders[-1]]
     assert found["plain"]["lost"] == pytest.approx(max(reached.values()) - reached[orders[0]])
     for name in scores:

@@ -7,6 +7,7 @@ pytest.importorskip("trl", reason="needs the train extra")
 
 from test_compare import no_run
 
+from mireorder import fit
 from mireorder.errors import InputError
 from pipelines import every_order, pretrained
 
@@ -53,24 +54,46 @@ def test_what_is_no_number_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("task", "expected"),
+    ("task", "policies"),
     [
-        ("add", {"plain", "reverse", "max", "shuffle-marked"}),
-        ("papers", {"plain", "frequency", "max", "shuffle"}),
-        ("bills", {"plain", "reverse", "max", "shuffle"}),
+        ("add", ["plain", "reverse", "max", "best", "shuffle-marked"]),
+        ("papers", ["plain", "frequency", "max", "best", "shuffle"]),
+        ("bills", ["plain", "reverse", "max", "best", "shuffle"]),
     ],
 )
-def test_a_pretrained_model_learns_a_few_orders_and_those_that_agree_once(tmp_path, monkeypatch, task, expected):
-    seen = set()
+def test_an_adapter_of_a_pretrained_model_learns_the_orders_that_suit_the_task(tmp_path, monkeypatch, task, policies):
+    asked = {}
 
-    def rigged(jobs, workers, progress, finished, *scratch):
-        seen.update((name, job.lora) for job in jobs for name in job.arm.split("+"))
-        no_run(jobs, workers, progress, finished)
+    def fitted(out, paths, arms):
+        asked.update({name: arm["order"].policy for name, arm in arms.items()})
+        return dict.fromkeys(arms, fit(paths["train"], order="plain", **pretrained_reading(arms)))
 
-    monkeypatch.setattr("mireorder.evaluate.compare.run_all", rigged)
-    named = ",".join(sorted(expected))  # without best, which trains a network
-    pretrained.main(task, tmp_path / "out", "nano", orders=named, small=True)
-    assert seen == {(name, False) for name in expected}
+    def trained(out, prepared, setup):
+        asked["setup"] = list(prepared), setup.models, setup.lora, setup.budget.steps
+        (out / "comparison").mkdir()
+        (out / "comparison" / "README.md").write_text("# Comparison of orders")
+
+    monkeypatch.setattr(pretrained, "fit_all", fitted)
+    monkeypatch.setattr(pretrained, "train_all", trained)
+    pretrained.main(task, tmp_path / "out", "some-model", small=True)
+    assert asked.pop("setup") == (policies, ("some-model",), True, 10)
+    assert asked == {name: name.removesuffix("-marked") for name in policies}
     page = (tmp_path / "out" / "README.md").read_text()
     assert page.startswith(f"# Which order does a pretrained model learn best: `{task}`")
     assert "## Comparison of orders" in page
+
+
+def pretrained_reading(arms):
+    return {name: value for name, value in next(iter(arms.values())).items() if name != "order"}
+
+
+def test_orders_of_a_pretrained_model_that_agree_are_trained_once(tmp_path, monkeypatch):
+    seen = set()
+
+    def rigged(jobs, workers, progress, finished, *scratch):
+        seen.update((job.arm, job.lora) for job in jobs)
+        no_run(jobs, workers, progress, finished)
+
+    monkeypatch.setattr("mireorder.evaluate.compare.run_all", rigged)
+    pretrained.main("add", tmp_path / "out", "nano", orders="plain,0-1-2,reverse", small=True)
+    assert seen == {("plain+0-1-2", False), ("reverse", False)}

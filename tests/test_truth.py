@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import polars as pl
@@ -73,12 +73,15 @@ def test_runs_are_held_against_the_other_runs(truth):
     for found, cost in (short, 0.5), (whole, 2):
         assert found.choices == ((1, 0),) and found.reached == pytest.approx(0.8) and found.cost == cost
     assert runs_as_scores(truth.of_seeds([0])) == {}
+    misled = replace(truth, early=truth.early[::-1])  # the first quarters say the opposite
+    short, whole = runs_as_scores(misled).values()
+    assert short.choices == ((0, 1),) and whole.choices == ((1, 0),)
 
 
 def test_what_a_perfect_score_would_reach_is_bounded_by_the_error(truth):
     # Means 0.4 and 0.9 have variance 0.125, of which 0.025 is error.
-    assert truth.attainable == pytest.approx(math.sqrt(1 - 0.025 / 0.125))
-    assert math.isnan(truth.of_seeds([1]).attainable)
+    assert truth.ceiling == pytest.approx(math.sqrt(1 - 0.025 / 0.125))
+    assert math.isnan(truth.of_seeds([1]).ceiling)
 
 
 def test_tasks_stand_side_by_side_with_what_each_score_loses(truth, tmp_path):
@@ -91,12 +94,14 @@ def test_tasks_stand_side_by_side_with_what_each_score_loses(truth, tmp_path):
     table.main([tmp_path / "orders-digits", tmp_path / "orders-labels"], tmp_path / "page")
     lines = (tmp_path / "page" / "README.md").read_text().splitlines()
     # 0.4 and 0.9, 0.5 apart, of which an error is sqrt(0.025); two equal orders would be 1.13 errors apart.
-    assert "| [digits](orders-digits.md) | 2 | 40.0% | 90.0% (10) | 40.0% | 3.2 (1.1) | 0.89 |" in lines
+    assert "| digits | 2 | 40.0% | 90.0% (10) | 40.0% | 3.2 (1.1) | 0.89 |" in lines
     lost = lines.index("| score | digits | labels | mean |")
-    assert lines[lost + 2 : lost + 4] == ["| right | 0.0 | - | 0.0 |", "| wrong | 50.0 | 50.0 | 50.0 |"]
+    assert lines[lost + 2 : lost + 4] == ["| wrong | 50.0 | 50.0 | 50.0 |", "| right | 0.0 | - | - |"]
     assert [line for line in lines if line.startswith("| right | 1.5")] == ["| right | 1.5 | - |"]
     with pytest.raises(InputError, match=r"is not there; finish the run of pipelines.orders first"):
         table.main([tmp_path], tmp_path / "other")
+    with pytest.raises(InputError, match="digits is named twice; name each folder once"):
+        table.main([tmp_path / "orders-digits"] * 2, tmp_path / "other")
 
 
 @pytest.mark.parametrize("learn", [1, 300, 700, 5000])

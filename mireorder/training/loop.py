@@ -331,13 +331,13 @@ def _greedy_group(model: Any, prompts: list[list[int]], eos: int, limit: int) ->
                 answers[row].append(token)
                 if token == eos:
                     ended.add(row)
-            going = [place for place, row in enumerate(rows) if row not in ended]
-            if not going:
+            active = [place for place, row in enumerate(rows) if row not in ended]
+            if not active:
                 break
-            if 2 * len(going) <= len(rows):
-                kept = torch.tensor(going, device=model.device)
-                cache.batch_select_indices(kept)
-                read, rows = read[kept], [rows[place] for place in going]
+            if 2 * len(active) <= len(rows):
+                kept = torch.tensor(active, device=model.device)
+                cache.reorder_cache(kept)  # every kind of layer has it; it takes fewer rows, too
+                read, rows = read[kept], [rows[place] for place in active]
     return answers
 
 

@@ -106,6 +106,7 @@ def embed(model: Any, tokenizer: Any, seed: int) -> None:
                 model.resize_token_embeddings(len(tokenizer))
             finally:
                 logging.set_verbosity(told)
+        _head_in_one_piece(model)  # it has a new one
 
 
 @contextmanager
@@ -238,9 +239,14 @@ def pretrained(path_or_id: str, *, half: bool = False, four_bit: bool = False) -
             f"{path_or_id}: no causal language model {where} ({str(error).splitlines()[0]}); name a model "
             f"folder, a hub id, or one of the presets: {', '.join(PRESETS)}"
         ) from error
-    if head := model.get_output_embeddings():
-        head.register_forward_pre_hook(_in_one_piece)
+    _head_in_one_piece(model)
     return model
+
+
+def _head_in_one_piece(model: Any) -> None:
+    """Let the head read states in one piece."""
+    if (head := model.get_output_embeddings()) is not None:
+        head.register_forward_pre_hook(_in_one_piece)
 
 
 def _in_one_piece(_: Any, read: tuple[Any, ...]) -> tuple[Any, ...]:

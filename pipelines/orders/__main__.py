@@ -62,8 +62,8 @@ def main(
     Each criterion scores a slot given those emitted before it. The score of an order is the area under the cumulative
     curve, so that information that comes early counts more. Besides, of digits: what a predictor that combines at most
     k inputs is left without (unknown), and what it must draw from the source beyond the emitted slots (drawn). Scores
-    and accuracies are correlated by rank (Spearman, 95% bootstrap interval over the orders), and so is the first
-    quarter of one run of each order with its other runs.
+    and accuracies are correlated by rank (Spearman, 95% bootstrap interval over the orders), and so is one run of each
+    order, and its first quarter, with the other runs.
     """
     scale = replace(SMALL, steps=10) if small else replace(FULL, seeds=3, steps=3000)
     scale = replace(scale, **options.passed(seeds=seeds, steps=steps, rows=rows))
@@ -166,7 +166,7 @@ def _parts(story: str, truth: Truth, judged: Mapping[str, Judged]) -> list[Part]
             f"From the worst order to the best it is {100 * truth.range:.1f} points, {truth.range / truth.error:.1f} "
             f"times the standard error of an order's mean ({100 * truth.error:.1f} points); of {orders} equal orders "
             f"it would be {range_by_chance(orders):.1f} times on average. A score that knew what each order reaches on "
-            f"average would correlate with what these runs reached at about {truth.attainable:.2f}. "
+            f"average would correlate (Pearson) with what these runs reached at about {truth.ceiling:.2f}. "
         )
     rows = []
     for name, of in judged.items():

@@ -7,7 +7,8 @@ Run it: ``python -m pipelines.orders.table orders-mul/ orders-squares/ --out ord
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ from typing import Annotated, Any
 import polars as pl
 import typer
 
+from mireorder.errors import InputError
 from mireorder.report.comparison import markdown_table
 from pipelines import options
 from pipelines.common import OUT, main_of
@@ -33,18 +35,21 @@ def main(
     truths, judged = {}, {}
     for folder in folders:
         name = folder.resolve().name.removeprefix("orders-")
+        if name in truths:
+            raise InputError(f"{name} is named twice", remedy="name each folder once, and tasks by folders")
         truths[name], judged[name] = read(folder)
     parts = [
         "What models reached that were trained in each order: exact match at the end, the mean over the seeds. The "
         "spread is from the worst order to the best, in standard errors of an order's mean; in brackets, what it "
-        "would be if all orders were equal. *Attainable* is how a score that knew each order's true mean would "
-        "correlate with these means.",
+        "would be if all orders were equal. The ceiling is how a score that knew each order's true mean would "
+        "correlate (Pearson) with these means.",
         markdown_table(
-            ("task", "seeds", "plain", "best", "worst", "spread", "attainable"),
+            ("task", "seeds", "plain", "best", "worst", "spread", "ceiling"),
             [_of_task(name, truth) for name, truth in truths.items()],
         ),
         "Points lost: the exact match of the best order less that of the order that a score puts first. Of scores "
-        "that tie, the mean of their choices. The least loss stands first.",
+        "that tie, the mean of their choices. The least loss stands first. Short and whole runs are the first quarter "
+        "of one run of each order and all of it, held against the other runs alone.",
         _of_scores(judged, lambda of: f"{100 * of['lost']:.1f}", lambda of: 100 * of["lost"]),
         "Rank correlation (Spearman) of a score with exact match at the end, over the orders, and its 95% bootstrap "
         "interval:",
@@ -70,12 +75,12 @@ def read(folder: Path) -> tuple[Truth, dict[str, dict[str, Any]]]:
 def _of_task(name: str, truth: Truth) -> list[str]:
     means = dict(zip(truth.orders, truth.at_end.mean(1).tolist(), strict=True))
     best, plain = max(means, key=lambda order: means[order]), min(means)
-    spread = attainable = "-"
+    spread = ceiling = "-"
     if truth.error > 0:
         spread = f"{truth.range / truth.error:.1f} ({range_by_chance(len(means)):.1f})"
-        attainable = f"{truth.attainable:.2f}"
+        ceiling = f"{truth.ceiling:.2f}"
     reached = f"{means[plain]:.1%}", f"{means[best]:.1%} ({''.join(map(str, best))})", f"{min(means.values()):.1%}"
-    return [f"[{name}](orders-{name}.md)", str(truth.seeds), *reached, spread, attainable]
+    return [name, str(truth.seeds), *reached, spread, ceiling]
 
 
 def _of_scores(
@@ -83,16 +88,17 @@ def _of_scores(
     cell: Cell,
     value: Callable[[Mapping[str, Any]], float] | None = None,
 ) -> list[str]:
-    """A line a score, a column a task; of a value also their mean, by which lines are sorted. Empty lines go."""
-    scores = list(dict.fromkeys(name for of in judged.values() for name in of))
+    """A line a score, a column a task. Of a value also the mean, where all tasks have it, by which lines are sorted."""
     lines: list[tuple[float, list[str]]] = []
-    for score in scores:
+    for score in dict.fromkeys(name for of in judged.values() for name in of):
         entries = [of.get(score) for of in judged.values()]
         cells = ["-" if of is None else cell(of) for of in entries]
-        if any(cell not in ("", "-") for cell in cells):
-            mean = fmean(value(of) for of in entries if of is not None) if value else 0.0
-            lines.append((mean, [score, *cells, *([f"{mean:.1f}"] if value else [])]))
-    head: Sequence[str] = ("score", *judged, *(["mean"] if value else []))
+        mean = fmean(value(of) for of in entries if of) if value and all(entries) else math.inf
+        if value:
+            cells.append(f"{mean:.1f}" if math.isfinite(mean) else "-")
+        if set(cells) - {"", "-"}:
+            lines.append((mean, [score, *cells]))
+    head = ("score", *judged, *(["mean"] if value else []))
     return markdown_table(head, [line for _, line in sorted(lines, key=lambda of: of[0])])
 
 

@@ -51,12 +51,13 @@ class Truth:
         return float(np.sqrt(self.at_end.var(1, ddof=1).mean() / self.seeds))
 
     @property
-    def attainable(self) -> float:
-        """How a score that knew each order's true mean would correlate with these, about; NaN of one seed.
+    def ceiling(self) -> float:
+        """How a score that knew each order's true mean would correlate (Pearson) with these, about; NaN of one seed.
 
         The square root of the means' reliability: of their variance, the share that is not error.
         """
-        return float(np.sqrt(np.maximum(0, 1 - self.error**2 / self.at_end.mean(1).var(ddof=1))))
+        variance = self.at_end.mean(1).var(ddof=1)
+        return float(np.sqrt(np.maximum(0, 1 - self.error**2 / variance))) if variance else 0.0
 
     @property
     def range(self) -> float:
@@ -151,7 +152,7 @@ def judge(scores: Mapping[Slots, float], truth: Truth, cost: float) -> Judged:
 def runs_as_scores(truth: Truth) -> dict[str, Judged]:
     """One run of each order as a score of it, its first quarter and the whole, held against the order's other runs.
 
-    Empty of one seed. The whole runs are what the truth itself is worth: a score that does better is lucky.
+    Empty of one seed.
     """
     if truth.seeds == 1:
         return {}
