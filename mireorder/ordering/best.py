@@ -131,6 +131,7 @@ def doubts(costs: Mapping[str, OrderCost], chosen: Sequence[int]) -> list[str]:
             "lets your model try the other"
         ]
     return [
-        f"order does not matter here: plain costs {plain.bits:.3f} bits, and the lead of the cheapest order is noise "
-        f"({best.lead:.3f} bits, {best.low:.3f} to {best.high:.3f}); plain is kept"
+        f"order does not matter here, as far as these costs tell: plain costs {plain.bits:.3f} bits, and the lead "
+        f"of the cheapest order is within noise ({best.lead:.3f} bits, {best.low:.3f} to {best.high:.3f}); plain is kept, and "
+        "'mireorder search' lets your model try the other"
     ]
