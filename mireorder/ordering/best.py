@@ -132,6 +132,6 @@ def doubts(costs: Mapping[str, OrderCost], chosen: Sequence[int]) -> list[str]:
         ]
     return [
         f"order does not matter here, as far as these costs tell: plain costs {plain.bits:.3f} bits, and the lead "
-        f"of the cheapest order is within noise ({best.lead:.3f} bits, {best.low:.3f} to {best.high:.3f}); plain is kept, and "
-        "'mireorder search' lets your model try the other"
+        f"of the cheapest order is within noise ({best.lead:.3f} bits, {best.low:.3f} to {best.high:.3f}); plain is "
+        "kept, and 'mireorder search' lets your model try the other"
     ]
