@@ -119,37 +119,42 @@ class SmallGpt:
         return loss
 
     @torch.inference_mode()
-    def logits(self, ids: Any, predicting: int) -> Any:
+    def logits(self, ids: Any, predicting: int, *, apart: bool = False) -> Any:
         """What the last positions predict.
 
         Args:
             ids: int64 tensor (positions, rows).
             predicting: how many of the last positions.
+            apart: each of these stands where the first of them does and does not see the others: as many rows that
+                end differently, at the cost of one.
 
         Returns:
             float32 tensor (predicting, rows, vocabulary).
         """
-        last, _, _, embedding = self._forward(ids, predicting)
+        last, _, _, embedding = self._forward(ids, predicting, apart)
         return (last @ embedding.t()).view(predicting, ids.shape[1], -1)
 
-    def _forward(self, ids: Any, predicting: int) -> tuple[Any, Any, list[_Saved], Any]:
+    def _forward(self, ids: Any, predicting: int, apart: bool = False) -> tuple[Any, Any, list[_Saved], Any]:
         """What the head reads, flat; what its norm and the blocks need on the way back; and the embedding."""
         positions, weight = len(ids), self._weight
         embedding = weight["transformer.wte.weight"]
         x = embedding.index_select(0, ids.flatten()).view(positions, -1, self._width)
-        x += weight["transformer.wpe.weight"][:positions, None]
-        saved, masks = [], self._masks(positions, predicting)
+        places = weight["transformer.wpe.weight"][:positions, None]
+        x += torch.cat([places[:-predicting], places[-predicting].expand(predicting, 1, -1)]) if apart else places
+        saved, masks = [], self._masks(positions, predicting, apart)
         for layer in range(self._layers):
             x, kept = self._block(layer, x, masks[layer == self._layers - 1])
             saved.append(kept)
         last, norm = self._norm("transformer.ln_f", x)
         return last.view(-1, self._width), norm, saved, embedding
 
-    def _masks(self, positions: int, predicting: int) -> tuple[Any, Any]:
+    def _masks(self, positions: int, predicting: int, apart: bool) -> tuple[Any, Any]:
         """Of all blocks but the last, and of the last: -inf where a position lies ahead and must not be seen."""
         ahead = torch.full((positions, positions), -math.inf, device=self.weights.device).triu_(1)
         if self._bidirectional:
             ahead.zero_()
+        if apart:
+            ahead[-predicting:, -predicting:].fill_(-math.inf).fill_diagonal_(0)
         return ahead, ahead[positions - predicting :]
 
     def _block(self, layer: int, x: Any, mask: Any) -> tuple[Any, _Saved]:

@@ -25,15 +25,17 @@ def ordered(rows: ProbeRows, seed: int, steps: int) -> Losses:
     trained = train(rows, rows.slots, positions, draw, seed, steps, bidirectional=False)
 
     def bits(emitted: Sequence[int]) -> Floats:
-        """A pass for each slot left, the emitted ones before it in random orders."""
+        """One pass: the emitted slots in random orders, then the markers of all that are left, apart."""
         measured, before = len(rows.held_out), np.array(sorted(emitted), np.int64)
+        left = np.setdiff1d(np.arange(rows.slots), before)
         random = np.random.default_rng([seed, 2, *before.tolist()])
         first = before[random.random((measured, len(before))).argsort(1)]
+        markers = np.tile(rows.vocabulary + left, (measured, 1))
+        ids = np.concatenate([rows.sources[rows.held_out], _marked(rows, rows.held_out, first), markers], 1)
         found = np.full((rows.slots, measured), np.nan, np.float32)
-        for slot in set(range(rows.slots)) - set(emitted):
-            order = np.concatenate([first, np.full((measured, 1), slot)], 1)
-            ids, targets = _in_order(rows, rows.held_out, order)
-            found[slot] = trained.bits(ids, targets[-1:])[0]
+        found[left] = trained.bits(
+            positions_first(ids), positions_first(rows.units[rows.held_out][:, left]), apart=True
+        )
         return found
 
     return Losses(trained.steps, trained.total_steps, trained.loss, bits)
@@ -41,8 +43,13 @@ def ordered(rows: ProbeRows, seed: int, steps: int) -> Losses:
 
 def _in_order(rows: ProbeRows, chosen: Ints, order: Ints) -> tuple[Any, Any]:
     """Ids and targets of rows, units in the order of each row (rows, steps); the last unit is not read."""
+    ids = np.concatenate([rows.sources[chosen], _marked(rows, chosen, order)], 1)
     units = np.take_along_axis(rows.units[chosen], order, 1)
-    both = np.stack([rows.vocabulary + order, units], 2).reshape(len(chosen), -1)
     targets = np.stack([units, np.full_like(units, IGNORED)], 2).reshape(len(chosen), -1)
-    ids = np.concatenate([rows.sources[chosen], both], 1)[:, :-1]
-    return positions_first(ids), positions_first(targets[:, :-1])
+    return positions_first(ids[:, :-1]), positions_first(targets[:, :-1])
+
+
+def _marked(rows: ProbeRows, chosen: Ints, order: Ints) -> Ints:
+    """Units in the order of each row (rows, steps), each behind its marker: int64 (rows, 2 x steps)."""
+    units = np.take_along_axis(rows.units[chosen], order, 1)
+    return np.stack([rows.vocabulary + order, units], 2).reshape(len(chosen), -1)
