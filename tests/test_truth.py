@@ -96,7 +96,7 @@ def test_tasks_stand_side_by_side_with_what_each_score_loses(truth, tmp_path):
     # 0.4 and 0.9, 0.5 apart, of which an error is sqrt(0.025); two equal orders would be 1.13 errors apart.
     assert "| digits | 2 | 40.0% | 90.0% (10) | 40.0% | 3.2 (1.1) | 0.89 |" in lines
     lost = lines.index("| score | digits | labels | mean |")
-    assert lines[lost + 2 : lost + 4] == ["| wrong | 50.0 | 50.0 | 50.0 |", "| right | 0.0 | - | - |"]
+    assert lines[lost + 2 : lost + 4] == ["| wrong | 50.0 | 50.0 | 50.0 |", "| right | 0.0 | - | 0.0 (1) |"]
     assert [line for line in lines if line.startswith("| right | 1.5")] == ["| right | 1.5 | - |"]
     with pytest.raises(InputError, match=r"is not there; finish the run of pipelines.orders first"):
         table.main([tmp_path], tmp_path / "other")

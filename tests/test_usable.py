@@ -254,6 +254,10 @@ def test_the_plan_is_the_same_for_any_workers_shards_and_merged_counts():
     asked = {"source": "s", "target": "t", "cutter": PADDED}
     order = Order("max", criterion=SMALL, tie_breaker=None, resamples=3)
     plan = fit(rows, **asked, order=order, workers=1)
+    assert (
+        "usable: 2 of 2 networks might learn more in more than 40 steps; Usable(steps=80) gives them more"
+        in plan.warnings
+    )
     assert fit(rows[::-1], **asked, order=order, workers=2).to_json() == plan.to_json()
     counts = count(rows, **asked, criterion=SMALL, tie_breaker=None)
     assert plan_of(counts, order).to_json() == plan.to_json()

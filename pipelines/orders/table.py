@@ -7,7 +7,6 @@ Run it: ``python -m pipelines.orders.table orders-mul/ orders-squares/ --out ord
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import fmean
@@ -48,8 +47,9 @@ def main(
             [_of_task(name, truth) for name, truth in truths.items()],
         ),
         "Points lost: the exact match of the best order less that of the order that a score puts first. Of scores "
-        "that tie, the mean of their choices. The least loss stands first. Short and whole runs are the first quarter "
-        "of one run of each order and all of it, held against the other runs alone.",
+        "that tie, the mean of their choices. The least loss stands first; at the end come scores that some tasks "
+        "lack, with the number that has them in brackets. Short and whole runs are the first quarter of one run of "
+        "each order and all of it, held against the other runs alone.",
         _of_scores(judged, lambda of: f"{100 * of['lost']:.1f}", lambda of: 100 * of["lost"]),
         "Rank correlation (Spearman) of a score with exact match at the end, over the orders, and its 95% bootstrap "
         "interval:",
@@ -88,16 +88,17 @@ def _of_scores(
     cell: Cell,
     value: Callable[[Mapping[str, Any]], float] | None = None,
 ) -> list[str]:
-    """A line a score, a column a task. Of a value also the mean, where all tasks have it, by which lines are sorted."""
-    lines: list[tuple[float, list[str]]] = []
+    """A line a score, a column a task. Of a value also the mean; by it lines are sorted, those of all tasks first."""
+    lines: list[tuple[tuple[int, float], list[str]]] = []
     for score in dict.fromkeys(name for of in judged.values() for name in of):
         entries = [of.get(score) for of in judged.values()]
         cells = ["-" if of is None else cell(of) for of in entries]
-        mean = fmean(value(of) for of in entries if of) if value and all(entries) else math.inf
+        mean, missing = 0.0, entries.count(None)
         if value:
-            cells.append(f"{mean:.1f}" if math.isfinite(mean) else "-")
+            mean = fmean(value(of) for of in entries if of)
+            cells.append(f"{mean:.1f} ({len(entries) - missing})" if missing else f"{mean:.1f}")
         if set(cells) - {"", "-"}:
-            lines.append((mean, [score, *cells]))
+            lines.append(((missing if value else 0, mean), [score, *cells]))
     head = ("score", *judged, *(["mean"] if value else []))
     return markdown_table(head, [line for _, line in sorted(lines, key=lambda of: of[0])])
 

@@ -173,13 +173,13 @@ class UsableMeasure(Measure):
 
     @property
     def warnings(self) -> list[str]:
-        """Says so where a network might have learned more in more steps."""
+        """Says so where networks were stopped by their steps, not by a loss that fell no more."""
         short = sum(losses.total_steps == self.criterion.steps for losses in self._losses[0])
         if not short:
             return []
         seeds, steps = self.criterion.seeds, self.criterion.steps
         more = f"Usable(steps={2 * steps}) gives them more"
-        return [f"usable: {short} of {seeds} networks were still learning after {steps:,} steps; {more}"]
+        return [f"usable: {short} of {seeds} networks might learn more in more than {steps:,} steps; {more}"]
 
     def _scores(self, emitted: Sequence[int], seeds: Floats, rows: Sequence[Floats]) -> Scores:
         """By weights that add up to 1, of seeds and of the rows of each part that is held out."""
