@@ -382,6 +382,11 @@ def test_a_probe_row_knows_its_slots():
     assert rows.slots == 2
 
 
+def test_hidden_sources_all_look_alike():
+    rows = ProbeRows(np.array([[3, 4], [5, 4]]), np.array([[0, 2], [1, 3]]), np.array([0]), np.array([1]), 7)
+    assert rows.read(np.array([1, 0, 1]), np.array([False, True, True])).tolist() == [[5, 4], [6, 6], [6, 6]]
+
+
 def test_the_network_is_kept_that_cost_least_on_held_out_rows():
     """Coins are learnt by heart after some hundred steps: what is kept is as good as a coin, the last steps are not."""
     pytest.importorskip("torch")
@@ -389,20 +394,20 @@ def test_the_network_is_kept_that_cost_least_on_held_out_rows():
 
     draw = np.random.default_rng(0)
     rows = ProbeRows(
-        draw.integers(0, 8, (60, 4)), draw.integers(0, 2, (60, 1)) + 8, np.arange(30), np.arange(30, 60), 10
+        draw.integers(0, 8, (60, 4)), draw.integers(0, 2, (60, 1)) + 8, np.arange(30), np.arange(30, 60), 11
     )
 
-    def whole(chosen, random):
-        return positions_first(np.concatenate([rows.sources[chosen], 0 * rows.units[chosen]], 1)), positions_first(
+    def whole(chosen, hidden, random):
+        return positions_first(np.concatenate([rows.read(chosen, hidden), 0 * rows.units[chosen]], 1)), positions_first(
             rows.units[chosen]
         )
 
     found = train(rows, 0, 5, whole, 0, 3000, bidirectional=True)
     assert found.total_steps == found.steps + max(PATIENCE, found.steps) < 3000
-    bits = found.bits(*whole(rows.held_out, draw))
+    bits = found.bits(*whole(rows.held_out, np.zeros(30, bool), draw))
     assert bits.shape == (1, 30) and bits.dtype == np.float32
     assert bits.mean() == pytest.approx(found.loss, abs=1e-6)
-    assert found.bits(*whole(rows.learn, draw)).mean() < found.loss
+    assert found.bits(*whole(rows.learn, np.zeros(30, bool), draw)).mean() < found.loss
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 3, 5])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
 from itertools import pairwise
@@ -45,7 +45,7 @@ class Usable:
 
     Args:
         probe: name in `PROBES`.
-        seeds: pairs of networks that are trained, one with the source and one without; losses are their means.
+        seeds: networks that are trained; losses are their means.
         steps: of each, at most; it ends at its least held-out loss.
         rows: about how many are drawn. Each seed holds out another tenth of them, up to ten seeds.
     """
@@ -161,20 +161,19 @@ class UsableMeasure(Measure):
     @property
     def facts(self) -> dict[str, Any]:
         """How the networks were trained, for the plan."""
-        shown, hidden = self._losses
         return {
             "probe": self.criterion.probe,
             "rows": int(self.table.counts.sum()),
             "held_out": self._measured,
-            "steps": [losses.steps for losses in shown],
-            "total_steps": sum(losses.total_steps for losses in [*shown, *hidden]),
-            "bits_per_unit": [round(losses.loss, 6) for losses in shown],
+            "steps": [losses.steps for losses in self._losses],
+            "total_steps": sum(losses.total_steps for losses in self._losses),
+            "bits_per_unit": [round(losses.loss, 6) for losses in self._losses],
         }
 
     @property
     def warnings(self) -> list[str]:
         """Says so where networks were stopped by their steps, not by a loss that fell no more."""
-        short = sum(losses.total_steps == self.criterion.steps for losses in self._losses[0])
+        short = sum(losses.total_steps == self.criterion.steps for losses in self._losses)
         if not short:
             return []
         seeds, steps = self.criterion.seeds, self.criterion.steps
@@ -199,9 +198,9 @@ class UsableMeasure(Measure):
         """Of each seed float32 (slots, its held-out rows): what units cost with the source shown, and hidden."""
         key = tuple(sorted(emitted))
         if key not in self._known:
-            shown, hidden = self._losses
-            found = _side_by_side(lambda losses: losses.bits(key), [*shown, *hidden])
-            self._known[key] = found[: len(shown)], found[len(shown) :]
+            asked = [(losses, hidden) for hidden in (False, True) for losses in self._losses]
+            found = _side_by_side(lambda one: one[0].bits(key, one[1]), asked)
+            self._known[key] = found[: self.criterion.seeds], found[self.criterion.seeds :]
         return self._known[key]
 
     @property
@@ -210,13 +209,11 @@ class UsableMeasure(Measure):
         return sum(len(of.held_out) for of in self._rows)
 
     @cached_property
-    def _losses(self) -> tuple[list[Losses], list[Losses]]:
-        """Networks of each seed that are shown the source, and those that are not."""
-        blind = [replace(of, sources=of.sources[:, :0]) for of in self._rows]
-        probe, seeds = PROBES[self.criterion.probe], self.criterion.seeds
-        jobs = [(given[seed % len(given)], seed) for given in (self._rows, blind) for seed in range(seeds)]
-        found = _side_by_side(lambda job: probe(*job, self.criterion.steps), jobs)
-        return found[:seeds], found[seeds:]
+    def _losses(self) -> list[Losses]:
+        """A network of each seed."""
+        probe, rows = PROBES[self.criterion.probe], self._rows
+        seeds = list(range(self.criterion.seeds))
+        return _side_by_side(lambda seed: probe(rows[seed % len(rows)], seed, self.criterion.steps), seeds)
 
     @cached_property
     def _rows(self) -> list[ProbeRows]:
@@ -231,7 +228,7 @@ class UsableMeasure(Measure):
             learn = np.delete(np.arange(len(keys)), measured)
             seen = np.unique(tokens[learn])
             sources = np.searchsorted(seen, np.where(np.isin(tokens, seen), tokens, seen[0]))
-            return ProbeRows(sources, codes + len(seen) + slots, learn, measured, len(seen) + sum(self.radices))
+            return ProbeRows(sources, codes + len(seen) + slots, learn, measured, len(seen) + sum(self.radices) + 1)
 
         return [without(fold) for fold in _folds(keys[:, 0])[: self.criterion.seeds]]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mireorder.information.probes.probe import Floats, Ints, Losses, ProbeRows
+from mireorder.information.probes.probe import Bools, Floats, Ints, Losses, ProbeRows
 from mireorder.information.probes.train import positions_first, train
 from mireorder.networks import IGNORED
 
@@ -15,27 +15,27 @@ from mireorder.networks import IGNORED
 def masked(rows: ProbeRows, seed: int, steps: int) -> Losses:
     """Train on random sets of revealed slots, each size as often; slots that are hidden read as masks of their own."""
 
-    def draw(chosen: Ints, random: np.random.Generator) -> tuple[Any, Any]:
+    def draw(chosen: Ints, hidden: Bools, random: np.random.Generator) -> tuple[Any, Any]:
         places = random.random((len(chosen), rows.slots)).argsort(1).argsort(1)
-        return _hidden(rows, chosen, places < random.integers(0, rows.slots, len(chosen))[:, None])
+        return _masked(rows, chosen, hidden, places < random.integers(0, rows.slots, len(chosen))[:, None])
 
     positions = rows.sources.shape[1] + rows.slots
     trained = train(rows, rows.slots, positions, draw, seed, steps, bidirectional=True)
 
-    def bits(emitted: Sequence[int]) -> Floats:
+    def bits(emitted: Sequence[int], hidden: bool) -> Floats:
         """One forward pass for all slots left."""
         revealed = np.zeros((len(rows.held_out), rows.slots), bool)
         revealed[:, list(emitted)] = True
-        found = trained.bits(*_hidden(rows, rows.held_out, revealed))
+        found = trained.bits(*_masked(rows, rows.held_out, np.full(len(rows.held_out), hidden), revealed))
         found[list(emitted)] = np.nan
         return found
 
     return Losses(trained.steps, trained.total_steps, trained.loss, bits)
 
 
-def _hidden(rows: ProbeRows, chosen: Ints, revealed: Any) -> tuple[Any, Any]:
-    """Ids and targets of rows, some of whose slots are revealed."""
+def _masked(rows: ProbeRows, chosen: Ints, hidden: Bools, revealed: Bools) -> tuple[Any, Any]:
+    """Ids and targets of rows, some of whose sources are hidden, and some of whose slots are revealed."""
     units = rows.units[chosen]
     read = np.where(revealed, units, rows.vocabulary + np.arange(rows.slots))
-    ids = np.concatenate([rows.sources[chosen], read], 1)
+    ids = np.concatenate([rows.read(chosen, hidden), read], 1)
     return positions_first(ids), positions_first(np.where(revealed, IGNORED, units))

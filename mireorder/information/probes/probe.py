@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,11 @@ class ProbeRows:
     """Rows to learn and rows to measure on.
 
     Attributes:
-        sources: int64 (rows, length), tokens; of length 0 where the source is not shown.
+        sources: int64 (rows, length), tokens.
         units: int64 (rows, slots), the unit of each slot, as an id of its own: slots share none.
         learn: int64, rows to learn from.
         held_out: int64, rows to measure on.
-        vocabulary: ids that tokens and units take, from 0.
+        vocabulary: ids that tokens and units take, from 0, and that of a hidden token, which is the last.
     """
 
     sources: Ints
@@ -36,6 +37,10 @@ class ProbeRows:
         """Units of a row."""
         return self.units.shape[1]
 
+    def read(self, chosen: Ints, hidden: Bools) -> Ints:
+        """Sources of rows, those of which are hidden as that many hidden tokens: int64 (chosen, length)."""
+        return np.where(hidden[:, None], self.vocabulary - 1, self.sources[chosen])
+
 
 @dataclass(frozen=True)
 class Losses:
@@ -45,13 +50,14 @@ class Losses:
         steps: at which its held-out loss was least.
         total_steps: with those after that, which lowered it no more.
         loss: that loss, bits per unit.
-        bits: emitted slots -> float32 (slots, held-out rows), what each unit costs then; nan for the emitted.
+        bits: emitted slots, and whether the source is hidden -> float32 (slots, held-out rows), what each unit costs
+            then; nan for the emitted.
     """
 
     steps: int
     total_steps: int
     loss: float
-    bits: Callable[[Sequence[int]], Floats]
+    bits: Callable[[Sequence[int], bool], Floats]
 
 
 class Probe(Protocol):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mireorder.information.probes.probe import Floats, Ints, ProbeRows
+from mireorder.information.probes.probe import Bools, Floats, Ints, ProbeRows
 from mireorder.networks import IGNORED, Shape
 from mireorder.networks.fresh import FreshWeights
 from mireorder.networks.small import SmallGpt
@@ -20,11 +20,13 @@ BATCH, PEAK, WARMUP = 64, 2e-3, 100
 EVERY, PATIENCE = 100, 400
 """Steps between looks at the held-out loss, and those without a lower one that end the training: as many as led to the
 lowest, if these are more. On some tasks the loss stands still for a thousand steps before it falls."""
+HIDDEN = 1 / 8
+"""Share of the rows whose source is hidden while a probe learns, so that it also knows what units cost without it."""
 CHUNK = 128  # rows at once: what stands between the layers stays in the processor's cache
 
 
-Draw = Callable[[Ints, np.random.Generator], tuple[Any, Any]]
-"""Row numbers -> ids (positions, rows) and targets (predicting, rows), as `SmallGpt.loss` takes them."""
+Draw = Callable[[Ints, Bools, np.random.Generator], tuple[Any, Any]]
+"""Rows, and whose sources are hidden -> ids (positions, rows) and targets (predicting, rows) of `SmallGpt.loss`."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,13 @@ def train(
     network = SmallGpt(FreshWeights(SHAPE, rows.vocabulary + extra, positions, seed), bidirectional=bidirectional)
     optimiser = torch.optim.AdamW([network.weights], lr=PEAK, weight_decay=0.0, fused=True)
     random = np.random.default_rng([seed, 0])
-    measured = draw(rows.held_out, np.random.default_rng([seed, 1]))
+    measured = draw(rows.held_out, np.zeros(len(rows.held_out), bool), np.random.default_rng([seed, 1]))
+    batch = min(BATCH, len(rows.learn))
     best, at, kept = math.inf, 0, network.weights.detach().clone()
     for step in range(1, steps + 1):
         optimiser.param_groups[0]["lr"] = PEAK * min(1.0, step / WARMUP)
-        network.loss(*draw(random.choice(rows.learn, min(BATCH, len(rows.learn)), replace=False), random))
+        chosen, hidden = random.choice(rows.learn, batch, replace=False), random.random(batch) < HIDDEN
+        network.loss(*draw(chosen, hidden, random))
         torch.nn.utils.clip_grad_norm_([network.weights], 1.0)
         optimiser.step()
         if step % EVERY == 0 or step == steps:
