@@ -105,6 +105,13 @@ def test_folds_of_groups_of_given_sizes(sizes, expected):
     assert list(map(len, _folds(np.repeat(np.arange(len(sizes), dtype=np.uint64), sizes)))) == expected
 
 
+@pytest.mark.parametrize(("rows", "seeds"), [(200, 10), (300, 10), (500, 6), (1000, 3), (5000, 3)])
+def test_few_rows_are_measured_by_more_networks(rows, seeds):
+    counts = count(independent(rows), source="s", target="t", cutter=PADDED, criterion=Usable(), tie_breaker=None)
+    parts = [len(of.held_out) for of in counts.first.measure(counts.targets.radices)._rows]
+    assert len(parts) == seeds and sum(parts) >= min(rows, 295)
+
+
 def test_noise_is_of_rows_and_of_seeds():
     """Two seeds whose leads are 1 and 3 bits without noise of rows; and one whose rows lead by 0 and 2."""
     table = count(independent(300), source="s", target="t", cutter=PADDED, criterion=SMALL, tie_breaker=None).first

@@ -36,6 +36,8 @@ R = TypeVar("R")
 HELD_OUT = "held-out"
 SHARE, FEWEST = 0.1, 20
 """Rows that are held out, and the fewest that say something."""
+SEEDS, MEASURED = (3, 10), 300
+"""Networks by default: the fewest, and of few rows as many as measure so many rows, ten at most."""
 MOST_SLOTS, MOST_UNITS = 64, 1 << 15
 
 
@@ -45,7 +47,8 @@ class Usable:
 
     Args:
         probe: name in `PROBES`.
-        seeds: networks that are trained; losses are their means.
+        seeds: networks that are trained; losses are their means. By default three, and of less than a thousand rows up
+            to ten, so that 300 are measured.
         steps: of each, at most; it ends at its least held-out loss.
         rows: about how many are drawn. Each seed holds out another tenth of them, up to ten seeds.
     """
@@ -55,14 +58,14 @@ class Usable:
     estimators: ClassVar[tuple[str, ...]] = (HELD_OUT,)
 
     probe: str = "ordered"
-    seeds: int = 3
+    seeds: int | None = None
     steps: int = 3000
     rows: int = 10_000
 
     def __post_init__(self) -> None:
         one_of(self.probe, PROBES, "probe")
         for what, number in ("seeds", self.seeds), ("steps", self.steps):
-            if number < 1:
+            if number is not None and number < 1:
                 raise InputError(f"{number} {what} train nothing", remedy="take at least 1")
         if self.rows < FEWEST / SHARE:
             raise InputError(
@@ -134,7 +137,7 @@ class UsableMeasure(Measure):
     def scores(self, emitted: Sequence[int], estimators: Sequence[str] = ()) -> Scores:
         """Of every slot left."""
         del estimators
-        return self._scores(emitted, _even(self.criterion.seeds), [_even(len(of.held_out)) for of in self._rows])
+        return self._scores(emitted, _even(self._seeds), [_even(len(of.held_out)) for of in self._rows])
 
     def resample(self, rng: np.random.Generator) -> Score:
         """Seeds and their held-out rows, both drawn with replacement; networks are not trained again.
@@ -142,7 +145,7 @@ class UsableMeasure(Measure):
         Seeds differ by their rows as well: of what rows differ by, drawing the seeds brings 1 - 1 / seeds of the
         variance, and the rows that are drawn bring the rest.
         """
-        number = self.criterion.seeds
+        number = self._seeds
         rest = (1 / number) / (2 - 1 / number)  # a seed is drawn 2 - 1 / seeds times, squared and on average
         seeds = _drawn(rng, number)
         rows = [_towards(_even(n), _drawn(rng, n), rest**0.5) for n in (len(of.held_out) for of in self._rows)]
@@ -156,7 +159,7 @@ class UsableMeasure(Measure):
     def replay_cost(self, estimators: Sequence[str] = ()) -> float:
         """Sets that were not met before are read off the networks: some milliseconds each."""
         del estimators
-        return 2e6 * self.criterion.seeds * len(self.radices)
+        return 2e6 * self._seeds * len(self.radices)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -176,7 +179,7 @@ class UsableMeasure(Measure):
         short = sum(losses.total_steps == self.criterion.steps for losses in self._losses)
         if not short:
             return []
-        seeds, steps = self.criterion.seeds, self.criterion.steps
+        seeds, steps = self._seeds, self.criterion.steps
         more = f"Usable(steps={2 * steps}) gives them more"
         return [f"usable: {short} of {seeds} networks might learn more in more than {steps:,} steps; {more}"]
 
@@ -200,8 +203,14 @@ class UsableMeasure(Measure):
         if key not in self._known:
             asked = [(losses, hidden) for hidden in (False, True) for losses in self._losses]
             found = _side_by_side(lambda one: one[0].bits(key, one[1]), asked)
-            self._known[key] = found[: self.criterion.seeds], found[self.criterion.seeds :]
+            self._known[key] = found[: self._seeds], found[self._seeds :]
         return self._known[key]
+
+    @property
+    def _seeds(self) -> int:
+        """Networks."""
+        rows = int(self.table.counts.sum())
+        return self.criterion.seeds or min(max(SEEDS[0], math.ceil(MEASURED / (SHARE * rows))), SEEDS[1])
 
     @property
     def _measured(self) -> int:
@@ -212,8 +221,8 @@ class UsableMeasure(Measure):
     def _losses(self) -> list[Losses]:
         """A network of each seed."""
         probe, rows = PROBES[self.criterion.probe], self._rows
-        seeds = list(range(self.criterion.seeds))
-        return _side_by_side(lambda seed: probe(rows[seed % len(rows)], seed, self.criterion.steps), seeds)
+        jobs = [(rows[seed % len(rows)], seed) for seed in range(self._seeds)]
+        return _side_by_side(lambda job: probe(*job, self.criterion.steps), jobs)
 
     @cached_property
     def _rows(self) -> list[ProbeRows]:
@@ -230,7 +239,7 @@ class UsableMeasure(Measure):
             sources = np.searchsorted(seen, np.where(np.isin(tokens, seen), tokens, seen[0]))
             return ProbeRows(sources, codes + len(seen) + slots, learn, measured, len(seen) + sum(self.radices) + 1)
 
-        return [without(fold) for fold in _folds(keys[:, 0])[: self.criterion.seeds]]
+        return [without(fold) for fold in _folds(keys[:, 0])[: self._seeds]]
 
 
 def _folds(groups: NDArray[np.uint64]) -> list[NDArray[np.int64]]:

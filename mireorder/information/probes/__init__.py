@@ -1,8 +1,9 @@
 """Probes: small networks that say what a model can use. One probe a file.
 
-A probe is trained once, on random sets of emitted slots, and then tells how many bits each slot left costs a row when
-a given set is emitted: the held-out cross-entropy of V-information (Xu et al. 2020, arXiv 2002.10689). A probe is a
-function, listed by name in `PROBES`; it takes the rows, and returns what it learned as `Losses`.
+A probe is trained once, on random sets of emitted slots and with some sources hidden, and then tells how many bits each
+slot left costs a row when a given set is emitted, with the source and without: the held-out cross-entropies of
+V-information (Xu et al. 2020, arXiv 2002.10689), whose predictors are free to ignore the source. A probe is a function,
+listed by name in `PROBES`; it takes the rows, and returns what it learned as `Losses`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 _HERE = "mireorder.information.probes"
 
-PROBES: Table[Probe] = Table({"masked": f"{_HERE}.masked:masked", "ordered": f"{_HERE}.ordered:ordered"})
+PROBES: Table[Probe] = Table({"ordered": f"{_HERE}.ordered:ordered", "masked": f"{_HERE}.masked:masked"})
 
 __all__ = ["PROBES", "Losses", "Probe", "ProbeRows"]
 
