@@ -37,7 +37,7 @@ HELD_OUT = "held-out"
 SHARE, FEWEST = 0.1, 20
 """Rows that are held out, and the fewest that say something."""
 SEEDS, MEASURED = (3, 10), 300
-"""Networks by default: the fewest, and of few rows as many as measure so many rows, ten at most."""
+"""Networks by default, at least and at most: between these, as many as together measure so many rows."""
 MOST_SLOTS, MOST_UNITS = 64, 1 << 15
 
 
@@ -147,8 +147,7 @@ class UsableMeasure(Measure):
         """
         number = self._seeds
         rest = (1 / number) / (2 - 1 / number)  # a seed is drawn 2 - 1 / seeds times, squared and on average
-        seeds = _drawn(rng, number)
-        rows = [_towards(_even(n), _drawn(rng, n), rest**0.5) for n in (len(of.held_out) for of in self._rows)]
+        seeds, rows = _drawn(rng, number), [_drawn(rng, len(of.held_out), rest**0.5) for of in self._rows]
 
         def score(emitted: Sequence[int], estimators: Sequence[str] = ()) -> Scores:
             del estimators
@@ -208,7 +207,7 @@ class UsableMeasure(Measure):
 
     @property
     def _seeds(self) -> int:
-        """Networks."""
+        """How many networks are trained."""
         rows = int(self.table.counts.sum())
         return self.criterion.seeds or min(max(SEEDS[0], math.ceil(MEASURED / (SHARE * rows))), SEEDS[1])
 
@@ -283,14 +282,10 @@ def _even(number: int) -> Floats:
     return np.full(number, 1 / number)
 
 
-def _drawn(rng: np.random.Generator, number: int) -> Floats:
-    """Weights (number,) of a resample with replacement."""
-    return rng.multinomial(number, _even(number)) / number
-
-
-def _towards(start: Floats, end: Floats, share: float) -> Floats:
-    """From one to the other, a share of the way."""
-    return start + share * (end - start)
+def _drawn(rng: np.random.Generator, number: int, share: float = 1.0) -> Floats:
+    """Weights (number,) of a resample with replacement; of a share, as far from equal ones as that."""
+    even = _even(number)
+    return even + share * (rng.multinomial(number, even) / number - even)
 
 
 def _variance(values: NDArray[np.floating[Any]], weights: Floats) -> Floats:

@@ -44,9 +44,10 @@ def ordered(rows: ProbeRows, seed: int, steps: int) -> Losses:
 
 def _in_order(rows: ProbeRows, chosen: Ints, hidden: Bools, order: Ints) -> tuple[Any, Any]:
     """Ids and targets of rows, units in the order of each row (rows, steps); the last unit is not read."""
-    ids = np.concatenate([rows.read(chosen, hidden), _marked(rows, chosen, order)], 1)
-    units = np.take_along_axis(rows.units[chosen], order, 1)
-    targets = np.stack([units, np.full_like(units, IGNORED)], 2).reshape(len(chosen), -1)
+    marked = _marked(rows, chosen, order)
+    units = marked[:, 1::2]
+    targets = np.stack([units, np.full_like(units, IGNORED)], 2).reshape(marked.shape)
+    ids = np.concatenate([rows.read(chosen, hidden), marked], 1)
     return positions_first(ids[:, :-1]), positions_first(targets[:, :-1])
 
 
