@@ -273,11 +273,11 @@ def test_a_resample_scatters_around_the_scores_by_their_noise():
     _, source, codes = rows_of_words(2000, np.random.default_rng(11))
     measure = measured(source, codes)
     found = measure.scores([0])
-    again = np.array([measure.resample(np.random.default_rng(seed))([0]).plug_in for seed in range(60)])
+    again = np.array([measure.resample(np.random.default_rng(seed)).scores([0]).plug_in for seed in range(60)])
     for slot in (1, 2):
         assert again[:, slot].mean() == pytest.approx(found.plug_in[slot], abs=3 * found.noise[slot])
         assert again[:, slot].std() == pytest.approx(found.noise[slot], rel=0.4)
-    same = measure.resample(np.random.default_rng(3))([0]).plug_in
+    same = measure.resample(np.random.default_rng(3)).scores([0]).plug_in
     assert same.tobytes() == again[3].tobytes()
 
 

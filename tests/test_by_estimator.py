@@ -141,7 +141,7 @@ def test_resamples_are_scored_as_the_rows_they_hold(criterion, monkeypatch):
     rows = [MULTIPLICATION[i] for i in np.random.default_rng(0).integers(0, 10_000, 400)]
     for file in joint, pairwise, subset_file:
         monkeypatch.setattr(file, "resampled", lambda counts, rng: 2 * counts)
-    drawn = measured(criterion, rows).resample(np.random.default_rng(0))
+    drawn = measured(criterion, rows).resample(np.random.default_rng(0)).scores
     twice = measured(criterion, rows * 2)
     for emitted in [], [2, 1]:
         found, expected = drawn(emitted, NAMES), twice.scores(emitted, NAMES)
@@ -159,7 +159,7 @@ def test_sources_that_a_resample_of_joint_does_not_draw_are_not_there(monkeypatc
     measure = counted(Joint(), sources, targets, RADICES)
     counts = measure.table.counts * (np.arange(len(measure.table.counts)) % 3 > 0)
     monkeypatch.setattr(joint, "resampled", lambda *_: counts)
-    found = measure.resample(rng)([1], NAMES)
+    found = measure.resample(rng).scores([1], NAMES)
     kept = counts > 0
     expected = JointMeasure(KeyTable(measure.table.keys[kept], counts[kept]), RADICES).scores([1], NAMES)
     for name in NAMES:

@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mireorder.information.probes import PROBES
 from mireorder.information.probes.probe import ProbeRows
 
 pytest.importorskip("torch")
+from mireorder.information.probes.train import positions_first, train
 
 
 @settings(max_examples=5, deadline=None)
@@ -48,7 +50,8 @@ def test_both_ways_means_that_later_ids_are_seen():
         assert same != bidirectional
 
 
-def test_apart_is_as_many_rows_that_end_differently():
+def drawn_network(positions, *, ids=12, bidirectional=False):
+    """One whose weights are far from those at which all ids say about the same."""
     import torch
 
     from mireorder.networks import Shape
@@ -56,15 +59,99 @@ def test_apart_is_as_many_rows_that_end_differently():
     from mireorder.networks.small import SmallGpt
 
     torch.manual_seed(0)
-    network = SmallGpt(FreshWeights(Shape(layers=2, heads=2, width=8), 12, 9, 0))
-    network.weights.add_(torch.randn_like(network.weights))  # of fresh ones all ids say about the same
+    network = SmallGpt(FreshWeights(Shape(layers=2, heads=2, width=8), ids, positions, 0), bidirectional=bidirectional)
+    network.weights.add_(torch.randn_like(network.weights))
+    return network
+
+
+def test_what_was_read_before_is_as_good_as_read_again():
+    import torch
+
+    network = drawn_network(9)
+    ids = torch.randint(0, 12, (9, 3))
+    whole, past = network.logits(ids, 9), network.past(3, 9)
+    parts = []
+    for part in ids.split([4, 2, 3]):
+        parts.append(network.logits(part, len(part), past))
+        past.go_on(past.length, past.written(range(len(part))))
+    assert torch.allclose(torch.cat(parts), whole, atol=1e-5)
+    assert not torch.allclose(network.logits(ids[6:], 3), whole[6:], atol=1e-2), "the past counts"
+
+
+def test_a_past_can_be_gone_back_in():
+    import torch
+
+    network = drawn_network(9)
+    begins, ends = torch.randint(0, 12, (5, 3)), torch.randint(0, 12, (2, 3))
+    past = network.past(3, 9)
+    network.logits(begins, 0, past)
+    past.go_on(0, past.written(range(5)))
+    network.logits(ends, 2, past)
+    second = past.written([1])
+    found = network.logits(ends[:1], 1, past)
+    assert torch.allclose(found, network.logits(torch.cat([begins, ends[:1]]), 1), atol=1e-5), "what was tried is gone"
+    past.go_on(5, second)
+    assert past.length == 6
+
+
+def test_ends_apart_from_each_other_are_as_many_rows():
+    import torch
+
+    network = drawn_network(9)
     begins, ends = torch.randint(0, 12, (5, 3)), torch.randint(0, 12, (4, 3))
-    together = network.logits(torch.cat([begins, ends]), 4, apart=True)
-    alone = torch.cat([network.logits(torch.cat([begins, end[None]]), 1) for end in ends])
-    assert torch.allclose(together, alone, atol=1e-5)
-    assert not torch.allclose(network.logits(torch.cat([begins, ends]), 4)[1:], alone[1:], atol=1e-2)
-    single = torch.randint(0, 12, (6, 3))
-    assert torch.equal(network.logits(single, 1, apart=True), network.logits(single, 1))
+    past = network.past(3, 9)
+    network.logits(begins, 0, past)
+    past.go_on(0, past.written(range(5)))
+    alone = torch.full((4, 4), -np.inf).fill_diagonal_(0)
+    together = network.logits(ends, 4, past, torch.tensor([5] * 4), alone)
+    expected = torch.cat([network.logits(torch.cat([begins, end[None]]), 1) for end in ends])
+    assert torch.allclose(together, expected, atol=1e-5)
+    assert not torch.allclose(network.logits(ends, 4, past)[1:], expected[1:], atol=1e-2)
+
+
+def three_slots(rows=40):
+    draw = np.random.default_rng(0)
+    units = draw.integers(0, 4, (rows, 3)) + 8 + 4 * np.arange(3)
+    half = np.arange(rows // 2)
+    return ProbeRows(draw.integers(0, 8, (rows, 2)), units, half, half + rows // 2, 21)
+
+
+@pytest.mark.parametrize("probe", ["ordered", "masked"])
+@pytest.mark.parametrize("hidden", [False, True])
+def test_sets_read_together_cost_what_they_cost_alone(probe, hidden):
+    rows = three_slots()
+    bits = PROBES[probe](rows, 0, 30).bits
+    sets = [(), (0,), (2, 1), (0, 2), (0, 1, 2), (1,), (1, 2)]
+    together = bits(sets, hidden, rows.held_out)
+    assert together.shape == (7, 3, 20) and together.dtype == np.float32
+    for emitted, found in zip(sets, together, strict=True):
+        assert np.allclose(bits([emitted], hidden, rows.held_out)[0], found, atol=1e-4, equal_nan=True)
+        assert np.isnan(found).all(1).tolist() == [slot in emitted for slot in range(3)]
+    assert np.array_equal(together[2], together[6], equal_nan=True), "a set has no order"
+
+
+def test_the_ordered_probe_says_what_its_network_says_of_the_whole_row(monkeypatch):
+    """Read off step by step or in one pass: bits of the units of a random order."""
+    import torch
+
+    rows, kept = three_slots(), []
+
+    def train_and_keep(*args, **options):
+        kept.append(train(*args, **options))
+        kept[0].network.weights.add_(0.2 * torch.randn_like(kept[0].network.weights))
+        return kept[0]
+
+    monkeypatch.setattr("mireorder.information.probes.ordered.train", train_and_keep)
+    bits = PROBES["ordered"](rows, 5, 30).bits
+    chosen = rows.held_out
+    order = np.random.default_rng([5, 2, chosen[0]]).permutation(3)
+    units = rows.units[chosen][:, order]
+    ids = np.concatenate([rows.sources[chosen], np.stack([np.tile(21 + order, (20, 1)), units], 2).reshape(20, -1)], 1)
+    logits = kept[0].network.logits(positions_first(ids), 6)[::2].log_softmax(-1)  # behind the markers
+    found = bits([order[:step] for step in range(3)], False, chosen)
+    for step, slot in enumerate(order):
+        expected = -logits[step, range(20), torch.from_numpy(units[:, step])] / np.log(2)
+        assert np.allclose(found[step, slot], expected, atol=1e-4)
 
 
 def test_a_probe_row_knows_its_slots():
@@ -79,7 +166,7 @@ def test_hidden_sources_all_look_alike():
 
 def test_the_network_is_kept_that_cost_least_on_held_out_rows():
     """Coins are learnt by heart after some hundred steps: what is kept is as good as a coin, the last steps are not."""
-    from mireorder.information.probes.train import PATIENCE, positions_first, train
+    from mireorder.information.probes.train import PATIENCE
 
     draw = np.random.default_rng(0)
     rows = ProbeRows(

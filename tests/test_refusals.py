@@ -260,7 +260,7 @@ def test_words_counted_with_a_target_that_no_row_has_are_refused(kind):
 @each_criterion
 def test_one_symbol_only_is_worth_nothing_and_breaks_nothing(criterion):
     measure = counted(criterion, ["1 one"] * 5, np.zeros((5, 2), np.int32), (1, 1))
-    for score in measure.scores, measure.resample(np.random.default_rng(0)):
+    for score in measure.scores, measure.resample(np.random.default_rng(0)).scores:
         for emitted, left in ((), [0, 1]), ((1,), [0]):
             found = score(emitted)
             assert found.plug_in[left] == pytest.approx(0) and found.corrected[left] == pytest.approx(0)

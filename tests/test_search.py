@@ -130,9 +130,9 @@ def test_a_lead_is_taken_in_pairs():
 def test_orders_are_ranked_by_what_they_cost(drawn):
     slots, most, values = drawn
     table = Table(dict(zip(sets(slots), np.array(values, float).reshape(-1, slots), strict=True)))
-    costs = {order: cost_of(order, table.scores, "plug-in") for order in permutations(range(slots))}
+    costs = {order: cost_of(order, table.costs) for order in permutations(range(slots))}
     expected = sorted(costs, key=lambda order: (costs[order], order))[:most]
-    assert [tuple(order) for order in ranked(slots, table.scores, "plug-in", most)] == expected
+    assert [tuple(order) for order in ranked(slots, table.costs, most)] == expected
 
 
 # -- runs that are paused

@@ -36,8 +36,9 @@ def noisy(rows, flips, seed=0):
 def steadiness(measure, permutation=(0, 1, 2), second=None, **options):
     options = {"resamples": 40, "seed": 0, "estimator": "plug-in", "known": tuple(ENTROPIES)} | options
 
-    def order(score, breaker, by):
-        return greedy(maximum, len(permutation), score, breaker, tie_breaker="", estimator=by).permutation
+    def order(some, breaker, by):
+        scores, broken = (partial(of.scores, estimators=(by,)) if of else None for of in (some, breaker))
+        return greedy(maximum, len(permutation), scores, broken, tie_breaker="", estimator=by).permutation
 
     return stability(permutation, order, measure, second, **options)
 
@@ -47,7 +48,7 @@ def steadiness(measure, permutation=(0, 1, 2), second=None, **options):
 def test_scores_of_resamples_are_spread_like_those_of_rows_drawn_again(criterion, emitted):
     sources, codes, radices = noisy(30, (0.1, 0.2, 0.5))
     measure = counted(criterion, sources, codes, radices)
-    found = np.array([measure.resample(np.random.default_rng(r))(emitted).plug_in for r in range(400)])
+    found = np.array([measure.resample(np.random.default_rng(r)).scores(emitted).plug_in for r in range(400)])
     rng, rows = np.random.default_rng(0), [*zip(sources, codes.tolist(), strict=True)]
     drawn = [[rows[i] for i in rng.integers(0, 30, 30)] for _ in range(400)]
     expected = np.array([CRITERIA[criterion](some, emitted) for some in drawn], float)
@@ -86,7 +87,7 @@ def test_frequencies_count_the_orders_of_the_resamples():
         scores = [m.resample(np.random.default_rng([5, resample, i])) for i, m in enumerate((measure, second))]
         for estimator in ("plug-in", "miller-madow", "chao-wang-jost"):
             options = {"tie_breaker": "subset", "estimator": estimator}
-            asked = [partial(score, estimators=[estimator]) for score in scores]
+            asked = [partial(score.scores, estimators=[estimator]) for score in scores]
             orders.append(greedy(maximum, 3, *asked, **options).permutation)
     assert found.frequency == [[np.mean([o[step] == slot for o in orders]) for slot in range(3)] for step in range(3)]
     assert found.same == np.mean([o == [0, 1, 2] for o in orders])
@@ -152,7 +153,7 @@ def test_what_resamples_add_is_what_they_are_corrected_for():
     source, codes = rng.integers(0, 100, (300, 1)), rng.integers(0, 10, (300, 2)).astype(np.int32)
     measure = counted(Pairwise(), [" ".join(f"{n:02d}") for n in source[:, 0]], codes, (10, 10))
     counts = measure.scores([], ["chao-wang-jost"])
-    drawn = [measure.resample(np.random.default_rng(r))([], ["chao-wang-jost"]) for r in range(60)]
+    drawn = [measure.resample(np.random.default_rng(r)).scores([], ["chao-wang-jost"]) for r in range(60)]
     plug_in, corrected = (np.mean([s.bits[name] for s in drawn], 0) for name in ("plug-in", "chao-wang-jost"))
     assert (counts.bits["chao-wang-jost"] < 0.3 * counts.plug_in).all()  # nothing is there to be told
     assert (plug_in > 1.5 * counts.plug_in).all()  # biased twice

@@ -27,6 +27,7 @@ from mireorder.evaluate.statistics import Interval
 from mireorder.evaluate.worker import Job, ResultRow, run_all
 from mireorder.files import WORK
 from mireorder.fitting.asked import complete
+from mireorder.information.criteria.criterion import Measure
 from mireorder.information.criteria.usable import Usable
 from mireorder.ordering.best import cost_of, ranked
 from mireorder.ordering.order import Order
@@ -36,7 +37,6 @@ from mireorder.storage import require_local
 if TYPE_CHECKING:
     from mireorder.cutting import Cutter
     from mireorder.information.criteria import Criterion
-    from mireorder.information.criteria.criterion import Score, Scores
     from mireorder.ordering.plan import Plan
 
 FILE, STATES = "search.json", "states"
@@ -214,23 +214,24 @@ def _ranked(counts: Any, budget: float, seeds: int) -> tuple[dict[str, tuple[int
     slots, tally = len(counts.targets.cutter.slots), counts.first
     measure = tally.measure(counts.targets.radices)
     estimator = Order(criterion=tally.criterion).decisive(tally.criterion)
-    score = partial(_early, partial(measure.scores, estimators=(estimator,)), estimator, slots)
+    costs = partial(_early, measure, estimator)
     most = int(4 * budget / seeds) + 1  # a quarter of a training is the least that an order takes
-    found = [tuple(order) for order in ranked(slots, score, estimator, most)] if slots > 1 else []
+    found = [tuple(order) for order in ranked(slots, costs, most)] if slots > 1 else []
     natural = tuple(range(slots))
     orders = {PLAIN if order == natural else "-".join(map(str, order)): order for order in [*found, natural]}
-    return orders, {name: cost_of(order, score, estimator) for name, order in orders.items()}
+    return orders, {name: cost_of(order, costs) for name, order in orders.items()}
 
 
-def _early(score: Score, estimator: str, slots: int, emitted: Sequence[int]) -> Scores:
-    """Scores with costs that rank orders. Information adds up to the same in all: what comes early counts more then.
+def _early(measure: Measure, estimator: str, sets: Sequence[Sequence[int]]) -> Any:
+    """Costs that rank orders, by sets and slots. Where information adds up to the same in all, early bits count more.
 
     The sum over the steps is less the area under the cumulative curve (`mireorder.evaluate.orders.area`).
     """
-    found = score(emitted)
-    if found.cost is not None:
+    found = measure.costs(sets, estimator)
+    if type(measure).costs is not Measure.costs:
         return found
-    return replace(found, cost=-found.bits[estimator] * (slots - len(emitted)) / slots)
+    slots = found.shape[1]
+    return found * [[(slots - len(emitted)) / slots] for emitted in sets]
 
 
 def _budget(setup: Setup) -> Any:

@@ -16,7 +16,6 @@ from mireorder.fitting.counts import CountedRows, Counts, Tally
 from mireorder.fitting.stability import stability, wavering
 from mireorder.fitting.tally import MOST_SCORED
 from mireorder.information.criteria import Criterion, Measure, Scores
-from mireorder.information.criteria.criterion import Score
 from mireorder.information.evidence import Evidence
 from mireorder.information.significance import Significance, significance
 from mireorder.ordering.best import OrderCost, compared, doubts
@@ -146,10 +145,12 @@ def _by_scores(
         estimator=estimator,
     )
 
-    def order(score: Score, breaker: Score | None, by: str) -> list[int]:
+    def order(some: Measure, breaker: Measure | None, by: str) -> list[int]:
         if path is not None:
-            return path(len(slots), score, by)
-        return greedy(choose, len(slots), score, breaker, tie_breaker="", estimator=by).permutation
+            return path(len(slots), partial(some.costs, estimator=by))
+        broken = partial(breaker.scores, estimators=(by,)) if breaker else None
+        found = greedy(choose, len(slots), partial(some.scores, estimators=(by,)), broken, tie_breaker="", estimator=by)
+        return found.permutation
 
     tested = significance(measure, asked.shuffles, asked.seed)
     steady, unsure = Stability(), doubts(costs, found.permutation) if costs else []
@@ -180,10 +181,10 @@ def _by_costs(
     path: Path, measure: Measure, slots: int, asked: Order, estimator: str
 ) -> tuple[list[int], dict[str, OrderCost]]:
     """The order whose steps cost the least, but the natural one where its lead is noise; and what orders cost."""
-    score = partial(measure.scores, estimators=(estimator,))
-    best = path(slots, score, estimator)
+    best = path(slots, partial(measure.costs, estimator=estimator))
     if type(measure).resample is Measure.resample:
         return best, {}
+    score = partial(measure.scores, estimators=(estimator,))
     by_scores = greedy(maximum, slots, score, None, tie_breaker="", estimator=estimator).permutation
     natural = list(range(slots))
     orders = {"plain": natural, "reverse": natural[::-1], "max": by_scores, "best": best}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mireorder.information.criteria.criterion import Measure, Score, Scores
+from mireorder.information.criteria.criterion import Measure, Scores
 from mireorder.ordering.record import Stability
 from mireorder.threads import map_ordered
 
@@ -33,8 +33,8 @@ plug-in on either kind, so that their orders would tell of them and not of the d
 """
 
 
-OrderBy = Callable[[Score, Score | None, str], list[int]]
-"""The order by scores, those of a tie-breaker, and an estimator."""
+OrderBy = Callable[[Measure, Measure | None, str], list[int]]
+"""The order by a measure, that of a tie-breaker, and an estimator."""
 
 
 def wavering(found: Stability) -> list[str]:
@@ -70,7 +70,7 @@ def stability(
 
     Args:
         permutation: the plan's.
-        order: the policy: an order by scores.
+        order: the policy.
         measure: the criterion, counted.
         second: the tie-breaker, if it has been counted: nothing is read again. Without it ties that were not met in the
             plan's order are broken by the lowest slot.
@@ -121,25 +121,21 @@ class _Ordered:
 
     def resampled(self, names: Sequence[str], seed: int, resample: int) -> list[list[int]]:
         """The orders of one resample, by each estimator; scores that several of them look at are found once."""
-        score = _remembered(self.measure.resample(np.random.default_rng([seed, resample, 0])))
+        drawn = self._remembered(self.measure.resample(np.random.default_rng([seed, resample, 0])))
         second = self.second.resample(np.random.default_rng([seed, resample, 1])) if self.second else None
-        second = _remembered(second) if second else None
+        second = self._remembered(second) if second else None
         found = {}
         for name in reversed(names):  # scores by those at the end hold those by the first two
-            found[name] = self._order(score, second, name)
+            found[name] = self.policy(drawn, second, name)
         return [found[name] for name in names]
 
     def counted(self, name: str) -> list[int]:
         """The order of the counts themselves, by an estimator."""
-        return self._order(
-            _remembered(self.measure.scores), _remembered(self.second.scores) if self.second else None, name
-        )
+        second = self._remembered(self.second) if self.second else None
+        return self.policy(self._remembered(self.measure), second, name)
 
-    def _order(self, score: Score, second: Score | None, name: str) -> list[int]:
-        asked = () if name in self.known[:2] else (name,)  # the first two stand in all scores
-        broken = partial(second, estimators=asked) if second else None
-        scored = partial(score, estimators=asked)
-        return self.policy(scored, broken, name)
+    def _remembered(self, measure: Measure) -> _Remembered:
+        return _Remembered(measure, frozenset(self.known[:2]))
 
 
 def _told(
@@ -177,15 +173,30 @@ def _quick(names: Sequence[str], cost: Callable[[Sequence[str]], float]) -> list
     return [name for name in names if name in found]
 
 
-def _remembered(score: Score) -> Score:
-    """The same scores, found once for each start of an order; there may be more estimators than are asked for."""
-    known: dict[tuple[int, ...], tuple[set[str], Scores]] = {}
+@dataclass(frozen=True)
+class _Remembered(Measure):
+    """The same measure: scores are found once for each start of an order, by more estimators than are asked for.
 
-    def remembered(emitted: Sequence[int], estimators: Sequence[str] = ()) -> Scores:
-        by, found = known.get(tuple(emitted), (set(), None))
-        if found is None or not by.issuperset(estimators):
-            found = score(emitted, estimators)
-            known[tuple(emitted)] = set(estimators), found
+    Attributes:
+        measure: which.
+        always: estimators that stand in all its scores.
+    """
+
+    measure: Measure
+    always: frozenset[str]
+    _known: dict[tuple[int, ...], tuple[set[str], Scores]] = field(default_factory=dict, repr=False)
+
+    def scores(self, emitted: Sequence[int], estimators: Sequence[str] = ()) -> Scores:
+        """As the measure's."""
+        asked = set(estimators) - self.always
+        by, found = self._known.get(tuple(emitted), (set[str](), None))
+        if found is None or not by >= asked:
+            found = self.measure.scores(emitted, tuple(asked))
+            self._known[tuple(emitted)] = asked, found
         return found
 
-    return remembered
+    def costs(self, sets: Sequence[Sequence[int]], estimator: str) -> NDArray[np.float64]:
+        """The measure's own, or by the scores."""
+        if type(self.measure).costs is Measure.costs:
+            return super().costs(sets, estimator)
+        return self.measure.costs(sets, estimator)

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.nn.functional import linear
+from torch.nn.functional import gelu, linear
 
 from mireorder.networks import IGNORED
 from mireorder.networks.memory import keep_freed_memory
+from mireorder.networks.past import Past
 
 _SLOPE, _CUBE = 2 * math.sqrt(2 / math.pi), 0.044715  # gelu(x) = x * sigmoid(slope * (x + cube * x^3))
 # On a CPU torch's products come from MKL, which on processors not of Intel's make takes the narrow vector instructions;
@@ -119,45 +120,57 @@ class SmallGpt:
         return loss
 
     @torch.inference_mode()
-    def logits(self, ids: Any, predicting: int, *, apart: bool = False) -> Any:
+    def logits(self, ids: Any, predicting: int, past: Past | None = None, places: Any = None, mask: Any = None) -> Any:
         """What the last positions predict.
 
         Args:
             ids: int64 tensor (positions, rows).
             predicting: how many of the last positions.
-            apart: each of these stands where the first of them does and does not see the others: as many rows that
-                end differently, at the cost of one.
+            past: what was read before, of the same rows; keys and values of these positions are written behind it.
+            places: int64 tensor (positions,), where each stands; by default they follow what was read before.
+            mask: float32 tensor (positions, positions), -inf where the first must not see the second, else 0; by
+                default each sees those before it, or all if the network reads both ways.
 
         Returns:
             float32 tensor (predicting, rows, vocabulary).
         """
-        last, _, _, embedding = self._forward(ids, predicting, apart)
-        return (last @ embedding.t()).view(predicting, ids.shape[1], -1)
+        last, _, _, embedding = self._forward(ids, predicting, past, places, mask, learning=False)
+        return (last @ embedding.t()).view(predicting, ids.shape[1], len(embedding))
 
-    def _forward(self, ids: Any, predicting: int, apart: bool = False) -> tuple[Any, Any, list[_Saved], Any]:
+    def past(self, rows: int, positions: int) -> Past:
+        """Of so many rows nothing yet, and at most so many positions."""
+        return Past(self._layers, rows * self._heads, positions, self._width // self._heads)
+
+    def _forward(
+        self,
+        ids: Any,
+        predicting: int,
+        past: Past | None = None,
+        places: Any = None,
+        mask: Any = None,
+        *,
+        learning: bool = True,
+    ) -> tuple[Any, Any, list[_Saved], Any]:
         """What the head reads, flat; what its norm and the blocks need on the way back; and the embedding."""
-        positions, weight = len(ids), self._weight
-        embedding = weight["transformer.wte.weight"]
+        positions, before, weight = len(ids), past.length if past else 0, self._weight
+        embedding, where = weight["transformer.wte.weight"], weight["transformer.wpe.weight"]
         x = embedding.index_select(0, ids.flatten()).view(positions, -1, self._width)
-        places = weight["transformer.wpe.weight"][:positions, None]
-        x += torch.cat([places[:-predicting], places[-predicting].expand(predicting, 1, -1)]) if apart else places
-        saved, masks = [], self._masks(positions, predicting, apart)
+        x += (where[before : before + positions] if places is None else where[places])[:, None]
+        if mask is None:
+            mask = torch.full((positions, positions), -math.inf, device=self.weights.device).triu_(1)
+            if self._bidirectional:
+                mask.zero_()
+        mask = torch.cat([mask.new_zeros(positions, before), mask], 1) if before else mask
+        saved = []
         for layer in range(self._layers):
-            x, kept = self._block(layer, x, masks[layer == self._layers - 1])
-            saved.append(kept)
+            seen = mask[positions - predicting :] if layer == self._layers - 1 else mask
+            x, kept = self._block(layer, x, seen, past, learning)
+            if learning:
+                saved.append(kept)
         last, norm = self._norm("transformer.ln_f", x)
         return last.view(-1, self._width), norm, saved, embedding
 
-    def _masks(self, positions: int, predicting: int, apart: bool) -> tuple[Any, Any]:
-        """Of all blocks but the last, and of the last: -inf where a position lies ahead and must not be seen."""
-        ahead = torch.full((positions, positions), -math.inf, device=self.weights.device).triu_(1)
-        if self._bidirectional:
-            ahead.zero_()
-        if apart:
-            ahead[-predicting:, -predicting:].fill_(-math.inf).fill_diagonal_(0)
-        return ahead, ahead[positions - predicting :]
-
-    def _block(self, layer: int, x: Any, mask: Any) -> tuple[Any, _Saved]:
+    def _block(self, layer: int, x: Any, mask: Any, past: Past | None, learning: bool) -> tuple[Any, _Saved]:
         """One block; only as many of the last positions come out as the mask has rows."""
         name, width, head = f"transformer.h.{layer}", self._width, self._width // self._heads
         positions, rows = x.shape[:2]
@@ -167,6 +180,7 @@ class SmallGpt:
         bias = self._by_head(self._weight[f"{name}.attn.c_attn.bias"])
         qkv = self._product(normed.view(-1, width), weight.t(), bias)
         q, k, v = self._split(qkv, positions)
+        k, v = past.behind(layer, k, v) if past else (k, v)
         attention = torch.baddbmm(mask, q[:, positions - out :], k.transpose(1, 2), alpha=head**-0.5)
         attention -= attention.amax(-1, keepdim=True)  # torch's softmax is slow on rows this short
         attention.exp_()
@@ -174,9 +188,13 @@ class SmallGpt:
         mixed = torch.bmm(attention, v).transpose(0, 1).reshape(-1, width)
         x = self._linear(f"{name}.attn.c_proj", mixed).view(out, rows, width).add_(x[positions - out :])
         normed2, norm2 = self._norm(f"{name}.ln_2", x)
-        inner = self._linear(f"{name}.mlp.c_fc", normed2.view(-1, width))
-        gate = (inner * inner).mul_(_SLOPE * _CUBE).add_(_SLOPE).mul_(inner).sigmoid_()
-        activated = inner * gate
+        inner = gate = None
+        if learning:
+            inner = self._linear(f"{name}.mlp.c_fc", normed2.view(-1, width))
+            gate = (inner * inner).mul_(_SLOPE * _CUBE).add_(_SLOPE).mul_(inner).sigmoid_()
+            activated = inner * gate
+        else:
+            activated = self._activated(f"{name}.mlp.c_fc", normed2.view(-1, width))
         x = self._linear(f"{name}.mlp.c_proj", activated).view(x.shape).add_(x)
         return x, _Saved((normed, norm1), weight, qkv, attention, mixed, (normed2, norm2), inner, gate, activated)
 
@@ -228,6 +246,13 @@ class SmallGpt:
 
     def _linear(self, name: str, x: Any) -> Any:
         return self._product(x, self._weight[f"{name}.weight"].t(), self._weight[f"{name}.bias"])
+
+    def _activated(self, name: str, x: Any) -> Any:
+        """GELU of a product, which oneDNN takes while it writes the product."""
+        weight, bias = self._weight[f"{name}.weight"].t(), self._weight[f"{name}.bias"]
+        if self._onednn is None:
+            return gelu(linear(x, weight, bias), approximate="tanh")
+        return self._onednn(x, weight, bias, "gelu", [], "tanh")
 
     def _linear_back(self, name: str, dy: Any, x: Any) -> Any:
         self._grad[f"{name}.weight"].copy_(self._outer(x, dy))

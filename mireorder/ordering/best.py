@@ -6,18 +6,22 @@ A shortest path over the sets of emitted slots: exact up to 12 slots, by beam be
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mireorder.errors import InputError
 
 if TYPE_CHECKING:
-    from mireorder.information.criteria.criterion import Measure, Score
+    from mireorder.information.criteria.criterion import Measure
 
+Costs = Callable[[Sequence[Sequence[int]]], NDArray[np.float64]]
+"""Sets of emitted slots -> float64 (sets, slots), what each unit costs then, in bits: see `Measure.costs`."""
 EXACT, BEAM, MOST = 12, 8, 64
 RESAMPLES, LEVEL = 1000, 0.05
 
@@ -45,18 +49,17 @@ class OrderCost:
         return asdict(self)
 
 
-def cheapest(slots: int, score: Score, estimator: str) -> list[int]:
+def cheapest(slots: int, costs: Costs) -> list[int]:
     """The order of least cost; of several the first in lexicographic order: see `ranked`."""
-    return ranked(slots, score, estimator, 1)[0]
+    return ranked(slots, costs, 1)[0]
 
 
-def ranked(slots: int, score: Score, estimator: str, most: int) -> list[list[int]]:
+def ranked(slots: int, costs: Costs, most: int) -> list[list[int]]:
     """The orders of least cost, the cheapest first, ties in lexicographic order.
 
     Args:
         slots: how many there are, at most 64.
-        score: scores given the emitted slots.
-        estimator: whose scores count where costs are not known.
+        costs: what units cost.
         most: orders at most; up to 12 slots these are the cheapest of all, beyond those that a beam meets.
 
     Raises:
@@ -67,11 +70,13 @@ def ranked(slots: int, score: Score, estimator: str, most: int) -> list[list[int
             f"policy best looks at sets of slots, of {MOST} at most, and targets have {slots}",
             remedy="take larger units, or another --policy",
         )
+    if slots <= EXACT:
+        costs = _all_costs(slots, costs)
     layer: dict[tuple[int, ...], list[tuple[float, tuple[int, ...]]]] = {(): [(0.0, ())]}
     for _ in range(slots):
         following: dict[tuple[int, ...], list[tuple[float, tuple[int, ...]]]] = {}
-        for emitted, paths in layer.items():
-            for slot, cost in enumerate(score(emitted).costs(estimator)):
+        for (emitted, paths), of_slots in zip(layer.items(), costs(list(layer)), strict=True):
+            for slot, cost in enumerate(of_slots):
                 if slot not in emitted:
                     more = following.setdefault(tuple(sorted((*emitted, slot))), [])
                     more += [(spent + float(cost), (*order, slot)) for spent, order in paths]
@@ -81,9 +86,17 @@ def ranked(slots: int, score: Score, estimator: str, most: int) -> list[list[int
     return [list(order) for _, order in paths]
 
 
-def cost_of(permutation: Sequence[int], score: Score, estimator: str) -> float:
+def _all_costs(slots: int, costs: Costs) -> Costs:
+    """The same costs, of all sets found at once: what sets have in common may be read once."""
+    sets = [emitted for size in range(slots) for emitted in combinations(range(slots), size)]
+    known = dict(zip(sets, costs(sets), strict=True))
+    return lambda some: np.stack([known[tuple(emitted)] for emitted in some])
+
+
+def cost_of(permutation: Sequence[int], costs: Costs) -> float:
     """Bits that an order's steps cost together."""
-    return sum(float(score(permutation[:step]).costs(estimator)[slot]) for step, slot in enumerate(permutation))
+    steps = range(len(permutation))
+    return float(costs([permutation[:step] for step in steps])[steps, permutation].sum()) if permutation else 0.0
 
 
 def compared(
@@ -101,20 +114,19 @@ def compared(
         The costs by name. Whether the last one leads in all resamples but as many as chance allows the best of all
         orders (Bonferroni: 5% over their number).
     """
-    by = (estimator,)
-    bits = np.array([cost_of(order, partial(measure.scores, estimators=by), estimator) for order in orders.values()])
+    bits = np.array([cost_of(order, partial(measure.costs, estimator=estimator)) for order in orders.values()])
     drawn = []
     for number in range(RESAMPLES):
-        score = partial(measure.resample(np.random.default_rng([seed, number])), estimators=by)
-        drawn.append([cost_of(order, score, estimator) for order in orders.values()])
+        resample = measure.resample(np.random.default_rng([seed, number]))
+        drawn.append([cost_of(order, partial(resample.costs, estimator=estimator)) for order in orders.values()])
     leads = np.array(drawn)[:, :1] - np.array(drawn)
     figures = zip(bits, bits[0] - bits, *np.quantile(leads, [0.025, 0.975], axis=0), strict=True)
-    costs = {
+    found = {
         name: OrderCost(list(order), *(round(float(figure), 6) for figure in of))
         for (name, order), of in zip(orders.items(), figures, strict=True)
     }
     allowed = int(RESAMPLES * LEVEL / math.factorial(len(next(iter(orders.values())))))
-    return costs, int((leads[:, -1] <= 1e-9).sum()) <= allowed
+    return found, int((leads[:, -1] <= 1e-9).sum()) <= allowed
 
 
 def doubts(costs: Mapping[str, OrderCost], chosen: Sequence[int]) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -131,7 +132,7 @@ def scores_of(
     for probe in PROBES:
         measure = measure_of(replace(usable, probe=probe))
         name = f"usable, {probe}: least cost"
-        scores[name] = {order: -cost_of(order, measure.scores, HELD_OUT) for order in orders}
+        scores[name] = {order: -cost_of(order, partial(measure.costs, estimator=HELD_OUT)) for order in orders}
         costs[name] = (measure.facts or {})["total_steps"] * BATCH
     losses, name = early_losses(datasets, early), "mixture: least early loss"
     scores[name] = {order: -bits for order, bits in losses.items()}

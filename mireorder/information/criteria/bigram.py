@@ -14,7 +14,7 @@ from scipy.sparse import csr_array, vstack
 from mireorder.counting.keys import KeyTable, Packing
 from mireorder.cutting.source import SourceWords
 from mireorder.information.bigram import LowRank, LowRankBigram, folds
-from mireorder.information.criteria.criterion import Score, Scores, refuse_no_rows
+from mireorder.information.criteria.criterion import Measure, Resample, Scores, refuse_no_rows
 from mireorder.information.criteria.presence import Presence, PresenceMeasure
 from mireorder.information.scoring import Estimate, n_log_n
 
@@ -75,10 +75,10 @@ class BigramMeasure(PresenceMeasure):
         del estimators
         return self._blocks.scores(emitted)
 
-    def resample(self, rng: np.random.Generator) -> Score:
+    def resample(self, rng: np.random.Generator) -> Measure:
         """Rows and words drawn as by `presence`. The model stays as it is fitted, and so does what it overrates."""
         cells = self._cells_of(*self._drawn(rng))
-        return self._blocks_of(cells, self.fitted.log_ratio(cells.s, cells.t), self._overrated).scores
+        return Resample(self._blocks_of(cells, self.fitted.log_ratio(cells.s, cells.t), self._overrated).scores)
 
     def replay_cost(self, estimators: Sequence[str] = ()) -> float:
         """Of the draw and the products; steps only add."""

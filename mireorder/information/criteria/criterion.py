@@ -37,8 +37,6 @@ class Scores:
             like it summed over the pair tables that a score sums over.
         others: estimator -> float64 (slots,), by the estimators asked for besides.
         correction: ``miller-madow``, or what a criterion has in its place.
-        cost: float64 (slots,), bits that it costs to say each unit then, for policies that add costs up; None where a
-            criterion does not know, and its scores are taken off.
     """
 
     plug_in: NDArray[np.float64]
@@ -48,7 +46,6 @@ class Scores:
     effective: NDArray[np.float64]
     others: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     correction: str = "miller-madow"
-    cost: NDArray[np.float64] | None = None
 
     @classmethod
     def of(
@@ -73,10 +70,6 @@ class Scores:
     def bits(self) -> dict[str, NDArray[np.float64]]:
         """Estimator -> float64 (slots,)."""
         return {"plug-in": self.plug_in, self.correction: self.corrected, **self.others}
-
-    def costs(self, estimator: str) -> NDArray[np.float64]:
-        """float64 (slots,): bits that units cost, or else what scores are short of 0."""
-        return -self.bits[estimator] if self.cost is None else self.cost
 
     def same(self, a: int, b: int, estimator: str) -> bool:
         """Whether two scores tie: they differ by no more than two standard errors of their difference.
@@ -124,6 +117,20 @@ class Measure:
         """
         raise NotImplementedError
 
+    def costs(self, sets: Sequence[Sequence[int]], estimator: str) -> NDArray[np.float64]:
+        """What it costs to say each unit when a set of slots is emitted, for policies that add costs up, in bits.
+
+        What scores are short of 0, unless the measure knows better.
+
+        Args:
+            sets: of emitted slots; what they have in common may be found once.
+            estimator: whose scores count where costs are not known.
+
+        Returns:
+            float64 (sets, slots).
+        """
+        return np.stack([-self.scores(emitted, (estimator,)).bits[estimator] for emitted in sets])
+
     def marginals(self, slot: int) -> list[Marginals] | None:
         """Counts of both sides of every pair table whose MI goes into the score with nothing emitted.
 
@@ -132,8 +139,8 @@ class Measure:
         del slot
         return None
 
-    def resample(self, rng: np.random.Generator) -> Score:
-        """The scores of a bootstrap resample: as many rows, drawn from the counts with replacement.
+    def resample(self, rng: np.random.Generator) -> Measure:
+        """A bootstrap resample: as many rows, drawn from the counts with replacement.
 
         Where a measure does not have this method, stability is not looked at.
         """
@@ -178,6 +185,17 @@ class Measure:
     def warnings(self) -> list[str]:
         """What a user should know before trusting the scores."""
         return []
+
+
+@dataclass(frozen=True)
+class Resample(Measure):
+    """Of a bootstrap resample: nothing but its scores."""
+
+    score: Score
+
+    def scores(self, emitted: Sequence[int], estimators: Sequence[str] = ()) -> Scores:
+        """By what was drawn."""
+        return self.score(emitted, estimators)
 
 
 class Criterion(Protocol):

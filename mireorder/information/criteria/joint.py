@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mireorder.counting.keys import KeyTable, Packing
 from mireorder.cutting.source import Sources, Whole, hash_strings
-from mireorder.information.criteria.criterion import Measure, Score, Scores, refuse_no_rows, refuse_other_rows
+from mireorder.information.criteria.criterion import Measure, Resample, Scores, refuse_no_rows, refuse_other_rows
 from mireorder.information.entropy import Entropy
 from mireorder.information.estimators import ENTROPIES
 from mireorder.information.mutual import information_from_spectra
@@ -84,9 +84,9 @@ class JointMeasure(Measure):
         values = np.bincount(self._cells.codes[:, slot], self._cells.counts)
         return [(sources.astype(np.int64), values[values > 0].astype(np.int64))]
 
-    def resample(self, rng: np.random.Generator) -> Score:
+    def resample(self, rng: np.random.Generator) -> Measure:
         """A multinomial draw over the distinct (source, target)."""
-        return self._cells_of(resampled(self.table.counts, rng)).scores
+        return Resample(self._cells_of(resampled(self.table.counts, rng)).scores)
 
     def replay_cost(self, estimators: Sequence[str] = ()) -> float:
         """Of the draw, and of a score a slot left and step."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mireorder.counting.pairs import Entries, Pair, PairTables
 from mireorder.cutting.source import NumbersSurvey, Sources, number_codes, survey_numbers
 from mireorder.errors import InputError
-from mireorder.information.criteria.criterion import Measure, Score, Scores, refuse_no_rows, refuse_other_rows
+from mireorder.information.criteria.criterion import Measure, Resample, Scores, refuse_no_rows, refuse_other_rows
 from mireorder.information.estimators import ENTROPIES
 from mireorder.information.evidence import Evidence, evidence_of_numbers
 from mireorder.information.mutual import information_from_spectra
@@ -92,14 +92,14 @@ class PairwiseMeasure(Measure):
             tables[pair][x, y] = counts
         return evidence_of_numbers(sources, radices[self.sources : columns], tables)
 
-    def resample(self, rng: np.random.Generator) -> Score:
+    def resample(self, rng: np.random.Generator) -> Measure:
         """A multinomial draw over the cells of each pair table by itself.
 
         Pair tables don't say which rows their counts share, so tables that in truth vary together vary apart here.
         """
         entries = self._pairs.entries
         drawn = {pair: _drawn(*cells, rng) for pair, cells in entries.items()}
-        return _Pairs(drawn, self.sources, self.slots).scores
+        return Resample(_Pairs(drawn, self.sources, self.slots).scores)
 
     def replay_cost(self, estimators: Sequence[str] = ()) -> float:
         """Of the MI of each table."""

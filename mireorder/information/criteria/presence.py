@@ -15,7 +15,7 @@ from scipy.sparse import csr_array
 from mireorder.counting.keys import KeyTable, Packing
 from mireorder.cutting.source import Sources, SourceWords, WordsSurvey, present_words, survey_words
 from mireorder.errors import InputError
-from mireorder.information.criteria.criterion import Measure, Score, Scores, refuse_no_rows, refuse_other_rows
+from mireorder.information.criteria.criterion import Measure, Resample, Scores, refuse_no_rows, refuse_other_rows
 from mireorder.information.estimators import ENTROPIES
 from mireorder.information.evidence import Evidence, evidence_of_words
 from mireorder.information.null import Marginals
@@ -104,13 +104,13 @@ class PresenceMeasure(Measure):
         with_word, with_both = np.asarray(with_target.sum(1)), np.asarray(with_target @ self._codes)
         return evidence_of_words(sources, with_word, with_both, self._rows, self._codes)
 
-    def resample(self, rng: np.random.Generator) -> Score:
+    def resample(self, rng: np.random.Generator) -> Measure:
         """Rows by target, a multinomial draw, then the rows with each word of the target's rows, a binomial one.
 
         That is what drawing rows does to each word by itself. The counts don't say which words stand in the same rows,
         so words that in truth vary together vary apart here.
         """
-        return partial(self._scores, *self._drawn(rng))
+        return Resample(partial(self._scores, *self._drawn(rng)))
 
     def replay_cost(self, estimators: Sequence[str] = ()) -> float:
         """Of a pass over the counts at each step."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mireorder.counting.keys import KeyTable, Packing
 from mireorder.cutting.source import NumbersSurvey, Sources, number_codes, survey_numbers
 from mireorder.errors import InputError
-from mireorder.information.criteria.criterion import Measure, Score, Scores, refuse_no_rows, refuse_other_rows
+from mireorder.information.criteria.criterion import Measure, Resample, Scores, refuse_no_rows, refuse_other_rows
 from mireorder.information.criteria.pairwise import need_numbers
 from mireorder.information.entropy import miller_madow, plug_in
 from mireorder.information.estimators import ENTROPIES
@@ -95,10 +95,10 @@ class SubsetMeasure(Measure):
         values = self._search.counts((first + slot,))
         return [(rows, values[values > 0]) for rows in self._rows]
 
-    def resample(self, rng: np.random.Generator) -> Score:
+    def resample(self, rng: np.random.Generator) -> Measure:
         """A multinomial draw over the distinct rows."""
         counts = resampled(self._search.weights, rng)
-        return partial(self._scores, Search(self._search.codes, counts))
+        return Resample(partial(self._scores, Search(self._search.codes, counts)))
 
     def replay_cost(self, estimators: Sequence[str] = ()) -> float:
         """Of the table of each subset and slot, were none left out; plug-in and its correction order apart."""

@@ -23,8 +23,9 @@ from mireorder.counting.keys import KeyTable, Packing
 from mireorder.cutting.sampled import SampledSources, SampleSurvey, group_hashes, survey_sample
 from mireorder.cutting.source import Sources
 from mireorder.errors import InputError
-from mireorder.information.criteria.criterion import Measure, Score, Scores, refuse_no_rows, refuse_other_rows
+from mireorder.information.criteria.criterion import Measure, Scores, refuse_no_rows, refuse_other_rows
 from mireorder.information.probes import PROBES, Losses, ProbeRows
+from mireorder.information.probes.probe import CHUNK
 from mireorder.serialise import one_of
 from mireorder.threads import map_all, shared
 
@@ -124,7 +125,6 @@ class UsableMeasure(Measure):
 
     plug_in, held-out: both are held-out estimates.
     noise: of the mean, by how seeds differ or by how held-out rows do, whichever is more.
-    cost: H_V(t_i | S, t_K).
     support, effective: held-out rows.
     """
 
@@ -132,14 +132,17 @@ class UsableMeasure(Measure):
     table: KeyTable
     radices: tuple[int, ...]
     sources: SampledSources
-    _known: dict[tuple[int, ...], tuple[list[Bits], list[Bits]]] = field(default_factory=dict, repr=False)
+    _known: dict[tuple[bool, tuple[int, ...]], list[Bits]] = field(default_factory=dict, repr=False)
 
     def scores(self, emitted: Sequence[int], estimators: Sequence[str] = ()) -> Scores:
         """Of every slot left."""
-        del estimators
-        return self._scores(emitted, _even(self._seeds), [_even(len(of.held_out)) for of in self._rows])
+        return self._whole.scores(emitted, estimators)
 
-    def resample(self, rng: np.random.Generator) -> Score:
+    def costs(self, sets: Sequence[Sequence[int]], estimator: str) -> Floats:
+        """H_V(t_i | S, t_K) of every slot left: nothing is read without the source."""
+        return self._whole.costs(sets, estimator)
+
+    def resample(self, rng: np.random.Generator) -> Measure:
         """Seeds and their held-out rows, both drawn with replacement; networks are not trained again.
 
         Seeds differ by their rows as well: of what rows differ by, drawing the seeds brings 1 - 1 / seeds of the
@@ -147,13 +150,7 @@ class UsableMeasure(Measure):
         """
         number = self._seeds
         rest = (1 / number) / (2 - 1 / number)  # a seed is drawn 2 - 1 / seeds times, squared and on average
-        seeds, rows = _drawn(rng, number), [_drawn(rng, len(of.held_out), rest**0.5) for of in self._rows]
-
-        def score(emitted: Sequence[int], estimators: Sequence[str] = ()) -> Scores:
-            del estimators
-            return self._scores(emitted, seeds, rows)
-
-        return score
+        return _Weighted(self, _drawn(rng, number), [_drawn(rng, len(of.held_out), rest**0.5) for of in self._rows])
 
     def replay_cost(self, estimators: Sequence[str] = ()) -> float:
         """Sets that were not met before are read off the networks: some milliseconds each."""
@@ -166,7 +163,7 @@ class UsableMeasure(Measure):
         return {
             "probe": self.criterion.probe,
             "rows": int(self.table.counts.sum()),
-            "held_out": self._measured,
+            "held_out": self.measured,
             "steps": [losses.steps for losses in self._losses],
             "total_steps": sum(losses.total_steps for losses in self._losses),
             "bits_per_unit": [round(losses.loss, 6) for losses in self._losses],
@@ -182,39 +179,38 @@ class UsableMeasure(Measure):
         more = f"Usable(steps={2 * steps}) gives them more"
         return [f"usable: {short} of {seeds} networks might learn more in more than {steps:,} steps; {more}"]
 
-    def _scores(self, emitted: Sequence[int], seeds: Floats, rows: Sequence[Floats]) -> Scores:
-        """By weights that add up to 1, of seeds and of the rows of each part that is held out."""
-        shown, hidden = self._bits(emitted)
-        of_seed = [rows[seed % len(rows)] for seed in range(len(seeds))]
-        costs = np.stack([bits @ of for bits, of in zip(shown, of_seed, strict=True)])
-        leads = [without - given for given, without in zip(shown, hidden, strict=True)]
-        means = np.stack([lead @ of for lead, of in zip(leads, of_seed, strict=True)])
-        within = np.stack([_variance(lead.T, of) for lead, of in zip(leads, of_seed, strict=True)])
-        # The mean's variance by how seeds' means differ, which is by their rows as well; and by rows alone, where
-        # the few means happen to agree.
-        noise = np.sqrt(np.maximum(_variance(means, seeds) / len(seeds), seeds @ within / self._measured))
-        bits, held_out = seeds @ means, np.full(len(self.radices), self._measured)
-        return Scores(bits, bits, noise, held_out, held_out.astype(np.float64), correction=HELD_OUT, cost=seeds @ costs)
+    def bits(self, sets: Sequence[Sequence[int]], *, hidden: bool) -> list[list[Bits]]:
+        """What units cost when a set is emitted and the source is shown, or hidden.
 
-    def _bits(self, emitted: Sequence[int]) -> tuple[list[Bits], list[Bits]]:
-        """Of each seed float32 (slots, its held-out rows): what units cost with the source shown, and hidden."""
-        key = tuple(sorted(emitted))
-        if key not in self._known:
-            asked = [(losses, hidden) for hidden in (False, True) for losses in self._losses]
-            found = _side_by_side(lambda one: one[0].bits(key, one[1]), asked)
-            self._known[key] = found[: self._seeds], found[self._seeds :]
-        return self._known[key]
+        Returns:
+            Of each set and seed float32 (slots, its held-out rows).
+        """
+        keys = [(hidden, tuple(sorted(emitted))) for emitted in sets]
+        new = [key for key in dict.fromkeys(keys) if key not in self._known]
+        if new:
+            parts = [_chunks(self._rows[seed % len(self._rows)].held_out) for seed in range(self._seeds)]
+            jobs = [(losses, part) for losses, of in zip(self._losses, parts, strict=True) for part in of]
+            asked = [emitted for _, emitted in new]
+            read = iter(_side_by_side(lambda job: job[0].bits(asked, hidden, job[1]), jobs))
+            of_seeds = [np.concatenate([next(read) for _ in of], 2) for of in parts]
+            self._known.update((key, [of[number] for of in of_seeds]) for number, key in enumerate(new))
+        return [self._known[key] for key in keys]
+
+    @cached_property
+    def _whole(self) -> _Weighted:
+        """All seeds and rows count alike."""
+        return _Weighted(self, _even(self._seeds), [_even(len(of.held_out)) for of in self._rows])
+
+    @property
+    def measured(self) -> int:
+        """Rows that are held out, each counted once."""
+        return sum(len(of.held_out) for of in self._rows)
 
     @property
     def _seeds(self) -> int:
         """How many networks are trained."""
         rows = int(self.table.counts.sum())
         return self.criterion.seeds or min(max(SEEDS[0], math.ceil(MEASURED / (SHARE * rows))), SEEDS[1])
-
-    @property
-    def _measured(self) -> int:
-        """Rows that are held out, each counted once."""
-        return sum(len(of.held_out) for of in self._rows)
 
     @cached_property
     def _losses(self) -> list[Losses]:
@@ -239,6 +235,45 @@ class UsableMeasure(Measure):
             return ProbeRows(sources, codes + len(seen) + slots, learn, measured, len(seen) + sum(self.radices) + 1)
 
         return [without(fold) for fold in _folds(keys[:, 0])[: self._seeds]]
+
+
+@dataclass(frozen=True)
+class _Weighted(Measure):
+    """Scores and costs by weights that add up to 1: of seeds, and of the rows of each part that is held out."""
+
+    measure: UsableMeasure
+    seeds: Floats
+    rows: Sequence[Floats]
+
+    def scores(self, emitted: Sequence[int], estimators: Sequence[str] = ()) -> Scores:
+        """Means of what knowing the source saves."""
+        del estimators
+        (shown,), (hidden,) = (self.measure.bits([emitted], hidden=hidden) for hidden in (False, True))
+        leads = [without - given for given, without in zip(shown, hidden, strict=True)]
+        means = np.stack([lead @ of for lead, of in zip(leads, self._of_seed, strict=True)])
+        within = np.stack([_variance(lead.T, of) for lead, of in zip(leads, self._of_seed, strict=True)])
+        # The mean's variance by how seeds' means differ, which is by their rows as well; and by rows alone, where
+        # the few means happen to agree.
+        rows = self.measure.measured
+        noise = np.sqrt(np.maximum(_variance(means, self.seeds) / len(self.seeds), self.seeds @ within / rows))
+        bits, held_out = self.seeds @ means, np.full(len(noise), rows)
+        return Scores(bits, bits, noise, held_out, held_out.astype(np.float64), correction=HELD_OUT)
+
+    def costs(self, sets: Sequence[Sequence[int]], estimator: str) -> Floats:
+        """Means of what units cost with the source shown."""
+        del estimator
+        found, of_seed = self.measure.bits(sets, hidden=False), self._of_seed
+        return np.stack([self.seeds @ [bits @ of for bits, of in zip(one, of_seed, strict=True)] for one in found])
+
+    @property
+    def _of_seed(self) -> list[Floats]:
+        """Weights of the rows that a seed holds out."""
+        return [self.rows[seed % len(self.rows)] for seed in range(len(self.seeds))]
+
+
+def _chunks(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Rows that are read at once."""
+    return [rows[begin : begin + CHUNK] for begin in range(0, len(rows), CHUNK)]
 
 
 def _folds(groups: NDArray[np.uint64]) -> list[NDArray[np.int64]]:

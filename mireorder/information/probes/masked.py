@@ -22,12 +22,14 @@ def masked(rows: ProbeRows, seed: int, steps: int) -> Losses:
     positions = rows.sources.shape[1] + rows.slots
     trained = train(rows, rows.slots, positions, draw, seed, steps, bidirectional=True)
 
-    def bits(emitted: Sequence[int], hidden: bool) -> Floats:
-        """One forward pass for all slots left."""
-        revealed = np.zeros((len(rows.held_out), rows.slots), bool)
-        revealed[:, list(emitted)] = True
-        found = trained.bits(*_masked(rows, rows.held_out, np.full(len(rows.held_out), hidden), revealed))
-        found[list(emitted)] = np.nan
+    def bits(sets: Sequence[Sequence[int]], hidden: bool, chosen: Ints) -> Floats:
+        """One pass for each set."""
+        found = np.full((len(sets), rows.slots, len(chosen)), np.nan, np.float32)
+        for emitted, costs in zip(sets, found, strict=True):
+            revealed = np.isin(np.arange(rows.slots), list(emitted))
+            shown = np.tile(revealed, (len(chosen), 1))
+            bits = trained.bits(*_masked(rows, chosen, np.full(len(chosen), hidden), shown))
+            costs[~revealed] = bits[~revealed]
         return found
 
     return Losses(trained.steps, trained.total_steps, trained.loss, bits)

@@ -5,14 +5,17 @@ These are the rows that policy ``shuffle`` with markers writes; only the units c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from mireorder.information.probes.probe import Bools, Floats, Ints, Losses, ProbeRows
 from mireorder.information.probes.train import positions_first, train
 from mireorder.networks import IGNORED
+from mireorder.networks.small import SmallGpt
 
 
 def ordered(rows: ProbeRows, seed: int, steps: int) -> Losses:
@@ -24,22 +27,65 @@ def ordered(rows: ProbeRows, seed: int, steps: int) -> Losses:
     positions = rows.sources.shape[1] + 2 * rows.slots
     trained = train(rows, rows.slots, positions, draw, seed, steps, bidirectional=False)
 
-    def bits(emitted: Sequence[int], hidden: bool) -> Floats:
-        """One pass: the emitted slots in random orders, then the markers of all that are left, apart."""
-        measured, before = len(rows.held_out), np.array(sorted(emitted), np.int64)
-        left = np.setdiff1d(np.arange(rows.slots), before)
-        random = np.random.default_rng([seed, 2, *before.tolist()])
-        first = before[random.random((measured, len(before))).argsort(1)]
-        markers = np.tile(rows.vocabulary + left, (measured, 1))
-        sources = rows.read(rows.held_out, np.full(measured, hidden))
-        ids = np.concatenate([sources, _marked(rows, rows.held_out, first), markers], 1)
-        found = np.full((rows.slots, measured), np.nan, np.float32)
-        found[left] = trained.bits(
-            positions_first(ids), positions_first(rows.units[rows.held_out][:, left]), apart=True
-        )
-        return found
+    def bits(sets: Sequence[Sequence[int]], hidden: bool, chosen: Ints) -> Floats:
+        """The emitted slots are said in one random order, that of the first row."""
+        order = np.random.default_rng([seed, 2, chosen[0]]).permutation(rows.slots).tolist()
+        reader = _Reader(trained.network, rows, chosen, hidden)
+        return reader.bits([sorted(emitted, key=order.index) for emitted in sets])
 
     return Losses(trained.steps, trained.total_steps, trained.loss, bits)
+
+
+class _Reader:
+    """Reads many sets of emitted slots off a network: what they begin alike with is read once."""
+
+    def __init__(self, network: SmallGpt, rows: ProbeRows, chosen: Ints, hidden: bool) -> None:
+        sources = positions_first(rows.read(chosen, np.full(len(chosen), hidden)))
+        self._network, self._units = network, positions_first(rows.units[chosen])
+        self._markers = rows.vocabulary + torch.arange(rows.slots)[:, None].expand(-1, len(chosen))
+        self._length = len(sources)
+        self._past = network.past(len(chosen), self._length + 2 * rows.slots)
+        network.logits(sources, 0, self._past)
+        self._past.go_on(0, self._past.written(range(self._length)))
+        self._found = np.full((0, 0, 0), 0, np.float32)
+
+    @torch.inference_mode()
+    def bits(self, orders: Sequence[Sequence[int]]) -> Floats:
+        """float32 (orders, slots, rows): what each unit costs after some others in their order; nan for these."""
+        self._found = np.full((len(orders), *self._units.shape), np.nan, np.float32)
+        self._go_on((), [(number, list(order)) for number, order in enumerate(orders)])
+        return self._found
+
+    def _go_on(self, emitted: tuple[int, ...], asked: list[tuple[int, list[int]]]) -> None:
+        """Fill in what was asked after units that are read: which number it has, and the units to read before."""
+        following: dict[int, list[tuple[int, list[int]]]] = {}
+        for number, order in asked:
+            if order:
+                following.setdefault(order[0], []).append((number, order[1:]))
+        here = [number for number, order in asked if not order]
+        slots, predicted = list(following), []
+        if here:
+            predicted = [slot for slot in range(len(self._units)) if slot not in emitted]
+        # The units that follow, each seeing its marker and itself; then these and those that predict, each itself.
+        markers = predicted or slots
+        if not markers:
+            return
+        at = [len(slots) + markers.index(slot) for slot in slots]
+        mask = torch.full((len(slots) + len(markers),) * 2, -math.inf).fill_diagonal_(0)
+        mask[range(len(slots)), at] = 0
+        length = self._length + 2 * len(emitted)
+        places = length + torch.tensor([1] * len(slots) + [0] * len(markers))
+        ids = torch.cat([self._units[slots], self._markers[markers]])
+        logits = self._network.logits(ids, len(predicted), self._past, places, mask)
+        if here:
+            wanted = self._units[predicted]
+            nats = torch.nn.functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none")
+            for number in here:
+                self._found[number, predicted] = nats.view(wanted.shape) / math.log(2)
+        written = [self._past.written([marker, unit]) for unit, marker in enumerate(at)]
+        for slot, pair in zip(slots, written, strict=True):
+            self._past.go_on(length, pair)
+            self._go_on((*emitted, slot), following[slot])
 
 
 def _in_order(rows: ProbeRows, chosen: Ints, hidden: Bools, order: Ints) -> tuple[Any, Any]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+CHUNK = 128  # rows at once: what stands between the layers stays in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -50,14 +51,14 @@ class Losses:
         steps: at which its held-out loss was least.
         total_steps: with those after that, which lowered it no more.
         loss: that loss, bits per unit.
-        bits: emitted slots, and whether the source is hidden -> float32 (slots, held-out rows), what each unit costs
-            then; nan for the emitted.
+        bits: sets of emitted slots, whether the source is hidden, and some rows -> float32 (sets, slots, rows), what
+            each unit costs then; nan for the emitted. What sets have in common may be read once.
     """
 
     steps: int
     total_steps: int
     loss: float
-    bits: Callable[[Sequence[int], bool], Floats]
+    bits: Callable[[Sequence[Sequence[int]], bool, Ints], Floats]
 
 
 class Probe(Protocol):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mireorder.information.probes.probe import Bools, Floats, Ints, ProbeRows
+from mireorder.information.probes.probe import CHUNK, Bools, Floats, Ints, ProbeRows
 from mireorder.networks import IGNORED, Shape
 from mireorder.networks.fresh import FreshWeights
 from mireorder.networks.small import SmallGpt
@@ -22,8 +22,6 @@ EVERY, PATIENCE = 100, 400
 lowest, if these are more. On some tasks the loss stands still for a thousand steps before it falls."""
 HIDDEN = 1 / 8
 """Share of the rows whose source is hidden while a probe learns, so that it also knows what units cost without it."""
-CHUNK = 128  # rows at once: what stands between the layers stays in the processor's cache
-
 
 Draw = Callable[[Ints, Bools, np.random.Generator], tuple[Any, Any]]
 """Rows, and whose sources are hidden -> ids (positions, rows) and targets (predicting, rows) of `SmallGpt.loss`."""
@@ -45,9 +43,9 @@ class Trained:
     total_steps: int
     loss: float
 
-    def bits(self, ids: Any, targets: Any, *, apart: bool = False) -> Floats:
-        """float32 (predicting, rows): the cross-entropy of targets; 0 where ignored. For ``apart`` see `SmallGpt`."""
-        return np.asarray(_cross_entropies(self.network, ids, targets, apart) / math.log(2))
+    def bits(self, ids: Any, targets: Any) -> Floats:
+        """float32 (predicting, rows): the cross-entropy of targets; 0 where ignored."""
+        return np.asarray(_cross_entropies(self.network, ids, targets) / math.log(2))
 
 
 def train(
@@ -88,12 +86,12 @@ def train(
     return Trained(network, at, step, best)
 
 
-def _cross_entropies(network: SmallGpt, ids: Any, targets: Any, apart: bool = False) -> Any:
+def _cross_entropies(network: SmallGpt, ids: Any, targets: Any) -> Any:
     """float32 (predicting, rows), in nats."""
     found = []
     with torch.inference_mode():
         for read, wanted in zip(ids.split(CHUNK, 1), targets.split(CHUNK, 1), strict=True):
-            logits = network.logits(read, len(wanted), apart=apart).flatten(0, 1)
+            logits = network.logits(read, len(wanted)).flatten(0, 1)
             nats = torch.nn.functional.cross_entropy(logits, wanted.flatten(), ignore_index=IGNORED, reduction="none")
             found.append(nats.view(wanted.shape))
         return torch.cat(found, 1)
