@@ -12,7 +12,7 @@ class Past:
     """Keys and values of what was read, for what is read after it: memory that can be gone back in.
 
     Attributes:
-        length: positions that count.
+        length: positions that count; what is read is written behind them, and counts once this is raised.
 
     Args:
         layers: of the network.
@@ -37,6 +37,6 @@ class Past:
         return self._memory[:, :, :, torch.tensor(positions) + self.length]
 
     def go_on(self, length: int, written: Any) -> None:
-        """Let so many positions count, and what was written once after them."""
+        """Let so many positions count, and behind them what was written once."""
         self.length = length + written.shape[3]
         self._memory[:, :, :, length : self.length] = written

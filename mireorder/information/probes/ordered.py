@@ -46,26 +46,25 @@ class _Reader:
         self._length = len(sources)
         self._past = network.past(len(chosen), self._length + 2 * rows.slots)
         network.logits(sources, 0, self._past)
-        self._past.go_on(0, self._past.written(range(self._length)))
-        self._found = np.full((0, 0, 0), 0, np.float32)
+        self._past.length = self._length
 
     @torch.inference_mode()
     def bits(self, orders: Sequence[Sequence[int]]) -> Floats:
         """float32 (orders, slots, rows): what each unit costs after some others in their order; nan for these."""
-        self._found = np.full((len(orders), *self._units.shape), np.nan, np.float32)
-        self._go_on((), [(number, list(order)) for number, order in enumerate(orders)])
-        return self._found
+        found = np.full((len(orders), *self._units.shape), np.nan, np.float32)
+        self._go_on(found, (), [(number, tuple(order)) for number, order in enumerate(orders)])
+        return found
 
-    def _go_on(self, emitted: tuple[int, ...], asked: list[tuple[int, list[int]]]) -> None:
-        """Fill in what was asked after units that are read: which number it has, and the units to read before."""
-        following: dict[int, list[tuple[int, list[int]]]] = {}
+    def _go_on(self, found: Floats, emitted: tuple[int, ...], asked: list[tuple[int, tuple[int, ...]]]) -> None:
+        """Fill in what was asked behind units that are read: its number, and the units to read before."""
+        here, following = list[int](), dict[int, list[tuple[int, tuple[int, ...]]]]()
         for number, order in asked:
             if order:
                 following.setdefault(order[0], []).append((number, order[1:]))
-        here = [number for number, order in asked if not order]
-        slots, predicted = list(following), []
-        if here:
-            predicted = [slot for slot in range(len(self._units)) if slot not in emitted]
+            else:
+                here.append(number)
+        slots = list(following)
+        predicted = [slot for slot in range(len(self._units)) if here and slot not in emitted]
         # The units that follow, each seeing its marker and itself; then these and those that predict, each itself.
         markers = predicted or slots
         if not markers:
@@ -80,12 +79,11 @@ class _Reader:
         if here:
             wanted = self._units[predicted]
             nats = torch.nn.functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none")
-            for number in here:
-                self._found[number, predicted] = nats.view(wanted.shape) / math.log(2)
+            found[np.ix_(here, predicted)] = nats.view(wanted.shape) / math.log(2)
         written = [self._past.written([marker, unit]) for unit, marker in enumerate(at)]
         for slot, pair in zip(slots, written, strict=True):
             self._past.go_on(length, pair)
-            self._go_on((*emitted, slot), following[slot])
+            self._go_on(found, (*emitted, slot), following[slot])
 
 
 def _in_order(rows: ProbeRows, chosen: Ints, hidden: Bools, order: Ints) -> tuple[Any, Any]:
