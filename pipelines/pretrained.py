@@ -1,4 +1,4 @@
-"""Does the order matter to a model that has read before? A few orders of one task, an adapter on a pretrained model.
+"""Does the order matter to a model that has read before? A few orders of one task, by an adapter, or from random weights.
 
 Run it: ``python -m pipelines.pretrained bills --model smollm2/ --out pretrained-bills/``; ``examples/smollm2.py`` makes
 such a model folder.
@@ -71,7 +71,7 @@ def main(
     asked = {name: taken | {"order": order} for name, order in arms(policies, resamples=scale.resamples).items()}
     plans = fit_all(out, paths, asked)
     train_all(out, {name: (plan, apply(paths, plan)) for name, plan in plans.items()}, setup)
-    title = f"Which order does a pretrained model learn best: `{task}`"
+    title = f"Which order does a model learn best: `{task}`"
     story = f"{answers.story[0].upper()}{answers.story[1:]}. {sizes(answers.splits)}."
     OUT.print(write_page(out, title, [story, *made_by(again("pretrained"), FOLDER), compared(out)]))
 

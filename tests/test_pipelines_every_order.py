@@ -79,7 +79,7 @@ def test_an_adapter_of_a_pretrained_model_learns_the_orders_that_suit_the_task(t
     assert asked.pop("setup") == (policies, ("some-model",), True, 10)
     assert asked == {name: name.removesuffix("-marked") for name in policies}
     page = (tmp_path / "out" / "README.md").read_text()
-    assert page.startswith(f"# Which order does a pretrained model learn best: `{task}`")
+    assert page.startswith(f"# Which order does a model learn best: `{task}`")
     assert "## Comparison of orders" in page
 
 
