@@ -1,4 +1,4 @@
-"""Does the order matter to a model that has read before? A few orders of one task, by an adapter, or from random weights.
+"""Does the order matter to a model that has read before? A few orders of a task, by an adapter or from random weights.
 
 Run it: ``python -m pipelines.pretrained bills --model smollm2/ --out pretrained-bills/``; ``examples/smollm2.py`` makes
 such a model folder.
