@@ -217,7 +217,7 @@ class UsableMeasure(Measure):
         """A network of each seed."""
         probe, rows = PROBES[self.criterion.probe], self._rows
         jobs = [(rows[seed % len(rows)], seed) for seed in range(self._seeds)]
-        return _side_by_side(lambda job: probe(*job, self.criterion.steps), jobs)
+        return _side_by_side(lambda job: probe(*job, self.criterion.steps), jobs, threads_a_core=2)
 
     @cached_property
     def _rows(self) -> list[ProbeRows]:
@@ -296,8 +296,11 @@ def _folds(groups: NDArray[np.uint64]) -> list[NDArray[np.int64]]:
     return [fold for fold in folds if len(fold) <= 2 * most] or folds
 
 
-def _side_by_side(work: Callable[[T], R], items: list[T]) -> list[R]:
-    """``work(item)`` of every item, on all cores, torch on one for each: its sums depend on how many it has."""
+def _side_by_side(work: Callable[[T], R], items: list[T], threads_a_core: int = 1) -> list[R]:
+    """``work(item)`` of every item, on all cores, torch on one for each: its sums depend on how many it has.
+
+    Two threads a core are for few items that take long: of three, two cores then do one and a half each, not two and one.
+    """
     import torch
 
     threads = torch.get_num_threads()
@@ -307,7 +310,7 @@ def _side_by_side(work: Callable[[T], R], items: list[T]) -> list[R]:
         return work(item)
 
     try:
-        return map_all(alone, items, shared(None, len(items))[0])
+        return map_all(alone, items, min(len(items), threads_a_core * shared(None, len(items))[0]))
     finally:
         torch.set_num_threads(threads)
 
