@@ -299,7 +299,7 @@ def _folds(groups: NDArray[np.uint64]) -> list[NDArray[np.int64]]:
 def _side_by_side(work: Callable[[T], R], items: list[T], threads_a_core: int = 1) -> list[R]:
     """``work(item)`` of every item, on all cores, torch on one for each: its sums depend on how many it has.
 
-    Two threads a core are for few items that take long: of three, two cores then do one and a half each, not two and one.
+    Two threads a core are for few items that take long: of three, two cores then do one and a half each.
     """
     import torch
 
