@@ -50,7 +50,7 @@ def test_both_ways_means_that_later_ids_are_seen():
         assert same != bidirectional
 
 
-def drawn_network(positions, *, ids=12, bidirectional=False):
+def drawn_network():
     """One whose weights are far from those at which all ids say about the same."""
     import torch
 
@@ -59,15 +59,22 @@ def drawn_network(positions, *, ids=12, bidirectional=False):
     from mireorder.networks.small import SmallGpt
 
     torch.manual_seed(0)
-    network = SmallGpt(FreshWeights(Shape(layers=2, heads=2, width=8), ids, positions, 0), bidirectional=bidirectional)
+    network = SmallGpt(FreshWeights(Shape(layers=2, heads=2, width=8), 12, 9, 0))
     network.weights.add_(torch.randn_like(network.weights))
     return network
+
+
+def past_of(network, ids):
+    past = network.past(ids.shape[1], 9)
+    network.logits(ids, 0, past)
+    past.length = len(ids)
+    return past
 
 
 def test_what_was_read_before_is_as_good_as_read_again():
     import torch
 
-    network = drawn_network(9)
+    network = drawn_network()
     ids = torch.randint(0, 12, (9, 3))
     whole, past = network.logits(ids, 9), network.past(3, 9)
     parts = []
@@ -81,27 +88,24 @@ def test_what_was_read_before_is_as_good_as_read_again():
 def test_a_past_can_be_gone_back_in():
     import torch
 
-    network = drawn_network(9)
+    network = drawn_network()
     begins, ends = torch.randint(0, 12, (5, 3)), torch.randint(0, 12, (2, 3))
-    past = network.past(3, 9)
-    network.logits(begins, 0, past)
-    past.length = 5
+    past = past_of(network, begins)
     network.logits(ends, 2, past)
-    second = past.written([1])
-    found = network.logits(ends[:1], 1, past)
-    assert torch.allclose(found, network.logits(torch.cat([begins, ends[:1]]), 1), atol=1e-5), "what was tried is gone"
-    past.go_on(5, second)
-    assert past.length == 6
+    first = past.written([0])
+    found = network.logits(ends[1:], 1, past)
+    assert torch.allclose(found, network.logits(torch.cat([begins, ends[1:]]), 1), atol=1e-5), "what was tried is gone"
+    past.go_on(5, first)
+    found = network.logits(ends[1:], 1, past)
+    assert torch.allclose(found, network.logits(torch.cat([begins, ends]), 1), atol=1e-5), "and comes back"
 
 
 def test_ends_apart_from_each_other_are_as_many_rows():
     import torch
 
-    network = drawn_network(9)
+    network = drawn_network()
     begins, ends = torch.randint(0, 12, (5, 3)), torch.randint(0, 12, (4, 3))
-    past = network.past(3, 9)
-    network.logits(begins, 0, past)
-    past.length = 5
+    past = past_of(network, begins)
     alone = torch.full((4, 4), -np.inf).fill_diagonal_(0)
     together = network.logits(ends, 4, past, torch.tensor([5] * 4), alone)
     expected = torch.cat([network.logits(torch.cat([begins, end[None]]), 1) for end in ends])

@@ -202,6 +202,10 @@ def test_beyond_twelve_slots_a_beam_finds_what_the_units_ask_for():
         cheapest(65, costs)
 
 
+def test_of_no_slots_there_is_one_order_and_it_is_free():
+    assert cheapest(0, Table({}).costs) == [] and cost_of([], Table({}).costs) == 0
+
+
 def test_a_lead_without_noise_is_believed_and_none_is_not():
     costs = {key: [1.0, 0.0 if 0 in key else 0.5] for key in sets(2)}
     found, surely = compared({"plain": [0, 1], "best": [1, 0]}, Table(costs), "plug-in", 0)

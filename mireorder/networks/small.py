@@ -138,8 +138,9 @@ class SmallGpt:
         return (last @ embedding.t()).view(predicting, ids.shape[1], len(embedding))
 
     def past(self, rows: int, positions: int) -> Past:
-        """Of so many rows nothing yet, and at most so many positions."""
-        return Past(self._layers, rows * self._heads, positions, self._width // self._heads)
+        """An empty past of some rows, with room for as many positions."""
+        head = self._width // self._heads
+        return Past(self.weights.new_empty(self._layers, 2, rows * self._heads, positions, head))
 
     def _forward(
         self,

@@ -70,7 +70,7 @@ def ranked(slots: int, costs: Costs, most: int) -> list[list[int]]:
             f"policy best looks at sets of slots, of {MOST} at most, and targets have {slots}",
             remedy="take larger units, or another --policy",
         )
-    if slots <= EXACT:
+    if 0 < slots <= EXACT:
         costs = _all_costs(slots, costs)
     layer: dict[tuple[int, ...], list[tuple[float, tuple[int, ...]]]] = {(): [(0.0, ())]}
     for _ in range(slots):

@@ -38,7 +38,7 @@ HELD_OUT = "held-out"
 SHARE, FEWEST = 0.1, 20
 """Rows that are held out, and the fewest that say something."""
 SEEDS, MEASURED = (3, 10), 300
-"""Networks by default, at least and at most: between these, as many as together measure so many rows."""
+"""The fewest and the most networks by default, and the held-out rows that they should have together."""
 MOST_SLOTS, MOST_UNITS = 64, 1 << 15
 
 
