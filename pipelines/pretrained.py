@@ -21,8 +21,10 @@ from pipelines.orders.tasks import BETWEEN, NAMES, READING, answers_of
 from pipelines.pages import again, compared, made_by, sizes, write_page
 from pipelines.splits import digest
 
-EVALUATIONS = 4
+EVALUATIONS = 2
 """How often a run is measured: answers of a large model take their time."""
+MARKERS = "<{}>"
+"""Of slots, where units need them: three tokens of a vocabulary of words, in which ``⟨2⟩`` is seven."""
 FOLDER = {
     "`data/`": "the rows",
     "`plans/`, `figures/`": "the orders, and the scores behind them",
@@ -68,8 +70,9 @@ def main(
     open_folder(out, task, answers.story, kind, policies, budget, digest(answers.splits))
     paths = answers.write(out)
     taken: dict[str, Any] = {"reading": READING, "cutter": answers.cutter, "between": BETWEEN}
-    asked = {name: taken | {"order": order} for name, order in arms(policies, resamples=scale.resamples).items()}
-    plans = fit_all(out, paths, asked)
+    found = arms(policies, resamples=scale.resamples)
+    marked = {name: replace(order, markers=MARKERS) for name, order in found.items() if order.markers}
+    plans = fit_all(out, paths, {name: taken | {"order": order} for name, order in (found | marked).items()})
     train_all(out, {name: (plan, apply(paths, plan)) for name, plan in plans.items()}, setup)
     title = f"Which order does a model learn best: `{task}`"
     story = f"{answers.story[0].upper()}{answers.story[1:]}. {sizes(answers.splits)}."

@@ -113,11 +113,14 @@ class Learner:
         self._small = small = SmallGpt(model) if objective is None and is_small(model) else None
         self.heads = None if small else self._objective.heads(model)
         self._learn: Callable[[NDArray[np.int64]], Any]
+        self._halves: list[tuple[Any, Any]] = []
         if small:
             self._weights, self._learn = [small.weights], lambda batch: small.loss(*_by_position(rows, batch))
+            learnt = self._learnt()
         else:
-            self._weights, self._learn = self._learnt(), self._backward
-        self._decayed = [weight for weight in self._learnt() if weight.ndim > 1] if budget.weight_decay else []
+            self._weights, self._learn = self._in_full(), self._backward
+            learnt = self._weights
+        self._decayed = [weight for weight in learnt if weight.ndim > 1] if budget.weight_decay else []
         self._optimiser = torch.optim.AdamW(self._weights, lr=learning_rate, weight_decay=0.0, fused=True)
 
     def step(self, batch: NDArray[np.int64]) -> Any:
@@ -131,6 +134,7 @@ class Learner:
             with torch.no_grad():
                 torch._foreach_mul_(self._decayed, 1 - rate * self._budget.weight_decay)
         self._optimiser.step()
+        self._write_halves()
         self.done += 1
         return loss
 
@@ -138,13 +142,30 @@ class Learner:
         weights = (*self._model.parameters(), *(self.heads.parameters() if self.heads else ()))
         return [weight for weight in weights if weight.requires_grad]
 
+    def _in_full(self) -> list[Any]:
+        """The learnt weights; of those that the model computes with in bfloat16, float32 copies.
+
+        A small step would be rounded away in bfloat16.
+        """
+        found = self._learnt()
+        full = [weight if weight.dtype == torch.float32 else weight.detach().float() for weight in found]
+        self._halves = [(half, weight) for half, weight in zip(found, full, strict=True) if weight is not half]
+        return full
+
+    def _write_halves(self) -> None:
+        with torch.no_grad():
+            for half, weight in self._halves:
+                half.copy_(weight)
+
     def _backward(self, batch: NDArray[np.int64]) -> Any:
         self._model.train()  # whoever reads the losses may evaluate in between
-        for weight in self._weights:
+        for weight in (*self._weights, *(half for half, _ in self._halves)):
             weight.grad = None
         read = batch_of(self._rows, batch, self.done, self._budget.steps)
         loss = (self._objective if self._is_ready else Ntp()).loss(self._model, self.heads, read)
         loss.backward()
+        for half, weight in self._halves:
+            weight.grad = None if half.grad is None else half.grad.float()
         return loss.detach()
 
     @property
@@ -209,6 +230,7 @@ class Learner:
                     )
                 elif number:
                     moments.setdefault(int(number), {})[name] = value
+        self._write_halves()
         groups = self._optimiser.state_dict()["param_groups"]
         self._optimiser.load_state_dict({"state": moments, "param_groups": groups})
 

@@ -162,7 +162,7 @@ def lora_config() -> Any:
 
 
 def adapter(model: Any, seed: int) -> Any:
-    """A model with a fresh adapter, whose weights alone are trained.
+    """A model with a fresh adapter in the model's own precision, whose weights alone are trained.
 
     Args:
         model: what `pretrained` gave; it is changed.
@@ -173,7 +173,7 @@ def adapter(model: Any, seed: int) -> Any:
 
     with torch.random.fork_rng(range(torch.cuda.device_count())):
         torch.manual_seed(seed)
-        return get_peft_model(model, lora_config())
+        return get_peft_model(model, lora_config(), autocast_adapter_dtype=False)
 
 
 def refuse_lora(model: str) -> None:
