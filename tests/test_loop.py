@@ -17,9 +17,17 @@ from mireorder.tokenizing.characters import character_tokenizer
 from mireorder.tokenizing.tokens import encode, encode_prompts
 from mireorder.training.budget import Budget
 from mireorder.training.encoded import encode_dataset
-from mireorder.training.loop import _by_position, batch_of, greedy_answers, shuffled_batches, to_rows, train_steps
+from mireorder.training.loop import (
+    Learner,
+    _by_position,
+    batch_of,
+    greedy_answers,
+    shuffled_batches,
+    to_rows,
+    train_steps,
+)
 from mireorder.training.objectives.ntp import Ntp
-from mireorder.training.presets import PRESETS, build, embed, pretrained
+from mireorder.training.presets import PRESETS, adapter, build, embed, pretrained
 from mireorder.training.train import _trainer
 
 
@@ -117,6 +125,22 @@ def test_a_frozen_head_reads_a_cut_of_the_states_without_a_copy_of_its_weights_f
         greedy_answers(model, [[1, 2, 3]] * 3, tokenizer.eos_token_id, 2)
     of_head = [call for call, shapes in products if any(len(tokenizer) in shape[-2:] for shape in shapes)]
     assert any("mm" in call for call in of_head) and not any("bmm" in call for call in of_head)
+
+
+def test_steps_that_bfloat16_would_round_away_add_up(tmp_path):
+    tokenizer = character_tokenizer(["0123456789="])
+    model = adapter(pretrained(tiny("llama", tokenizer, tmp_path / "model"), half=True), 0)
+    (name, weight), *_ = [(name, of) for name, of in model.named_parameters() if "lora_A" in name]
+    before = weight.detach().clone()
+    rows = to_rows([[3, 4, 5, 6], [4, 3, 6, 5]], [[-100, 4, 5, 6], [-100, 3, 6, 5]])
+    learner = Learner(model, rows, Budget(200, 2, warmup=0), 1e-5)
+    large = before.abs() > 1 / 16  # 1e-5 is less than half of what bfloat16 tells apart there
+    learner.step(np.arange(2))
+    assert weight.dtype == torch.bfloat16 and large.any()
+    assert torch.equal(weight[large], before[large])
+    for _ in range(199):
+        learner.step(np.arange(2))
+    assert (weight[large] != before[large]).float().mean() > 0.5, name
 
 
 @pytest.mark.skipif(not keep_freed_memory(), reason="the C library has no such setting")

@@ -144,7 +144,7 @@ def encoded():
     return tokenizer, to_rows(ids, [[-100] * 6 + row[6:] for row in ids])
 
 
-@pytest.mark.parametrize("kind", ["preset", "by autograd", "adapter"])
+@pytest.mark.parametrize("kind", ["preset", "by autograd", "adapter", "adapter in bfloat16"])
 def test_a_paused_run_goes_on_as_if_it_never_was(kind, tmp_path):
     from safetensors.torch import load_file, save_file
 
@@ -155,8 +155,8 @@ def test_a_paused_run_goes_on_as_if_it_never_was(kind, tmp_path):
     def learner():
         if folder is None:
             return Learner(build("tiny", tokenizer, 16, seed=1), rows, budget, 1e-2)
-        model = pretrained(folder)
-        return Learner(adapter(model, 1) if kind == "adapter" else model, rows, budget, 1e-2)
+        model = pretrained(folder, half=kind == "adapter in bfloat16")
+        return Learner(model if kind == "by autograd" else adapter(model, 1), rows, budget, 1e-2)
 
     batches = [batch for _, batch in zip(range(12), shuffled_batches(len(rows.lengths), 16, 0), strict=False)]
     whole = learner()
