@@ -94,9 +94,9 @@ def test_tasks_stand_side_by_side_with_what_each_score_loses(truth, tmp_path):
     table.main([tmp_path / "orders-digits", tmp_path / "orders-labels"], tmp_path / "page")
     lines = (tmp_path / "page" / "README.md").read_text().splitlines()
     # 0.4 and 0.9, 0.5 apart, of which an error is sqrt(0.025); two equal orders would be 1.13 errors apart.
-    assert "| digits | 2 | 40.0% | 90.0% (10) | 40.0% | 3.2 (1.1) | 0.89 |" in lines
+    assert "| digits | 2 | 40.0% | 10: 90.0% (80.0% to 100.0%) | 40.0% | 3.2 (1.1) | 0.89 |" in lines
     lost = lines.index("| score | digits | labels | mean |")
-    assert lines[lost + 2 : lost + 4] == ["| wrong | 50.0 | 50.0 | 50.0 |", "| right | 0.0 | - | 0.0 (1) |"]
+    assert lines[lost + 2 : lost + 4] == ["| wrong | 50.0 | 50.0 | 50.0 |", "| right | 0.0* | - | 0.0 (1) |"]
     assert [line for line in lines if line.startswith("| right | 1.5")] == ["| right | 1.5 | - |"]
     with pytest.raises(InputError, match=r"is not there; finish the run of pipelines.orders first"):
         table.main([tmp_path], tmp_path / "other")

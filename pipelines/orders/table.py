@@ -16,10 +16,11 @@ import polars as pl
 import typer
 
 from mireorder.errors import InputError
+from mireorder.evaluate.statistics import Interval, mean_of
 from mireorder.report.comparison import markdown_table
 from pipelines import options
 from pipelines.common import OUT, main_of
-from pipelines.orders.truth import Truth, finished, range_by_chance, truth_of
+from pipelines.orders.truth import Slots, Truth, finished, range_by_chance, truth_of
 from pipelines.pages import again, write_page
 
 Cell = Callable[[Mapping[str, Any]], str]
@@ -38,19 +39,20 @@ def main(
             raise InputError(f"{name} is named twice", remedy="name each folder once, and tasks by folders")
         truths[name], judged[name] = read(folder)
     parts = [
-        "What models reached that were trained in each order: exact match at the end, the mean over the seeds. The "
-        "spread is from the worst order to the best, in standard errors of an order's mean; in brackets, what it "
-        "would be if all orders were equal. The ceiling is how a score that knew each order's true mean would "
-        "correlate (Pearson) with these means.",
+        "What models reached that were trained in each order: exact match at the end, the mean over the seeds, of the "
+        "best order with its 95% bootstrap interval. The spread is from the worst order to the best, in standard "
+        "errors of an order's mean; in brackets, what it would be if all orders were equal. The ceiling is how a score "
+        "that knew each order's true mean would correlate (Pearson) with these means.",
         markdown_table(
             ("task", "seeds", "plain", "best", "worst", "spread", "ceiling"),
             [_of_task(name, truth) for name, truth in truths.items()],
         ),
         "Points lost: the exact match of the best order less that of the order that a score puts first. Of scores "
-        "that tie, the mean of their choices. The least loss stands first; at the end come scores that some tasks "
+        "that tie, the mean of their choices. An asterisk stands where the choice reaches as much as the lower end of "
+        "the best order's interval. The least loss stands first; at the end come scores that some tasks "
         "lack, with the number that has them in brackets. Short and whole runs are the first quarter of one run of "
         "each order and all of it, held against the other runs alone.",
-        _of_scores(judged, lambda of: f"{100 * of['lost']:.1f}", lambda of: 100 * of["lost"]),
+        _of_scores(judged, lambda of: f"{100 * of['lost']:.1f}{'*' * of['inside']}", lambda of: 100 * of["lost"]),
         "Rank correlation (Spearman) of a score with exact match at the end, over the orders, and its 95% bootstrap "
         "interval:",
         _of_scores(judged, lambda of: _interval(of["at_end"])),
@@ -66,21 +68,31 @@ def main(
 def read(folder: Path) -> tuple[Truth, dict[str, dict[str, Any]]]:
     """What a folder of ``pipelines.orders`` holds: the truth, and each score's entry.
 
+    An entry also says whether its choice is ``inside`` the best order's interval.
+
     Raises InputError if it is not finished.
     """
-    results, judged = finished(folder, "judged.json")
-    return truth_of(pl.read_parquet(results).to_dicts()), json.loads(judged.read_text(encoding="utf-8"))
+    results, file = finished(folder, "judged.json")
+    truth, judged = truth_of(pl.read_parquet(results).to_dicts()), json.loads(file.read_text(encoding="utf-8"))
+    low = best(truth)[1].low
+    return truth, {score: of | {"inside": of["reached"] >= low} for score, of in judged.items()}
+
+
+def best(truth: Truth) -> tuple[Slots, Interval]:
+    """The order with the highest mean, and this with its interval."""
+    number = int(truth.at_end.mean(1).argmax())
+    return truth.orders[number], mean_of(truth.at_end[number].tolist())
 
 
 def _of_task(name: str, truth: Truth) -> list[str]:
     means = dict(zip(truth.orders, truth.at_end.mean(1).tolist(), strict=True))
-    best, plain = max(means, key=lambda order: means[order]), min(means)
+    (order, reached), plain = best(truth), min(means)
     spread = ceiling = "-"
     if truth.error > 0:
         spread = f"{truth.range / truth.error:.1f} ({range_by_chance(len(means)):.1f})"
         ceiling = f"{truth.ceiling:.2f}"
-    reached = f"{means[plain]:.1%}", f"{means[best]:.1%} ({''.join(map(str, best))})", f"{min(means.values()):.1%}"
-    return [name, str(truth.seeds), *reached, spread, ceiling]
+    named = f"{''.join(map(str, order))}: {reached.value:.1%} ({reached.low:.1%} to {reached.high:.1%})"
+    return [name, str(truth.seeds), f"{means[plain]:.1%}", named, f"{min(means.values()):.1%}", spread, ceiling]
 
 
 def _of_scores(
