@@ -7,7 +7,7 @@ Run it: ``python -m pipelines.orders.table orders-mul/ orders-squares/ --out ord
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Any
@@ -49,10 +49,11 @@ def main(
         ),
         "Points lost: the exact match of the best order less that of the order that a score puts first. Of scores "
         "that tie, the mean of their choices. An asterisk stands where the choice reaches as much as the lower end of "
-        "the best order's interval. The least loss stands first; at the end come scores that some tasks "
-        "lack, with the number that has them in brackets. Short and whole runs are the first quarter of one run of "
-        "each order and all of it, held against the other runs alone.",
-        _of_scores(judged, lambda of: f"{100 * of['lost']:.1f}{'*' * of['inside']}", lambda of: 100 * of["lost"]),
+        "the best order's interval. The mean is that of the tasks whose orders are further apart than chance; the "
+        "least stands first, at the end scores that some of these tasks lack, with the number that has them in "
+        "brackets. Short and whole runs are the first quarter of one run of each order and all of it, held against the "
+        "other runs alone.",
+        _lost(judged, [name for name, truth in truths.items() if differ(truth)]),
         "Rank correlation (Spearman) of a score with exact match at the end, over the orders, and its 95% bootstrap "
         "interval:",
         _of_scores(judged, lambda of: _interval(of["at_end"])),
@@ -95,24 +96,36 @@ def _of_task(name: str, truth: Truth) -> list[str]:
     return [name, str(truth.seeds), f"{means[plain]:.1%}", named, f"{min(means.values()):.1%}", spread, ceiling]
 
 
-def _of_scores(
-    judged: Mapping[str, Mapping[str, Mapping[str, Any]]],
-    cell: Cell,
-    value: Callable[[Mapping[str, Any]], float] | None = None,
-) -> list[str]:
-    """A line a score, a column a task. Of a value also the mean; by it lines are sorted, those of all tasks first."""
+def differ(truth: Truth) -> bool:
+    """Whether the orders are further apart than equal ones would be; of one seed nobody knows."""
+    return not truth.range <= range_by_chance(len(truth.orders)) * truth.error
+
+
+def _lost(judged: Mapping[str, Mapping[str, Mapping[str, Any]]], averaged: Sequence[str]) -> list[str]:
+    """What each score loses, with the mean over some tasks; those of all these tasks first."""
     lines: list[tuple[tuple[int, float], list[str]]] = []
-    for score in dict.fromkeys(name for of in judged.values() for name in of):
-        entries = [of.get(score) for of in judged.values()]
-        cells = ["-" if of is None else cell(of) for of in entries]
-        mean, missing = 0.0, entries.count(None)
-        if value:
-            mean = fmean(value(of) for of in entries if of)
-            cells.append(f"{mean:.1f} ({len(entries) - missing})" if missing else f"{mean:.1f}")
+    for score in _scores(judged):
+        entries = {name: of[score] for name, of in judged.items() if score in of}
+        cells = {name: f"{100 * of['lost']:.1f}{'*' * of['inside']}" for name, of in entries.items()}
+        lost = [100 * entries[name]["lost"] for name in averaged if name in entries]
+        missing, mean = len(averaged) - len(lost), fmean(lost) if lost else 0.0
+        named = "-" if not lost else f"{mean:.1f} ({len(lost)})" if missing else f"{mean:.1f}"
+        lines.append(((missing, mean), [score, *(cells.get(name, "-") for name in judged), named]))
+    return markdown_table(("score", *judged, "mean"), [line for _, line in sorted(lines, key=lambda of: of[0])])
+
+
+def _of_scores(judged: Mapping[str, Mapping[str, Mapping[str, Any]]], cell: Cell) -> list[str]:
+    """A line a score that has something to say, a column a task."""
+    lines = []
+    for score in _scores(judged):
+        cells = [cell(of[score]) if score in of else "-" for of in judged.values()]
         if set(cells) - {"", "-"}:
-            lines.append(((missing if value else 0, mean), [score, *cells]))
-    head = ("score", *judged, *(["mean"] if value else []))
-    return markdown_table(head, [line for _, line in sorted(lines, key=lambda of: of[0])])
+            lines.append([score, *cells])
+    return markdown_table(("score", *judged), lines)
+
+
+def _scores(judged: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(name for of in judged.values() for name in of))
 
 
 def _interval(of: Mapping[str, float] | None) -> str:
