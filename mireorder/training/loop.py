@@ -112,14 +112,15 @@ class Learner:
         self._model, self._rows, self._objective = model, rows, objective or Ntp()
         self._small = small = SmallGpt(model) if objective is None and is_small(model) else None
         self.heads = None if small else self._objective.heads(model)
+        # Of weights that the model computes with in bfloat16, copies are learnt: a small step would be rounded away.
+        found = self._learnt()
+        learnt = [weight if weight.dtype == torch.float32 else weight.detach().float() for weight in found]
+        self._halves = [(half, weight) for half, weight in zip(found, learnt, strict=True) if weight is not half]
         self._learn: Callable[[NDArray[np.int64]], Any]
-        self._halves: list[tuple[Any, Any]] = []
         if small:
             self._weights, self._learn = [small.weights], lambda batch: small.loss(*_by_position(rows, batch))
-            learnt = self._learnt()
         else:
-            self._weights, self._learn = self._in_full(), self._backward
-            learnt = self._weights
+            self._weights, self._learn = learnt, self._backward
         self._decayed = [weight for weight in learnt if weight.ndim > 1] if budget.weight_decay else []
         self._optimiser = torch.optim.AdamW(self._weights, lr=learning_rate, weight_decay=0.0, fused=True)
 
@@ -141,16 +142,6 @@ class Learner:
     def _learnt(self) -> list[Any]:
         weights = (*self._model.parameters(), *(self.heads.parameters() if self.heads else ()))
         return [weight for weight in weights if weight.requires_grad]
-
-    def _in_full(self) -> list[Any]:
-        """The learnt weights; of those that the model computes with in bfloat16, float32 copies.
-
-        A small step would be rounded away in bfloat16.
-        """
-        found = self._learnt()
-        full = [weight if weight.dtype == torch.float32 else weight.detach().float() for weight in found]
-        self._halves = [(half, weight) for half, weight in zip(found, full, strict=True) if weight is not half]
-        return full
 
     def _write_halves(self) -> None:
         with torch.no_grad():

@@ -16,11 +16,10 @@ import polars as pl
 import typer
 
 from mireorder.errors import InputError
-from mireorder.evaluate.statistics import Interval, mean_of
 from mireorder.report.comparison import markdown_table
 from pipelines import options
 from pipelines.common import OUT, main_of
-from pipelines.orders.truth import Slots, Truth, finished, range_by_chance, truth_of
+from pipelines.orders.truth import Truth, finished, range_by_chance, truth_of
 from pipelines.pages import again, write_page
 
 Cell = Callable[[Mapping[str, Any]], str]
@@ -53,7 +52,7 @@ def main(
         "least stands first, at the end scores that some of these tasks lack, with the number that has them in "
         "brackets. Short and whole runs are the first quarter of one run of each order and all of it, held against the "
         "other runs alone.",
-        _lost(judged, [name for name, truth in truths.items() if differ(truth)]),
+        _lost(judged, [name for name, truth in truths.items() if truth.orders_differ]),
         "Rank correlation (Spearman) of a score with exact match at the end, over the orders, and its 95% bootstrap "
         "interval:",
         _of_scores(judged, lambda of: _interval(of["at_end"])),
@@ -75,30 +74,19 @@ def read(folder: Path) -> tuple[Truth, dict[str, dict[str, Any]]]:
     """
     results, file = finished(folder, "judged.json")
     truth, judged = truth_of(pl.read_parquet(results).to_dicts()), json.loads(file.read_text(encoding="utf-8"))
-    low = best(truth)[1].low
+    low = truth.best[1].low
     return truth, {score: of | {"inside": of["reached"] >= low} for score, of in judged.items()}
-
-
-def best(truth: Truth) -> tuple[Slots, Interval]:
-    """The order with the highest mean, and this with its interval."""
-    number = int(truth.at_end.mean(1).argmax())
-    return truth.orders[number], mean_of(truth.at_end[number].tolist())
 
 
 def _of_task(name: str, truth: Truth) -> list[str]:
     means = dict(zip(truth.orders, truth.at_end.mean(1).tolist(), strict=True))
-    (order, reached), plain = best(truth), min(means)
+    (order, reached), plain = truth.best, min(means)
     spread = ceiling = "-"
     if truth.error > 0:
         spread = f"{truth.range / truth.error:.1f} ({range_by_chance(len(means)):.1f})"
         ceiling = f"{truth.ceiling:.2f}"
     named = f"{''.join(map(str, order))}: {reached.value:.1%} ({reached.low:.1%} to {reached.high:.1%})"
     return [name, str(truth.seeds), f"{means[plain]:.1%}", named, f"{min(means.values()):.1%}", spread, ceiling]
-
-
-def differ(truth: Truth) -> bool:
-    """Whether the orders are further apart than equal ones would be; of one seed nobody knows."""
-    return not truth.range <= range_by_chance(len(truth.orders)) * truth.error
 
 
 def _lost(judged: Mapping[str, Mapping[str, Mapping[str, Any]]], averaged: Sequence[str]) -> list[str]:

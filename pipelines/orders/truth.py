@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mireorder.errors import InputError
 from mireorder.evaluate.results_folder import RESULTS
-from mireorder.evaluate.statistics import Interval, spearman
+from mireorder.evaluate.statistics import Interval, mean_of, spearman
 
 Slots = tuple[int, ...]
 Floats = NDArray[np.float64]
@@ -63,6 +63,17 @@ class Truth:
     def range(self) -> float:
         """By how much the best order's mean is above the worst's."""
         return float(np.ptp(self.at_end.mean(1)))
+
+    @property
+    def best(self) -> tuple[Slots, Interval]:
+        """The order with the highest mean at the end, and this mean with its 95% bootstrap interval over the seeds."""
+        number = int(self.at_end.mean(1).argmax())
+        return self.orders[number], mean_of(self.at_end[number].tolist())
+
+    @property
+    def orders_differ(self) -> bool:
+        """Whether they are further apart than equal ones would be; of one seed nobody knows, and they may."""
+        return not self.range <= range_by_chance(len(self.orders)) * self.error
 
     def of_seeds(self, seeds: Sequence[int]) -> Truth:
         """What some of the runs say."""
