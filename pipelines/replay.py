@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import numpy as np
 import polars as pl
 import typer
+from numpy.typing import NDArray
 
 from mireorder.evaluate.halving import Reached, halving, rungs
 from mireorder.report.comparison import markdown_table
@@ -28,6 +29,8 @@ from pipelines.pages import again, write_page
 BUDGETS = (1, 2, 3)
 DRAWS = 500
 """Of what begins with random orders."""
+HELD_OUT = 1000
+"""Rows that exact match is a share of: runs say how many were right, not which. These are drawn."""
 SCORES = (
     "usable, masked: least cost",
     "usable, ordered: least cost",
@@ -36,6 +39,8 @@ SCORES = (
     "pairwise, area",
     "subset, area",
 )
+PROBE = SCORES[1]
+"""That names orders in turn with another score."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +83,9 @@ def main(
     names = [one.name for one in tasks]
     of = ", ".join(f"{one.name} ({len(one.curves)} seed(s), {len(one.reached)} orders)" for one in tasks)
     scores = [score for score in SCORES if all(score in one.ranked for one in tasks)]  # labels have others
+    pairs = [(PROBE, score) for score in scores if score != PROBE]
     searches: dict[str, Strategy] = {
-        **{f"search by {score}": partial(_searched, score) for score in scores},
+        **{f"search by {' and '.join(some)}": partial(_searched, some) for some in [*zip(scores), *pairs]},
         "search by chance": _shuffled,
         "random search": _random,
     }
@@ -92,7 +98,8 @@ def main(
         f"Regret: the exact match of the best order less that of the order chosen, in points. Tasks: {of}. A search "
         "looks at the runs of one seed; its regret is by the mean over all seeds. What scores cost is not in the "
         f"budget; of what draws orders by chance, the mean of {DRAWS} draws is given. All searches but the random one, "
-        "which trains as many orders to the end as the budget allows, try the natural order as well.",
+        "which trains as many orders to the end as the budget allows, try the natural order as well. Two scores name "
+        "orders in turn.",
     ]
     for budget in BUDGETS:
         head = (f"budget of {budget} training(s)", *names, "mean")
@@ -131,15 +138,24 @@ def searched(task: Task, order: Sequence[str], budget: int, seed: int) -> str:
 
     def train(names: Sequence[str], share: float) -> Mapping[str, Reached]:
         step = min(curves[names[0]], key=lambda step: abs(step - share * last))
-        return {name: Reached(step, np.array([curves[name][step][0]]), curves[name][step][1]) for name in names}
+        return {
+            name: Reached(step, _right(curves[name][step][0], [seed, int(name)]), curves[name][step][1])
+            for name in names
+        }
 
     steps = rungs(budget, len(task.reached))
     names, _ = halving(entered[: steps[0].orders], steps, train)
     return names[0]
 
 
-def _searched(score: str, task: Task, budget: int, seed: int, _: random.Random) -> str:
-    return searched(task, task.ranked[score], budget, seed)
+def _right(share: float, seed: list[int]) -> NDArray[np.float64]:
+    """Held-out rows, of which a share is right."""
+    return np.where(np.random.default_rng(seed).permutation(HELD_OUT) < round(share * HELD_OUT), 1.0, 0.0)
+
+
+def _searched(scores: Sequence[str], task: Task, budget: int, seed: int, _: random.Random) -> str:
+    turns = zip(*(task.ranked[score] for score in scores), strict=True)
+    return searched(task, list(dict.fromkeys(order for turn in turns for order in turn)), budget, seed)
 
 
 def _shuffled(task: Task, budget: int, seed: int, generator: random.Random) -> str:
@@ -150,6 +166,9 @@ def _random(task: Task, budget: int, _: int, generator: random.Random) -> str:
     return max(generator.sample(list(task.reached), budget), key=lambda name: task.reached[name])
 
 
+BY_CHANCE = (_shuffled, _random)
+
+
 def _first(score: str, task: Task, *_: object) -> str:
     return task.ranked[score][0]
 
@@ -157,8 +176,8 @@ def _first(score: str, task: Task, *_: object) -> str:
 def _row(name: str, choose: Strategy, tasks: Sequence[Task], budget: int) -> list[str]:
     regrets = []
     for task in tasks:
-        generator = random.Random(0)
-        chosen = (choose(task, budget, seed, generator) for seed in task.curves for _ in range(DRAWS))
+        generator, draws = random.Random(0), DRAWS if choose in BY_CHANCE else 1
+        chosen = (choose(task, budget, seed, generator) for seed in task.curves for _ in range(draws))
         regrets.append(100 * fmean(task.reached[task.best] - task.reached[order] for order in chosen))
     return [name, *(f"{regret:.1f}" for regret in [*regrets, fmean(regrets)])]
 

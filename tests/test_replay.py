@@ -8,7 +8,7 @@ import pytest
 
 from mireorder.errors import InputError
 from pipelines import replay
-from pipelines.replay import SCORES, main, searched, task_of
+from pipelines.replay import PROBE, SCORES, main, searched, task_of
 
 ORDERS = ["".join(map(str, order)) for order in permutations(range(3))]
 ENDS = dict(zip(ORDERS, (0.2, 0.9, 0.3, 0.4, 0.5, 0.1), strict=True))  # 021 is the best
@@ -45,6 +45,7 @@ def test_regrets_by_hand(folder, tmp_path, monkeypatch):
     page = (tmp_path / "out" / "README.md").read_text()
     assert f"| search by {SCORES[0]} | 40.0 | 40.0 |" in page, "budget 1: 0.9 less 0.5"
     assert f"| search by {SCORES[0]} | 0.0 | 0.0 |" in page
+    assert f"| search by {PROBE} and {SCORES[0]} | 40.0 | 40.0 |" in page, "012, 201, then 021: two enter"
     assert "| plain | 70.0 | 70.0 |" in page
     assert "| reverse | 80.0 | 80.0 |" in page
     assert "| toy | 20.0% | 90.0% | 10.0% | 021 |" in page

@@ -111,7 +111,7 @@ def test_what_a_search_trained_is_shown(tmp_path, dataset):
     orders = [
         {
             "permutation": order,
-            "cost": 4.5,
+            "costs": {"joint": 4.5},
             "reached": [{"step": step, "exact_match": step / 40 - late, "bits": 1.5} for step in steps],
         }
         for order, steps, late in (([3, 2, 1, 0], [10, 20], 0.0), ([0, 1, 2, 3], [10], 0.125))

@@ -25,8 +25,9 @@ from mireorder.errors import InputError, MireorderError, OutputError
 from mireorder.evaluate import search as module
 from mireorder.evaluate.compare import Setup
 from mireorder.evaluate.halving import Reached, Rung, halving, lead, rungs
+from mireorder.evaluate.orders import area, criterion_gains
 from mireorder.evaluate.search import Contender, best_or_natural, search
-from mireorder.information.criteria.joint import Joint
+from mireorder.information.criteria import Joint, Pairwise
 from mireorder.ordering.best import cost_of, ranked
 from mireorder.reading import Reading
 from mireorder.report.search import search_view, write_search
@@ -46,12 +47,14 @@ SETUP = Setup(seeds=1, budget=Budget(8, 16), evaluations=4, workers=2)
 @pytest.mark.parametrize(
     ("budget", "orders", "seeds", "expected"),
     [
-        (1, 24, 1, [(0.25, 2), (0.5, 2)]),  # 2/4 + 2/4
-        (2, 24, 1, [(0.25, 5), (0.5, 3)]),  # 5/4 + 3/4
-        (3, 24, 1, [(0.25, 8), (0.5, 4)]),  # 8/4 + 4/4
-        (4, 24, 2, [(0.25, 5), (0.5, 3)]),
-        (2, 2, 1, [(0.25, 2), (0.5, 2), (1.0, 2)]),  # all there are: to the end
-        (9, 6, 1, [(0.25, 6), (0.5, 3), (1.0, 2)]),
+        (1, 24, 1, [(0.5, 2)]),
+        (2, 24, 1, [(0.5, 4)]),  # with two to the end there would be two to choose from
+        (3, 24, 1, [(0.5, 4), (1.0, 2)]),  # 4/2 + 2/2
+        (4, 24, 1, [(0.5, 5), (1.0, 3)]),
+        (4, 24, 2, [(0.5, 4)]),
+        (2, 2, 1, [(0.5, 2), (1.0, 2)]),  # all there are: to the end
+        (2, 3, 1, [(0.5, 3)]),
+        (9, 6, 1, [(0.5, 6), (1.0, 3)]),
     ],
 )
 def test_rungs_by_hand(budget, orders, seeds, expected):
@@ -91,30 +94,30 @@ def test_the_better_half_goes_on_and_bits_break_ties():
         bits = {"a": 3, "b": 2, "c": 1, "d": 4}
         return {name: reached(0.1 if name in "ab" else 0.0, bits[name]) for name in names}
 
-    names, found = halving("abcd", [Rung(0.25, 4), Rung(0.5, 2)], train)
+    names, found = halving("abcd", [Rung(0.5, 4), Rung(1.0, 2)], train)
     assert trained == [list("abcd"), list("ba")]
     assert names == list("bacd")
     assert [len(found[name]) for name in "abcd"] == [2, 2, 1, 1]
 
 
 def test_the_natural_order_stays_so_that_the_others_are_held_against_it():
-    shares = {"p": 0.1, "a": 0.4, "b": 0.3, "c": 0.2}
+    shares = {"p": 0.37, "a": 0.4, "b": 0.39, "c": 0.38}
     names, found = halving(
-        "pabc", [Rung(0.25, 4), Rung(0.5, 2)], lambda names, _: {name: reached(shares[name]) for name in names}
+        "pabc", [Rung(0.5, 4), Rung(1.0, 2)], lambda names, _: {name: reached(shares[name]) for name in names}
     )
     assert names == list("apbc")
     assert [len(found[name]) for name in "pabc"] == [2, 2, 1, 1]
 
 
-def test_what_is_surely_behind_is_stopped_at_half_of_the_steps_and_not_before():
+def test_what_is_surely_behind_is_stopped():
     shares = {"a": 0.9, "b": 0.2, "c": 0.85}
 
     def train(names, share):
         return {name: reached(shares[name]) for name in names}
 
-    names, found = halving("bac", [Rung(0.25, 3), Rung(0.5, 3), Rung(1.0, 3)], train)
+    names, found = halving("bac", [Rung(0.5, 3), Rung(1.0, 3)], train)
     assert names == list("acb")
-    assert [len(found[name]) for name in "abc"] == [3, 2, 2], "c is behind in 5 rows of 100"
+    assert [len(found[name]) for name in "abc"] == [2, 1, 1], "c is behind in 5 rows of 100"
 
 
 def test_a_lead_is_taken_in_pairs():
@@ -133,6 +136,46 @@ def test_orders_are_ranked_by_what_they_cost(drawn):
     costs = {order: cost_of(order, table.costs) for order in permutations(range(slots))}
     expected = sorted(costs, key=lambda order: (costs[order], order))[:most]
     assert [tuple(order) for order in ranked(slots, table.costs, most)] == expected
+
+
+# -- which criteria name orders
+
+
+def counted(rows, *criteria):
+    return module._counted(rows, criteria, reading=READING, cutter="digits", between=" ")
+
+
+@pytest.mark.parametrize("most", range(1, 8))
+def test_criteria_name_orders_by_rank_in_turn(most):
+    counts, tallies = counted(ROWS, Pairwise(), Joint())
+    orders, costs = module._named(counts.targets, tallies, most)
+    ranks = {}
+    for turn, tally in enumerate(tallies):
+        gains = criterion_gains(tally.measure(counts.targets.radices), permutations(range(3)))
+        for rank, order in enumerate(sorted(gains, key=lambda order: (-area(gains[order]), order))[:most]):
+            ranks[order] = min(ranks.get(order, (rank, turn)), (rank, turn))
+    expected = sorted(ranks, key=lambda order: ranks[order])
+    assert list(orders.values()) == [*expected, *({(0, 1, 2)} - ranks.keys())]
+    assert list(costs) == list(orders) and list(costs["plain"]) == ["pairwise", "joint"]
+    assert costs["plain"]["joint"] == pytest.approx(-area(gains[0, 1, 2]))
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("{}*{}", ["usable", "pairwise"]),
+        ("ask {} of {} with word{}", ["usable", "pairwise"]),
+        ("{1:~^{0}}", ["usable", "presence"]),
+    ],
+)
+def test_what_names_orders_follows_from_the_sources(source, expected):
+    words = ["lo", "mi", "ta", "ku", "re", "sa", "no", "ve"]
+    rows = [{"s": source.format(a, b, a % 3), "t": f"{a * b:03d}"} for a in range(10, 26) for b in range(16)]
+    if "presence" in expected:
+        rows = [row | {"s": " ".join(words[(n // 2**k) % 8] for k in range(1 + n % 5))} for n, row in enumerate(rows)]
+    counts, tallies = counted(rows)
+    assert [tally.criterion.name for tally in tallies] == expected
+    assert counts.second is None
 
 
 # -- runs that are paused
@@ -188,17 +231,17 @@ def test_what_an_answer_costs_is_the_sum_over_its_tokens():
 def found(tmp_path_factory):
     told = []
     out = tmp_path_factory.mktemp("search") / "out"
-    return search(ROWS, out, reading=READING, cutter="digits", budget=2, setup=SETUP, criterion=Joint(),
+    return search(ROWS, out, reading=READING, cutter="digits", budget=3, setup=SETUP, criteria=["joint"],
                   progress=told.append), told  # fmt: skip
 
 
 @pytest.mark.slow
 def test_a_search_stays_in_its_budget_and_its_plan_is_like_any_other(found):
     found, told = found
-    assert found.evidence["trainings"] == 2.0
-    assert [len(one.reached) for one in found.contenders] == [2, 2, 2, 1, 1]
+    assert found.evidence["trainings"] == 3.0
+    assert [len(one.reached) for one in found.contenders] == [2, 2, 1, 1]
     assert found.chosen in {one.name for one in found.contenders}
-    assert sum(row["step"] == 4 for row in told) == 3, "three orders get to half of the steps"
+    assert sum(row["step"] == 8 for row in told) == 2, "two orders get to the end"
     assert Plan.load(found.folder) == found.plan
     assert found.plan.reading == READING
     assert not (found.folder / module.STATES).exists()
@@ -212,12 +255,12 @@ def test_a_search_that_was_killed_goes_on_and_finds_the_same(found, tmp_path):
     again = tmp_path / "again"
     shutil.copytree(found.folder, again)
     ends = [
-        file for file in (again / "runs").iterdir() if "4" in {str(json.loads(line)["step"]) for line in file.open()}
+        file for file in (again / "runs").iterdir() if "8" in {str(json.loads(line)["step"]) for line in file.open()}
     ]
     ends[0].unlink()
     (again / "mireorder.json").unlink()
     told = []
-    resumed = search(ROWS, again, reading=READING, cutter="digits", budget=2, setup=SETUP, criterion=Joint(),
+    resumed = search(ROWS, again, reading=READING, cutter="digits", budget=3, setup=SETUP, criteria=["joint"],
                      progress=told.append)  # fmt: skip
     assert {row["arm"] for row in told} == {json.loads(next((found.folder / "runs" / ends[0].name).open()))["arm"]}
     assert (resumed.plan, resumed.chosen) == (found.plan, found.chosen)
@@ -228,12 +271,12 @@ def test_a_search_that_was_killed_goes_on_and_finds_the_same(found, tmp_path):
 def test_a_run_that_died_behind_its_last_step_is_measured_as_if_it_had_not(found, tmp_path, monkeypatch):
     """Its state was kept, its rows were not."""
     found, _ = found
-    asked = {"reading": READING, "cutter": "digits", "budget": 2, "setup": SETUP, "criterion": Joint()}
+    asked = {"reading": READING, "cutter": "digits", "budget": 3, "setup": SETUP, "criteria": ["joint"]}
     at = module.run_all
 
     def dies(jobs, workers, progress, finished, scratch):
         def finish(job, rows):
-            if job.until == 4:
+            if job.until == 8:
                 raise KeyboardInterrupt
             finished(job, rows)
 
@@ -242,7 +285,7 @@ def test_a_run_that_died_behind_its_last_step_is_measured_as_if_it_had_not(found
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(module, "run_all", dies)
         search(ROWS, tmp_path / "out", **asked)
-    assert list((tmp_path / "out" / module.STATES).glob("*@4.safetensors"))
+    assert list((tmp_path / "out" / module.STATES).glob("*@8.safetensors"))
     search(ROWS, tmp_path / "out", **asked)
     for path in [*(found.folder / "runs").iterdir(), found.folder / "results.parquet"]:
         assert (tmp_path / "out" / path.relative_to(found.folder)).read_bytes() == path.read_bytes()
@@ -253,7 +296,7 @@ def test_the_folder_of_another_search_is_refused(found, tmp_path):
     found, _ = found
     other = Setup(seeds=1, budget=Budget(9, 16), evaluations=4)
     with pytest.raises(OutputError, match=r"budget\.steps was 8, is 9"):
-        search(ROWS, found.folder, reading=READING, cutter="digits", setup=other, criterion=Joint())
+        search(ROWS, found.folder, reading=READING, cutter="digits", setup=other, criteria=["joint"])
 
 
 @pytest.mark.slow
@@ -262,7 +305,7 @@ def test_a_page_says_what_was_tried_and_what_it_cost(found):
     write_search(found)
     page = (found.folder / "README.md").read_text()
     assert all(f"| {one.name}" in page for one in found.contenders)
-    assert "2.00 trainings in all of 2 allowed" in page
+    assert "3.00 trainings in all of 3 allowed" in page
 
 
 @pytest.mark.parametrize(
@@ -271,15 +314,17 @@ def test_a_page_says_what_was_tried_and_what_it_cost(found):
         ({"budget": 0.5}, "below one for each of 1 seeds"),
         ({"budget": math.nan}, "a budget of nan trainings has no end"),
         ({"budget": math.inf}, "a budget of inf trainings has no end"),
-        ({"setup": Setup(seeds=1, budget=Budget(3, 16))}, "3 steps can't be parted"),
+        ({"setup": Setup(seeds=1, budget=Budget(1, 16))}, "1 steps can't be parted"),
         ({"setup": Setup(models=("tiny", "nano"), seeds=1)}, "a search is of one model"),
         ({"setup": Setup(seeds=1, lora=True)}, "an adapter alone is useless"),
         ({"setup": Setup(models=("no/such",), seeds=1)}, "no/such"),
         ({"cutter": "whole"}, "cutter"),
+        ({"criteria": ["joint", "subset", "joint"]}, "criterion joint is named twice"),
+        ({"criteria": ["none"]}, "there is no criterion 'none'"),
     ],
 )
 def test_what_can_not_be_searched_is_refused_before_anything_is_trained(options, message, tmp_path):
-    asked = {"cutter": "digits", "setup": SETUP, "criterion": Joint()} | options
+    asked = {"cutter": "digits", "setup": SETUP, "criteria": ["joint"]} | options
     with pytest.raises(MireorderError, match=message):
         search(ROWS, tmp_path / "out", reading=READING, **asked)
     assert not (tmp_path / "out").exists()
@@ -289,7 +334,7 @@ def test_a_row_that_can_not_be_cut_is_named_as_it_was_given(tmp_path):
     file = tmp_path / "bad.txt"
     file.write_text("".join(f"{row['s']}={row['t']}\n" for row in ROWS) + "1*1=abc\n")
     with pytest.raises(InputError, match=rf"^bad\.txt, row {len(ROWS)}: .*; fix it, or leave the row out$"):
-        search(file, tmp_path / "out", reading=Reading(separator="="), cutter="digits", setup=SETUP, criterion=Joint())
+        search(file, tmp_path / "out", reading=Reading(separator="="), cutter="digits", setup=SETUP, criteria=["joint"])
 
 
 @pytest.mark.slow
@@ -304,7 +349,7 @@ def test_names_of_units_are_text_in_the_table(found):
 @pytest.mark.slow
 def test_criteria_without_costs_rank_by_what_comes_early(found):
     found, _ = found
-    costs = [one.cost for one in found.contenders if one.name != "plain"]
+    costs = [one.costs["joint"] for one in found.contenders if one.name != "plain"]
     assert len({round(cost, 6) for cost in costs}) > 1, "the whole information is the same in every order"
 
 
@@ -322,13 +367,13 @@ def test_on_the_command_line(tmp_path, capsys):
 
 
 def test_the_natural_order_is_kept_where_the_lead_over_it_is_noise():
-    plain = Contender("plain", (0, 1), 1.0, (reached(0.2), reached(0.50)))
-    better = Contender("1-0", (1, 0), 0.9, (reached(0.3), reached(0.9)))
+    plain = Contender("plain", (0, 1), {"joint": 1.0}, (reached(0.2), reached(0.50)))
+    better = Contender("1-0", (1, 0), {"joint": 0.9}, (reached(0.3), reached(0.9)))
     assert best_or_natural([better, plain]) == (better, lead(better.reached[1], plain.reached[1]))
     one_more = np.array(plain.reached[1].right)
     one_more[-1] = 1
-    noise = Contender("1-0", (1, 0), 0.9, (reached(0.3), Reached(1, one_more, 1.0)))
+    noise = Contender("1-0", (1, 0), {"joint": 0.9}, (reached(0.3), Reached(1, one_more, 1.0)))
     assert best_or_natural([noise, plain])[0] is plain
-    stopped = Contender("plain", (0, 1), 1.0, (reached(0.2),))
+    stopped = Contender("plain", (0, 1), {"joint": 1.0}, (reached(0.2),))
     led = lead(better.reached[0], stopped.reached[0])
     assert best_or_natural([better, stopped]) == (better, led), "it was surely behind before"

@@ -24,7 +24,7 @@ def search(
     *,
     rows: options.Rows,
     units: options.Units,
-    scores: options.Scores,
+    scores: options.SeveralScores,
     model: Annotated[str, Option("preset ({names}), model folder or hub id", "Model", names=choices.presets)] = "tiny",
     lora: Annotated[bool, Option("train LoRA adapters", "Model")] = False,
     budget: Annotated[float, Option("trainings that the search may cost", "Training", least=1)] = 2.0,
@@ -35,9 +35,9 @@ def search(
 ) -> None:
     """Find the order that your model learns best, within a budget of trainings.
 
-    Criterion usable ranks the orders, unless another is named. The first of them and the natural order are trained for
-    a quarter of the steps, the better half for half of them. The folder holds the plan. A search that was killed
-    resumes, and a larger budget goes on from a smaller one.
+    Criteria usable and pairwise (of texts, presence) name orders in turn, unless others are given. These and the
+    natural order are trained for half of the steps, the better half to the end. The folder holds the plan. A search
+    that was killed resumes, and a larger budget goes on from a smaller one.
 
     Example: mireorder search mul.txt --split = --cutter digits --steps 3000 --budget 2 --out found/
     """
@@ -54,7 +54,6 @@ def search(
             reached[row["arm"], row["seed"]] = row["step"]
             bar(sum(reached.values()), f"{row['arm']}: {row['exact_match']:.1%}")
 
-        asked = "usable" if scores.criterion == "auto" else scores.criterion
         found = search_orders(
             data,
             out,
@@ -62,7 +61,7 @@ def search(
             cutter=units.made(rows.labels),
             budget=budget,
             setup=setup,
-            criterion=options.criterion(asked, scores.given),
+            criteria=[] if scores.criterion == "auto" and not scores.given else scores.several(),
             progress=progress,
         )
     write_search(found)

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mireorder.errors import InputError
-from mireorder.evaluate.statistics import Interval, bootstrap
+from mireorder.evaluate.statistics import Interval, mean_of_rows
 
-SHARES = (0.25, 0.5, 1.0)
-"""How far runs are trained, as a share of all steps. Ranks by a tenth of the steps say little."""
-FEWEST, MOST = 2, 1_000_000
-"""Orders that are searched, and trainings that a budget stays below."""
+SHARES = (0.5, 1.0)
+"""How far runs are trained, as a share of all steps. Ranks by a quarter of the steps say little."""
+FEWEST, FEW, MOST = 2, 4, 1_000_000
+"""Orders that are searched, those that are too few to choose from, and trainings that a budget stays below."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,9 @@ class Reached:
 
 
 def rungs(budget: float, orders: int, seeds: int = 1) -> list[Rung]:
-    """How many orders are trained how far: as many as the budget allows, half of them from rung to rung.
+    """How many orders are trained how far: as many as the budget allows, the better half of them to the end.
 
-    The last rung, of whole trainings, is reached only where there are no more orders to try.
+    Where that leaves fewer than four, with a budget below 3, more are trained, to half of the steps only.
 
     Args:
         budget: in whole trainings.
@@ -76,14 +76,11 @@ def rungs(budget: float, orders: int, seeds: int = 1) -> list[Rung]:
             f"a budget of {budget:g} trainings is below one for each of {seeds} seeds",
             remedy=f"allow {seeds} or more",
         )
-    for most in range(orders, FEWEST, -1):
-        short = [Rung(SHARES[0], most), Rung(SHARES[1], _half(most))]
-        if _trainings(short) * seeds <= budget:
-            break
-    else:
-        most, short = FEWEST, [Rung(SHARES[0], FEWEST), Rung(SHARES[1], FEWEST)]
-    whole = [*short, Rung(SHARES[2], _half(_half(most)))]
-    return whole if _trainings(whole) * seeds <= budget else short
+    for most in range(orders, min(FEW, orders) - 1, -1):
+        whole = [Rung(SHARES[0], most), Rung(SHARES[1], max(FEWEST, -(-most // 2)))]
+        if sum(rung.orders for rung in whole) * SHARES[0] * seeds <= budget:
+            return whole
+    return [Rung(SHARES[0], min(orders, int(budget / (SHARES[0] * seeds))))]
 
 
 def halving(
@@ -91,8 +88,8 @@ def halving(
 ) -> tuple[list[str], dict[str, list[Reached]]]:
     """Train orders further and further, fewer and fewer.
 
-    The first of them stays, so that the others are held against it at every step. From half of the steps on, an order
-    that is surely behind the best (its interval lies below) is stopped as well, be it the first.
+    What is surely behind the best (its interval lies below) is stopped. The first order is the last to give way
+    otherwise, so that the others are held against it at every step.
 
     Args:
         names: of the orders; the first is the natural one.
@@ -110,12 +107,10 @@ def halving(
             reached[name].append(found[name])
         left.sort(key=lambda name: (-found[name].exact_match, found[name].bits))
         if number + 1 < len(steps):
-            most = steps[number + 1].orders
-            kept = left[:most]
-            if names[0] in left[most:]:
+            going = [name for name in left if lead(found[name], found[left[0]]).high >= 0]
+            kept = going[: steps[number + 1].orders]
+            if names[0] in going and names[0] not in kept:
                 kept[-1] = names[0]
-            if rung.share >= SHARES[1]:
-                kept = [name for name in kept if lead(found[name], found[left[0]]).high >= 0]
             stopped = [name for name in left if name not in kept] + stopped
             left = kept
     return left + stopped, reached
@@ -123,14 +118,4 @@ def halving(
 
 def lead(one: Reached, other: Reached) -> Interval:
     """How much more one gets right than another, with a 95% bootstrap interval over the held-out rows, in pairs."""
-    return bootstrap(lambda samples: samples.mean(1), one.right - other.right, resamples=2000)
-
-
-def _half(orders: int) -> int:
-    return max(FEWEST, -(-orders // 2))
-
-
-def _trainings(steps: Sequence[Rung]) -> float:
-    """What rungs cost in whole trainings: each resumes the runs of the one before."""
-    shares = [0.0, *(rung.share for rung in steps)]
-    return sum(rung.orders * (rung.share - before) for rung, before in zip(steps, shares, strict=False))
+    return mean_of_rows(one.right - other.right)

@@ -1,8 +1,9 @@
 """Which order should this data be learnt in? Scores rank the orders; short trainings of the user's model decide.
 
-The orders that the scores rank first and the natural one are trained for a quarter of the steps, the better half of
-them for half of the steps (`mireorder.evaluate.halving`). Each run is the beginning of the training that follows, with
-its schedule, and is paused and taken up again, not begun anew.
+Scores fail on different data, so two of different kinds name orders in turn: what a network can use, and what is
+counted. These orders and the natural one are trained for half of the steps, the better half of them to the end
+(`mireorder.evaluate.halving`). Each run is the beginning of the training that follows, with its schedule, and is paused
+and taken up again, not begun anew.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -27,20 +29,25 @@ from mireorder.evaluate.statistics import Interval
 from mireorder.evaluate.worker import Job, ResultRow, run_all
 from mireorder.files import WORK
 from mireorder.fitting.asked import complete
+from mireorder.information.criteria import CRITERIA
 from mireorder.information.criteria.criterion import Measure
 from mireorder.information.criteria.usable import Usable
 from mireorder.ordering.best import cost_of, ranked
-from mireorder.ordering.order import Order
+from mireorder.ordering.order import Order, made
 from mireorder.reading import Reading
 from mireorder.storage import require_local
 
 if TYPE_CHECKING:
     from mireorder.cutting import Cutter
+    from mireorder.cutting.targets import Targets
+    from mireorder.fitting.counts import Counts, Tally
     from mireorder.information.criteria import Criterion
     from mireorder.ordering.plan import Plan
 
 FILE, STATES = "search.json", "states"
 PLAIN = "plain"
+COUNTED = ("pairwise", "presence")
+"""Criteria besides `Usable`: the first that can score the sources."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +57,13 @@ class Contender:
     Attributes:
         name: its slots by step, ``3-2-1-0``, or ``plain``.
         permutation: slots by step.
-        cost: bits of an answer by the criterion; of one that has no costs, less the area under its cumulative scores.
+        costs: criterion -> bits of an answer; of one that has no costs, less the area under its cumulative scores.
         reached: what it reached, rung by rung.
     """
 
     name: str
     permutation: tuple[int, ...]
-    cost: float
+    costs: Mapping[str, float]
     reached: tuple[Reached, ...]
 
     def as_dict(self) -> dict[str, Any]:
@@ -64,7 +71,8 @@ class Contender:
         steps = [
             {"step": at.step, "exact_match": round(at.exact_match, 6), "bits": round(at.bits, 6)} for at in self.reached
         ]
-        return {"permutation": list(self.permutation), "cost": round(self.cost, 6), "reached": steps}
+        costs = {name: round(bits, 6) for name, bits in self.costs.items()}
+        return {"permutation": list(self.permutation), "costs": costs, "reached": steps}
 
 
 @dataclass(frozen=True)
@@ -104,7 +112,7 @@ def search(
     cutter: Cutter | str,
     budget: float = 2.0,
     setup: Setup | None = None,
-    criterion: Criterion | None = None,
+    criteria: Sequence[Criterion | str] = (),
     progress: Callable[[ResultRow], None] | None = None,
     **options: Any,
 ) -> Search:
@@ -120,7 +128,8 @@ def search(
         cutter: a cutter or its name.
         budget: in trainings of the model by the setup; what scores cost is not in it.
         setup: one model, seeds, steps. Run ``s`` has the same initial weights and row order under every order.
-        criterion: that ranks the orders; `Usable` by default.
+        criteria: or their names: these name orders in turn, by rank. By default `Usable`, and besides it `Pairwise`, or
+            of sources that are not numbers `Presence`.
         progress: called with every row as it is measured.
         **options: what else ``mireorder.count`` takes.
 
@@ -128,28 +137,29 @@ def search(
         The search; its plan is written.
 
     Raises:
-        InputError: the budget is below one training, or rows can't be read or cut.
+        InputError: the budget is below one training, a criterion is named twice, or rows can't be read or cut.
         MireorderError: what ``fit`` and ``apply`` raise; there is no such model; ``out`` holds something else.
     """
-    from mireorder.stages import count, plan_of
+    from mireorder.stages import plan_of
 
-    out, setup, criterion = require_local(out), settled(setup or Setup(seeds=1)), criterion or Usable()
+    out, setup = require_local(out), settled(setup or Setup(seeds=1))
     cutter = complete(cutter, data, reading)
-    _refuse(setup, budget, cutter)
+    asked = [made(criterion, CRITERIA, "criterion") for criterion in criteria]
+    _refuse(setup, budget, cutter, asked)
     options, as_given = {"between": reading.separator or " ", **options, "cutter": cutter}, reading
     split, reading = split_rows(data, reading)
     begun = time.monotonic()
     with working(out, "search"):
         try:
-            counts = count(split, reading=reading, criterion=criterion, tie_breaker=None, **options)
+            counts, tallies = _counted(split, asked, reading=reading, **options)
         except InputError:
             refuse_rows(data, as_given, cutter)
             raise
-        orders, costs = _ranked(counts, budget, setup.seeds)
+        orders, costs = _named(counts.targets, tallies, most=int(budget / (SHARES[0] * setup.seeds)) + 1)
         seconds = time.monotonic() - begun
         runs, contenders = _trained(split, orders, costs, budget, out, setup, progress, reading=reading, **options)
         chosen, led = best_or_natural(contenders)
-        plan = plan_of(counts, Order(criterion=criterion, permutation=chosen.permutation, resamples=0))
+        plan = plan_of(counts, Order(permutation=chosen.permutation, resamples=0))
         stability = replace(plan.stability, search=_evidence(setup, budget, contenders))
         plan = replace(plan, reading=as_given, stability=stability)
         plan.save(out)
@@ -158,22 +168,40 @@ def search(
     return Search(out, plan, contenders, led, chosen.name, seconds, runs.rows)
 
 
-def _refuse(setup: Setup, budget: float, cutter: Cutter) -> None:
+def _refuse(setup: Setup, budget: float, cutter: Cutter, criteria: Sequence[Criterion]) -> None:
     """Raise InputError for what can be known before networks are trained for scores."""
     if len(setup.models) > 1:
         raise InputError("a search is of one model", remedy="search for each by itself")
     rungs(budget, FEWEST, setup.seeds)
     if _budget(setup).steps < round(1 / SHARES[0]):
         problem = f"{_budget(setup).steps} steps can't be parted"
-        raise InputError(problem, remedy="train for 4 or more, better thousands")
+        raise InputError(problem, remedy="train for 2 or more, better thousands")
     if cutter.of_ids:
         raise InputError("orders of tokens can't be searched", remedy="take units that are text")
+    names = [criterion.name for criterion in criteria]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"criterion {name} is named twice", remedy="name it once")
+
+
+def _counted(data: Any, criteria: Sequence[Criterion], **options: Any) -> tuple[Counts, list[Tally]]:
+    """Counts of the first criterion, and what was counted for each."""
+    from mireorder.stages import count
+
+    if criteria:
+        every = [count(data, criterion=criterion, tie_breaker=None, **options) for criterion in criteria]
+        return every[0], [counts.first for counts in every]
+    for second in COUNTED:
+        counts = count(data, criterion=Usable(), tie_breaker=second, **options)
+        if counts.second and counts.second.problem is None:
+            return replace(counts, second=None), [counts.first, counts.second]
+    return replace(counts, second=None), [counts.first]
 
 
 def _trained(
     split: Any,
     orders: Mapping[str, tuple[int, ...]],
-    costs: Mapping[str, float],
+    costs: Mapping[str, Mapping[str, float]],
     budget: float,
     out: Path,
     setup: Setup,
@@ -209,17 +237,30 @@ def best_or_natural(contenders: Sequence[Contender]) -> tuple[Contender, Interva
     return best, led
 
 
-def _ranked(counts: Any, budget: float, seeds: int) -> tuple[dict[str, tuple[int, ...]], dict[str, float]]:
-    """The orders by name, the natural one and those of least cost by rank, and what each costs."""
-    slots, tally = len(counts.targets.cutter.slots), counts.first
-    measure = tally.measure(counts.targets.radices)
-    estimator = Order(criterion=tally.criterion).decisive(tally.criterion)
-    costs = partial(_early, measure, estimator)
-    most = int(4 * budget / seeds) + 1  # a quarter of a training is the least that an order takes
-    found = [tuple(order) for order in ranked(slots, costs, most)] if slots > 1 else []
+def _named(
+    targets: Targets, tallies: Sequence[Tally], most: int
+) -> tuple[dict[str, tuple[int, ...]], dict[str, dict[str, float]]]:
+    """The orders by name, as the criteria name them in turn, and the natural one; and what each costs by criterion.
+
+    Args:
+        targets: how they are cut.
+        tallies: of each criterion.
+        most: orders that each of them names, at most.
+    """
+    slots = len(targets.cutter.slots)
+    costs = {
+        tally.criterion.name: partial(
+            _early, tally.measure(targets.radices), Order(criterion=tally.criterion).decisive(tally.criterion)
+        )
+        for tally in tallies
+    }
+    lists = [ranked(slots, of, most) for of in costs.values()] if slots > 1 else []
     natural = tuple(range(slots))
-    orders = {PLAIN if order == natural else "-".join(map(str, order)): order for order in [*found, natural]}
-    return orders, {name: cost_of(order, costs) for name, order in orders.items()}
+    in_turn = [tuple(order) for turn in zip_longest(*lists) for order in turn if order]
+    orders = {PLAIN if order == natural else "-".join(map(str, order)): order for order in [*in_turn, natural]}
+    return orders, {
+        name: {criterion: cost_of(order, of) for criterion, of in costs.items()} for name, order in orders.items()
+    }
 
 
 def _early(measure: Measure, estimator: str, sets: Sequence[Sequence[int]]) -> Any:

@@ -45,14 +45,17 @@ def bootstrap(
         members make it too narrow: of five, the least and the most that can come out are the sample's extremes.
     """
     draws = np.random.default_rng(seed).integers(0, len(sample), (resamples, len(sample)))
-    found = statistic(sample[draws])
-    value = float(statistic(sample[None])[0])
-    found = found[~np.isnan(found)]
-    if not len(found):
-        return Interval(value, value, value)
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(found, [tail, 1 - tail])
-    return Interval(value, float(low), float(high))
+    return _percentiles(float(statistic(sample[None])[0]), statistic(sample[draws]))
+
+
+def mean_of_rows(values: NDArray[np.float64], resamples: int = 2000) -> Interval:
+    """The mean of many values of which few differ, such as right and wrong, with its bootstrap interval.
+
+    How often each value is drawn is all that counts, so that is drawn.
+    """
+    distinct, counts = np.unique(values, return_counts=True)
+    drawn = np.random.default_rng(0).multinomial(len(values), counts / len(values), resamples)
+    return _percentiles(float(values.mean()), drawn @ distinct / len(values))
 
 
 def mean_of(values: Sequence[float]) -> Interval:
@@ -85,6 +88,16 @@ def spearman(x: Sequence[float], y: Sequence[float], resamples: int = 2000) -> I
 def first_at(steps: Sequence[int], values: Sequence[float], level: float) -> int | None:
     """The first of ascending steps at which a value has reached a level, None if none has."""
     return next((step for step, value in zip(steps, values, strict=True) if value >= level), None)
+
+
+def _percentiles(value: float, found: NDArray[np.float64]) -> Interval:
+    """What a sample gives, and between which of what its resamples give 95% of them lie."""
+    found = found[~np.isnan(found)]
+    if not len(found):
+        return Interval(value, value, value)
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(found, [tail, 1 - tail])
+    return Interval(value, float(low), float(high))
 
 
 def _rank_correlation(samples: NDArray[np.float64]) -> NDArray[np.float64]:

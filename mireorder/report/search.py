@@ -42,9 +42,10 @@ def write_search(search: Search) -> None:
         *(f"- {in_markdown(line)}" for line in _conclusions(search)),
         *(["", f"![accuracy over steps]({PICTURE})"] if drawn else []),
         "",
-        "Cost: bits of an answer by the criterion, the sum over the order's steps; of a criterion that has no costs, "
-        "less the area under its cumulative scores. Bits: what an answer costs the trained model, which breaks ties in "
-        "exact match. `results.parquet` has a row for each run and step measured.",
+        "A criterion's column: what an answer costs by its scores, in bits, the sum over the order's steps; of a "
+        "criterion that has no costs, less the area under its cumulative scores. Criteria name orders in turn, the "
+        "cheapest first. Bits: what an answer costs the trained model, which breaks ties in exact match. "
+        "`results.parquet` has a row for each run and step measured.",
     ]
     write_text(search.folder / PAGE, "\n".join(lines) + "\n")
 
@@ -66,21 +67,22 @@ def _steps(search: Search) -> list[int]:
 
 
 def _head(search: Search) -> list[str]:
-    return ["order", "units by step", "cost", *(f"step {step:,}" for step in _steps(search)), "bits"]
+    return ["order", "units by step", *search.contenders[0].costs, *(f"step {s:,}" for s in _steps(search)), "bits"]
 
 
 def _cells(search: Search, one: Contender) -> list[str]:
     by_step = {at.step: f"{at.exact_match:.1%}" for at in one.reached}
     shown = [by_step.get(step, "") for step in _steps(search)]
     name = one.name + (" *" if one.name == search.chosen else "")
-    return [name, search.plan.named(one.permutation), f"{one.cost:.3f}", *shown, f"{one.reached[-1].bits:.3f}"]
+    costs = [f"{bits:.3f}" for bits in one.costs.values()]
+    return [name, search.plan.named(one.permutation), *costs, *shown, f"{one.reached[-1].bits:.3f}"]
 
 
 def _conclusions(search: Search) -> Sequence[str]:
-    evidence, criterion = search.evidence, search.plan.criterion["name"]
+    evidence, criteria = search.evidence, " and ".join(search.contenders[0].costs)
     spent = (
         f"{len(search.contenders)} orders were trained, {evidence['trainings']:.2f} trainings in all of "
-        f"{evidence['budget']:g} allowed; {criterion} took {search.scoring_seconds:.0f} s besides"
+        f"{evidence['budget']:g} allowed; {criteria} took {search.scoring_seconds:.0f} s besides"
     )
     if search.chosen == "plain":
         best = search.contenders[0]

@@ -143,7 +143,7 @@ _SEARCH = entries_of(
             entries_of(
                 {
                     "permutation": _SLOTS,
-                    "cost": finite_number(),
+                    "costs": members_of(finite_number()),
                     "reached": list_of(
                         entries_of({"step": whole_number(1), "exact_match": _SHARE, "bits": finite_number()})
                     ),
