@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 FILE, STATES = "search.json", "states"
 PLAIN = "plain"
 COUNTED = ("pairwise", "presence")
-"""Criteria besides `Usable`: the first that can score the sources."""
+"""Criteria besides `Usable`: of numbers, and of words where the sources hold none."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,7 @@ def search(
         cutter: a cutter or its name.
         budget: in trainings of the model by the setup; what scores cost is not in it.
         setup: one model, seeds, steps. Run ``s`` has the same initial weights and row order under every order.
-        criteria: or their names: these name orders in turn, by rank. By default `Usable`, and besides it `Pairwise`, or
-            of sources that are not numbers `Presence`.
+        criteria: that name orders in turn, by rank, or their names; by default `Usable` and the first of `COUNTED`.
         progress: called with every row as it is measured.
         **options: what else ``mireorder.count`` takes.
 
@@ -144,14 +143,13 @@ def search(
 
     out, setup = require_local(out), settled(setup or Setup(seeds=1))
     cutter = complete(cutter, data, reading)
-    asked = [made(criterion, CRITERIA, "criterion") for criterion in criteria]
-    _refuse(setup, budget, cutter, asked)
+    _refuse(setup, budget, cutter, criteria)
     options, as_given = {"between": reading.separator or " ", **options, "cutter": cutter}, reading
     split, reading = split_rows(data, reading)
     begun = time.monotonic()
     with working(out, "search"):
         try:
-            counts, tallies = _counted(split, asked, reading=reading, **options)
+            counts, tallies = _counted(split, criteria, reading=reading, **options)
         except InputError:
             refuse_rows(data, as_given, cutter)
             raise
@@ -168,7 +166,7 @@ def search(
     return Search(out, plan, contenders, led, chosen.name, seconds, runs.rows)
 
 
-def _refuse(setup: Setup, budget: float, cutter: Cutter, criteria: Sequence[Criterion]) -> None:
+def _refuse(setup: Setup, budget: float, cutter: Cutter, criteria: Sequence[Criterion | str]) -> None:
     """Raise InputError for what can be known before networks are trained for scores."""
     if len(setup.models) > 1:
         raise InputError("a search is of one model", remedy="search for each by itself")
@@ -178,13 +176,13 @@ def _refuse(setup: Setup, budget: float, cutter: Cutter, criteria: Sequence[Crit
         raise InputError(problem, remedy="train for 2 or more, better thousands")
     if cutter.of_ids:
         raise InputError("orders of tokens can't be searched", remedy="take units that are text")
-    names = [criterion.name for criterion in criteria]
+    names = [made(criterion, CRITERIA, "criterion").name for criterion in criteria]
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"criterion {name} is named twice", remedy="name it once")
 
 
-def _counted(data: Any, criteria: Sequence[Criterion], **options: Any) -> tuple[Counts, list[Tally]]:
+def _counted(data: Any, criteria: Sequence[Criterion | str], **options: Any) -> tuple[Counts, list[Tally]]:
     """Counts of the first criterion, and what was counted for each."""
     from mireorder.stages import count
 
