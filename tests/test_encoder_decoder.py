@@ -87,7 +87,7 @@ def test_generated_ids_are_restored(example, rows, plan, tokenizer, monkeypatch)
 
 @pytest.mark.slow
 def test_both_orders_are_learnt(example, tmp_path):
-    assert min(example.main(tmp_path, 1500).values()) > 0.5
+    assert min(example.main(tmp_path, 600).values()) > 0.5
 
 
 def test_the_pipeline_measures_every_order_and_resumes(tmp_path, monkeypatch):
