@@ -47,8 +47,8 @@ def main(
 ) -> None:
     """Train a small model on the natural order, a fixed one and every order, on few and on many rows.
 
-    A model of every order learns each row in random orders, behind markers, and then answers in whichever it is made
-    to. It sees each row in many spellings, which may do what regularisation does: so fixed orders are trained with
+    A model of every order learns each row in random orders, digits behind markers, and then answers in whichever it is
+    made to. It sees each row in many spellings, which may do what regularisation does: so fixed orders are trained with
     weight decay and with dropout as well.
     """
     scale = replace(SMALL, steps=10) if small else replace(FULL, seeds=2, steps=3000)
@@ -73,9 +73,9 @@ def main(
     parts = [
         f"{answers.story[0].upper()}{answers.story[1:]}. Exact match of restored answers on "
         f"{len(answers.splits['test']):,} held-out rows, after {scale.steps:,} steps of {batch_size} rows, by the rows "
-        "that are learnt. `shuffle` learns every order. Of digits each stands behind a marker; behind `:` stands the "
-        "order in which such a model is made to answer, where it is not left to itself. *As many tokens* are fewer "
-        "steps, as markers double the tokens of a row.",
+        "that are learnt. `shuffle` learns every order: of digits, each behind a marker, and of fields other orders in "
+        "each epoch. Behind `:` stands the order in which such a model is made to answer, where it is not left to "
+        "itself. *As many tokens* are fewer steps, as markers double the tokens of a row.",
         *results(rows, columns),
         *made_by(again("every_order"), FOLDER),
     ]

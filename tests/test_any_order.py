@@ -164,7 +164,7 @@ def test_real_vocabularies(real, vocabulary):
 
 def test_who_did_not_learn_every_order_is_refused():
     for plan in PLAN.decode_in("plain"), fit(ROWS, **COLUMNS, cutter="digits", order="plain"):
-        with pytest.raises(InputError, match="did not learn every order of all slots; fit with cutter='digits'"):
+        with pytest.raises(InputError, match="did not learn every order of marked digits; fit with cutter='digits'"):
             SlotTokens.of(plan, TOKENIZER)
 
 

@@ -59,9 +59,9 @@ def test_what_is_no_order_is_refused(order):
 
 
 def test_a_plan_without_markers_can_be_asked_for_no_order():
-    with pytest.raises(InputError, match=r"kind fixed has no markers.*policy='shuffle' and markers=True"):
+    with pytest.raises(InputError, match=r"kind fixed has neither markers nor JSON fields.*markers=True"):
         plan_of(Digits("pad", width=3), range(3)).decode_in("plain")
-    with pytest.raises(InputError, match="kind set has no markers"):
+    with pytest.raises(InputError, match="kind set has neither markers"):
         plan_of(Labels(names=("a", "b")), range(2), policy="shuffle").decode_in("plain")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 from mireorder.errors import InputError
 from mireorder.files import write_text
 from mireorder.ordering.bundle import require_one
-from mireorder.ordering.every_order import order_named
+from mireorder.ordering.every_order import has_keys, learns_every_order, order_named
 from mireorder.reading import Reading
+
+if TYPE_CHECKING:
+    from mireorder.ordering.plan import Plan
 
 BEAM, MOST_SLOTS, ROWS = 24, 12, 1000
 """Orders that are followed at once (all of four slots), slots that are searched, validation rows that are looked at."""
@@ -57,7 +60,8 @@ def choose_order(
     The order is taken in which the natural answers cost the model the least. ``decode="best"`` then answers in it.
 
     Args:
-        model_folder: a model that learnt every order: trained on rows of policy ``shuffle`` with markers.
+        model_folder: a model that learnt every order: trained on rows of policy ``shuffle``, of padded digits with
+            markers, or of JSON fields, of which only the values count.
         data: validation rows, which the model did not learn: whatever `mireorder.fit` takes. Of several splits,
             ``validation`` is read; the rows that it is measured on must be others.
         orders: to choose from, as `Plan.decode_in` takes them; None searches, of up to four slots all.
@@ -69,20 +73,14 @@ def choose_order(
     Raises:
         InputError: the model did not learn every order, an order is none, or there are no rows that can be used.
     """
-    from mireorder.tokenizing.tokens import encode_prompts
-    from mireorder.training.any_order import SlotTokens, codes_of, unit_nats
     from mireorder.training.generate import CHOICE_FILE, load_pipeline
 
     pipeline = load_pipeline(model_folder, device)
-    plan, tokenizer = require_one(pipeline.plan, "choose"), pipeline.tokenizer
-    tokens = SlotTokens.of(plan, tokenizer)
+    plan = require_one(pipeline.plan, "choose")
+    measure = _measure_of(pipeline.model, pipeline.tokenizer, plan, batch_size)
     named = None if orders is None else [order_named(order, len(plan.units)) for order in orders]
     asked, targets = _validation_rows(data, plan, reading, rows)
-    prompts, codes = encode_prompts(asked, tokenizer), codes_of(plan, targets)
-
-    def nats(order: Sequence[int]) -> NDArray[np.float64]:
-        return unit_nats(pipeline.model, prompts, codes, tokens, order, batch_size)
-
+    nats = measure(asked, targets)
     found = cheapest_orders(nats, len(plan.units), named)
     bits = {",".join(map(str, order)): round(cost / math.log(2), 6) for cost, order in found}
     choice = Choice(list(found[0][1]), bits, len(asked))
@@ -122,31 +120,77 @@ def cheapest_orders(
     return begun
 
 
-def decoded(model: Any, tokenizer: Any, plan: Any, held_out: Mapping[str, Any]) -> dict[str, list[list[int]]]:
+def _measure_of(
+    model: Any, tokenizer: Any, plan: Plan, batch_size: int = 64
+) -> Callable[[Sequence[str], Sequence[str]], Nats]:
+    """What prompts and natural targets cost a model of every order, by order. Raises InputError if it is none."""
+    from mireorder.evaluate.surprise import field_nats
+    from mireorder.tokenizing.tokens import encode_prompts
+    from mireorder.training.any_order import SlotTokens, codes_of, unit_nats
+
+    if has_keys(plan) and learns_every_order(plan):
+        return lambda prompts, targets: (
+            lambda order: field_nats(model, tokenizer, plan, prompts, targets, order, batch_size)
+        )
+    tokens = SlotTokens.of(plan, tokenizer)
+
+    def of(prompts: Sequence[str], targets: Sequence[str]) -> Nats:
+        ids, codes = encode_prompts(prompts, tokenizer), codes_of(plan, targets)
+        return lambda order: unit_nats(model, ids, codes, tokens, order, batch_size)
+
+    return of
+
+
+def decoded(model: Any, tokenizer: Any, plan: Plan, held_out: Mapping[str, Any]) -> dict[str, list[list[int]]]:
     """What a model of every order emits in the plain order, in reverse, by confidence and in the best order.
 
     The best order of one half of the held-out rows is chosen on the other half: no answer has a say in its own order.
+    JSON fields are not decoded by confidence, and in no order where rows lack some.
 
     Args:
         model: a transformers model.
         tokenizer: its tokenizer.
         plan: of its rows.
-        held_out: ``prompts``, ids, and the natural ``targets``.
+        held_out: ``prompts``, ids, and their texts, the natural ``targets``, and how long a completion is.
     """
-    from mireorder.training.any_order import SlotTokens, answers, codes_of, unit_nats
-
-    tokens, slots, prompts = SlotTokens.of(plan, tokenizer), len(plan.units), held_out["prompts"]
-    codes, end = codes_of(plan, held_out["targets"]), tokenizer.eos_token_id
+    slots, prompts, targets = len(plan.units), held_out["prompts"], held_out["targets"]
+    if has_keys(plan) and any(len(plan.cutter.split(target).units) < slots for target in targets):
+        return {}
+    answer = _answers_of(model, tokenizer, plan, held_out)
     orders: dict[str, Sequence[int] | None] = {"plain": range(slots), "reverse": range(slots)[::-1], "confident": None}
-    found = {name: answers(model, prompts, tokens, end, order) for name, order in orders.items()}
+    if has_keys(plan):
+        del orders["confident"]
+    found = {name: answer(prompts, order) for name, order in orders.items()}
     if slots > MOST_SLOTS or len(prompts) < 2:
         return found
-    nats = cache(lambda order: unit_nats(model, prompts, codes, tokens, order))
+    nats = cache(_measure_of(model, tokenizer, plan)(held_out["prompt_texts"], targets))
     best: list[list[int]] = [[] for _ in prompts]
     for half in range(2):
         _, chosen = cheapest_orders(lambda order: nats(order)[1 - half :: 2], slots)[0]  # noqa: B023 (it is used here)
-        best[half::2] = answers(model, prompts[half::2], tokens, end, chosen)
+        best[half::2] = answer(prompts[half::2], chosen)
     return found | {"best": best}
+
+
+def _answers_of(
+    model: Any, tokenizer: Any, plan: Plan, held_out: Mapping[str, Any]
+) -> Callable[[Sequence[Sequence[int]], Sequence[int] | None], list[list[int]]]:
+    """Prompts' ids and an order -> the ids that a model of every order is made to emit."""
+    from mireorder.training.any_order import SlotTokens, answers
+    from mireorder.training.constrain import Constraint
+    from mireorder.training.loop import greedy_answers
+    from mireorder.training.train import SLACK
+
+    end = tokenizer.eos_token_id
+    if not has_keys(plan):
+        tokens = SlotTokens.of(plan, tokenizer)
+        return lambda prompts, order: answers(model, prompts, tokens, end, order)
+
+    def in_order(prompts: Sequence[Sequence[int]], order: Sequence[int] | None) -> list[list[int]]:
+        assert order is not None  # noqa: S101 (by confidence only digits are decoded)
+        allowed = Constraint(plan.decode_in(order), tokenizer, every_field=True).allowed
+        return greedy_answers(model, prompts, end, held_out["longest_completion"] + SLACK, allowed=allowed)
+
+    return in_order
 
 
 def _validation_rows(data: Any, plan: Any, reading: Reading | None, most: int) -> tuple[list[str], list[str]]:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
+from mireorder.cutting import Fields
 from mireorder.errors import InputError
 from mireorder.evaluate.perplexity import Surprise
 from mireorder.networks import IGNORED
 from mireorder.ordering.copying.spans import copied_spans
 from mireorder.ordering.plan import Plan
 from mireorder.tokenizing.ids import decode
+from mireorder.tokenizing.tokens import encode
 from mireorder.training.loop import to_rows
 
 Ids = Sequence[Sequence[int]]
@@ -90,8 +92,28 @@ def copied_tokens(plan: Plan, tokenizer: Any, completions: Ids) -> list[list[boo
     """
     if plan.kind != "lead" and not plan.marks:
         return [[False] * len(ids) for ids in completions]
-    texts = decode([list(ids)[:-1] for ids in completions], tokenizer)
     found = []
+    for text, spans in placed_tokens(tokenizer, completions):
+        copied = bytearray(len(text))
+        for start, end in copied_spans(plan, text):
+            copied[start:end] = b"\1" * (end - start)
+        # Offsets leave out white space, so one of a token that is nothing else is empty: its last character counts.
+        parts = [copied[min(start, end - 1) : end] for start, end in spans]
+        found.append([*(bool(part) and all(part) for part in parts), False])
+    return found
+
+
+def placed_tokens(tokenizer: Any, completions: Ids) -> list[tuple[str, list[tuple[int, int]]]]:
+    """The text of each completion, and where in it its tokens stand, without the last, which ends it.
+
+    Args:
+        tokenizer: a fast transformers tokenizer, that they were encoded with.
+        completions: ids, the end of each included.
+
+    Raises:
+        InputError: the ids are not what the tokenizer makes of their own text, or it does not say where tokens stand.
+    """
+    texts, found = decode([list(ids)[:-1] for ids in completions], tokenizer), []
     for row, (ids, text) in enumerate(zip(completions, texts, strict=True)):
         try:
             encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
@@ -100,10 +122,47 @@ def copied_tokens(plan: Plan, tokenizer: Any, completions: Ids) -> list[list[boo
             raise InputError("this tokenizer does not say where its tokens stand", remedy=remedy) from None
         if encoded["input_ids"] != list(ids)[:-1]:
             raise InputError("the ids are not those of their text", row=row, remedy="pass the tokenizer of the dataset")
-        copied = bytearray(len(text))
-        for start, end in copied_spans(plan, text):
-            copied[start:end] = b"\1" * (end - start)
-        # Offsets leave out white space, so one of a token that is nothing else is empty: its last character counts.
-        spans = [copied[min(start, end - 1) : end] for start, end in encoded["offset_mapping"]]
-        found.append([*(bool(span) and all(span) for span in spans), False])
+        found.append((text, encoded["offset_mapping"]))
+    return found
+
+
+def field_nats(
+    model: Any,
+    tokenizer: Any,
+    plan: Plan,
+    prompts: Sequence[str],
+    targets: Sequence[str],
+    order: Sequence[int],
+    batch_size: int = 64,
+) -> NDArray[np.float64]:
+    """What the values of JSON fields cost a model that writes them in an order; keys and punctuation cost nothing.
+
+    Args:
+        model: a transformers causal language model.
+        tokenizer: its tokenizer, a fast one.
+        plan: of whole JSON objects.
+        prompts: texts.
+        targets: natural, each with all fields.
+        order: slots by step.
+        batch_size: rows at once.
+
+    Returns:
+        float64 (prompts, steps): nats of the tokens that hold a part of each value, given the source and all before.
+
+    Raises:
+        InputError: a target lacks a field.
+    """
+    written, cutter = plan.decode_in(order), cast(Fields, plan.cutter)
+    emitted = [written.completion_start + text for text in written.emit_all(targets).to_pylist()]
+    input_ids, labels = encode(prompts, emitted, tokenizer)
+    completions = [[label for label in row if label != IGNORED] for row in labels]
+    nats, found = token_nats(model, input_ids, labels, batch_size), np.zeros((len(prompts), len(order)))
+    for row, (text, spans) in enumerate(placed_tokens(tokenizer, completions)):
+        before = len(written.completion_start) if text.startswith(written.completion_start) else 0
+        values = [(before + first, before + end) for *_, first, end in cutter.scan(text[before:]).spans]
+        if len(values) < len(order):
+            problem = "the target lacks a field, so what it costs in an order of all fields can't be said"
+            raise InputError(problem, row=row, remedy="leave such rows out")
+        for (start, end), cost in zip(spans, nats[row], strict=False):  # the end is of no field
+            found[row] += [cost * (start < last and end > first) for first, last in values]
     return found

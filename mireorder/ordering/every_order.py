@@ -1,4 +1,7 @@
-"""Every order: a model that learnt random orders behind markers answers in any of them, chosen when it decodes."""
+"""Every order: a model that learnt random orders answers in any of them, chosen when it decodes.
+
+What shows where a unit belongs is a slot marker, or the key of a JSON field.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from mireorder.ordering.permutation import is_permutation
 from mireorder.ordering.policies import POLICIES
 from mireorder.ordering.record import PlanRecord, Stability
 from mireorder.restoring.bounds import MOST_WHOLE
+from mireorder.restoring.fields import FieldsRestorer
 from mireorder.restoring.units import slots_by_step
 
 P = TypeVar("P", bound=PlanRecord)
@@ -23,11 +27,11 @@ NAMED = ("plain", "reverse")
 
 def decoded_in(plan: P, order: Sequence[int] | str) -> P:
     """See `Plan.decode_in`."""
-    if plan.kind != "marked":
-        remedy = "fit with --policy=shuffle and --marked, and train on that"
-        raise InputError(f"a plan of kind {plan.kind} has no markers, so no order can be asked for", remedy=remedy)
+    if plan.kind != "marked" and not has_keys(plan):
+        problem = f"a plan of kind {plan.kind} has neither markers nor JSON fields, so no order can be asked for"
+        raise InputError(problem, remedy="fit with --policy=shuffle and --marked, and train on that")
     permutation = order_named(order, len(plan.units))
-    if not _is_told(plan, permutation):
+    if plan.kind == "marked" and not _is_told(plan, permutation):
         fitting = [name for name in NAMED if _is_told(plan, order_named(name, len(plan.units)))]
         problem = f"in order {_written(permutation)} the first units tell how many there are, before a model can know"
         remedy = f"take {fitting[0]}, or fit targets that all have as many units (digits: --align=pad)"
@@ -81,9 +85,14 @@ def has_one_order(plan: PlanRecord) -> bool:
     return not plan.mix and POLICIES[plan.policy].looks_at != "rows"
 
 
+def has_keys(plan: PlanRecord) -> bool:
+    """Whether units are the fields of a whole JSON object: their keys tell their slots."""
+    return isinstance(plan.cutter, FieldsRestorer) and plan.kind == "set" and not plan.cutter.partial
+
+
 def learns_every_order(plan: PlanRecord) -> bool:
-    """Whether rows have random orders behind markers, and all slots: any order can be asked of a model of them."""
-    return plan.kind == "marked" and plan.policy == "shuffle" and plan.cutter.padded
+    """Whether rows have random orders that markers or keys tell: any order can be asked of a model of them."""
+    return plan.policy == "shuffle" and (has_keys(plan) or (plan.kind == "marked" and plan.cutter.padded))
 
 
 def redrawn(plan: P, number: int) -> P:

@@ -191,12 +191,14 @@ class Plan(PlanRecord):
     def decode_in(self, order: Sequence[int] | str) -> Self:
         """The plan of answers in one order, for a model that learnt every order: same units, markers and restore.
 
+        Units tell their slots by markers, or are the fields of a JSON object. Of these, an answer in one order has all.
+
         Args:
             order: slots by step, ``[3, 2, 1, 0]`` or ``"3,2,1,0"``; or ``plain``, or ``reverse``.
 
         Raises:
-            InputError: the plan has no markers, the order does not name every slot once, or targets have different
-                numbers of units and the order begins with one that tells how many.
+            InputError: units do not tell their slots, the order does not name every slot once, or targets have
+                different numbers of units and the order begins with one that tells how many.
 
         Example:
             >>> from mireorder import Order, fit

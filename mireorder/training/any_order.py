@@ -52,8 +52,8 @@ class SlotTokens:
         Raises:
             InputError: the plan is another, or a marker or a unit is not whole tokens.
         """
-        if not learns_every_order(plan):
-            problem = f"a model of policy {plan.policy}, kind {plan.kind}, did not learn every order of all slots"
+        if plan.kind != "marked" or not learns_every_order(plan):
+            problem = f"a model of policy {plan.policy}, kind {plan.kind}, did not learn every order of marked digits"
             raise InputError(problem, remedy="fit with --cutter=digits, --policy=shuffle and --marked")
         cutter, marks, start = cast(DigitsRestorer, plan.cutter), plan.marks, plan.completion_start
         first, later, units = list[list[int]](), list[list[int]](), list[list[int]]()

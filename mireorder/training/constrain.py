@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any
 
 import torch
@@ -12,10 +14,12 @@ from transformers import LogitsProcessor
 
 from mireorder.cutting import Cutter, Digits, Labels
 from mireorder.errors import MireorderError
-from mireorder.ordering.every_order import has_one_order, orders_by_length
+from mireorder.ordering.every_order import has_keys, has_one_order, orders_by_length
 from mireorder.ordering.marked import Markers
 from mireorder.ordering.plan import Plan
+from mireorder.restoring.fields import scan_object
 from mireorder.tokenizing.tokens import eos_id
+from mireorder.training.json_begun import begins_object
 
 MOST_KNOWN = 256  # answers so far, of which what may follow is remembered
 _BROKEN = "\N{REPLACEMENT CHARACTER}"  # what a part of a character decodes to
@@ -33,25 +37,31 @@ class Constraint:
     """What a plan allows a model to write, token by token. Made once, used for every ``generate``.
 
     A digit stands where digits belong, a label or a JSON field comes once and is one the plan knows, a slot marker is
-    whole and comes once (the next of the order where the plan has one for all rows), and the end comes when the answer
-    is whole. What a model can't be kept from is an answer that is well formed and wrong. The plan is asked about every
-    token that may follow, once for each text met: quick where few may (digits, labels, markers), slow inside free text.
+    whole and comes once, and the end comes when the answer is whole. Where the plan has one order for all rows, markers
+    come in it. What a model can't be kept from is an answer that is well formed and wrong. The plan is asked about
+    every token that may follow, once for each text met: quick where few may (digits, labels, markers), slow inside free
+    text.
 
     Args:
         plan: the model's.
         tokenizer: the model's.
         ends: tokens that end an answer, such as a chat's end of turn; None takes the tokenizer's EOS.
+        every_field: whether JSON fields come in the plan's order, all of them, as an order was asked for.
 
     Raises:
         MireorderError: the tokenizer has no end token.
     """
 
-    def __init__(self, plan: Plan, tokenizer: Any, ends: Collection[int] | None = None) -> None:
+    def __init__(
+        self, plan: Plan, tokenizer: Any, ends: Collection[int] | None = None, *, every_field: bool = False
+    ) -> None:
         self._plan, self._tokenizer = plan, tokenizer
         self._ends = sorted({eos_id(tokenizer)} if ends is None else ends)
         self._root, self._parts = _by_text(tokenizer)
         self._known: dict[tuple[str, str | None], list[int]] = {}
         self._orders = orders_by_length(plan) if plan.kind == "marked" and has_one_order(plan) else None
+        self._every_field = every_field
+        self._fields = [plan.units[slot] for slot in plan.permutation] if has_keys(plan) else None
 
     def processor(self, prompts: Sequence[str] | None = None) -> RestorableLogits:
         """For one call of ``generate(logits_processor=[...])``: batches, beams and sampling work.
@@ -96,6 +106,10 @@ class Constraint:
         written = text.removeprefix(self._plan.completion_start)
         if written[-1:].isspace() and not _belongs(self._plan.cutter, written):
             return False
+        if self._fields is not None and not (
+            begins_object(written) and _fields_fit(self._fields, written, self._every_field)
+        ):
+            return False
         return self._plan.restore(text, prompt).verdict != "malformed" and self._in_order(written)
 
     def _in_order(self, written: str) -> bool:
@@ -139,6 +153,28 @@ class RestorableLogits(LogitsProcessor):  # type: ignore[misc]
             allowed = self._constraint.allowed(ids, prompt)
             ruled[row, allowed] = scores[row, allowed]
         return ruled
+
+
+def _fields_fit(keys: Sequence[str], written: str, every: bool) -> bool:
+    """Whether what begins an object has these fields alone, as far as it goes; or ``every`` one, and in this order."""
+    text = written.strip()
+    found = scan_object(text)
+    left = [key for key in keys if key not in found.keys]
+    behind = text[found.spans[-1][3] if found.spans else 1 :]  # the last field that has ended
+    if every and found.keys != list(keys[: len(found.keys)]):
+        return False
+    if not left:
+        return "," not in behind
+    if every and "}" in (found.closing, behind.strip(", \t\n\r")[:1]):
+        return False
+    following, begun = left[:1] if every else left, behind.lstrip(", \t\n\r")
+    if not begun.startswith('"'):  # it opens no key yet, or goes on with a number
+        return True
+    try:
+        return scanstring(begun, 1, True)[0] in following
+    except ValueError:  # a key is half written
+        texts = (json.dumps(key, ensure_ascii=ascii) for key in following for ascii in (False, True))
+        return any(text.startswith(begun) for text in texts)
 
 
 def _belongs(cutter: Cutter, text: str) -> bool:

@@ -13,6 +13,7 @@ from transformers.pipelines.text_generation import ReturnType
 
 from mireorder.errors import InputError, MireorderError, some_of
 from mireorder.ordering.bundle import AnyPlan, Bundle, load_plan, require_one
+from mireorder.ordering.every_order import has_keys
 from mireorder.ordering.plan import Plan
 from mireorder.tokenizing.chat import end_of_turn, render
 from mireorder.tokenizing.tokens import encode_prompts, eos_id, fingerprint, load_tokenizer, restore_ids
@@ -66,11 +67,13 @@ class RestoringPipeline(TextGenerationPipeline):  # type: ignore[misc]
 
     def _choose(self, plan: Plan, decode: Decode | None) -> None:
         """What the model may write, or the order that it is made to take."""
+        if decode == CONFIDENT and has_keys(plan):
+            raise InputError("JSON fields are not decoded by confidence", remedy="name an order, or best")
         if decode == CONFIDENT:
             self._slots = SlotTokens.of(plan, self.tokenizer)
         else:
             plan = plan if decode is None else plan.decode_in(decode)
-            self._constraint = Constraint(plan, self.tokenizer, self._ends)
+            self._constraint = Constraint(plan, self.tokenizer, self._ends, every_field=decode is not None)
 
     def preprocess(self, prompt_text: Any, tools: Any = None, **_: Any) -> dict[str, Any]:
         """Encode a prompt as it was encoded in training.

@@ -23,6 +23,8 @@ from mireorder.training.objectives.base import Batch, Objective, run, token_loss
 from mireorder.training.objectives.ntp import Ntp
 from mireorder.training.objectives.selective import KEEP, LOSSES, WEIGHTS, kept_tokens, reference_scores
 
+Allowed = Callable[[list[int]], list[int]]
+"""Ids emitted so far -> the tokens that may follow."""
 REFERENCE = 0.25
 """Share of the steps after which a model becomes its own reference, where rows have none."""
 STAGES = 4
@@ -299,7 +301,12 @@ def batch_of(rows: EncodedRows, batch: NDArray[np.int64], step: int = 0, steps: 
 
 
 def greedy_answers(
-    model: Any, prompts: Sequence[Sequence[int]], eos: int, limit: int, chunk: int = 1024
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    eos: int,
+    limit: int,
+    chunk: int = 1024,
+    allowed: Allowed | None = None,
 ) -> list[list[int]]:
     """Continue every prompt with the likeliest token, again and again.
 
@@ -311,6 +318,7 @@ def greedy_answers(
         eos: the id that ends an answer.
         limit: most tokens to emit; fewer where the model has no more positions.
         chunk: most prompts at once.
+        allowed: which tokens may follow what was emitted, such as `Constraint.allowed`; None allows all.
 
     Returns:
         The emitted ids of each prompt, its EOS included; an answer without one did not end within the limit.
@@ -325,13 +333,15 @@ def greedy_answers(
         most = int(min(limit, positions - length + 1))  # the last token emitted need not be read
         for start in range(0, len(numbers), chunk):
             group = numbers[start : start + chunk]
-            emitted = _greedy_group(model, [list(prompts[number]) for number in group], eos, most)
+            emitted = _greedy_group(model, [list(prompts[number]) for number in group], eos, most, allowed)
             for number, ids in zip(group, emitted, strict=True):
                 answers[number] = ids[: ids.index(eos) + 1] if eos in ids else ids
     return answers
 
 
-def _greedy_group(model: Any, prompts: list[list[int]], eos: int, limit: int) -> list[list[int]]:
+def _greedy_group(
+    model: Any, prompts: list[list[int]], eos: int, limit: int, allowed: Allowed | None
+) -> list[list[int]]:
     """Of prompts of one length; answers that have ended leave the batch once they are half of it."""
     answers: list[list[int]] = [[] for _ in prompts]
     with torch.inference_mode():
@@ -339,7 +349,14 @@ def _greedy_group(model: Any, prompts: list[list[int]], eos: int, limit: int) ->
         ended: set[int] = set()
         for _ in range(limit):
             out = model(input_ids=read, past_key_values=cache, use_cache=True, logits_to_keep=1)
-            cache, read = out.past_key_values, out.logits[:, -1].argmax(-1, keepdim=True)
+            cache, logits = out.past_key_values, out.logits[:, -1]
+            if allowed is not None:
+                ruled = torch.full_like(logits, -torch.inf)
+                for place, row in enumerate(rows):
+                    following = allowed(answers[row])
+                    ruled[place, following] = logits[place, following]
+                logits = ruled
+            read = logits.argmax(-1, keepdim=True)
             for row, token in zip(rows, read[:, 0].tolist(), strict=True):
                 answers[row].append(token)
                 if token == eos:
