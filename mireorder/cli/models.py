@@ -156,14 +156,15 @@ def choose(
     from mireorder.ordering.plan import Plan
 
     named = None if orders is None else [order.replace("-", ",") for order in orders.split(",") if order]
-    reading = rows.reading(Plan.load(model).reading)
+    plan = Plan.load(model)
+    reading = rows.reading(plan.reading)
     choice = choose_order(model, data, orders=named, reading=reading, rows=most, batch_size=batch_size)
     if as_json:
         print_json(asdict(choice))
         return
     say(f"bits of a natural answer in each order, the mean over {choice.rows:,} rows:")
     for order, bits in list(choice.bits.items())[:MOST_ORDERS]:
-        say(f"  {order}  {bits:.3f}")
+        say(f"  {order}  {bits:.3f}  {plan.named(list(map(int, order.split(','))))}")
     say(f"order {next(iter(choice.bits))}, the cheapest of {len(choice.bits)}, is noted in {model}")
 
 
