@@ -9,14 +9,14 @@ from mireorder.information.probes import PROBES
 from mireorder.information.probes.probe import ProbeRows
 
 pytest.importorskip("torch")
+import torch
+
 from mireorder.information.probes.train import positions_first, train
 
 
 @settings(max_examples=5, deadline=None)
 @given(st.booleans(), st.integers(0, 2**16))
 def test_the_gradient_is_the_slope_of_the_loss(bidirectional, seed):
-    import torch
-
     from mireorder.networks import Shape
     from mireorder.networks.fresh import FreshWeights
     from mireorder.networks.small import SmallGpt
@@ -36,8 +36,6 @@ def test_the_gradient_is_the_slope_of_the_loss(bidirectional, seed):
 
 
 def test_both_ways_means_that_later_ids_are_seen():
-    import torch
-
     from mireorder.networks import Shape
     from mireorder.networks.fresh import FreshWeights
     from mireorder.networks.small import SmallGpt
@@ -52,8 +50,6 @@ def test_both_ways_means_that_later_ids_are_seen():
 
 def drawn_network():
     """One whose weights are far from those at which all ids say about the same."""
-    import torch
-
     from mireorder.networks import Shape
     from mireorder.networks.fresh import FreshWeights
     from mireorder.networks.small import SmallGpt
@@ -72,8 +68,6 @@ def past_of(network, ids):
 
 
 def test_what_was_read_before_is_as_good_as_read_again():
-    import torch
-
     network = drawn_network()
     ids = torch.randint(0, 12, (9, 3))
     whole, past = network.logits(ids, 9), network.past(3, 9)
@@ -86,8 +80,6 @@ def test_what_was_read_before_is_as_good_as_read_again():
 
 
 def test_a_past_can_be_gone_back_in():
-    import torch
-
     network = drawn_network()
     begins, ends = torch.randint(0, 12, (5, 3)), torch.randint(0, 12, (2, 3))
     past = past_of(network, begins)
@@ -101,8 +93,6 @@ def test_a_past_can_be_gone_back_in():
 
 
 def test_ends_apart_from_each_other_are_as_many_rows():
-    import torch
-
     network = drawn_network()
     begins, ends = torch.randint(0, 12, (5, 3)), torch.randint(0, 12, (4, 3))
     past = past_of(network, begins)
@@ -136,8 +126,6 @@ def test_sets_read_together_cost_what_they_cost_alone(probe, hidden):
 
 def test_the_ordered_probe_says_what_its_network_says_of_the_whole_row(monkeypatch):
     """Read off step by step or in one pass: bits of the units of a random order."""
-    import torch
-
     rows, kept = three_slots(), []
 
     def train_and_keep(*args, **options):
@@ -188,3 +176,76 @@ def test_the_network_is_kept_that_cost_least_on_held_out_rows():
     assert bits.shape == (1, 30) and bits.dtype == np.float32
     assert bits.mean() == pytest.approx(found.loss, abs=1e-6)
     assert found.bits(*whole(rows.learn, np.zeros(30, bool), draw)).mean() < found.loss
+
+
+# -- units that are spelled out
+
+
+def spelled_rows(rows=40):
+    """Three slots of 0 to 3 bytes, then an end; the third slot repeats the first."""
+    draw, end = np.random.default_rng(0), 8
+    units = np.full((rows, 3, 4), end)
+    for row in range(rows):
+        for slot in range(2):
+            length = draw.integers(0, 4)
+            units[row, slot, :length] = draw.integers(9, 12, length)
+        units[row, 2] = units[row, 0]
+    half = np.arange(rows // 2)
+    sources = draw.integers(0, 8, (rows, 2))
+    return ProbeRows(sources, units.reshape(rows, -1), half, half + rows // 2, 13, places=4, end=end)
+
+
+def test_what_stands_behind_the_end_of_a_unit_does_not_count():
+    rows = ProbeRows(
+        np.zeros((1, 0), np.int64), np.array([[5, 2, 2, 2, 2, 2, 4, 5, 6]]), np.arange(0), np.arange(1), 9, 3, 2
+    )
+    ids, wanted = rows.written(np.array([0]))
+    assert rows.slots == 3 and ids.tolist() == [[[5, 2, 2], [2, 2, 2], [4, 5, 6]]]
+    assert wanted.tolist() == [[[5, 2, -100], [2, -100, -100], [4, 5, 6]]]
+    symbols = ProbeRows(np.zeros((1, 0), np.int64), np.array([[5, 2]]), np.arange(0), np.arange(1), 9)
+    assert [of.tolist() for of in symbols.written(np.array([0]))] == [[[[5], [2]]]] * 2
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_spelled_units_cost_what_their_ids_cost_in_the_whole_row(monkeypatch, hidden):
+    """Read off set by set, or in one pass over the row as it is learnt."""
+    rows, kept = spelled_rows(), []
+
+    def train_and_keep(*args, **options):
+        kept.append(train(*args, **options))
+        kept[0].network.weights.add_(0.2 * torch.randn_like(kept[0].network.weights))
+        return kept[0]
+
+    monkeypatch.setattr("mireorder.information.probes.ordered.train", train_and_keep)
+    bits, chosen = PROBES["ordered"](rows, 5, 30).bits, rows.held_out
+    order = np.random.default_rng([5, 2, chosen[0]]).permutation(3)
+    found = bits([order[:step] for step in range(3)], hidden, chosen)
+    ids, wanted = (of[:, order] for of in rows.written(chosen))
+    read = [rows.read(chosen, np.full(20, hidden))]
+    for step, slot in enumerate(order):
+        read += [np.full((20, 1), 13 + slot), ids[:, step]]
+    logits = kept[0].network.logits(positions_first(np.concatenate(read, 1)), 15).log_softmax(-1)
+    for step, slot in enumerate(order):
+        cost = np.zeros(20)
+        for place in range(4):
+            counts = wanted[:, step, place] >= 0
+            nats = -logits[5 * step + place, range(20), torch.from_numpy(ids[:, step, place])].numpy()
+            cost += np.where(counts, nats, 0) / np.log(2)
+        assert np.allclose(found[step, slot], cost, atol=1e-4)
+
+
+def test_sets_of_spelled_units_cost_together_what_they_cost_alone():
+    rows = spelled_rows()
+    bits = PROBES["ordered"](rows, 0, 30).bits
+    sets = [(), (0,), (2, 1), (0, 2), (0, 1, 2), (1,)]
+    for emitted, found in zip(sets, bits(sets, False, rows.held_out), strict=True):
+        assert np.allclose(bits([emitted], False, rows.held_out)[0], found, atol=1e-4, equal_nan=True)
+        assert np.isnan(found).all(1).tolist() == [slot in emitted for slot in range(3)]
+
+
+def test_a_spelled_copy_is_free_once_the_other_is_read():
+    rows = spelled_rows(200)
+    found = PROBES["ordered"](rows, 0, 300)
+    alone, behind = found.bits([(), (0,)], False, rows.held_out)
+    assert behind[2].mean() < 0.5 * alone[2].mean()
+    assert alone[1].mean() == pytest.approx(found.loss, rel=0.4), "of a whole unit, not of a byte"

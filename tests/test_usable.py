@@ -15,8 +15,8 @@ from mireorder.cutting.sampled import SampledSources, group_hashes, survey_sampl
 from mireorder.errors import InputError
 from mireorder.information.criteria import Usable
 from mireorder.information.criteria.criterion import Measure
-from mireorder.information.criteria.usable import _folds
 from mireorder.information.probes.probe import ProbeRows
+from mireorder.information.probes.rows import folds
 from mireorder.ordering.best import OrderCost, cheapest, compared, cost_of, doubts
 from mireorder.stages import count_like
 
@@ -82,10 +82,10 @@ def test_no_question_that_a_network_is_measured_on_is_learnt_by_it_and_each_has_
 @given(st.lists(st.integers(1, 300), min_size=2, max_size=60).filter(lambda sizes: sum(sizes) >= 200))
 def test_folds_are_whole_groups_that_share_no_row_and_leave_some_to_learn(sizes):
     groups = np.repeat(np.arange(len(sizes), dtype=np.uint64), sizes)
-    folds = _folds(groups)
-    held_out = np.concatenate(folds)
-    assert len(np.unique(held_out)) == len(held_out) and len(folds[0]) < len(groups)
-    for fold in folds:
+    found = folds(groups)
+    held_out = np.concatenate(found)
+    assert len(np.unique(held_out)) == len(held_out) and len(found[0]) < len(groups)
+    for fold in found:
         members = set(groups[fold].tolist())
         assert sum(sizes[group] for group in members) == len(fold)
         assert len(members) == 1 or len(fold) <= -(-len(groups) // 10)
@@ -102,7 +102,7 @@ def test_folds_are_whole_groups_that_share_no_row_and_leave_some_to_learn(sizes)
     ],
 )
 def test_folds_of_groups_of_given_sizes(sizes, expected):
-    assert list(map(len, _folds(np.repeat(np.arange(len(sizes), dtype=np.uint64), sizes)))) == expected
+    assert list(map(len, folds(np.repeat(np.arange(len(sizes), dtype=np.uint64), sizes)))) == expected
 
 
 @pytest.mark.parametrize(("rows", "seeds"), [(200, 10), (300, 10), (500, 6), (1000, 3), (5000, 3)])
@@ -312,9 +312,10 @@ def test_too_few_rows_are_refused(rows, usable, problem):
 )
 def test_targets_that_are_too_large_are_refused(radices, problem):
     sources = SampledSources(2**64 - 1, 1, False)
-    table = Usable().count(pa.array(["a"]), np.zeros((1, len(radices)), np.int32), radices, sources)
+    usable = Usable("masked")
+    table = usable.count(pa.array(["a"]), np.zeros((1, len(radices)), np.int32), radices, sources)
     with pytest.raises(InputError, match=problem):
-        Usable().measure(table, radices, sources)
+        usable.measure(table, radices, sources)
 
 
 def test_without_torch_the_remedy_is_named(monkeypatch):

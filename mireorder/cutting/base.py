@@ -99,6 +99,10 @@ class Adapting:
         """The cutter where only rows are counted: what it need not learn of units is left out."""
         return self
 
+    def contents(self, units: pa.Array) -> pa.Array:
+        """What of each unit its slot does not tell already."""
+        return units
+
     def parts(self, targets: pa.StringArray) -> Parts:
         """`part` of every text, where only a part of each is cut (`Traits.partial`)."""
         raise NotImplementedError
@@ -109,6 +113,7 @@ class Cutter(UnitsRestorer, Protocol):
 
     def adapted(self, names: Sequence[str] | None, moves: bool) -> Cutter: ...  # noqa: D102
     def uncounted(self) -> Cutter: ...  # noqa: D102
+    def contents(self, units: pa.Array) -> pa.Array: ...  # noqa: D102
     def parts(self, targets: pa.StringArray) -> Parts: ...  # noqa: D102
 
     def survey(self, batch: pa.RecordBatch) -> Any: ...  # noqa: D102

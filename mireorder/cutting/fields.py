@@ -183,6 +183,10 @@ class Fields(FieldsRestorer, Adapting):
         opening, between, closing, _ = self.style([first])
         return pc.binary_join_element_wise(opening, pc.binary_join(units, between), closing, "")
 
+    def contents(self, units: pa.Array) -> pa.Array:
+        """The values: keys are told by the slots."""
+        return pa.array(map(_value, units.to_pylist()), pa.string())
+
     def parts(self, targets: pa.StringArray) -> Around:
         """The object at the path of each target."""
         found = self._parts(targets.to_pylist())
@@ -191,8 +195,7 @@ class Fields(FieldsRestorer, Adapting):
 
     def _hash(self, member: str) -> int:
         """Of a member, however it is written: as a text between quotes, or with another colon where any may stand."""
-        if member.startswith("\\"):
-            member = json.loads(f'"{member}"')
+        member = _unquoted(member)
         if self.canonical:  # a survey has the colon of before `settle`
             _, end = _DECODER.raw_decode(member)
             member = f"{member[:end]}: {member[end + len(self.colon) :]}"
@@ -213,6 +216,18 @@ class Around:
     def put(self, parts: pa.StringArray) -> pa.StringArray:
         """See `Parts`."""
         return pc.binary_join_element_wise(self.before, pc.if_else(self.texts.is_valid(), parts, None), self.after, "")
+
+
+def _value(member: str) -> str:
+    """The text of a member's value."""
+    member = _unquoted(member)
+    _, end = _DECODER.raw_decode(member)
+    return member[end:].lstrip(" \t\n\r").removeprefix(":").lstrip(" \t\n\r")
+
+
+def _unquoted(member: str) -> str:
+    """A member, where it is written as in a JSON string."""
+    return str(json.loads(f'"{member}"')) if member.startswith("\\") else member
 
 
 def _common_order(orders: Sequence[tuple[str, ...]]) -> tuple[str, ...] | None:

@@ -25,6 +25,7 @@ from mireorder.cutting.batches import (
     require_few,
 )
 from mireorder.cutting.source import Sources, hash_strings
+from mireorder.cutting.spelled import spelled
 from mireorder.cutting.targets import Targets
 from mireorder.dataset.reader import Shard, draw
 from mireorder.dataset.shares import in_shares
@@ -32,6 +33,7 @@ from mireorder.engine.base import Engine, Merge, Work
 from mireorder.engine.local import Local
 from mireorder.errors import InputError, some_of, within
 from mireorder.information.criteria import Criterion
+from mireorder.information.criteria.criterion import bytes_of_units
 from mireorder.threads import M, Progress, map_ordered, merge_all
 
 T = TypeVar("T")
@@ -225,7 +227,8 @@ class Counting:
         table = None
         if self.criterion is not None:
             with within(batch.shard):
-                codes = self.targets.codes(rows.cut)
+                length = bytes_of_units(self.criterion, self.targets.radices)
+                codes = spelled(self.targets.cutter, rows.cut, length) if length else self.targets.codes(rows.cut)
                 table = self.criterion.count(source, codes, self.targets.radices, self.sources)
         present = np.bincount(rows.cut.slots, minlength=len(self.targets.cutter.slots)).astype(np.int64)
         return Counted(table, len(rows.rows), len(rows.bad), present, _fingerprint(source, target))

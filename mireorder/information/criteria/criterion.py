@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -211,6 +211,19 @@ class Criterion(Protocol):
         self, source: pa.Array, codes: NDArray[np.int32], radices: tuple[int, ...], sources: Any
     ) -> KeyTable | PairTables: ...
     def measure(self, table: Any, radices: tuple[int, ...], sources: Any) -> Measure: ...  # noqa: D102
+
+
+@runtime_checkable
+class SpellingCriterion(Criterion, Protocol):
+    """A criterion that may want units as their bytes, where all others take each for one symbol."""
+
+    def spells(self, radices: tuple[int, ...]) -> int:
+        """Bytes of a unit that it counts, of targets with that many codes in each slot; 0 if none."""
+
+
+def bytes_of_units(criterion: Criterion, radices: tuple[int, ...]) -> int:
+    """Bytes of a unit that a criterion counts; 0 where it takes each for one symbol."""
+    return criterion.spells(radices) if isinstance(criterion, SpellingCriterion) else 0
 
 
 def refuse_other_rows(source: pa.Array, codes: NDArray[np.int32]) -> None:

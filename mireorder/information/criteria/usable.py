@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
-from itertools import pairwise
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -22,11 +21,13 @@ from numpy.typing import NDArray
 from mireorder.counting.keys import KeyTable, Packing
 from mireorder.cutting.sampled import SampledSources, SampleSurvey, group_hashes, survey_sample
 from mireorder.cutting.source import Sources
+from mireorder.cutting.spelled import CODES
 from mireorder.errors import InputError
 from mireorder.information.criteria.criterion import Measure, Scores, refuse_no_rows, refuse_other_rows
 from mireorder.information.probes import PROBES, Losses, ProbeRows
 from mireorder.information.probes.probe import CHUNK
-from mireorder.serialise import one_of
+from mireorder.information.probes.rows import SHARE, rows_of, spelled_units, symbols
+from mireorder.serialise import LATER, one_of
 from mireorder.threads import map_all, shared
 
 Floats = NDArray[np.float64]
@@ -35,11 +36,13 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 HELD_OUT = "held-out"
-SHARE, FEWEST = 0.1, 20
-"""Rows that are held out, and the fewest that say something."""
+FEWEST = 20
+"""Held-out rows that say something."""
 SEEDS, MEASURED = (3, 10), 300
 """The fewest and the most networks by default, and the held-out rows that they should have together."""
 MOST_SLOTS, MOST_UNITS = 64, 1 << 15
+SPELLED, BYTES, MOST_BYTES = ("ordered",), 16, 64
+"""Probes that can spell units out, bytes of a unit by default, and at most."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class Usable:
             to ten, so that 300 are measured.
         steps: of each, at most; it ends at its least held-out loss.
         rows: about how many are drawn. Each seed holds out another tenth of them, up to ten seeds.
+        spelled: bytes that a unit is spelled out in, of JSON fields the value's; longer ones are cut off. 0 takes each
+            unit for one symbol. By default units are symbols, and 16 bytes where there are more than 32,768 of them.
     """
 
     name: ClassVar[str] = "usable"
@@ -62,9 +67,15 @@ class Usable:
     seeds: int | None = None
     steps: int = 3000
     rows: int = 10_000
+    spelled: int | None = field(default=None, metadata={LATER: True})
 
     def __post_init__(self) -> None:
         one_of(self.probe, PROBES, "probe")
+        if self.spelled and self.probe not in SPELLED:
+            remedy = f"take probe {', '.join(SPELLED)}"
+            raise InputError(f"probe {self.probe} can't spell units out", remedy=remedy)
+        if not 0 <= (self.spelled or 0) <= MOST_BYTES:
+            raise InputError(f"{self.spelled} bytes of a unit", remedy=f"spell out {MOST_BYTES} at most, or 0")
         for what, number in ("seeds", self.seeds), ("steps", self.steps):
             if number is not None and number < 1:
                 raise InputError(f"{number} {what} train nothing", remedy="take at least 1")
@@ -72,6 +83,12 @@ class Usable:
             raise InputError(
                 f"of {self.rows} rows a tenth can't be held out", remedy=f"draw at least {round(FEWEST / SHARE)}"
             )
+
+    def spells(self, radices: tuple[int, ...]) -> int:
+        """See `SpellingCriterion`."""
+        if self.spelled is not None:
+            return self.spelled
+        return BYTES if sum(radices) > MOST_UNITS and self.probe in SPELLED else 0
 
     def survey(self, source: pa.Array) -> SampleSurvey:
         """Which groups of sources are drawn."""
@@ -95,12 +112,13 @@ class Usable:
     def count(
         self, source: pa.Array, codes: NDArray[np.int32], radices: tuple[int, ...], sources: SampledSources
     ) -> KeyTable:
-        """Counts of (group, source, target) of the rows that are drawn."""
+        """Counts of (group, source, target) of the rows that are drawn; codes are bytes where units are spelled out."""
         refuse_other_rows(source, codes)
         groups = group_hashes(source)
         drawn = np.flatnonzero(groups <= np.uint64(sources.highest))
         tokens = sources.tokens(source.take(pa.array(drawn)))
-        parts = groups[drawn, None], Packing(sources.radices).pack(tokens), Packing(radices).pack(codes[drawn])
+        counted = Packing(self.counted(radices)).pack(codes[drawn])
+        parts = groups[drawn, None], Packing(sources.radices).pack(tokens), counted
         return KeyTable.of(np.column_stack([part.reshape(len(drawn), -1) for part in parts]))
 
     def measure(self, table: KeyTable, radices: tuple[int, ...], sources: SampledSources) -> UsableMeasure:
@@ -111,12 +129,17 @@ class Usable:
                 f"criterion usable takes {MOST_SLOTS} slots at most, and targets have {len(radices)}",
                 remedy="take larger units, or another --criterion",
             )
-        if sum(radices) > MOST_UNITS:
+        if sum(radices) > MOST_UNITS and not self.spells(radices):
             raise InputError(
                 f"criterion usable takes {MOST_UNITS:,} different units at most, and targets have {sum(radices):,}",
                 remedy="take smaller units, or another --criterion",
             )
         return UsableMeasure(self, table, radices, sources)
+
+    def counted(self, radices: tuple[int, ...]) -> tuple[int, ...]:
+        """Number of codes in each column that is counted."""
+        length = self.spells(radices)
+        return (CODES,) * (length * len(radices)) if length else radices
 
 
 @dataclass(frozen=True)
@@ -155,7 +178,7 @@ class UsableMeasure(Measure):
     def replay_cost(self, estimators: Sequence[str] = ()) -> float:
         """Sets that were not met before are read off the networks: some milliseconds each."""
         del estimators
-        return 2e6 * self._seeds * len(self.radices)
+        return 2e6 * self._seeds * len(self.radices) * max(1, self.criterion.spells(self.radices))
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -221,20 +244,14 @@ class UsableMeasure(Measure):
 
     @cached_property
     def _rows(self) -> list[ProbeRows]:
-        """The sample as ids, each row as often as it was counted, by what is held out: seeds take them in turn."""
+        """The sample as ids, by what is held out: seeds take them in turn."""
+        packing, length = Packing(self.sources.radices), self.criterion.spells(self.radices)
         keys = np.repeat(self.table.keys, self.table.counts, axis=0)
-        split = 1 + int(Packing(self.sources.radices).words.max()) + 1
-        tokens = Packing(self.sources.radices).unpack(keys[:, 1:split]).astype(np.int64)
-        codes = Packing(self.radices).unpack(keys[:, split:]).astype(np.int64)
-        slots = np.concatenate([[0], np.cumsum(self.radices[:-1])]).astype(np.int64)
-
-        def without(measured: NDArray[np.int64]) -> ProbeRows:
-            learn = np.delete(np.arange(len(keys)), measured)
-            seen = np.unique(tokens[learn])
-            sources = np.searchsorted(seen, np.where(np.isin(tokens, seen), tokens, seen[0]))
-            return ProbeRows(sources, codes + len(seen) + slots, learn, measured, len(seen) + sum(self.radices) + 1)
-
-        return [without(fold) for fold in _folds(keys[:, 0])[: self._seeds]]
+        split = 1 + int(packing.words.max()) + 1
+        tokens = packing.unpack(keys[:, 1:split]).astype(np.int64)
+        codes = Packing(self.criterion.counted(self.radices)).unpack(keys[:, split:]).astype(np.int64)
+        units = spelled_units(codes, length) if length else symbols(codes, self.radices)
+        return rows_of(keys[:, 0], tokens, units, self._seeds)
 
 
 @dataclass(frozen=True)
@@ -274,26 +291,6 @@ class _Weighted(Measure):
 def _chunks(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """Rows that are read at once."""
     return [rows[begin : begin + CHUNK] for begin in range(0, len(rows), CHUNK)]
-
-
-def _folds(groups: NDArray[np.uint64]) -> list[NDArray[np.int64]]:
-    """Parts of the rows of which each can be held out: whole groups, a tenth of the rows at most.
-
-    A group that is larger is a part of its own; those of over two tenths are left out where there are others.
-
-    Args:
-        groups: (rows,), sorted.
-
-    Returns:
-        Row numbers of each part.
-    """
-    starts = np.flatnonzero(np.diff(groups, prepend=~groups[:1]))
-    most, begins = math.ceil(SHARE * len(groups)), [0]
-    for start, end in pairwise([*starts.tolist(), len(groups)]):
-        if start > begins[-1] and end - begins[-1] > most:
-            begins.append(start)
-    folds = [np.arange(start, end) for start, end in pairwise([*begins, len(groups)])]
-    return [fold for fold in folds if len(fold) <= 2 * most] or folds
 
 
 def _side_by_side(work: Callable[[T], R], items: list[T], threads_a_core: int = 1) -> list[R]:

@@ -9,6 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mireorder.networks import IGNORED
+
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -21,10 +23,13 @@ class ProbeRows:
 
     Attributes:
         sources: int64 (rows, length), tokens.
-        units: int64 (rows, slots), the unit of each slot, as an id of its own: slots share none.
+        units: int64 (rows, slots x places), the unit of each slot, as an id of its own: slots share none; or spelled
+            out, as the ids of its bytes.
         learn: int64, rows to learn from.
         held_out: int64, rows to measure on.
         vocabulary: ids that tokens and units take, from 0, and that of a hidden token, which is the last.
+        places: ids that a unit takes.
+        end: the id that stands behind a unit that is spelled out, to its last place; -1 for none.
     """
 
     sources: Ints
@@ -32,11 +37,19 @@ class ProbeRows:
     learn: Ints
     held_out: Ints
     vocabulary: int
+    places: int = 1
+    end: int = -1
 
     @property
     def slots(self) -> int:
         """Units of a row."""
-        return self.units.shape[1]
+        return self.units.shape[1] // self.places
+
+    def written(self, chosen: Ints) -> tuple[Ints, Ints]:
+        """Ids of rows' units, and those that count, `IGNORED` behind the first end: int64 (chosen, slots, places)."""
+        ids = self.units[chosen].reshape(len(chosen), -1, self.places)
+        ended = (ids == self.end).cumsum(2) - (ids == self.end) > 0
+        return ids, np.where(ended, IGNORED, ids)
 
     def read(self, chosen: Ints, hidden: Bools) -> Ints:
         """Sources of rows, those of which are hidden as that many hidden tokens: int64 (chosen, length)."""
