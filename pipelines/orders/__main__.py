@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from mireorder import apply, count, fit
+from mireorder import Fields, apply, count, fit
 from mireorder.evaluate.orders import Limited, area, criterion_gains, every_order
 from mireorder.evaluate.statistics import Interval
 from mireorder.files import write_text
@@ -35,6 +35,7 @@ from pipelines.pages import Part, again, compared, made_by, sizes, write_page
 from pipelines.splits import digest
 
 INPUTS = (1, 2, 3)
+SPELLED, MORE = 8, 2  # bytes that a field's value is spelled out in, and how many times as long that is learnt
 EARLY = 4  # the mixture of orders is trained for a quarter of an order's steps
 FOLDER = {
     "`data/`": "the rows",
@@ -129,8 +130,11 @@ def scores_of(
         name = criterion if isinstance(criterion, str) else criterion.name
         gains = criterion_gains(measure_of(criterion), orders)
         scores[f"{name}, area"] = {order: area(of) for order, of in gains.items()}
-    for probe in PROBES:
-        measure = measure_of(replace(usable, probe=probe))
+    probes = {probe: replace(usable, probe=probe) for probe in PROBES}
+    if isinstance(answers.cutter, Fields):  # whose values are longer than a symbol
+        probes["spelled"] = replace(usable, spelled=SPELLED, steps=MORE * usable.steps)
+    for probe, criterion in probes.items():
+        measure = measure_of(criterion)
         name = f"usable, {probe}: least cost"
         scores[name] = {order: -cost_of(order, partial(measure.costs, estimator=HELD_OUT)) for order in orders}
         costs[name] = (measure.facts or {})["total_steps"] * BATCH
