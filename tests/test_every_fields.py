@@ -110,6 +110,28 @@ def test_the_next_field_is_that_of_the_order_and_the_end_comes_behind_the_last()
     assert characters(free, "{") == {" ", '"', "}"}, "nothing that is no JSON, and rows may lack fields"
 
 
+def test_what_a_string_says_has_no_bearing_on_what_may_follow():
+    for constraint in Constraint(PLAN, TOKENIZER), Constraint(PLAN.decode_in([1, 2, 0]), TOKENIZER, every_field=True):
+        same = [characters(constraint, f'{{"ab": "{said}') for said in ("", "a", ", {:}", "éé 12")]
+        assert all(one == same[0] for one in same) and {"a", '"', ","} <= same[0]
+        nested = [characters(constraint, f'{{"ab": {{"{said}') for said in ("a", "zz")]
+        assert nested[0] == nested[1] and "b" in nested[0]
+
+
+@pytest.mark.slow
+def test_a_real_vocabulary_may_write_every_emission(real):
+    """Token by token, whatever values hold; its tokens go across quotes, commas and braces."""
+    tokenizer = load_tokenizer(real / "tokenizers" / "gpt2")
+    values = [('x, {"a": 1}', [1.5e-7, {"k": []}], -12), ("né 🙂\n", None, {"a": "}"}), ("", True, "\\")]
+    plans = [(PLAN, False), (PLAN.decode_in([2, 0, 1]), True)]
+    for plan, every in plans:
+        allowed = Constraint(plan, tokenizer, every_field=every).allowed
+        for row in map(object_of, values):
+            ids = tokenizer(plan.completion_start + plan.emit(row, source="q"), add_special_tokens=False)["input_ids"]
+            for place, token in enumerate([*ids, tokenizer.eos_token_id]):
+                assert token in allowed(ids[:place]), tokenizer.decode(ids[:place])
+
+
 # --- what each value costs ------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mireorder.training.json_begun import begins_object
+from mireorder.training.json_begun import begins_object, open_string
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 TEXTS = st.text(max_size=4)
@@ -55,3 +55,14 @@ def test_what_can_become_no_object(text):
 )
 def test_what_can(text):
     assert begins_object(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [('{"a": "x', 6), ('{"a": "', 6), ('{"a": {"k', 7), ('{"a": ["x", "y', 12), ('{"a": "x\\', None),
+     ('{"a": "\\u00', None), ('{"a', None), ('{"a": "x"', None), ('{"a": 1', None), ("{", None), ('{"a": "x"}', None)],
+)  # fmt: skip
+def test_a_string_is_open_unless_an_escape_is_half_written_or_it_is_a_key_of_the_object(text, start):
+    assert open_string(text) == start
+    if start is not None:
+        assert begins_object(text + "anything") and begins_object(text[: start + 1])

@@ -19,7 +19,7 @@ from mireorder.ordering.marked import Markers
 from mireorder.ordering.plan import Plan
 from mireorder.restoring.fields import scan_object
 from mireorder.tokenizing.tokens import eos_id
-from mireorder.training.json_begun import begins_object
+from mireorder.training.json_begun import begins_object, open_string
 
 MOST_KNOWN = 256  # answers so far, of which what may follow is remembered
 _BROKEN = "\N{REPLACEMENT CHARACTER}"  # what a part of a character decodes to
@@ -39,8 +39,8 @@ class Constraint:
     A digit stands where digits belong, a label or a JSON field comes once and is one the plan knows, a slot marker is
     whole and comes once, and the end comes when the answer is whole. Where the plan has one order for all rows, markers
     come in it. What a model can't be kept from is an answer that is well formed and wrong. The plan is asked about
-    every token that may follow, once for each text met: quick where few may (digits, labels, markers), slow inside free
-    text.
+    every token that may follow, once for each text met: quick where few may (digits, labels, markers) and within
+    the strings of JSON fields, slow inside other free text.
 
     Args:
         plan: the model's.
@@ -83,6 +83,9 @@ class Constraint:
         text = self._decoded(ids)
         if text.endswith(_BROKEN):  # a character is half written: its other parts come first
             return [part for part in self._parts if self._goes_on(self._decoded([*ids, part]), prompt)] or self._ends
+        start = open_string(text) if self._fields is not None else None
+        if start is not None:  # what a string says so far has no bearing on what may follow
+            text = text[: start + 1]
         if (text, prompt) not in self._known:
             if len(self._known) == MOST_KNOWN:  # where text is free, most tokens may follow, and no state comes twice
                 self._known.clear()
@@ -93,13 +96,15 @@ class Constraint:
         found = [*self._ends] if self._plan.restore(text, prompt).verdict == "complete" else []
         found += self._parts if self._goes_on(text + _BROKEN, prompt) else []
         free = isinstance(self._plan.cutter, Digits) and self._plan.cutter.partial  # a number may always follow
-        waiting = [(text, self._root)]
+        inside = self._fields is not None and open_string(text) is not None
+        waiting = [(text, self._root, inside)]
         while waiting:
-            so_far, node = waiting.pop()
+            so_far, node, inside = waiting.pop()
             found += node.tokens
             for character, longer in node.longer.items():
-                if free or self._goes_on(so_far + character, prompt):
-                    waiting.append((so_far + character, longer))
+                still = inside and character >= " " and character not in '"\\'
+                if free or still or self._goes_on(so_far + character, prompt):
+                    waiting.append((so_far + character, longer, still))
         return found
 
     def _goes_on(self, text: str, prompt: str | None) -> bool:

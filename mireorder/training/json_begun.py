@@ -1,4 +1,4 @@
-"""JSON that is being written: whether a text is one object, or more text can make it one."""
+"""JSON that is being written: whether a text is one object, or more text can make it one, and what is open."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ _CHARACTERS = r'(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*'
 _STRING = re.compile(f'"{_CHARACTERS}"')
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _WORDS = ("true", "false", "null")
+_OPEN_STRING = re.compile(f'"{_CHARACTERS}')
 _HALF_STRING = re.compile(f'"{_CHARACTERS}' + r"(?:\\(?:u[0-9a-fA-F]{0,3})?)?")
 _HALF_NUMBER = re.compile(r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*|(?:\.[0-9]+)?[eE][+-]?[0-9]*)?)?")
 _VALUE, _FIRST_VALUE, _KEY, _FIRST_KEY, _COLON, _END = "value", "value or ]", "key", "key or }", ":", ", or end"
@@ -20,13 +21,29 @@ def begins_object(text: str) -> bool:
     Args:
         text: any; white space may stand around the object.
     """
+    return _read(text)[0]
+
+
+def open_string(text: str) -> int | None:
+    """Where the string starts that a text breaks off in, and that may say anything; None if there is none.
+
+    That is any but the keys of the object itself.
+
+    Args:
+        text: the beginning of a JSON object.
+    """
+    return _read(text)[1]
+
+
+def _read(text: str) -> tuple[bool, int | None]:
+    """`begins_object` and `open_string`."""
     at, opened, expected = _skip(text, 0), list[str](), _VALUE
     if not text.startswith("{", at):
-        return at == len(text)
+        return at == len(text), None
     while at < len(text):
         character, first = text[at], expected in (_FIRST_VALUE, _FIRST_KEY)
         if not opened and expected == _END:
-            return False  # text follows the object
+            return False, None  # text follows the object
         if expected == _END or (first and character in "]}"):
             if character == "," and expected == _END:
                 expected = _KEY if opened[-1] == "}" else _VALUE
@@ -34,11 +51,11 @@ def begins_object(text: str) -> bool:
                 opened.pop()
                 expected = _END
             else:
-                return False
+                return False, None
             at += 1
         elif expected == _COLON:
             if character != ":":
-                return False
+                return False, None
             at, expected = at + 1, _VALUE
         elif character in "{[" and expected in (_VALUE, _FIRST_VALUE):
             opened.append("}" if character == "{" else "]")
@@ -47,10 +64,11 @@ def begins_object(text: str) -> bool:
             of_key = expected in (_KEY, _FIRST_KEY)
             end = _scalar(text, at, of_key)
             if end is None:
-                return _half_scalar(text[at:], of_key)
+                free = (not of_key or len(opened) > 1) and bool(_OPEN_STRING.fullmatch(text, at))
+                return free or _half_scalar(text[at:], of_key), at if free else None
             at, expected = end, _COLON if of_key else _END
         at = _skip(text, at)
-    return True
+    return True, None
 
 
 def _scalar(text: str, at: int, of_key: bool) -> int | None:
