@@ -19,7 +19,7 @@ from transformers import GPT2LMHeadModel
 
 from mireorder import Fields, InputError, Order, Plan, Reading, apply, fit
 from mireorder.cli import main
-from mireorder.evaluate.choosing import choose_order
+from mireorder.evaluate.choosing import _measure_of, choose_order
 from mireorder.evaluate.compare import Setup, arms, compare
 from mireorder.evaluate.surprise import field_nats
 from mireorder.ordering.every_order import learns_every_order, redrawn
@@ -100,14 +100,20 @@ def characters(constraint, text):
 
 def test_the_next_field_is_that_of_the_order_and_the_end_comes_behind_the_last():
     asked = Constraint(PLAN.decode_in([2, 0, 1]), TOKENIZER, every_field=True)
-    assert characters(asked, '{"') == {" ", "é"} and characters(asked, "{") == {" ", '"'}
-    assert characters(asked, '{"é": 1, "') == {" ", "a"} and characters(asked, '{"é": 1, "a') == {" ", '"'}
+    assert characters(asked, '{"') == {"é"} and characters(asked, "{") == {" ", '"'}
+    assert characters(asked, '{"é": 1, "') == {"a"} and characters(asked, '{"é": 1, "a') == {'"'}
     assert characters(asked, '{"é": 1') == set("0123456789., ")
     assert "}" not in characters(asked, '{"é": 1, "a": 2') and "," not in characters(asked, '{"é": 1, "a": 2, "ab": 3')
     assert characters(asked, '{"é": 1, "a": 2, "ab": 3}') == {" ", TOKENIZER.eos_token}
     free = Constraint(PLAN, TOKENIZER)
-    assert characters(free, '{"é": 1, "') == {" ", "a"} and characters(free, '{"') == {" ", "a", "é"}
+    assert characters(free, '{"é": 1, "') == {"a"} and characters(free, '{"') == {"a", "é"}
     assert characters(free, "{") == {" ", '"', "}"}, "nothing that is no JSON, and rows may lack fields"
+
+
+def test_white_space_of_a_key_is_its_own():
+    free = Constraint(plan_of(Fields(("a  b", "a")), [0, 1], policy="shuffle"), TOKENIZER)
+    for text, following in ('{"a', ' "'), ('{"a ', " "), ('{"a  ', "b"), ('{"a  b', '"'), ('{"a": 1, "', "a"):
+        assert characters(free, text) == set(following), text
 
 
 def test_what_a_string_says_has_no_bearing_on_what_may_follow():
@@ -172,6 +178,11 @@ def test_nats_are_those_of_the_tokens_that_hold_a_value(joined):
 def test_a_target_that_lacks_a_field_is_named():
     with pytest.raises(InputError, match="row 1: the target lacks a field"):
         field_nats(MODEL, TOKENIZER, PLAN, ["1*1"] * 2, [ROWS[0]["a"], '{"a": 1, "é": "2"}'], [0, 1, 2])
+
+
+def test_a_model_of_one_order_of_fields_is_no_model_of_all():
+    with pytest.raises(InputError, match="a model of policy explicit did not learn every order of fields; fit with"):
+        _measure_of(MODEL, TOKENIZER, PLAN.decode_in("plain"))
 
 
 # --- models in folders ----------------------------------------------------------------------------------------------

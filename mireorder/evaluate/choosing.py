@@ -128,7 +128,10 @@ def _measure_of(
     from mireorder.tokenizing.tokens import encode_prompts
     from mireorder.training.any_order import SlotTokens, codes_of, unit_nats
 
-    if has_keys(plan) and learns_every_order(plan):
+    if has_keys(plan) and not learns_every_order(plan):
+        problem = f"a model of policy {plan.policy} did not learn every order of fields"
+        raise InputError(problem, remedy="fit with --policy=shuffle, and train on that")
+    if has_keys(plan):
         return lambda prompts, targets: (
             lambda order: field_nats(model, tokenizer, plan, prompts, targets, order, batch_size)
         )

@@ -162,7 +162,7 @@ class RestorableLogits(LogitsProcessor):  # type: ignore[misc]
 
 def _fields_fit(keys: Sequence[str], written: str, every: bool) -> bool:
     """Whether what begins an object has these fields alone, as far as it goes; or ``every`` one, and in this order."""
-    text = written.strip()
+    text = written.lstrip(" \t\n\r")
     found = scan_object(text)
     left = [key for key in keys if key not in found.keys]
     behind = text[found.spans[-1][3] if found.spans else 1 :]  # the last field that has ended
