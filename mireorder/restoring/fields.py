@@ -96,7 +96,7 @@ class FieldsRestorer(Traits):
         text = text.strip(_SPACE) if self.canonical else text
         at = _skip(text, 1)
         escaped = bool(self.path) and text[at : at + 1] == "\\"
-        plain, bounds = _unescaped(text) if escaped else (text, range(len(text) + 1))
+        plain, bounds = unescaped(text) if escaped else (text, range(len(text) + 1))
         found = scan_object(plain)
         colon = self.style(["\\" if escaped else ""])[3]
         for number, (start, end, value, stop) in enumerate(found.spans):
@@ -270,7 +270,7 @@ def _value_at(text: str, path: Sequence[str]) -> int | None:
     return at
 
 
-def _unescaped(text: str) -> tuple[str, list[int]]:
+def unescaped(text: str) -> tuple[str, list[int]]:
     """What stands between the quotes of a JSON string, decoded, up to where it can't be.
 
     Returns:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
-from json.decoder import scanstring  # type: ignore[attr-defined]
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from transformers import LogitsProcessor
@@ -17,20 +14,18 @@ from mireorder.errors import MireorderError
 from mireorder.ordering.every_order import has_keys, has_one_order, orders_by_length
 from mireorder.ordering.marked import Markers
 from mireorder.ordering.plan import Plan
-from mireorder.restoring.fields import scan_object
 from mireorder.tokenizing.tokens import eos_id
-from mireorder.training.json_begun import begins_object, open_string
+from mireorder.training.json_begun import begun, keys_fit
+from mireorder.training.vocabulary import Vocabulary, characters, completions
 
 MOST_KNOWN = 256  # answers so far, of which what may follow is remembered
-_BROKEN = "\N{REPLACEMENT CHARACTER}"  # what a part of a character decodes to
 
 
-@dataclass
-class _Node:
-    """Tokens whose text ends here, and where longer ones go on."""
+class _State(NamedTuple):
+    """What has been written, as far as it bears on what may follow, and whether any text may."""
 
-    tokens: list[int] = field(default_factory=list)
-    longer: dict[str, _Node] = field(default_factory=dict)
+    text: str
+    free: bool
 
 
 class Constraint:
@@ -55,13 +50,15 @@ class Constraint:
     def __init__(
         self, plan: Plan, tokenizer: Any, ends: Collection[int] | None = None, *, every_field: bool = False
     ) -> None:
-        self._plan, self._tokenizer = plan, tokenizer
-        self._ends = sorted({eos_id(tokenizer)} if ends is None else ends)
-        self._root, self._parts = _by_text(tokenizer)
-        self._known: dict[tuple[str, str | None], list[int]] = {}
+        self._plan, self._ends = plan, sorted({eos_id(tokenizer)} if ends is None else ends)
+        self._vocabulary = Vocabulary(tokenizer)
+        self._known: dict[tuple[str, bytes, str | None], list[int]] = {}
         self._orders = orders_by_length(plan) if plan.kind == "marked" and has_one_order(plan) else None
         self._every_field = every_field
         self._fields = [plan.units[slot] for slot in plan.permutation] if has_keys(plan) else None
+        names = "".join(plan.units) + str(plan.markers) + plan.completion_start
+        names += plan.cutter.joiner + plan.cutter.empty if isinstance(plan.cutter, Labels) else ""
+        self._named = sorted({character for character in names if not character.isascii()})
 
     def processor(self, prompts: Sequence[str] | None = None) -> RestorableLogits:
         """For one call of ``generate(logits_processor=[...])``: batches, beams and sampling work.
@@ -80,40 +77,74 @@ class Constraint:
         """The tokens that may come behind those emitted; the ends alone once one has come."""
         if not set(self._ends).isdisjoint(ids):
             return self._ends
-        text = self._decoded(ids)
-        if text.endswith(_BROKEN):  # a character is half written: its other parts come first
-            return [part for part in self._parts if self._goes_on(self._decoded([*ids, part]), prompt)] or self._ends
-        start = open_string(text) if self._fields is not None else None
-        if start is not None:  # what a string says so far has no bearing on what may follow
-            text = text[: start + 1]
-        if (text, prompt) not in self._known:
+        text, half = self._vocabulary.decode(ids)
+        state = self._state(text)
+        if state is None:
+            return self._ends
+        key = state.text, half, prompt if self._plan.kind == "causal" else None
+        if key not in self._known:
             if len(self._known) == MOST_KNOWN:  # where text is free, most tokens may follow, and no state comes twice
                 self._known.clear()
-            self._known[text, prompt] = self._following(text, prompt) or self._ends
-        return self._known[text, prompt]
+            found = self._inner(state, half, prompt) if half else self._following(state, prompt)
+            self._known[key] = found or self._ends
+        return self._known[key]
 
-    def _following(self, text: str, prompt: str | None) -> list[int]:
-        found = [*self._ends] if self._plan.restore(text, prompt).verdict == "complete" else []
-        found += self._parts if self._goes_on(text + _BROKEN, prompt) else []
-        free = isinstance(self._plan.cutter, Digits) and self._plan.cutter.partial  # a number may always follow
-        inside = self._fields is not None and open_string(text) is not None
-        waiting = [(text, self._root, inside)]
+    def _following(self, state: _State, prompt: str | None) -> list[int]:
+        found = [*self._ends] if self._plan.restore(state.text, prompt).verdict == "complete" else []
+        waiting = [(state, self._vocabulary.root)]
         while waiting:
-            so_far, node, inside = waiting.pop()
+            here, node = waiting.pop()
             found += node.tokens
+            for half, tokens in node.halves.items():
+                found += tokens if self._goes_on_with(here, half, prompt) else []
             for character, longer in node.longer.items():
-                still = inside and character >= " " and character not in '"\\'
-                if free or still or self._goes_on(so_far + character, prompt):
-                    waiting.append((so_far + character, longer, still))
+                behind = self._behind(here, character, prompt)
+                if behind is not None:
+                    waiting.append((behind, longer))
         return found
+
+    def _inner(self, state: _State, half: bytes, prompt: str | None) -> list[int]:
+        """The tokens that go on with a character that is half written."""
+        found = []
+        for token, held in self._vocabulary.inner.items():
+            text, rest = characters(half + held) or ("", b"")
+            here: _State | None = state if text or rest else None
+            for character in text:
+                here = None if here is None else self._behind(here, character, prompt)
+            if here is not None and (not rest or self._goes_on_with(here, rest, prompt)):
+                found.append(token)
+        return found
+
+    def _goes_on_with(self, state: _State, half: bytes, prompt: str | None) -> bool:
+        """Whether some character that begins with these bytes may follow."""
+        return state.free or any(
+            self._behind(state, character, prompt) is not None for character in completions(half, self._named)
+        )
+
+    def _behind(self, state: _State, character: str, prompt: str | None) -> _State | None:
+        """The state behind one more character; None where it may not follow."""
+        if state.free and (self._fields is None or (character >= " " and character not in '"\\')):
+            return state
+        return self._reached(state.text + character, prompt)
+
+    def _reached(self, text: str, prompt: str | None) -> _State | None:
+        """The state of a text; None where it begins no answer."""
+        state = self._state(text)
+        return state if state is not None and self._goes_on(state.text, prompt) else None
+
+    def _state(self, text: str) -> _State | None:
+        """What of a text bears on what may follow; None where nothing may."""
+        if self._fields is None:  # a number may always follow where the text around it is free
+            return _State(text, isinstance(self._plan.cutter, Digits) and self._plan.cutter.partial)
+        start = self._plan.completion_start if text.startswith(self._plan.completion_start) else ""
+        found = begun(text.removeprefix(start))
+        return None if found is None else _State(start + found.short, found.free)
 
     def _goes_on(self, text: str, prompt: str | None) -> bool:
         written = text.removeprefix(self._plan.completion_start)
         if written[-1:].isspace() and not _belongs(self._plan.cutter, written):
             return False
-        if self._fields is not None and not (
-            begins_object(written) and _fields_fit(self._fields, written, self._every_field)
-        ):
+        if self._fields is not None and not keys_fit(self._fields, written, self._every_field):
             return False
         return self._plan.restore(text, prompt).verdict != "malformed" and self._in_order(written)
 
@@ -130,10 +161,6 @@ class Constraint:
         if not opening and begun:
             return bool(following)
         return any(names[slot].startswith(opening + half or behind) for (slot,) in following - {()})
-
-    def _decoded(self, ids: list[int]) -> str:
-        text: str = self._tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        return text
 
 
 class RestorableLogits(LogitsProcessor):  # type: ignore[misc]
@@ -160,28 +187,6 @@ class RestorableLogits(LogitsProcessor):  # type: ignore[misc]
         return ruled
 
 
-def _fields_fit(keys: Sequence[str], written: str, every: bool) -> bool:
-    """Whether what begins an object has these fields alone, as far as it goes; or ``every`` one, and in this order."""
-    text = written.lstrip(" \t\n\r")
-    found = scan_object(text)
-    left = [key for key in keys if key not in found.keys]
-    behind = text[found.spans[-1][3] if found.spans else 1 :]  # the last field that has ended
-    if every and found.keys != list(keys[: len(found.keys)]):
-        return False
-    if not left:
-        return "," not in behind
-    if every and "}" in (found.closing, behind.strip(", \t\n\r")[:1]):
-        return False
-    following, begun = left[:1] if every else left, behind.lstrip(", \t\n\r")
-    if not begun.startswith('"'):  # it opens no key yet, or goes on with a number
-        return True
-    try:
-        return scanstring(begun, 1, True)[0] in following
-    except ValueError:  # a key is half written
-        texts = (json.dumps(key, ensure_ascii=ascii) for key in following for ascii in (False, True))
-        return any(text.startswith(begun) for text in texts)
-
-
 def _belongs(cutter: Cutter, text: str) -> bool:
     """Whether the white space at the end may be part of an emission.
 
@@ -193,32 +198,3 @@ def _belongs(cutter: Cutter, text: str) -> bool:
         following = [(cutter.joiner if written else "") + name for name in cutter.slots]
         return any((written + more).startswith(text) for more in following)
     return cutter.partial or not isinstance(cutter, Digits)
-
-
-def _by_text(tokenizer: Any) -> tuple[_Node, list[int]]:
-    """All tokens by the text they add, and those that add only a part of a character."""
-    root, parts = _Node(), []
-    special, tokens = set(tokenizer.all_special_ids), range(len(tokenizer))
-    probe, alone = _probe(tokenizer)  # behind nothing, some tokenizers drop a token's leading space
-    texts = tokenizer.batch_decode([[probe, token] for token in tokens], clean_up_tokenization_spaces=False)
-    for token, text in zip(tokens, texts, strict=True):
-        added = text.removeprefix(alone)
-        if token in special or not added:
-            continue
-        if _BROKEN in added:
-            parts.append(token)
-            continue
-        node = root
-        for character in added:
-            node = node.longer.setdefault(character, _Node())
-        node.tokens.append(token)
-    return root, parts
-
-
-def _probe(tokenizer: Any) -> tuple[int, str]:
-    """A token that stands for the same visible text behind another as alone, and that text."""
-    for token in range(len(tokenizer)):
-        alone, twice = tokenizer.batch_decode([[token], [token, token]], clean_up_tokenization_spaces=False)
-        if alone.strip() and _BROKEN not in alone and twice == 2 * alone and token not in tokenizer.all_special_ids:
-            return token, alone
-    raise MireorderError("the tokenizer has no token of visible text")
