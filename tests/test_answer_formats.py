@@ -38,8 +38,7 @@ def objects(draw):
     """Rows of objects with the same keys in one order, some members missing; and a plan of them."""
     names = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=4)
     keys = draw(st.lists(names, min_size=2, max_size=4, unique=True))
-    finite = json_values.filter(lambda value: "Infinity" not in json.dumps(value))
-    row = st.fixed_dictionaries({}, optional=dict.fromkeys(keys, finite))
+    row = st.fixed_dictionaries({}, optional=dict.fromkeys(keys, json_values))
     rows = [dict.fromkeys(keys, 0), *draw(st.lists(row, max_size=4))]
     rows = [{key: row[key] for key in keys if key in row} for row in rows]
     return [json.dumps(row) for row in rows], plan_of(Fields(tuple(keys)), draw(st.permutations(range(len(keys)))))
@@ -133,6 +132,20 @@ def test_keys_are_taken_as_json_writes_them(key):
     assert not matches(regex, '{"b": 1, "c": 2}')
 
 
+@pytest.mark.parametrize(
+    ("key", "written"),
+    [("é", '"\\u00E9"'), ("it's", '"it\\u0027s"'), ("a/b", '"a\\/b"'), ("a/b", '"a\\u002Fb"'), ("a<b", '"a\\u003cb"'),
+     ("🙂/日", '"\\uD83D\\ude42\\/日"'), ('a"\\', '"a\\u0022\\u005C"')],
+)  # fmt: skip
+def test_keys_may_be_escaped_as_writers_of_json_do(key, written):
+    assert json.loads(written) == key
+    targets = [f'{{{written}: 1, "b": 2}}']
+    plan = planned(targets, [1, 0])
+    found = answer_format(plan, targets)
+    assert plan.units == [key, "b"] and matches(found.regex, plan.emit(targets[0]))
+    assert matches(found.regex, json.dumps({"b": 2, key: 1})) and not matches(found.regex, '{"b": 2, "c": 1}')
+
+
 # What servers write ------------------------------------------------------------------------------------------------
 
 
@@ -216,6 +229,15 @@ def test_rows_of_something_else_are_refused(target):
         answer_format(PLAN, [TARGETS[0], target])
 
 
+def test_an_order_that_was_asked_for_has_all_fields():
+    targets = ['{"a": 1, "b": 2}', '{"a": 1}']
+    asked = fit([{"q": "", "a": target} for target in targets], source="q", target="a", cutter="fields",
+                order=Order("shuffle")).decode_in("reverse")  # fmt: skip
+    found = answer_format(asked, targets, every_field=True)
+    assert found.schema["required"] == ["b", "a"] and not matches(found.regex, '{"a": 1}')
+    assert answer_format(asked, targets).schema["required"] == ["a"]
+
+
 # The command ---------------------------------------------------------------------------------------------------------
 
 
@@ -241,5 +263,8 @@ def test_of_a_plan_alone_the_command_says_what_it_does_not_know(tmp_path, monkey
     MARKED.save("marked")
     status, out, err = mireorder("schema marked --out nothing")
     assert (status, out) == (2, "") and "mireorder generate" in err and not (tmp_path / "nothing").exists()
+    plan_of(Fields(("a", "b")), [0, 1], policy="shuffle").save("shuffled")
+    status, out, err = mireorder("schema shuffled --out nothing")
+    assert (status, out) == (2, "") and "ask for one, with --decode" in err
     status, out, _ = mireorder("schema marked --decode reverse --out marked-reverse")
     assert status == 0 and (tmp_path / "marked-reverse/regex.txt").read_text("utf-8") == "(?: )?<1>[0-9]<0>[0-9]\n"

@@ -11,7 +11,7 @@ from lossless import batch_of, check_lossless, emissions, permutations_of, settl
 from mireorder.cutting import Fields
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=6,
 )
@@ -118,3 +118,16 @@ def test_white_space_that_differs_is_named_with_where_it_stands():
     assert sorted(problems) == [1, 2, 3, 4, 5]
     assert all(why in problems[row] for row, why in enumerate(told, 1))
     assert list(settled(Fields(), batch_of(texts[:2])).cut(batch_of(texts[:2])).problems) == [1], "of two, the plainer"
+
+
+def test_what_only_python_reads_is_refused():
+    """Answers that are constrained to JSON could never say it. In strings it is text."""
+    rows = ['{"a": NaN}', '{"a": [{"b": -Infinity}]}', '{"a": "NaN, Infinity"}', '{"a": "\\"NaN"}']
+    cut = settled(Fields(), batch_of(rows)).cut(batch_of(rows))
+    assert cut.problems == {
+        0: "NaN is not JSON, null is; fix it or pass --reject",
+        1: "-Infinity is not JSON, null is; fix it or pass --reject",
+    }
+    within = [json.dumps({"x": row}) for row in rows] + ['{"x": {"a": Infinity}}', '{"x": {"a": 1}, "y": NaN}']
+    cut = settled(Fields(path=("x",)), batch_of(within)).cut(batch_of(within))
+    assert sorted(cut.problems) == [0, 1, 4]

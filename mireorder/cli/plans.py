@@ -184,7 +184,8 @@ def schema(
     require_empty(out)
     targets = texts_of(load(plan), "target") if (plan / manifest.FILE).is_file() else ()
     loaded = Plan.load(plan)
-    found = answer_format(loaded if decode is None else loaded.decode_in(decode), targets)
+    asked = loaded if decode is None else loaded.decode_in(decode)
+    found = answer_format(asked, targets, every_field=decode is not None)
     files = {"regex.txt": found.regex}
     if found.schema is not None:
         files["schema.json"] = json.dumps(found.schema, indent=2, ensure_ascii=False)

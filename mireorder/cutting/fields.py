@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from mireorder.arrays import list_array
 from mireorder.cutting.base import NO_TARGET, Adapting, Cut, present_codes
 from mireorder.errors import InputError
+from mireorder.json_text import PLAIN
 from mireorder.restoring.fields import FieldsRestorer, ScannedObject
 from mireorder.restoring.units import Part
 
@@ -116,6 +117,7 @@ class Fields(FieldsRestorer, Adapting):
             problem = NO_TARGET if text is None else "target is empty" if not text else part.problem or found.problem
             pairs = [(place.get(key, -1), member) for key, member in zip(found.keys, found.members, strict=True)]
             at = [slot for slot, _ in pairs]
+            problem = problem or _odd_constant(text or "", found.members)
             if problem is None and -1 in at:
                 problem = f"the plan knows no field {found.keys[at.index(-1)]!r}, only {', '.join(self.keys)}"
             problem = f"{problem}; fix it or pass --reject" if problem else self._misplaced(at, found, part.text)
@@ -216,6 +218,17 @@ class Around:
     def put(self, parts: pa.StringArray) -> pa.StringArray:
         """See `Parts`."""
         return pc.binary_join_element_wise(self.before, pc.if_else(self.texts.is_valid(), parts, None), self.after, "")
+
+
+def _odd_constant(text: str, members: Sequence[str]) -> str | None:
+    """What members hold that only Python reads, and servers that constrain answers to JSON never let pass."""
+    if "NaN" not in text and "Infinity" not in text:
+        return None
+    try:
+        PLAIN.decode("{" + ",".join(map(_unquoted, members)) + "}")
+    except ValueError as error:
+        return f"{error}, null is"
+    return None
 
 
 def _value(member: str) -> str:

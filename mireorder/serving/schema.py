@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from mireorder.errors import InputError, PlanError
-from mireorder.ordering.every_order import has_one_order
+from mireorder.json_text import refuse_constant
+from mireorder.ordering.every_order import has_keys, has_one_order
 from mireorder.ordering.plan import Plan
 from mireorder.restoring.digits import DigitsRestorer
 from mireorder.restoring.fields import FieldsRestorer
@@ -38,6 +39,7 @@ _SCALARS = {
 }
 _ONE_SPACE, _ANY_SPACE = " ?", r"[ \t\n\r]*"
 _LOOSE = re.compile(r"[\t\n\r]|  ")
+_ESCAPED = "\"\\/<>&'"  # in ASCII, of what keys may hold
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
 
@@ -104,13 +106,15 @@ def merged(shapes: Iterable[Shape | None]) -> Shape | None:
     return Shape(types, merged(shape.items for shape in known), merged(shape.members for shape in known))
 
 
-def answer_format(plan: Plan, targets: Iterable[str] = ()) -> AnswerFormat:
+def answer_format(plan: Plan, targets: Iterable[str] = (), *, every_field: bool = False) -> AnswerFormat:
     """What a plan's answers look like: of cutter `fields` a schema and an expression, of numbers and labels the latter.
 
     Args:
         plan: with one order for all rows.
         targets: natural targets of the dataset, from which the members' types are read, and which may be missing.
             Without any, all members are required and may be of any type.
+        every_field: whether all members are required though targets lack some, as in answers in an order that is asked
+            of a model of every order: a model could skip what it would rather write later.
 
     Raises:
         PlanError: answers of such a plan have no form that an expression could hold.
@@ -125,12 +129,12 @@ def answer_format(plan: Plan, targets: Iterable[str] = ()) -> AnswerFormat:
     """
     cutter = plan.cutter
     if plan.kind in ("set", "marked") and not has_one_order(plan):
-        asked = ": ask for one, with --decode or plan.decode_in" if plan.kind == "marked" else ""
+        asked = ": ask for one, with --decode or plan.decode_in" if plan.kind == "marked" or has_keys(plan) else ""
         _refuse(f"each row has an order of its own, which no schema holds{asked}")
     if cutter.partial:
         _refuse("the units are a part of an answer, and the text around them is free")
     if isinstance(cutter, FieldsRestorer):
-        return _of_fields(plan, cutter, targets)
+        return _of_fields(plan, cutter, targets, every_field)
     if isinstance(cutter, LabelsRestorer):
         names = [_literal(cutter.slots[slot]) for slot in plan.permutation]
         number = "[0-9]{1,6}: " if cutter.counted else ""
@@ -146,12 +150,12 @@ def _refuse(why: str) -> NoReturn:
     raise PlanError(f"{why}; let 'mireorder generate' constrain what is written, or look at verdicts")
 
 
-def _of_fields(plan: Plan, cutter: FieldsRestorer, targets: Iterable[str]) -> AnswerFormat:
+def _of_fields(plan: Plan, cutter: FieldsRestorer, targets: Iterable[str], every_field: bool) -> AnswerFormat:
     seen = _Seen(cutter)
     for row, target in enumerate(targets):
         seen.add(target, row)
     keys = [cutter.slots[slot] for slot in plan.permutation]
-    needed = [not seen.rows or seen.present[key] == seen.rows for key in keys]
+    needed = [every_field or not seen.rows or seen.present[key] == seen.rows for key in keys]
     shapes = {key: merged(seen.shapes.get(key, ())) for key in keys}
     properties = {key: shape.schema() if shape else {} for key, shape in shapes.items()}
     schema = {
@@ -188,7 +192,7 @@ class _Seen:
     def add(self, target: str, row: int) -> None:
         """Look at one more target. Raises InputError if it is no JSON object of the plan's fields."""
         try:
-            members = json.loads(target, parse_constant=_no_number)
+            members = json.loads(target, parse_constant=refuse_constant)
             shapes = {key: Shape.of(value) for key, value in members.items()} if isinstance(members, dict) else None
         except (ValueError, TypeError, RecursionError) as error:
             raise InputError(f"the target is no JSON ({error})", row=row, remedy="name the plan's dataset") from None
@@ -200,10 +204,6 @@ class _Seen:
         for key, shape in shapes.items():
             self.shapes.setdefault(key, set()).add(shape)
         self.loose = self.loose or bool(_LOOSE.search(_STRING.sub('""', target)))
-
-
-def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no number")
 
 
 def _in_order(parts: Sequence[str], needed: Sequence[bool], between: str, nothing: str | None) -> str:
@@ -246,10 +246,18 @@ def _opened(plan: Plan, regex: str) -> str:
 
 
 def _key(key: str) -> str:
-    """A key as JSON writes it, with characters beyond ASCII and slashes as they are, or escaped."""
-    written = {json.dumps(key, ensure_ascii=ascii_only) for ascii_only in (True, False)}
-    written |= {text.replace("/", "\\/") for text in written}
-    return _one_of(sorted(map(_literal, written)))
+    """A key as JSON writes it: what writers of JSON are known to escape, as it is or escaped."""
+    return f'"{"".join(map(_character, key))}"'
+
+
+def _character(character: str) -> str:
+    if character.isascii() and character not in _ESCAPED:
+        return _literal(character)
+    units = character.encode("utf-16-be").hex()
+    numbers = re.sub("[a-f]", lambda digit: f"[{digit[0]}{digit[0].upper()}]", units)
+    numbers = "".join(rf"\\u{one}" for one in re.findall(r"(?:\[..\]|[0-9]){4}", numbers))
+    plain = [] if character in '"\\' else [_literal(character)]
+    return _one_of([*plain, *([_literal(f"\\{character}")] if character in '"\\/' else []), numbers])
 
 
 def _value(shape: Shape | None, space: str, depth: int = 2) -> str:
