@@ -30,7 +30,7 @@ from mireorder.tokenizing.reserved import reserve
 from mireorder.tokenizing.tokens import encode, encode_prompts, load_tokenizer
 from mireorder.training.any_order import SlotTokens, answers, codes_of, unit_nats
 from mireorder.training.budget import Budget
-from mireorder.training.generate import CHOICE_FILE, generate, load_pipeline
+from mireorder.training.generate import generate, load_pipeline
 from mireorder.training.loop import shuffled_batches
 from mireorder.training.train import save_model
 
@@ -227,7 +227,7 @@ def test_generate_answers_by_confidence(folder):
 
 
 def test_the_best_order_is_chosen_and_noted(folder, tmp_path, capsys):
-    (folder / CHOICE_FILE).unlink(missing_ok=True)
+    (folder / "decoding.json").unlink(missing_ok=True)
     with pytest.raises(MireorderError, match="no order was chosen for this model; choose one with 'mireorder choose'"):
         load_pipeline(folder, "cpu", decode="best")
     choice = choose_order(folder, {"validation": ROWS[:50], "train": ROWS}, rows=40, device="cpu")
@@ -246,8 +246,8 @@ def test_the_best_order_is_chosen_and_noted(folder, tmp_path, capsys):
         main(["choose", str(folder), str(tmp_path / "rows.jsonl"), "--orders", "0-1-2,2-1-0"])
     said = capsys.readouterr().out
     assert "over 30 rows" in said and "the cheapest of 2, is noted in" in said
-    assert set(json.loads((folder / CHOICE_FILE).read_text())["bits"]) == {"0,1,2", "2,1,0"}
-    (folder / CHOICE_FILE).write_text("{}")
+    assert set(json.loads((folder / "decoding.json").read_text())["bits"]) == {"0,1,2", "2,1,0"}
+    (folder / "decoding.json").write_text("{}")
     with pytest.raises(MireorderError, match="not a readable choice"):
         load_pipeline(folder, "cpu", decode="best")
 

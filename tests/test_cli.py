@@ -126,7 +126,7 @@ def test_a_policy_named_as_an_order_is_shown_its_option(place, mireorder):
     status, _, err = mireorder("fit mul.txt --split = --cutter digits --order reverse --out plan")
     assert (status, "that is a policy: pass --policy reverse" in err) == (2, True)
     status, _, err = mireorder("fit mul.txt --split = --cutter digits --order 3;2 --out plan")
-    assert (status, "write it as 2,1,3,0: slots by step" in err) == (2, True)
+    assert (status, "'3;2' is no order of 4 slots; write the slots by step, such as 3,2,1,0" in err) == (2, True)
 
 
 def test_a_test_file_goes_with_the_plan_of_the_train_file(place, mireorder):

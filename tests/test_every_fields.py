@@ -223,6 +223,61 @@ def test_the_best_order_is_chosen_and_answers_come_in_it(folder, tmp_path, capsy
     assert "the cheapest of 6, is noted in" in capsys.readouterr().out
 
 
+def test_rows_that_can_not_be_used_are_named_and_may_be_left_out(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    odd = [
+        ({"q": "1*1", "a": '{"a": 1, "é": "2"}'}, "row 3: the target lacks a field"),
+        ({"q": "1*1", "a": object_of([1, 2, "x"])}, "row 3: the tokenizer turns the completion"),
+        ({"q": "1*1", "a": ROWS[0]["a"].replace("1", "1" * 200)}, "row 3: .*[0-9]{3} tokens"),
+        ({"q": "1*1", "a": '{"a": '}, "row 3: the JSON object stops too early"),
+    ]
+    for row, said in odd:
+        (tmp_path / "rows.jsonl").write_text("".join(json.dumps(one) + "\n" for one in [*ROWS[:3], row]))
+        with pytest.raises(InputError, match=rf"^rows\.jsonl, {said}"):
+            choose_order(folder, "rows.jsonl", device="cpu")
+    rows = [*ROWS[:3], *(row for row, _ in odd), *ROWS[3:9]]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
+    with pytest.raises(SystemExit, match="0"):
+        main(["choose", str(folder), "rows.jsonl", "--reject", "--orders", "0,1,2;é,ab,a"])
+    assert "over 9 rows" in capsys.readouterr().out
+    expected = choose_order(folder, ROWS[:9], orders=["plain", "reverse"], device="cpu").bits
+    assert choose_order(folder, rows, orders=["0-1-2", [2, 1, 0]], reject=True, device="cpu").bits == expected
+    with pytest.raises(InputError, match="no validation row can be used; leave out reject"):
+        choose_order(folder, [odd[0][0]], reject=True, device="cpu")
+
+
+@pytest.mark.parametrize("decode", ["9,9", "", "confident", "foo"])
+def test_what_is_no_order_is_not_blamed_on_the_prompts(folder, tmp_path, capsys, decode):
+    (tmp_path / "prompts.txt").write_text("1*1\n")
+    with pytest.raises(SystemExit, match="2"):
+        main(["generate", str(folder), "--prompts", str(tmp_path / "prompts.txt"), f"--decode={decode}"])
+    said = capsys.readouterr().err
+    assert "prompts.txt" not in said and ("no order of 3 slots" in said or "decoded by confidence" in said)
+
+
+def test_a_model_of_one_order_is_asked_for_no_other(folder, tmp_path):
+    one = tmp_path / "one"
+    one.mkdir()
+    for file in folder.iterdir():
+        (one / file.name).write_bytes(file.read_bytes())
+    PLAN.decode_in("reverse").save(one)
+    for decode in "plain", "best", [0, 1, 2]:
+        with pytest.raises(InputError, match="policy explicit answers in the order that it learnt, and in no other"):
+            load_pipeline(one, "cpu", decode=decode)
+
+
+def test_the_schema_of_the_order_that_was_chosen(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    choose_order(folder, ROWS[:9], orders=["2,0,1"], device="cpu")
+    with pytest.raises(SystemExit, match="0"):
+        main(["schema", str(folder), "--decode", "best", "--out", "chosen"])
+    assert list(json.loads((tmp_path / "chosen/schema.json").read_text())["properties"]) == ["é", "a", "ab"]
+    apply([{"q": "", "a": '{"a": 1}'}, *ROWS], PLAN, out="data", keep_columns=False)
+    with pytest.raises(SystemExit, match="0"):
+        main(["schema", "data", "--decode", "ab,é,a", "--out", "asked"])
+    assert json.loads((tmp_path / "asked/schema.json").read_text())["required"] == ["ab", "é", "a"]
+
+
 # --- comparisons ----------------------------------------------------------------------------------------------------
 
 

@@ -54,7 +54,10 @@ def test_orders_have_names_and_can_be_written():
 
 @pytest.mark.parametrize("order", [[0, 1], [0, 1, 1], [1, 2, 3], "2,1", "2,1,x", "best", "", 7, None])
 def test_what_is_no_order_is_refused(order):
-    with pytest.raises(InputError, match=r"is no order of 3 slots; write the slots by step, such as 2,1,0, or plain"):
+    with pytest.raises(
+        InputError,
+        match=r"is no order of 3 slots; write the slots by step, such as 2,1,0 or 10\^0,10\^1,10\^2, or plain",
+    ):
         SHUFFLE.decode_in(order)
 
 

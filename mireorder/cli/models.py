@@ -140,9 +140,10 @@ def choose(
     rows: options.Rows,
     orders: Annotated[
         str | None,
-        Option("orders to choose from, slots by step: 0-1-2-3,3-2-1-0; by default all are searched", "Order"),
+        Option("orders to choose from: 0-1-2-3,3-2-1-0, or 0,1,2,3;3,2,1,0; by default all are searched", "Order"),
     ] = None,
     most: Annotated[int, Option("validation rows that are looked at", "Data", "--rows", least=1)] = 1000,
+    reject: Annotated[bool, Option("leave rows out that can't be used, instead of stopping", "Data")] = False,
     batch_size: Annotated[int, Option("rows at a time", "Model", least=1)] = 64,
     as_json: options.Json = False,
 ) -> None:
@@ -153,18 +154,25 @@ def choose(
     Example: mireorder choose model/ validation.txt --split =
     """
     from mireorder.evaluate.choosing import choose_order
+    from mireorder.ordering.named import order_named, orders_named
     from mireorder.ordering.plan import Plan
 
-    named = None if orders is None else [order.replace("-", ",") for order in orders.split(",") if order]
-    plan = Plan.load(model)
-    reading = rows.reading(plan.reading)
-    choice = choose_order(model, data, orders=named, reading=reading, rows=most, batch_size=batch_size)
+    plan, named = Plan.load(model), None if orders is None else orders_named(orders)
+    choice = choose_order(
+        model,
+        data,
+        orders=named,
+        reading=rows.reading(plan.reading),
+        rows=most,
+        reject=reject,
+        batch_size=batch_size,
+    )
     if as_json:
         print_json(asdict(choice))
         return
     say(f"bits of a natural answer in each order, the mean over {choice.rows:,} rows:")
     for order, bits in list(choice.bits.items())[:MOST_ORDERS]:
-        say(f"  {order}  {bits:.3f}  {plan.named(list(map(int, order.split(','))))}")
+        say(f"  {order}  {bits:.3f}  {plan.named(order_named(order, plan.units))}")
     say(f"order {next(iter(choice.bits))}, the cheapest of {len(choice.bits)}, is noted in {model}")
 
 
@@ -188,14 +196,13 @@ def generate(
     Example: mireorder generate model/ --prompts prompts.txt
     """
     lines = values.lines(prompts)
-    from mireorder.training.generate import generate as generate_answers
+    from mireorder.training.generate import answers, load_pipeline
 
     bad = Incomplete()
+    pipeline = load_pipeline(model, constrained=constrain, decode=decode)
     with within(str(prompts)), steps_bar("generating", len(lines), "prompts") as bar:
-        answers = generate_answers(
-            model, lines, batch_size=batch_size, max_new_tokens=max_new_tokens, constrained=constrain, decode=decode
-        )
-        for number, answer in enumerate(answers, 1):
+        found = answers(pipeline, lines, batch_size=batch_size, max_new_tokens=max_new_tokens)
+        for number, answer in enumerate(found, 1):
             bar(number, "")
             print(json.dumps(answer, ensure_ascii=False) if as_json else one_line(answer["generated_text"]))
             if answer["verdict"] != "complete":

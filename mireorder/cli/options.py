@@ -236,7 +236,7 @@ class Choice:
     policy: Annotated[
         str | None, Option("what makes the order, max if none is given: {names}", names=choices.policies)
     ] = None
-    order: Annotated[str | None, Option("the order itself, slots by step: 2,1,3,0")] = None
+    order: Annotated[str | None, Option("the order itself, slots by step, or names: 2,1,3,0 or b,a")] = None
     marked: Annotated[bool, Option("write each unit behind a marker of its slot")] = False
     markers: Annotated[
         str | None, Option("what markers look like, {} being the slot, or of lead what is copied", rare=True)
@@ -289,14 +289,15 @@ class Choice:
             trust.seed,
         )
 
-    def _permutation(self) -> list[int] | None:
-        try:
-            return None if self.order is None else [int(slot) for slot in self.order.split(",")]
-        except ValueError:
-            problem, remedy = f"{self.order!r} is not an order", "write it as 2,1,3,0: slots by step"
-            if str(self.order) in choices.policies():
-                remedy = f"that is a policy: pass --policy={self.order}"
-            raise InputError(problem, remedy=remedy) from None
+    def _permutation(self) -> list[int] | list[str] | None:
+        from mireorder.ordering.named import parts_of
+
+        if self.order is None:
+            return None
+        if self.order in choices.policies():
+            problem, remedy = f"{self.order!r} is no order", f"that is a policy: pass --policy={self.order}"
+            raise InputError(problem, remedy=remedy)
+        return parts_of(self.order)
 
     def _moves(self) -> str | None:
         """The policy's name, where nothing is copied."""

@@ -18,6 +18,7 @@ from mireorder.serialise import one_of
 
 if TYPE_CHECKING:
     from mireorder.ordering.bundle import AnyPlan
+    from mireorder.ordering.plan import Plan
 
 BESIDE_COUNTS = {"counts", "policy", "order", "marked", "markers", "estimator", "shuffles", "resamples", "seed"}
 
@@ -163,7 +164,8 @@ def schema(
     plan: options.AnyPlan,
     *,
     decode: Annotated[
-        str | None, Option("order asked of a plan of random ones: plain, reverse, or slots by step: 3,2,1,0", "Order")
+        str | None,
+        Option("order asked of a model of every order: best, plain, reverse, or slots by step: 3,2,1,0", "Order"),
     ] = None,
     out: options.Out,
     as_json: options.Json = False,
@@ -184,7 +186,7 @@ def schema(
     require_empty(out)
     targets = texts_of(load(plan), "target") if (plan / manifest.FILE).is_file() else ()
     loaded = Plan.load(plan)
-    asked = loaded if decode is None else loaded.decode_in(decode)
+    asked = loaded if decode is None else _in_order(loaded, decode, plan)
     found = answer_format(asked, targets, every_field=decode is not None)
     files = {"regex.txt": found.regex}
     if found.schema is not None:
@@ -197,3 +199,12 @@ def schema(
     for note in found.notes:
         say(f"note: {note}")
     say(f"{' and '.join(sorted(files))} written to {out}")
+
+
+def _in_order(plan: Plan, decode: str, folder: Path) -> Plan:
+    """The plan of answers in an order, or in the one that was chosen for the model in the folder."""
+    from mireorder.ordering.choice import Choice
+    from mireorder.ordering.every_order import require_random
+
+    require_random(plan)
+    return plan.decode_in(Choice.load(folder, plan.units).order if decode == "best" else decode)

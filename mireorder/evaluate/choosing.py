@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mireorder.errors import InputError
-from mireorder.files import write_text
 from mireorder.ordering.bundle import require_one
-from mireorder.ordering.every_order import has_keys, learns_every_order, order_named
+from mireorder.ordering.choice import Choice
+from mireorder.ordering.every_order import has_keys, learns_every_order
+from mireorder.ordering.named import Asked, order_named, written
 from mireorder.reading import Reading
 
 if TYPE_CHECKING:
@@ -29,29 +28,14 @@ Nats = Callable[[Sequence[int]], NDArray[np.float64]]
 """Order -> what each step's unit costs, float64 (rows, steps)."""
 
 
-@dataclass(frozen=True)
-class Choice:
-    """The order chosen for a model.
-
-    Attributes:
-        order: slots by step.
-        bits: order, written as ``3,2,1,0`` -> what the units of a natural answer cost together in it, the mean over the
-            validation rows, the cheapest first.
-        rows: validation rows that were looked at.
-    """
-
-    order: list[int]
-    bits: dict[str, float]
-    rows: int
-
-
 def choose_order(
     model_folder: str | Path,
     data: Any,
     *,
-    orders: Sequence[Sequence[int] | str] | None = None,
+    orders: Sequence[Asked] | None = None,
     reading: Reading | None = None,
     rows: int = ROWS,
+    reject: bool = False,
     batch_size: int = 64,
     device: str | None = None,
 ) -> Choice:
@@ -67,24 +51,26 @@ def choose_order(
         orders: to choose from, as `Plan.decode_in` takes them; None searches, of up to four slots all.
         reading: where the columns have other names than those the plan was fitted on.
         rows: the most that are looked at, the first.
+        reject: leave rows out that can't be used, instead of refusing them: those that can't be cut or encoded, lack a
+            field, or are longer than the model reads.
         batch_size: rows that go through the model together.
         device: a torch device; by default the GPU if there is one.
 
     Raises:
         InputError: the model did not learn every order, an order is none, or there are no rows that can be used.
     """
-    from mireorder.training.generate import CHOICE_FILE, load_pipeline
+    from mireorder.training.generate import load_pipeline
 
     pipeline = load_pipeline(model_folder, device)
-    plan = require_one(pipeline.plan, "choose")
+    plan = require_one(pipeline.plan, "choosing an order")
     measure = _measure_of(pipeline.model, pipeline.tokenizer, plan, batch_size)
-    named = None if orders is None else [order_named(order, len(plan.units)) for order in orders]
-    asked, targets = _validation_rows(data, plan, reading, rows)
+    named = None if orders is None else [order_named(order, plan.units) for order in orders]
+    asked, targets = _validation_rows(data, plan, reading, rows, pipeline, reject)
     nats = measure(asked, targets)
     found = cheapest_orders(nats, len(plan.units), named)
-    bits = {",".join(map(str, order)): round(cost / math.log(2), 6) for cost, order in found}
+    bits = {written(order): round(cost / math.log(2), 6) for cost, order in found}
     choice = Choice(list(found[0][1]), bits, len(asked))
-    write_text(Path(model_folder) / CHOICE_FILE, json.dumps(asdict(choice), indent=1) + "\n")
+    choice.save(model_folder)
     return choice
 
 
@@ -196,16 +182,35 @@ def _answers_of(
     return in_order
 
 
-def _validation_rows(data: Any, plan: Any, reading: Reading | None, most: int) -> tuple[list[str], list[str]]:
-    """Prompts and natural targets."""
+def _validation_rows(
+    data: Any, plan: Plan, reading: Reading | None, most: int, pipeline: Any, reject: bool
+) -> tuple[list[str], list[str]]:
+    """Prompts and natural targets of rows that the model can read."""
     from mireorder.stages import apply
+    from mireorder.training.positions import positions_of
 
     if most < 1:
         raise InputError(f"{most} validation rows are none", remedy="take 1 or more, a few hundred at best")
-    splits = apply(data, plan, reading=reading, keep_columns=False)
+    how: dict[str, Any] = {"reading": reading, "keep_columns": False, "reject": reject}
+    splits = apply(data, plan, **how)
     name = next(iter(splits)) if len(splits) == 1 else "validation"
     if name not in splits or not len(splits[name]):
         problem = f"there are no validation rows (splits: {', '.join(splits)})"
         raise InputError(problem, remedy="name a file of rows that the model did not learn, as in validation=FILE")
-    first = splits[name].select(range(min(most, len(splits[name]))))
-    return first["prompt"][:], first["target"][:]
+    positions = positions_of(pipeline.model.config)
+    whole = apply(data, plan, form="token", tokenizer=pipeline.tokenizer, max_tokens=positions, **how)[name]
+    fit, used = set(whole["row_id"][:]), list[int]()
+    for at, (row_id, target) in enumerate(zip(splits[name]["row_id"][:], splits[name]["target"][:], strict=True)):
+        lacks = has_keys(plan) and len(plan.cutter.split(target).units) < len(plan.units)
+        if lacks and not reject:
+            shard, _, row = row_id.rpartition(":")
+            problem = "the target lacks a field, and an answer in an order that is asked for has all"
+            raise InputError(problem, shard=shard, row=int(row), remedy="fix it, or pass --reject")
+        if row_id in fit and not lacks:
+            used.append(at)
+        if len(used) == most:
+            break
+    if not used:
+        raise InputError("no validation row can be used", remedy="leave out --reject to see why")
+    found = splits[name].select(used)
+    return found["prompt"][:], found["target"][:]

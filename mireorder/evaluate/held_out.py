@@ -196,11 +196,13 @@ def _refuse_long(longest: Mapping[str, int], model: str) -> None:
     """Raise MireorderError if an arm's longest row is longer than a pretrained model reads."""
     from transformers import AutoConfig
 
+    from mireorder.training.positions import positions_of
+
     try:
-        config = AutoConfig.from_pretrained(model, trust_remote_code=False).get_text_config()
+        config = AutoConfig.from_pretrained(model, trust_remote_code=False)
     except (OSError, ValueError):  # an adapter has none of its own; what can't be loaded at all, the run will say
         return
-    positions = getattr(config, "max_position_embeddings", None)
+    positions = positions_of(config)
     arm = max(longest, key=lambda name: longest[name])
     if positions is not None and longest[arm] > positions:
         raise MireorderError(

@@ -19,6 +19,7 @@ from mireorder.ordering.plan import Plan
 from mireorder.tokenizing.ids import decode
 from mireorder.tokenizing.tokens import encode
 from mireorder.training.loop import to_rows
+from mireorder.training.positions import require_room
 
 Ids = Sequence[Sequence[int]]
 MOST_LOGITS = 1 << 26  # at once: a quarter of a gigabyte
@@ -150,11 +151,12 @@ def field_nats(
         float64 (prompts, steps): nats of the tokens that hold a part of each value, given the source and all before.
 
     Raises:
-        InputError: a target lacks a field.
+        InputError: a target lacks a field, or a row is longer than the model reads.
     """
     written, cutter = plan.decode_in(order), cast(Fields, plan.cutter)
     emitted = [written.completion_start + text for text in written.emit_all(targets).to_pylist()]
     input_ids, labels = encode(prompts, emitted, tokenizer)
+    require_room(model, [len(ids) - 1 for ids in input_ids])  # the last is predicted, not read
     completions = [[label for label in row if label != IGNORED] for row in labels]
     nats, found = token_nats(model, input_ids, labels, batch_size), np.zeros((len(prompts), len(order)))
     for row, (text, spans) in enumerate(placed_tokens(tokenizer, completions)):

@@ -81,7 +81,8 @@ def plan_from(counts: CountedRows, second: TieBreaker | None, asked: Order, work
         InputError: such an order could not be undone, or does not fit the data.
     """
     cutter, tally = counts.targets.cutter, counts.first if isinstance(counts, Counts) else None
-    kind, whole = kind_of(cutter, asked.name, asked.row.kinds, asked.template is not None), asked.whole(counts.present)
+    kind = kind_of(cutter, asked.name, asked.row.kinds, asked.template is not None)
+    whole = asked.whole(counts.present, cutter.slots)
     second, estimator = None if whole else second, asked.decisive(tally.criterion if tally else None)
     if whole and asked.criterion == "auto" and asked.row.criterion is None and len(cutter.slots) > MOST_SCORED:
         tally = None  # that many scores take minutes, and nobody asked for them

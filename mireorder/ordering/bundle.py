@@ -174,10 +174,10 @@ def load_plan(folder: str | Path, *, revision: str | None = None, token: str | N
     return (Bundle if is_bundle(content) else Plan).from_dict(content, place)
 
 
-def require_one(plan: AnyPlan, what: str) -> Plan:
+def require_one(plan: AnyPlan, what: str, remedy: str = "pass the plan of a group") -> Plan:
     """The plan itself. Raises PlanError if it is a bundle, which this can't use."""
     if isinstance(plan, Bundle):
-        raise PlanError(f"{what} takes one plan, and this is a bundle of {len(plan.members)}; pass the plan of a group")
+        raise PlanError(f"{what} takes one plan, and this is a bundle of {len(plan.members)}; {remedy}")
     return plan
 
 

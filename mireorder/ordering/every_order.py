@@ -13,7 +13,7 @@ from typing import TypeVar, cast
 from mireorder.cutting.base import FixedCutter
 from mireorder.errors import InputError
 from mireorder.information.significance import Significance
-from mireorder.ordering.permutation import is_permutation
+from mireorder.ordering.named import NAMED, Asked, order_named, written
 from mireorder.ordering.policies import POLICIES
 from mireorder.ordering.record import PlanRecord, Stability
 from mireorder.restoring.bounds import MOST_WHOLE
@@ -21,19 +21,20 @@ from mireorder.restoring.fields import FieldsRestorer
 from mireorder.restoring.units import slots_by_step
 
 P = TypeVar("P", bound=PlanRecord)
-NAMED = ("plain", "reverse")
-"""Orders of any number of slots that have a name."""
 
 
-def decoded_in(plan: P, order: Sequence[int] | str) -> P:
+def decoded_in(plan: P, order: Asked) -> P:
     """See `Plan.decode_in`."""
     if plan.kind != "marked" and not has_keys(plan):
         problem = f"a plan of kind {plan.kind} has neither markers nor JSON fields, so no order can be asked for"
-        raise InputError(problem, remedy="fit with --policy=shuffle and --marked, and train on that")
-    permutation = order_named(order, len(plan.units))
+        way = (
+            "cut whole objects" if isinstance(plan.cutter, FieldsRestorer) else "fit with --policy=shuffle and --marked"
+        )
+        raise InputError(problem, remedy=f"{way}, and train on that")
+    permutation = order_named(order, plan.units)
     if plan.kind == "marked" and not _is_told(plan, permutation):
-        fitting = [name for name in NAMED if _is_told(plan, order_named(name, len(plan.units)))]
-        problem = f"in order {_written(permutation)} the first units tell how many there are, before a model can know"
+        fitting = [name for name in NAMED if _is_told(plan, order_named(name, plan.units))]
+        problem = f"in order {written(permutation)} the first units tell how many there are, before a model can know"
         remedy = f"take {fitting[0]}, or fit targets that all have as many units (digits: --align=pad)"
         raise InputError(problem, remedy=remedy)
     return replace(
@@ -53,25 +54,6 @@ def decoded_in(plan: P, order: Sequence[int] | str) -> P:
         ties=[],
         mix=[],
     )
-
-
-def order_named(order: Sequence[int] | str, slots: int) -> list[int]:
-    """Slots by step of an order that is named (``plain``, ``reverse``), written (``3,2,1,0``) or given.
-
-    Raises:
-        InputError: it does not name every slot once.
-    """
-    natural = list(range(slots))
-    if isinstance(order, str) and order in NAMED:
-        return natural if order == "plain" else natural[::-1]
-    try:
-        given = [int(slot) for slot in (order.split(",") if isinstance(order, str) else order)]
-    except (TypeError, ValueError):
-        given = []
-    if len(given) != slots or not is_permutation(given):
-        remedy = f"write the slots by step, such as {_written(natural[::-1])}, or plain, or reverse"
-        raise InputError(f"{order!r} is no order of {slots} slots", remedy=remedy)
-    return given
 
 
 def orders_by_length(plan: PlanRecord) -> list[tuple[int, ...]]:
@@ -95,6 +77,15 @@ def learns_every_order(plan: PlanRecord) -> bool:
     return plan.policy == "shuffle" and (has_keys(plan) or (plan.kind == "marked" and plan.cutter.padded))
 
 
+def require_random(plan: PlanRecord) -> None:
+    """Raise InputError if rows have one order, or one that follows from them: a model of them answers in no other."""
+    if not draws(plan):
+        raise InputError(
+            f"a model of policy {plan.policy} answers in the order that it learnt, and in no other",
+            remedy="leave out --decode, or train on rows of --policy=shuffle",
+        )
+
+
 def redrawn(plan: P, number: int) -> P:
     """The same plan with other random orders of its rows; number 0, and a plan that draws none, stay as they are."""
     if not number or not draws(plan):
@@ -116,7 +107,3 @@ def _is_told(plan: PlanRecord, permutation: Sequence[int]) -> bool:
     """Whether the slot of each step is the same in targets of every length that reach it."""
     orders = orders_by_length(replace(plan, permutation=list(permutation)))
     return all(longer[: len(shorter)] == shorter for shorter, longer in pairwise(orders))
-
-
-def _written(order: Sequence[int]) -> str:
-    return ",".join(map(str, order))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from mireorder.cutting.base import Cutter
 from mireorder.errors import InputError
@@ -14,6 +14,7 @@ from mireorder.information.criteria import CRITERIA, Criterion
 from mireorder.ordering.copying.marks import Leads
 from mireorder.ordering.copying.policies import Copying
 from mireorder.ordering.marked import Markers
+from mireorder.ordering.named import order_named
 from mireorder.ordering.permutation import is_permutation
 from mireorder.ordering.policies import POLICIES, Known, Policy, policy_of
 from mireorder.restoring.bounds import MOST_WHOLE
@@ -36,7 +37,7 @@ class Order:
         estimator: whose scores decide: a name in `ENTROPIES`; of criterion bigram, ``plug-in`` or ``cross-fitted``; of
             criterion usable, ``held-out``. None takes the criterion's first, plug-in of most. The tie-breaker's do too,
             by plug-in if it has no such estimator.
-        permutation: the order itself, ``permutation[step] = slot``, in place of a policy.
+        permutation: the order itself, ``permutation[step] = slot``, in place of a policy; or names of slots by step.
         markers: write every unit behind a marker of its slot, such as ``⟨{}⟩``, so that any order can be undone; of
             policies that copy, what their copies look like. True takes ``⟨{}⟩``.
         shuffles: shuffled targets that each score is tested against; None draws enough to test all slots, 0 tests none.
@@ -63,7 +64,7 @@ class Order:
     criterion: Criterion | Associating | str | None = "auto"
     tie_breaker: str | None = "subset"
     estimator: str | None = None
-    permutation: Sequence[int] | None = None
+    permutation: Sequence[int] | Sequence[str] | None = None
     markers: str | bool | None = None
     shuffles: int | None = None
     resamples: int | None = None
@@ -77,10 +78,10 @@ class Order:
                 raise InputError(f"{what} {number} has more than 63 bits", remedy=f"take {MOST_WHOLE} or less")
         if (self.permutation is not None) != (self.name == "explicit"):
             raise InputError(f"policy {self.name} and a permutation contradict each other", remedy="pass one of them")
-        if self.permutation is not None and not is_permutation(self.permutation):
+        given = [] if self.permutation is None or self._by_name else cast("Sequence[int]", self.permutation)
+        if not is_permutation(given):
             raise InputError(
-                f"{list(self.permutation)} is not a permutation",
-                remedy="name every slot once, from 0, in the order wanted",
+                f"{list(given)} is not a permutation", remedy="name every slot once, from 0, in the order wanted"
             )
         policy_of(self.name)
         if isinstance(self.criterion, str) and self.criterion not in ("auto", "none"):
@@ -96,6 +97,11 @@ class Order:
         if isinstance(self.policy, Copying):
             return self.policy.policy.name
         return self.policy or ("max" if self.permutation is None else "explicit")
+
+    @property
+    def _by_name(self) -> bool:
+        """Whether the user's order has names, which are slots once the data are known."""
+        return any(isinstance(slot, str) for slot in self.permutation or ())
 
     @property
     def row(self) -> Policy:
@@ -176,17 +182,20 @@ class Order:
         """The estimator whose scores decide."""
         return self.estimator or (criterion.estimators[0] if criterion else "plug-in")
 
-    def whole(self, present: Sequence[int]) -> list[int] | None:
+    def whole(self, present: Sequence[int], units: Sequence[str]) -> list[int] | None:
         """The order of all slots where the policy looks at no scores, else None.
 
         Args:
             present: rows that have each slot.
+            units: names of the slots.
 
         Raises:
-            InputError: the user's permutation has another number of slots.
+            InputError: the user's permutation has another number of slots, or names none.
         """
-        whole = self.row.whole
-        return whole(Known(present, self.seed, self.permutation)) if whole else None
+        whole, own = self.row.whole, self.permutation
+        if own is not None and self._by_name:
+            own = order_named(own, units)
+        return whole(Known(present, self.seed, cast("Sequence[int] | None", own))) if whole else None
 
 
 def made(given: T | str, known: Mapping[str, Any], what: str) -> T:

@@ -14,6 +14,7 @@ from mireorder.ordering.columns import RestoredRows, restore_rows
 from mireorder.ordering.copying.marks import Leads
 from mireorder.ordering.every_order import decoded_in
 from mireorder.ordering.marked import Markers
+from mireorder.ordering.named import Asked
 from mireorder.ordering.record import PlanRecord, record_of
 from mireorder.ordering.summary import plan_text
 from mireorder.restoring.restorer import FILE, plan_at
@@ -188,13 +189,13 @@ class Plan(PlanRecord):
         """
         return self.restorer.restore_ids(emitted)
 
-    def decode_in(self, order: Sequence[int] | str) -> Self:
+    def decode_in(self, order: Asked) -> Self:
         """The plan of answers in one order, for a model that learnt every order: same units, markers and restore.
 
         Units tell their slots by markers, or are the fields of a JSON object. Of these, an answer in one order has all.
 
         Args:
-            order: slots by step, ``[3, 2, 1, 0]`` or ``"3,2,1,0"``; or ``plain``, or ``reverse``.
+            order: slots by step, ``[3, 2, 1, 0]`` or ``"3,2,1,0"``, or their names; or ``plain``, or ``reverse``.
 
         Raises:
             InputError: units do not tell their slots, the order does not name every slot once, or targets have

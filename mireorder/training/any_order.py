@@ -23,6 +23,7 @@ from mireorder.ordering.plan import Plan
 from mireorder.restoring.digits import DigitsRestorer
 from mireorder.restoring.units import CodedRestorer
 from mireorder.tokenizing.ids import bare_ids
+from mireorder.training.positions import require_room
 
 Order = Sequence[int]
 
@@ -158,10 +159,14 @@ def unit_nats(
     Returns:
         float64 (prompts, steps): nats of each unit among those that can stand in its slot, given the source and the
         units before it.
+
+    Raises:
+        InputError: prompt and answer are longer than the model reads.
     """
     found = np.empty(codes.shape)
     written = [tokens.written(order, row) for row in codes.tolist()]
     rows = [[*prompt, *ids] for prompt, (ids, _) in zip(prompts, written, strict=True)]
+    require_room(model, list(map(len, rows)))
     for group in _by_length(list(map(len, rows)), chunk):
         places = torch.tensor(written[group[0]][1]) + len(prompts[group[0]]) - 1
         logits = _logits(model, [rows[row] for row in group], places)

@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,20 +13,20 @@ from transformers.pipelines.text_generation import ReturnType
 
 from mireorder.errors import InputError, MireorderError, some_of
 from mireorder.ordering.bundle import AnyPlan, Bundle, load_plan, require_one
-from mireorder.ordering.every_order import has_keys
+from mireorder.ordering.choice import Choice
+from mireorder.ordering.every_order import has_keys, require_random
+from mireorder.ordering.named import Asked
 from mireorder.ordering.plan import Plan
 from mireorder.tokenizing.chat import end_of_turn, render
 from mireorder.tokenizing.tokens import encode_prompts, eos_id, fingerprint, load_tokenizer, restore_ids
 from mireorder.training.any_order import SlotTokens
 from mireorder.training.any_order import answers as answers_by_slot
 from mireorder.training.constrain import Constraint
+from mireorder.training.positions import positions_of
 from mireorder.training.presets import frozen_halves, pretrained
 from mireorder.training.train import TRAINING_FILE
 
 BEST, CONFIDENT = "best", "confident"
-CHOICE_FILE = "decoding.json"
-"""Beside a model: the order that was chosen for it."""
-Decode = Sequence[int] | str
 
 
 class RestoringPipeline(TextGenerationPipeline):  # type: ignore[misc]
@@ -47,13 +47,13 @@ class RestoringPipeline(TextGenerationPipeline):  # type: ignore[misc]
         **kwargs: what ``TextGenerationPipeline`` takes.
 
     Raises:
-        InputError: no order can be asked for, or the order is none.
+        InputError: no order can be asked for, the model learnt one alone, or the order is none.
     """
 
     _default_generation_config = GenerationConfig(do_sample=False, max_new_tokens=256)
 
     def __init__(
-        self, *args: Any, plan: AnyPlan, constrained: bool = False, decode: Decode | None = None, **kwargs: Any
+        self, *args: Any, plan: AnyPlan, constrained: bool = False, decode: Asked | None = None, **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
         self.model.eval()  # fresh from a trainer it would drop out, and lose its cache to gradient checkpointing
@@ -62,11 +62,13 @@ class RestoringPipeline(TextGenerationPipeline):  # type: ignore[misc]
         self._slots: SlotTokens | None = None
         self._constraint: Constraint | None = None
         if decode is not None or constrained:
-            self._choose(require_one(plan, "constrained decoding"), decode)
-        self._positions: int | None = getattr(self.model.config, "max_position_embeddings", None)
+            self._choose(require_one(plan, "constrained decoding", "leave out --constrain and --decode"), decode)
+        self._positions: int | None = positions_of(self.model.config)
 
-    def _choose(self, plan: Plan, decode: Decode | None) -> None:
+    def _choose(self, plan: Plan, decode: Asked | None) -> None:
         """What the model may write, or the order that it is made to take."""
+        if decode is not None:
+            require_random(plan)
         if decode == CONFIDENT and has_keys(plan):
             raise InputError("JSON fields are not decoded by confidence", remedy="name an order, or best")
         if decode == CONFIDENT:
@@ -209,7 +211,7 @@ def _ends(model: Any, tokenizer: Any) -> set[int]:
 
 
 def load_pipeline(
-    model_folder: str | Path, device: str | None = None, constrained: bool = False, decode: Decode | None = None
+    model_folder: str | Path, device: str | None = None, constrained: bool = False, decode: Asked | None = None
 ) -> RestoringPipeline:
     """Load a model that ``mireorder train`` wrote, ready to answer in natural order.
 
@@ -228,9 +230,10 @@ def load_pipeline(
             of 4 bits and bitsandbytes is missing.
     """
     folder = Path(model_folder)
-    if decode == BEST:
-        decode = _chosen(folder)
     plan, tokenizer = load_plan(folder), load_tokenizer(folder)
+    if decode == BEST and isinstance(plan, Plan):
+        require_random(plan)
+        decode = Choice.load(folder, plan.units).order
     if isinstance(plan, Bundle) and plan.route.kind == "column":
         problem = "no prompt says the group of a row, so no plan can be chosen to restore its answer"
         raise MireorderError(f"{folder}: {problem}; bundle the plans with --tag, and train on that")
@@ -247,19 +250,6 @@ def load_pipeline(
     return RestoringPipeline(
         plan=plan, model=model, tokenizer=tokenizer, constrained=constrained, decode=decode, **where
     )
-
-
-def _chosen(folder: Path) -> list[int]:
-    """The order that was chosen for a model. Raises MireorderError where none was."""
-    try:
-        found = json.loads((folder / CHOICE_FILE).read_text(encoding="utf-8"))["order"]
-    except FileNotFoundError:
-        problem = f"{folder}: no order was chosen for this model"
-        raise MireorderError(f"{problem}; choose one with 'mireorder choose', or name the order") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        problem = f"{folder / CHOICE_FILE}: not a readable choice ({error})"
-        raise MireorderError(f"{problem}; choose again with 'mireorder choose'") from None
-    return list(found)
 
 
 def _training(folder: Path) -> dict[str, Any]:
@@ -279,7 +269,7 @@ def generate(
     max_new_tokens: int | None = None,
     device: str | None = None,
     constrained: bool = False,
-    decode: Decode | None = None,
+    decode: Asked | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Answer prompts one after another, in natural order: `answers` of a model that is loaded for it.
 

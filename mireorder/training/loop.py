@@ -22,6 +22,7 @@ from mireorder.training.budget import Budget
 from mireorder.training.objectives.base import Batch, Objective, run, token_losses
 from mireorder.training.objectives.ntp import Ntp
 from mireorder.training.objectives.selective import KEEP, LOSSES, WEIGHTS, kept_tokens, reference_scores
+from mireorder.training.positions import positions_of
 
 Allowed = Callable[[list[int]], list[int]]
 """Ids emitted so far -> the tokens that may follow."""
@@ -324,7 +325,7 @@ def greedy_answers(
         The emitted ids of each prompt, its EOS included; an answer without one did not end within the limit.
     """
     model.eval()
-    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None) or math.inf
+    positions = positions_of(model.config) or math.inf
     answers: list[list[int]] = [[] for _ in prompts]
     by_length: dict[int, list[int]] = {}
     for number, prompt in enumerate(prompts):

@@ -22,6 +22,7 @@ from mireorder.storage import require_local
 from mireorder.training.budget import Budget
 from mireorder.training.encoded import Encoded, encode_dataset, tokenizer_for
 from mireorder.training.objectives import drop_heads, objective_of, refuse_objectives
+from mireorder.training.positions import positions_of
 from mireorder.training.presets import (
     PRESETS,
     build,
@@ -206,7 +207,7 @@ def _network(model: str, encoded: Encoded, budget: Budget, lora: bool, four_bit:
     path_or_id = str(Path(model).resolve()) if Path(model).is_dir() else model
     network = pretrained(path_or_id, half=lora and frozen_halves(), four_bit=four_bit)
     refuse_adapter(network, model)
-    encoded.refuse_longer_than(getattr(network.config.get_text_config(), "max_position_embeddings", None))
+    encoded.refuse_longer_than(positions_of(network.config))
     embed(network, encoded.tokenizer, budget.seed)
     return network
 

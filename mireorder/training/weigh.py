@@ -28,6 +28,7 @@ from mireorder.storage import require_local
 from mireorder.training.encoded import tokenizer_for
 from mireorder.training.loop import to_rows
 from mireorder.training.objectives.selective import KEEP, LOSSES, WEIGHTS, kept_tokens, reference_scores
+from mireorder.training.positions import positions_of
 from mireorder.training.presets import PRESETS, pretrained
 
 ADDED = {WEIGHTS: pa.list_(pa.float32()), LOSSES: pa.list_(pa.float32())}
@@ -115,7 +116,7 @@ def _scores(model: Any, batch: pa.RecordBatch) -> tuple[Any, Any]:
     if not len(batch):  # of a split whose rows were all rejected
         return np.zeros(0, np.float32), np.zeros(0, np.float32)
     rows = to_rows(batch["input_ids"].to_pylist(), batch["labels"].to_pylist(), model.device)
-    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    positions = positions_of(model.config)
     if positions is not None and rows.input_ids.shape[1] - 1 > positions:
         raise MireorderError(
             f"the longest row has {rows.input_ids.shape[1]} tokens, the reference reads at most {positions}; choose "
