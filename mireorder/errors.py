@@ -17,6 +17,7 @@ _OPTION = rf"(?<![^\s(])--(?P<name>[a-z]+(?:-[a-z]+)*)(?:=(?P<value>{_VALUE}))?{
 _PARTS = re.compile(f"{_QUOTED}|{_OPTION}")
 ARGUMENTS = {
     "canonical": "canonical=True",
+    "constrain": "constrained",
     "csv-delimiter": "delimiter",
     "drop-columns": "keep_columns=False",
     "ids": "ids=True",
@@ -150,6 +151,10 @@ class PlanError(MireorderError):
 
 class OutputError(MireorderError):
     """The output folder can't be written, or holds something else."""
+
+
+class OccupiedError(OutputError):
+    """The output folder holds something else, which may be moved aside."""
 
 
 class HubError(MireorderError):

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from xxhash import xxh3_128
 
-from mireorder.errors import OutputError
+from mireorder.errors import OccupiedError, OutputError
 from mireorder.storage import Upload, is_local, make_folder, opened, reaching
 from mireorder.threads import map_ordered
 
@@ -162,7 +162,7 @@ def require_empty(folder: Path) -> None:
     if there and not is_folder:
         raise OutputError(f"{folder}: is a file, not a folder; choose another")
     if not {LOCK, WORK}.issuperset(names):
-        raise OutputError(f"{folder}: the output folder is not empty; choose another or empty it")
+        raise OccupiedError(f"{folder}: the output folder is not empty; choose another or empty it")
 
 
 def unwritable(path: Path, error: OSError) -> OutputError:
@@ -191,7 +191,7 @@ def refuse_difference(folder: Path, made: Any, content: Mapping[str, Any]) -> No
     if differ:
         named = [f"{name} was {_short(before.get(name))}, is {_short(now.get(name))}" for name in differ[:_MOST_NAMED]]
         more = f" and {len(differ) - _MOST_NAMED} more" if len(differ) > _MOST_NAMED else ""
-        raise OutputError(
+        raise OccupiedError(
             f"{folder}: holds something else: {'; '.join(named)}{more}; choose another folder, or empty it"
         )
 

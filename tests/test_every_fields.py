@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 pytest.importorskip("trl")
 
 import torch
+from rich.console import Console
 from test_any_order import joining, model_of
 from test_compare import in_this_process
 from test_constrain import random_model
@@ -23,6 +24,7 @@ from mireorder.evaluate.choosing import _measure_of, choose_order
 from mireorder.evaluate.compare import Setup, arms, compare
 from mireorder.evaluate.surprise import field_nats
 from mireorder.ordering.every_order import learns_every_order, redrawn
+from mireorder.report.comparison import NONE_RIGHT, comparison_page, comparison_view
 from mireorder.serving.schema import answer_format
 from mireorder.tokenizing.characters import character_tokenizer
 from mireorder.tokenizing.tokens import encode, encode_prompts, load_tokenizer
@@ -290,6 +292,9 @@ def test_one_training_is_measured_in_every_decoding(tmp_path, monkeypatch, whole
     decodings = [f"shuffle:{way}" for way in ("plain", "reverse", "best")] if whole else []
     assert [outcome.arm for outcome in found.outcomes] == ["plain", "shuffle", *decodings]
     assert {row["step"] for row in found.rows if ":" in row["arm"]} <= {6}
+    console = Console(record=True, width=200)
+    console.print(comparison_view(found))
+    assert (NONE_RIGHT in console.export_text()) is (NONE_RIGHT in comparison_page(found, [])) is True
 
 
 def test_each_epoch_has_orders_of_its_own(tmp_path):

@@ -101,3 +101,44 @@ def test_what_is_no_choice_is_told_where_it_stands(tmp_path, text):
 def test_without_a_choice_it_is_told_how_to_make_one(tmp_path):
     with pytest.raises(Exception, match="no order was chosen for this model; choose one with 'mireorder choose'"):
         Choice.load(tmp_path, "abc")
+
+
+# --- what a stranger meets ------------------------------------------------------------------------------------------
+
+
+def test_folders_of_something_else_are_told_what_they_are(tmp_path, monkeypatch, mireorder):  # noqa: F811
+    pytest.importorskip("trl")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    (tmp_path / "prompts.txt").write_text("1\n")
+    assert mireorder("fit rows.jsonl --source q --target a --cutter fields --policy shuffle --out plan")[0] == 0
+    assert mireorder("apply rows.jsonl --plan plan --out data")[0] == 0
+    assert mireorder("fit rows.jsonl --source q --target a --cutter fields --policy reverse --out reverse")[0] == 0
+    asked = "--source q --target a --cutter fields"
+    said = {
+        "train plan --model nano --steps 1 --out model": "plan: holds a plan and no dataset; write one with",
+        "generate data --prompts prompts.txt": "data: no model is there; train one with 'mireorder train'",
+        "choose plan rows.jsonl": "plan: no model is there; train one with 'mireorder train'",
+        f"fit data {asked} --out other": "as it is a dataset that was reordered; name the rows that",
+        f"fit rows.jsonl {asked} --order plain --out other": "pass --policy plain",
+        f"fit rows.jsonl {asked} --out plan": "choose another or empty it, or pass --restart, which moves it aside",
+        "apply rows.jsonl --plan reverse --out data": "choose another folder, or empty it, or pass --restart",
+        f"search rows.jsonl {asked} --spelled 4 --out s": "--criterion usable,pairwise",
+    }
+    for call, words in said.items():
+        status, _, err = mireorder(call)
+        assert status == 2 and words in err, (call, err)
+
+
+def test_a_random_order_is_shown_as_one(tmp_path):
+    plan = fit(ROWS, source="q", target="a", cutter="fields", order="shuffle")
+    assert plan.in_words == "random in each row, of net shipping total check" and not plan.scores
+    assert fit(ROWS, source="q", target="a", cutter="fields", order=Order("shuffle", criterion="joint")).scores
+
+
+def test_the_order_that_was_chosen_is_shown_with_the_plan(tmp_path, monkeypatch, mireorder):  # noqa: F811
+    monkeypatch.chdir(tmp_path)
+    fit(ROWS, source="q", target="a", cutter="fields", order="shuffle").save("model")
+    assert "decoding" not in mireorder("inspect model")[1]
+    Choice([3, 0, 2, 1], {"3,0,2,1": 4.5}, 7).save("model")
+    assert "decoding     3,0,2,1, check net total shipping: chosen on 7 rows" in mireorder("inspect model")[1]

@@ -88,8 +88,13 @@ def test_many_slots_are_shown_by_step_as_inspect_does(tmp_path):
 
 def test_costs_of_orders_are_shown_where_they_are_known(tmp_path, dataset):
     costs = {
-        name: {"permutation": order, "bits": bits, "lead": 4.5 - bits, "low": 0.25, "high": 0.75}
-        for name, order, bits in (("plain", [0, 1, 2, 3], 4.5), ("best", [3, 2, 1, 0], 4.0))
+        name: {"permutation": order, "bits": bits, "lead": 4.5 - bits, "low": low, "high": high}
+        for name, order, bits, low, high in (
+            ("plain", [0, 1, 2, 3], 4.5, 0.0, 0.0),
+            ("best", [3, 2, 1, 0], 4.0, 0.25, 0.75),
+            ("reverse", [2, 3, 0, 1], 4.75, -0.5, 0.125),
+            ("max", [0, 1, 2, 3], 4.5, 0.0, 0.0),
+        )
     }
     probe = {
         "probe": "masked",
@@ -104,6 +109,8 @@ def test_costs_of_orders_are_shown_where_they_are_known(tmp_path, dataset):
     page = Page(write_page(Plan.from_dict(content), tmp_path / "a.html"))
     assert "What orders cost" in page.text
     assert "best 4.000 bits, 0.500 (0.250 to 0.750) less than plain: 10^0 10^1 10^2 10^3" in page.text
+    assert "reverse 4.750 bits, 0.250 (-0.125 to 0.500) more than plain" in page.text
+    assert "max 4.500 bits, as many as plain" in page.text
     assert page.counted("svg") == 2
 
 

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 from io import StringIO
 from itertools import pairwise, permutations
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ from mireorder.evaluate.search import Contender, best_or_natural, search
 from mireorder.information.criteria import Joint, Pairwise
 from mireorder.ordering.best import cost_of, ranked
 from mireorder.reading import Reading
-from mireorder.report.search import search_view, write_search
+from mireorder.report.search import _conclusions, search_view, write_search
 from mireorder.tokenizing.characters import character_tokenizer
 from mireorder.training.budget import Budget
 from mireorder.training.loop import Learner, answer_bits, shuffled_batches, to_rows
@@ -364,6 +365,14 @@ def test_on_the_command_line(tmp_path, capsys):
     said = json.loads(capsys.readouterr().out)
     assert said["search"]["trainings"] == 1.0
     assert Plan.load(tmp_path / "out").reading.separator == "="
+
+
+def test_a_search_without_a_right_answer_says_to_train_longer():
+    none = Contender("plain", (0, 1), {"joint": 1.0}, (reached(0.0),))
+    tried = SimpleNamespace(
+        contenders=[none], chosen="plain", evidence={"trainings": 1.0, "budget": 1.0}, scoring_seconds=0.0
+    )
+    assert "no answer is right yet" in _conclusions(tried)[0] and "more --steps" in _conclusions(tried)[0]
 
 
 def test_the_natural_order_is_kept_where_the_lead_over_it_is_noise():

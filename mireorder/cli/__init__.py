@@ -55,13 +55,15 @@ def _run(arguments: list[str], heard: list[int]) -> None:
 
     from mireorder.cli.commands import group
     from mireorder.cli.output import say_error
-    from mireorder.errors import MireorderError
+    from mireorder.errors import MireorderError, OccupiedError
 
     usage: Any = typer.BadParameter.__base__  # UsageError: typer does not export it, and may have its own copy of click
     try:
         sys.exit(group(arguments or ["--help"], standalone_mode=False) or 0)
     except MireorderError as error:
         problem = error.command_line
+        if isinstance(error, OccupiedError) and _restarts(group, arguments):
+            problem += ", or pass --restart, which moves it aside"
     except (OSError, MemoryError, ImportError, RuntimeError) as error:
         short = _short_of(error)
         if short is None and not isinstance(error, OSError):
@@ -73,6 +75,12 @@ def _run(arguments: list[str], heard: list[int]) -> None:
         raise KeyboardInterrupt
     say_error(problem)
     sys.exit(2)
+
+
+def _restarts(group: Any, arguments: list[str]) -> bool:
+    """Whether the command has --restart."""
+    command = group.commands.get(arguments[0])
+    return any(parameter.name == "restart" for parameter in getattr(command, "params", ()))
 
 
 def _misused(error: Any, arguments: list[str]) -> str:

@@ -170,11 +170,14 @@ class Scores:
     k: Annotated[int | None, Option("size of the subsets (subset)", rare=True)] = None
     normalised: Annotated[bool | None, Option("divide scores by H(t_i) (subset)", rare=True)] = None
     words: Annotated[int | None, Option("how many words are looked at (presence, bigram)", rare=True)] = None
+    spelled: Annotated[
+        int | None, Option("bytes that a unit is spelled out in, 0 for none (usable)", rare=True, least=0)
+    ] = None
 
     @property
     def given(self) -> dict[str, Any]:
         """The options of a criterion that are given."""
-        options = {"k": self.k, "normalised": self.normalised, "words": self.words}
+        options = {"k": self.k, "normalised": self.normalised, "words": self.words, "spelled": self.spelled}
         return {name: value for name, value in options.items() if value is not None}
 
 
@@ -204,13 +207,14 @@ class SeveralScores(Scores):
         return found
 
 
-def criterion(name: str, options: Mapping[str, Any], copies: bool = False) -> Any:
+def criterion(name: str, options: Mapping[str, Any], copies: bool = False, own: str | None = None) -> Any:
     """The criterion, from its name and options; ``auto`` and ``none`` are names that `Order` knows.
 
     Args:
         name: in `CRITERIA`, ``auto`` or ``none``.
         options: those that are given.
         copies: whether they are of what chooses copies, which has no name.
+        own: the one that a policy takes where none is named; None takes ``joint``.
 
     Raises:
         InputError: there is no such criterion, or it takes no such option.
@@ -224,7 +228,7 @@ def criterion(name: str, options: Mapping[str, Any], copies: bool = False) -> An
         raise InputError(f"criterion none takes no --{dashed(min(options))}", remedy="leave it out")
     if name == "auto" and copies:
         return _with_options("lead", {"lead": Associating}, "policy", options)
-    return _with_options("joint" if name == "auto" else name, CRITERIA, "criterion", options)
+    return _with_options((own or "joint") if name == "auto" else name, CRITERIA, "criterion", options)
 
 
 @dataclass(frozen=True)
@@ -272,14 +276,15 @@ class Choice:
             InputError: a name is unknown, or options contradict each other.
         """
         from mireorder.ordering.order import Order
+        from mireorder.ordering.policies import POLICIES
 
         if self.order is not None and self.policy is not None:
             raise InputError("--order and --policy both name the order", remedy="pass one of them")
-        one_of(self.policy or "max", dict.fromkeys(choices.policies()), "policy")
+        policy = one_of(self.policy or "max", {name: POLICIES[name] for name in choices.policies()}, "policy")
         options = scores.given | ({} if self.stop_words is None else {"stop_words": self.stop_words})
         return Order(
             self._copies(trust.seed, language) if self.copying else self._moves(),
-            criterion(scores.criterion, options, self.copying),
+            criterion(scores.criterion, options, self.copying, policy.criterion or policy.usual),
             None if ties == "none" else ties,
             trust.estimator,
             self._permutation(),

@@ -130,7 +130,11 @@ def inspect(
     if png is not None:
         require_picture(png)
     from mireorder.ordering.bundle import Bundle, load_plan
+    from mireorder.ordering.choice import FILE as CHOICE
+    from mireorder.ordering.choice import Choice
+    from mireorder.ordering.named import written
     from mireorder.ordering.summary import bundle_view, plan_view
+    from mireorder.storage import is_local
 
     loaded = load_plan(plan)
     if group is not None:
@@ -156,6 +160,9 @@ def inspect(
         print_json(json.loads(loaded.to_json()) | {"sha256": loaded.sha256})
         return
     show(plan_view(loaded))
+    if is_local(plan) and (plan / CHOICE).is_file():
+        chosen = Choice.load(plan, loaded.units)
+        say(f"decoding     {written(chosen.order)}, {loaded.named(chosen.order)}: chosen on {chosen.rows:,} rows")
     if png is not None:
         say(f"picture written to {png}")
 

@@ -10,6 +10,7 @@ from mireorder.cli import choices, options, places
 from mireorder.cli.models import Comparing
 from mireorder.cli.output import print_json, say, show, steps_bar
 from mireorder.cli.signature import Option
+from mireorder.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,9 @@ def search(
 ) -> None:
     """Find the order that your model learns best, within a budget of trainings.
 
-    Criteria usable and pairwise (of texts, presence) name orders in turn, unless others are given. These and the
-    natural order are trained for half of the steps, the better half to the end. The folder holds the plan. A search
-    that was killed resumes, and a larger budget goes on from a smaller one.
+    Criteria usable and pairwise (presence, where no source holds digits) name orders in turn, unless others are given.
+    These and the natural order are trained for half of the steps, the better half to the end. The folder holds the
+    plan. A search that was killed resumes, and a larger budget goes on from a smaller one.
 
     Example: mireorder search mul.txt --split = --cutter digits --steps 3000 --budget 2 --out found/
     """
@@ -45,6 +46,9 @@ def search(
     from mireorder.evaluate.search import search as search_orders
     from mireorder.report.search import search_view, write_search
 
+    if scores.criterion == "auto" and scores.given:
+        problem = "options of criteria are given, and no criteria"
+        raise InputError(problem, remedy="name them, as in --criterion=usable,pairwise")
     places.fresh(out, restart)
     setup = Setup(models=(model,), seeds=training.seeds, budget=training.budget(), workers=training.workers, lora=lora)
     with steps_bar("training", training.steps * budget, "steps") as bar:
@@ -61,7 +65,7 @@ def search(
             cutter=units.made(rows.labels),
             budget=budget,
             setup=setup,
-            criteria=[] if scores.criterion == "auto" and not scores.given else scores.several(),
+            criteria=[] if scores.criterion == "auto" else scores.several(),
             progress=progress,
         )
     write_search(found)

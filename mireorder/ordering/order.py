@@ -31,8 +31,8 @@ class Order:
         policy: name in `POLICIES`, or what is copied ahead (`Copying`); None takes ``max``.
         criterion: a criterion or its name (`CRITERIA`); None or ``none`` counts rows alone, which is all that a policy
             needs that looks at no scores. ``auto`` takes the one that the policy needs; ``usable`` for policy ``best``;
-            none for policies that look at no scores on units of free text; else ``joint``. Policy ``lead`` has one of
-            its own, `Associating`.
+            none for policies that look at no scores where units are free text or orders random; else ``joint``.
+            Policy ``lead`` has one of its own, `Associating`.
         tie_breaker: criterion that decides between scores that tie; None takes the lowest slot.
         estimator: whose scores decide: a name in `ENTROPIES`; of criterion bigram, ``plug-in`` or ``cross-fitted``; of
             criterion usable, ``held-out``. None takes the criterion's first, plug-in of most. The tie-breaker's do too,
@@ -148,7 +148,8 @@ class Order:
         """
         asked = None if isinstance(self.criterion, Associating) else self.criterion
         if asked == "auto":
-            blind = self.copying is not None or (self.row.choose is None and cutter.free)
+            alone = self.row.rows is not None or cutter.free  # random orders need no scores, and free text has many
+            blind = self.copying is not None or (self.row.choose is None and alone)
             asked = self.row.criterion or self.row.usual or ("none" if blind else "joint")
         first = None if asked in (None, "none") else made(asked, CRITERIA, "criterion")
         self.require(first)

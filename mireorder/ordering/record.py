@@ -215,8 +215,10 @@ class PlanRecord(PlanFile):
             return f"{self.copying.policy.about} to the front of each {part}, {behind}"
         shown = self.permutation[:MOST_SHOWN]
         more = len(self.permutation) - len(shown)
-        by_row = ", in each row by itself" if POLICIES[self.policy].rows and not self.mix else ""
-        return self.named(shown) + (f" ... and {more:,} more" if more else "") + by_row
+        named = self.named(shown) + (f" ... and {more:,} more" if more else "")
+        if self.mix or not POLICIES[self.policy].rows:
+            return named
+        return f"random in each row, of {named}" if self.policy == "shuffle" else f"{named}, in each row by itself"
 
     def named(self, slots: Sequence[int]) -> str:
         """The units of slots, with commas between them where some name has white space in it."""

@@ -238,9 +238,7 @@ def _costs(plan: PlanRecord) -> Iterator[tuple[str, str]]:
     """What orders cost a small network, and how it was trained."""
     for row, (name, cost) in enumerate((plan.stability.costs or {}).items()):
         order = f": {plan.named(cost['permutation'])}" if len(cost["permutation"]) <= MOST_SLOTS else ""
-        lead = (
-            "" if name == "plain" else f", {cost['lead']:.3f} ({cost['low']:.3f} to {cost['high']:.3f}) less than plain"
-        )
+        lead = "" if name == "plain" else f", {_against_plain(cost['lead'], cost['low'], cost['high'])}"
         yield "" if row else "costs", f"{name} {cost['bits']:.3f} bits{lead}{order}"
     if found := plan.stability.probe:
         steps = ", ".join(f"{steps:,}" for steps in found["steps"])
@@ -252,6 +250,14 @@ def _costs(plan: PlanRecord) -> Iterator[tuple[str, str]]:
         for order in tried["orders"]:
             reached = ", ".join(f"{at['exact_match']:.1%} at step {at['step']:,}" for at in order["reached"])
             yield "", f"{plan.named(order['permutation'])}: {reached}"
+
+
+def _against_plain(lead: float, low: float, high: float) -> str:
+    """Bits saved, or spent: the mean and its interval."""
+    if not (lead or low or high):
+        return "as many as plain"
+    value, least, most, which = (lead, low, high, "less") if lead >= 0 else (-lead, -high, -low, "more")
+    return f"{value:.3f} ({least:.3f} to {most:.3f}) {which} than plain"
 
 
 def _cell(score: float | None, top: float, chosen: bool) -> Text:

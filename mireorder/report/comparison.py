@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mireorder.evaluate.compare import Comparison
     from mireorder.ordering.plan import Plan
 
+NONE_RIGHT = "no answer is right yet, so there is nothing to compare: train longer, with more --steps"
 _HASH = 64  # digits of a SHA-256, of which the first twelve are shown
 _MOST_PLACES = 12  # slots or steps that a table shows
 _MARKS = re.compile(r"[\\`|<\[\]*~]|(?<![^\W_])_|_(?![^\W_])|(?<=\w)://|&(?=#?\w+;)")
@@ -69,6 +70,7 @@ def comparison_page(comparison: Comparison, pictures: Sequence[Path]) -> str:
         lines += ["", *_markdown(costs)]
     for model in comparison.setup.models:
         lines += ["", f"## Model {code(model)}", "", *_tables([o for o in comparison.outcomes if o.model == model])]
+    lines += [] if any(any(one.exact_match) for one in comparison.outcomes) else ["", in_markdown(NONE_RIGHT)]
     lines += [f"\n![accuracy over steps]({path.name})" for path in pictures]
     lines += ["", "## Where the numbers come from", "", *_markdown(origins(comparison))]
     lines += [
@@ -141,7 +143,7 @@ def comparison_view(comparison: Comparison) -> RenderableType:
             name, *cells = _cells(outcome)
             table.add_row(name.replace("+", " + "), *cells)  # so that several names wrap
         tables.append(table)
-    return Group(*tables)
+    return Group(*tables, *([] if any(any(one.exact_match) for one in comparison.outcomes) else [NONE_RIGHT]))
 
 
 _HEAD = ("order", "exact match", "lead over the first", "each seed (%)", f"steps to {GOAL:.0%}")

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from mireorder.dataset.card import code
 from mireorder.files import write_text
-from mireorder.report.comparison import in_markdown, markdown_table
+from mireorder.report.comparison import NONE_RIGHT, in_markdown, markdown_table
 
 if TYPE_CHECKING:
     from mireorder.evaluate.search import Contender, Search
@@ -84,6 +84,8 @@ def _conclusions(search: Search) -> Sequence[str]:
         f"{len(search.contenders)} orders were trained, {evidence['trainings']:.2f} trainings in all of "
         f"{evidence['budget']:g} allowed; {criteria} took {search.scoring_seconds:.0f} s besides"
     )
+    if not any(one.reached[-1].exact_match for one in search.contenders):
+        return [f"* the natural order is kept: {NONE_RIGHT}", spent]
     if search.chosen == "plain":
         best = search.contenders[0]
         others = "" if best.name == "plain" else f", as the lead of {best.name} is noise"

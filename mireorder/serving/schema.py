@@ -127,6 +127,8 @@ def answer_format(plan: Plan, targets: Iterable[str] = (), *, every_field: bool 
         >>> answer_format(plan, [row["call"] for row in rows]).schema["properties"]
         {'number': {'type': 'integer'}, 'item': {'type': 'string'}}
     """
+    if isinstance(targets, str):
+        raise InputError(f"targets are texts of rows, not {targets[:40]!r}", remedy="pass a list of them")
     cutter = plan.cutter
     if plan.kind in ("set", "marked") and not has_one_order(plan):
         asked = ": ask for one, with --decode or plan.decode_in" if plan.kind == "marked" or has_keys(plan) else ""

@@ -10,10 +10,11 @@ import pyarrow.compute as pc
 
 from mireorder.arrays import any_of_rows, list_offsets
 from mireorder.dataset.folder import is_parquet, load
-from mireorder.dataset.saved import load_saved
+from mireorder.dataset.saved import DICT, INFO, load_saved
 from mireorder.errors import InputError, MireorderError, within
 from mireorder.networks import IGNORED
 from mireorder.ordering.bundle import load_plan
+from mireorder.restoring.restorer import FILE as PLAN
 from mireorder.tokenizing.characters import character_tokenizer
 from mireorder.tokenizing.reserved import reserve
 from mireorder.tokenizing.tokens import encode, eos_id, fingerprint, load_tokenizer
@@ -141,6 +142,9 @@ def encode_dataset(folder: Path, tokenizer: Any, scratch: Path, columns: Sequenc
 def _load(folder: Path) -> Any:
     from datasets import DatasetDict
 
+    saved = is_parquet(folder) or any((folder / name).is_file() for name in (DICT, INFO))
+    if (folder / PLAN).is_file() and not saved:
+        raise InputError("holds a plan and no dataset", shard=str(folder), remedy="write one with 'mireorder apply'")
     splits = load(folder) if is_parquet(folder) else load_saved(folder)
     if not isinstance(splits, DatasetDict):
         splits = DatasetDict({"train": splits})

@@ -230,6 +230,8 @@ def load_pipeline(
             of 4 bits and bitsandbytes is missing.
     """
     folder = Path(model_folder)
+    if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
+        raise MireorderError(f"{folder}: no model is there; train one with 'mireorder train'")
     plan, tokenizer = load_plan(folder), load_tokenizer(folder)
     if decode == BEST and isinstance(plan, Plan):
         require_random(plan)

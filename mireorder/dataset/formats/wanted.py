@@ -11,6 +11,7 @@ from mireorder.reading import Reading
 
 CHATS = ("messages", "conversations")
 """Names that columns of chats usually have."""
+_WRITTEN = {"permutation", "row_id", "target"}  # in every dataset that was reordered
 
 
 def wanted_columns(names: Sequence[str], shard: str, reading: Reading, hint: str = "") -> list[str]:
@@ -26,6 +27,11 @@ def wanted_columns(names: Sequence[str], shard: str, reading: Reading, hint: str
         raise InputError("source and target columns must both be named", shard=shard, remedy=there)
     wanted = list(dict.fromkeys(reading.source + reading.target))
     for name in wanted:
+        if name not in names and set(names) >= _WRITTEN:
+            remedy = f"name the rows that 'mireorder apply' read; {there}"
+            raise InputError(
+                f"has no column {name!r}, as it is a dataset that was reordered", shard=shard, remedy=remedy
+            )
         if name not in names:
             raise InputError(f"has no column {name!r}", shard=shard, remedy=there)
         if list(names).count(name) > 1:

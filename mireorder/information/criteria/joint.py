@@ -113,7 +113,7 @@ class JointMeasure(Measure):
         return [
             f"joint: {distinct:,} of {rows:,} rows have a source of their own, so I(S; t_i) equals the entropy H(t_i): "
             "the scores say how much each slot varies, not what the source tells about it, shuffled targets score the "
-            "same, and every slot is within noise; --criterion pairwise or subset rank slots by what the source tells"
+            "same, and every slot is within noise; --policy best measures what a small network can use of the source"
         ]
 
     @cached_property
