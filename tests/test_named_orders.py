@@ -122,7 +122,7 @@ def test_folders_of_something_else_are_told_what_they_are(tmp_path, monkeypatch,
         f"fit data {asked} --out other": "as it is a dataset that was reordered; name the rows that",
         f"fit rows.jsonl {asked} --order plain --out other": "pass --policy plain",
         f"fit rows.jsonl {asked} --out plan": "choose another or empty it, or pass --restart, which moves it aside",
-        "apply rows.jsonl --plan reverse --out data": "choose another folder, or empty it, or pass --restart",
+        "apply rows.jsonl --plan reverse --out data": "choose another folder or empty this one, or pass --restart",
         f"search rows.jsonl {asked} --spelled 4 --out s": "--criterion usable,pairwise",
     }
     for call, words in said.items():

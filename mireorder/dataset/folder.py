@@ -27,7 +27,7 @@ from mireorder.dataset.saved import DICT, load_saved, loading
 from mireorder.dataset.shares import even, together
 from mireorder.dataset.writer import SUFFIXES, features, finish, schema, shard_path, write_shard
 from mireorder.engine.base import Engine
-from mireorder.errors import InputError, OutputError, some_of
+from mireorder.errors import InputError, OccupiedError, OutputError, some_of
 from mireorder.files import LOCK, PARTS, file_digest, require_empty, write_text
 from mireorder.lock import clear_parts, locked
 from mireorder.ordering.bundle import AnyPlan, load_plan
@@ -173,7 +173,7 @@ def _claim(folder: Path, plan: AnyPlan) -> None:
     if begun and (other := load_plan(folder)).sha256 != plan.sha256:
         mine, theirs = plan.entries(), other.entries()
         names = [name for name in mine if mine[name] != theirs.get(name)]
-        raise OutputError(
+        raise OccupiedError(
             f"{folder}: was begun with another plan (they differ in {', '.join(names)}); choose another folder or "
             "empty this one"
         )
@@ -253,7 +253,7 @@ def _done(folder: Path, jobs: list[Job], kept: Kept, engine: Engine) -> dict[str
     there = {entry.output: entry for entry in manifest.read(folder)}
     planned = {entry.output for _, entry, _ in jobs}
     if extra := sorted(there.keys() - planned):
-        raise OutputError(f"{folder}: holds {extra[0]}, which this input does not make; choose another folder")
+        raise OccupiedError(f"{folder}: holds {extra[0]}, which this input does not make; choose another folder")
     begun = [(job, there[job[1].output]) for job in jobs if job[1].output in there]
     with closing(engine.map(partial(_if_whole, folder.absolute(), kept), begun)) as found:
         return {entry.output: entry for entry in found if entry}
@@ -265,7 +265,7 @@ def _if_whole(
     """The entry of a shard, None if the shard is gone or damaged. Raises OutputError if it comes from other work."""
     (shards, entry, _), found = begun
     if difference := found.same_work(replace(entry, input_digest=digest_of(shards, kept))):
-        raise OutputError(f"{folder}: {difference}; choose another folder")
+        raise OccupiedError(f"{folder}: {difference}; choose another folder")
     path = folder / entry.output
     return found if path.is_file() and file_digest(path) == found.output_digest else None
 
