@@ -34,8 +34,8 @@ class Constraint:
     A digit stands where digits belong, a label or a JSON field comes once and is one the plan knows, a slot marker is
     whole and comes once, and the end comes when the answer is whole. Where the plan has one order for all rows, markers
     come in it. What a model can't be kept from is an answer that is well formed and wrong. The plan is asked about
-    every token that may follow, once for each text met: quick where few may (digits, labels, markers) and within
-    the strings of JSON fields, slow inside other free text.
+    every token that may follow, once for each text met: quick where few may (digits, labels, markers), slow inside free
+    text. Of JSON fields it is asked once for all texts that go on alike, whatever their values say (`begun`).
 
     Args:
         plan: the model's.
